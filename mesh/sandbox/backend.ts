@@ -1,0 +1,90 @@
+/**
+ * One interface for whatever runs sandboxes; test/contract/sandbox-backend.ts holds what each must keep.
+ * This room is the only one that starts processes.
+ */
+import type { Readable } from "node:stream";
+
+export type Isolation = "container" | "gvisor" | "microvm";
+
+export interface SandboxLimits {
+  readonly memoryBytes: number;
+  /** Share of one core, for example 0.15. */
+  readonly cpus: number;
+  readonly pids: number;
+  /** Size of /data. */
+  readonly diskBytes: number;
+}
+
+/** What is to run. `id` is immutable and never used twice; `volume` names the /data that survives restarts. */
+export interface SandboxSpec {
+  readonly id: string;
+  readonly volume: string;
+  readonly limits: SandboxLimits;
+  /** Run inside by PID 1's rules as UID 1000; the first word is an absolute path. */
+  readonly command: readonly string[];
+  /** No secret may be here; the backend refuses names and values it was not given by the mesh itself. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Folder of the host shown read-only at /code, or null. */
+  readonly codeFolder: string | null;
+  /** Receives the door socket of this sandbox; made and listened on before start. */
+  readonly door: DoorListener;
+}
+
+/** The mesh's end of a door: the backend says where the socket must be and who may connect to it. */
+export interface DoorListener {
+  listen(socketPath: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type SandboxEvent =
+  | { readonly type: "started"; readonly pid: number }
+  | { readonly type: "oom"; readonly count: number }
+  | { readonly type: "pids_exhausted"; readonly count: number }
+  | { readonly type: "disk_full"; readonly usedBytes: number }
+  | { readonly type: "log_flood"; readonly bytesPerSecond: number }
+  /** The last event. `cause` is what ended it as far as the kernel tells. */
+  | { readonly type: "exited"; readonly cause: "oom" | "stopped" | "ended" };
+
+export interface Sandbox {
+  readonly id: string;
+  /** Combined standard output and error of the sandbox; reading slowly slows the sandbox, not the mesh. */
+  readonly output: Readable;
+  onEvent(listener: (event: SandboxEvent) => void): void;
+  usage(): Promise<{ readonly memoryBytes: number; readonly pids: number; readonly cpuUs: number }>;
+  /** Runs `command` inside the same fence as an operator's debugging aid. */
+  exec(command: readonly string[], bounds: { readonly outputBytesMax: number; readonly timeoutMs: number }): Promise<{
+    readonly exitCode: number;
+    readonly stdout: string;
+    readonly stderr: string;
+    readonly truncated: boolean;
+  }>;
+  /** SIGTERM, then SIGKILL after `graceMs`; resolves when every process, mount and cgroup is gone. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** What stands between a request for a fence and having one. */
+export interface Shortfall {
+  readonly what: string;
+  readonly remedy: string;
+}
+
+export interface SandboxBackend {
+  readonly name: string;
+  /** Empty when sandboxes of this isolation can be built here. */
+  shortfalls(isolation: Isolation): Promise<readonly Shortfall[]>;
+  /** Builds the fence and starts; throws SandboxError if any part of it cannot be built. */
+  start(spec: SandboxSpec): Promise<Sandbox>;
+  /** Ends and removes every sandbox of this installation that an earlier mesh left; returns their ids. */
+  sweep(): Promise<readonly string[]>;
+  /** Removes the volume for good. */
+  eraseVolume(volume: string): Promise<void>;
+}
+
+export class SandboxError extends Error {
+  override readonly name = "SandboxError";
+  readonly remedy: string;
+  constructor(message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options);
+    this.remedy = remedy;
+  }
+}

@@ -1,0 +1,33 @@
+import type { Queries } from "./queries.ts";
+import type { statements } from "./statements.ts";
+
+export type SqlValue = null | number | bigint | string | Uint8Array;
+
+/** One prepared statement with its parameters: plain data, so that it can cross to the writer thread. */
+export type Write = readonly [statement: keyof typeof statements, ...parameters: SqlValue[]];
+
+/**
+ * The only owner of SQL. One writer; writes that wait at the same moment share one fsync (group commit).
+ *
+ * Fail-stop: after the first failed commit every later `commit` rejects with StoreFailure and the mesh
+ * must end, because memory may then be ahead of the disk. What was acknowledged is on disk.
+ */
+export interface Store {
+  /** Resolves when all of `writes` are on disk, together; calls take effect in the order in which they were made. */
+  commit(writes: readonly Write[]): Promise<void>;
+  /** Committed rows only. */
+  readonly query: Queries;
+  /** Resolves with the failure, if one ever happens. */
+  readonly failed: Promise<StoreFailure>;
+  close(): Promise<void>;
+}
+
+/** `kind` names what a person can do about it. */
+export class StoreFailure extends Error {
+  override readonly name = "StoreFailure";
+  readonly kind: "locked" | "disk_full" | "read_only" | "corrupt" | "newer_version" | "io";
+  constructor(kind: StoreFailure["kind"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
+}

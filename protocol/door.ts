@@ -1,0 +1,100 @@
+/**
+ * The border between a sandbox and the mesh: HTTP/1.1 over the sandbox's own Unix socket.
+ *
+ *   GET  /v1/self                          -> Self
+ *   GET  /v1/inbox?wait_ms=N               -> 200 Delivery | 204
+ *   POST /v1/inbox/{messageId}/done        {} -> 204                      settles a delivery
+ *   POST /v1/inbox/{messageId}/reply       ReplyBody -> 200 {id}          answers and settles, atomically
+ *   POST /v1/tools/{tool}                  the tool's arguments -> 200 ToolAnswer
+ *   POST /openai/v1/chat/completions       OpenAI format, passed through
+ *   POST /anthropic/v1/messages            Anthropic format, passed through
+ *
+ * Anything else is refused. A refusal is a RefusalBody, on model routes the provider's own error shape.
+ */
+import { z } from "zod";
+import { Label } from "./label.ts";
+import { limits } from "./limits.ts";
+import { BoardGlob, BoardKey, FilePath, Name } from "./names.ts";
+
+export const doorRoutes = {
+  self: "/v1/self",
+  inbox: "/v1/inbox",
+  tools: "/v1/tools",
+  openaiChat: "/openai/v1/chat/completions",
+  anthropicMessages: "/anthropic/v1/messages",
+} as const;
+
+/** What a sandbox is told about itself. No secret, no path of the host. */
+export interface Self {
+  readonly agent: string;
+  readonly fleet: string;
+  readonly instructions: string;
+  /** `id` goes into `model` of a call; `api` names the wire format of that provider. */
+  readonly model: { readonly id: string; readonly api: "openai" | "anthropic" };
+  readonly tools: readonly ToolCard[];
+  /** Agents that this one may message. */
+  readonly peers: readonly string[];
+}
+
+/** A tool as a model is shown it; `parameters` is a JSON Schema (draft 2020-12) object. */
+export interface ToolCard {
+  readonly name: ToolName;
+  readonly description: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** Who speaks: an agent of the fleet, or a person or service at the desk. */
+export type Sender = `agent:${string}` | `principal:${string}`;
+
+export interface Delivery {
+  readonly id: string;
+  readonly from: Sender;
+  /** Messages that answer one another share it. */
+  readonly conversation: string;
+  readonly body: string;
+  readonly label: Label;
+  /** Milliseconds since the Unix epoch. */
+  readonly sentAtMs: number;
+}
+
+const messageBody = z.string().min(1).max(limits.message.bodyBytesMax);
+export const ReplyBody = z.strictObject({ body: messageBody });
+
+/** Every tool of the mesh with the strict form of its arguments: the whole of what an agent can do besides thinking. */
+export const toolArguments = {
+  "files.list": z.strictObject({}),
+  "files.read": z.strictObject({ path: FilePath }),
+  "output.write": z.strictObject({ path: FilePath, content: z.string().max(limits.tool.outputBytesMax) }),
+  "board.list": z.strictObject({ match: BoardGlob }),
+  "board.read": z.strictObject({ key: BoardKey, version: z.int().min(1).optional() }),
+  "board.write": z.strictObject({
+    key: BoardKey,
+    value: z.string().max(limits.board.valueBytesMax),
+    /** Compare-and-set: 0 = must not exist, n = must be at version n; absent = whatever is there. */
+    if_version: z.int().min(0).optional(),
+    ttl_seconds: z.int().min(1).max(limits.board.ttlSecondsMax).optional(),
+  }),
+  "board.delete": z.strictObject({ key: BoardKey, if_version: z.int().min(1).optional() }),
+  "message.send": z.strictObject({ to: Name, body: messageBody, conversation: z.string().max(64).optional() }),
+} as const;
+
+export type ToolName = keyof typeof toolArguments;
+export const toolNames = Object.keys(toolArguments) as readonly ToolName[];
+export type ToolArguments<T extends ToolName> = z.infer<(typeof toolArguments)[T]>;
+
+/** `label` tells the reader where the content came from. */
+export interface ToolAnswer {
+  readonly result: unknown;
+  readonly label: Label;
+}
+
+export interface ToolResults {
+  "files.list": { readonly files: readonly { readonly path: string; readonly bytes: number }[] };
+  "files.read": { readonly path: string; readonly content: string };
+  "output.write": { readonly path: string; readonly bytes: number };
+  "board.list": { readonly keys: readonly { readonly key: string; readonly version: number }[] };
+  "board.read": { readonly key: string; readonly version: number; readonly value: string; readonly writer: string };
+  "board.write": { readonly key: string; readonly version: number };
+  "board.delete": { readonly key: string; readonly version: number };
+  "message.send": { readonly id: string };
+}

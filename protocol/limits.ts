@@ -1,0 +1,77 @@
+/**
+ * Every limit of the border in one place, with its unit in its name. A limit that depends on
+ * another is asserted at the end of this file, so that a careless edit does not load.
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  door: {
+    headerBytesMax: 16 * KiB,
+    headerCountMax: 64,
+    urlBytesMax: 2 * KiB,
+    /** Largest body of any door request; model calls carry whole conversations. */
+    bodyBytesMax: 1 * MiB,
+    toolBodyBytesMax: 256 * KiB,
+    jsonDepthMax: 32,
+    connectionsMax: 320,
+    requestsConcurrentMax: 256,
+    /** Token bucket a sandbox: `requestsBurst` at once, then `requestsPerSecond`. */
+    requestsBurst: 512,
+    requestsPerSecond: 64,
+    headTimeoutMs: 5_000,
+    requestTimeoutMs: 30_000,
+    inboxWaitMsMax: 25_000,
+    keepAliveMs: 60_000,
+  },
+  model: {
+    messagesMax: 512,
+    outputTokensDefault: 1_024,
+    outputTokensMax: 128_000,
+    choicesMax: 8,
+    toolsMax: 128,
+    responseBytesMax: 16 * MiB,
+    eventBytesMax: 256 * KiB,
+    firstByteTimeoutMs: 120_000,
+    idleTimeoutMs: 60_000,
+    totalTimeoutMs: 600_000,
+    /** Prompt tokens a provider may add itself when tools are declared. */
+    toolPreambleTokensMax: 1_024,
+  },
+  message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, leaseMs: 120_000 },
+  board: {
+    keyBytesMax: 256,
+    keySegmentsMax: 12,
+    valueBytesMax: 64 * KiB,
+    ttlSecondsMax: 31_536_000,
+    listRowsMax: 200,
+    keysPerFleetMax: 100_000,
+  },
+  tool: { resultBytesMax: 512 * KiB, fileBytesMax: 256 * KiB, filesListMax: 500, outputBytesMax: 256 * KiB, outputFilesMax: 200, pathBytesMax: 512 },
+  desk: { bodyBytesMax: 256 * KiB, connectionsMax: 64, waitMsMax: 25_000, logLinesMax: 2_000, execOutputBytesMax: 1 * MiB, execTimeoutMs: 60_000 },
+  sandbox: {
+    logBytesPerSecondMax: 64 * KiB,
+    logBytesMax: 1 * MiB,
+    logLineBytesMax: 8 * KiB,
+    startTimeoutMs: 20_000,
+    stopGraceMs: 2_000,
+    restartsPerMinuteMax: 5,
+    memoryBytesMin: 64 * MiB,
+    diskBytesMin: 1 * MiB,
+    openFilesMax: 1_024,
+    tmpBytesMax: 64 * MiB,
+  },
+  name: { charsMax: 40 },
+  fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
+} as const;
+
+const holds: readonly (readonly [boolean, string])[] = [
+  [limits.door.toolBodyBytesMax <= limits.door.bodyBytesMax, "toolBodyBytesMax <= bodyBytesMax"],
+  [limits.board.valueBytesMax < limits.door.toolBodyBytesMax, "board value fits a tool body"],
+  [limits.message.bodyBytesMax < limits.door.toolBodyBytesMax, "message fits a tool body"],
+  [limits.tool.outputBytesMax <= limits.door.toolBodyBytesMax, "output fits a tool body"],
+  [limits.door.inboxWaitMsMax < limits.door.requestTimeoutMs, "an inbox wait ends before its request does"],
+  [limits.door.requestsConcurrentMax <= limits.door.connectionsMax, "a request has a connection"],
+  [limits.tool.fileBytesMax <= limits.tool.resultBytesMax, "a file fits a tool result"],
+];
+for (const [held, relation] of holds) if (!held) throw new Error(`limits contradict each other: ${relation}`);

@@ -1,0 +1,14 @@
+/** Where things stand inside every sandbox. Imports nothing, so that the agent image carries no schema library. */
+export const sandboxPaths = {
+  door: "/run/cordon/door.sock",
+  /** Read-only: what the fleet file's `code` names. */
+  code: "/code",
+  /** The agent's own volume; survives restarts. */
+  data: "/data",
+  /** Read-only: node, and the agent zone of Cordon compiled to JavaScript. */
+  node: "/bin/node",
+  init: "/opt/cordon/agent/init/main.js",
+} as const;
+
+/** The relay's address on the sandbox's own loopback. */
+export const relay = { host: "127.0.0.1", port: 7070 } as const;
