@@ -1,0 +1,18 @@
+import { agentTables } from "./tables/agents.ts";
+import { auditTables } from "./tables/audit.ts";
+import { boardTables } from "./tables/board.ts";
+import { credentialTables } from "./tables/credentials.ts";
+import { ledgerTables } from "./tables/ledger.ts";
+import { messageTables } from "./tables/messages.ts";
+import { metaTables } from "./tables/meta.ts";
+
+/**
+ * Step n leads from `PRAGMA user_version` n to n + 1. A step that was released is never changed: the
+ * tables that it made are changed by a later step.
+ */
+export const migrations: readonly string[] = [
+  [metaTables, auditTables, ledgerTables, boardTables, messageTables, agentTables, credentialTables].join("\n"),
+];
+
+/** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */
+export const applicationId = 0x436f7264;

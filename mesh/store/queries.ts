@@ -1,0 +1,22 @@
+import type { Prepare } from "./database.ts";
+import { agentQueries } from "./tables/agents.ts";
+import { auditQueries } from "./tables/audit.ts";
+import { boardQueries } from "./tables/board.ts";
+import { credentialQueries } from "./tables/credentials.ts";
+import { ledgerQueries } from "./tables/ledger.ts";
+import { messageQueries, replyQueries } from "./tables/messages.ts";
+import { metaQueries } from "./tables/meta.ts";
+
+/** Every read: synchronous, of committed rows only. Throws a StoreFailure when the file cannot be read. */
+export const createQueries = (prepare: Prepare) => ({
+  meta: metaQueries(prepare),
+  audit: auditQueries(prepare),
+  ledger: ledgerQueries(prepare),
+  board: boardQueries(prepare),
+  messages: messageQueries(prepare),
+  replies: replyQueries(prepare),
+  agents: agentQueries(prepare),
+  credentials: credentialQueries(prepare),
+});
+
+export type Queries = ReturnType<typeof createQueries>;

@@ -1,0 +1,33 @@
+import { agentStatements } from "./tables/agents.ts";
+import { auditStatements } from "./tables/audit.ts";
+import { boardStatements } from "./tables/board.ts";
+import { credentialStatements } from "./tables/credentials.ts";
+import { ledgerStatements } from "./tables/ledger.ts";
+import { messageStatements } from "./tables/messages.ts";
+import { metaStatements } from "./tables/meta.ts";
+
+/** Every statement that changes a row. The order of parameters stands above each in its table's file. */
+export const statements = {
+  ...metaStatements,
+  ...auditStatements,
+  ...ledgerStatements,
+  ...boardStatements,
+  ...messageStatements,
+  ...agentStatements,
+  ...credentialStatements,
+} as const;
+
+export type StatementName = keyof typeof statements;
+
+/** Until fleets have tenants, every row belongs to this one. */
+export const defaultTenant = "default";
+
+/**
+ * Statements that write a whole row by its key with absolute values, with the number of leading parameters
+ * that are the key: of several in one flush only the last is run. No other statement touches these rows.
+ */
+export const lastWins: { readonly [name in StatementName]?: number } = {
+  "audit.setHead": 0,
+  "ledger.putCounter": 4,
+  "ledger.putUsage": 2,
+};
