@@ -61,6 +61,23 @@ export const limits = {
     openFilesMax: 1_024,
     tmpBytesMax: 64 * MiB,
   },
+  /** The scripted model of demos and tests, and its scenario files. */
+  rehearsal: {
+    scenarioBytesMax: 256 * KiB,
+    /** A door body plus what the gateway splices in. */
+    bodyBytesMax: 2 * MiB,
+    connectionsMax: 1_024,
+    rulesMax: 256,
+    templateCharsMax: 8 * KiB,
+    callsParallelMax: 64,
+    countTokensMax: 200_000,
+    paceMsMax: 10_000,
+    stallMsMax: 600_000,
+    extractCharsMax: 64 * KiB,
+    extractSentencesMax: 600,
+    notesRememberedMax: 512,
+    closeGraceMs: 1_000,
+  },
   name: { charsMax: 40 },
   fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
 } as const;
@@ -73,5 +90,6 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.door.inboxWaitMsMax < limits.door.requestTimeoutMs, "an inbox wait ends before its request does"],
   [limits.door.requestsConcurrentMax <= limits.door.connectionsMax, "a request has a connection"],
   [limits.tool.fileBytesMax <= limits.tool.resultBytesMax, "a file fits a tool result"],
+  [limits.door.bodyBytesMax < limits.rehearsal.bodyBytesMax, "a door body fits the rehearsal model"],
 ];
 for (const [held, relation] of holds) if (!held) throw new Error(`limits contradict each other: ${relation}`);
