@@ -51,6 +51,8 @@ export interface Delivery {
   readonly from: Sender;
   /** Messages that answer one another share it. */
   readonly conversation: string;
+  /** Id of the message that this one answers, or null. An answer is never answered automatically (cf. RFC 3834). */
+  readonly inReplyTo: string | null;
   readonly body: string;
   readonly label: Label;
   /** Milliseconds since the Unix epoch. */

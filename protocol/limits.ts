@@ -48,7 +48,7 @@ export const limits = {
     keysPerFleetMax: 100_000,
   },
   tool: { resultBytesMax: 512 * KiB, fileBytesMax: 256 * KiB, filesListMax: 500, outputBytesMax: 256 * KiB, outputFilesMax: 200, pathBytesMax: 512 },
-  desk: { bodyBytesMax: 256 * KiB, connectionsMax: 64, waitMsMax: 25_000, logLinesMax: 2_000, execOutputBytesMax: 1 * MiB, execTimeoutMs: 60_000 },
+  desk: { bodyBytesMax: 256 * KiB, connectionsMax: 64, waitMsMax: 25_000, logLinesMax: 2_000, execOutputBytesMax: 1 * MiB, execTimeoutMs: 60_000, answerBytesMax: 16 * MiB, answerTimeoutMs: 30_000, shutdownTimeoutMs: 30_000 },
   sandbox: {
     logBytesPerSecondMax: 64 * KiB,
     logBytesMax: 1 * MiB,
@@ -78,6 +78,26 @@ export const limits = {
     notesRememberedMax: 512,
     closeGraceMs: 1_000,
   },
+  /** What the built-in agent bounds by itself; the mesh does not rely on any of it. */
+  agent: {
+    roundsMax: 32,
+    toolCallsMax: 64,
+    toolCallsConcurrentMax: 4,
+    outputTokensMax: 4_096,
+    answerBytesMax: 1 * MiB,
+    toolContentBytesMax: 320 * KiB,
+    historyBytesMax: 768 * KiB,
+    historyMessagesMax: 384,
+    sessionsMax: 256,
+    dataFilesMax: 500,
+    /** Answers to other agents in one conversation, so that two agents cannot talk in circles for ever. */
+    answersPerConversationMax: 16,
+    attemptsMax: 5,
+    backOffMsMin: 100,
+    backOffMsMax: 10_000,
+    relayConnectionsMax: 128,
+    relayIdleMs: 660_000,
+  },
   name: { charsMax: 40 },
   fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
 } as const;
@@ -90,6 +110,13 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.door.inboxWaitMsMax < limits.door.requestTimeoutMs, "an inbox wait ends before its request does"],
   [limits.door.requestsConcurrentMax <= limits.door.connectionsMax, "a request has a connection"],
   [limits.tool.fileBytesMax <= limits.tool.resultBytesMax, "a file fits a tool result"],
+  [limits.tool.fileBytesMax < limits.agent.toolContentBytesMax, "a file fits what the agent shows its model"],
+  [
+    limits.agent.historyBytesMax + 2 * limits.fleet.instructionsBytesMax < limits.door.bodyBytesMax,
+    "history and instructions fit a model call",
+  ],
+  [limits.agent.historyMessagesMax < limits.model.messagesMax, "history fits a model call"],
+  [limits.agent.relayIdleMs > limits.model.totalTimeoutMs, "the relay outlives a model call"],
   [limits.door.bodyBytesMax < limits.rehearsal.bodyBytesMax, "a door body fits the rehearsal model"],
 ];
 for (const [held, relation] of holds) if (!held) throw new Error(`limits contradict each other: ${relation}`);
