@@ -1,0 +1,23 @@
+#!/bin/sh
+# `npm test`: sets up what is missing, then runs every test, or those named as arguments.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+. "$root/scripts/setup.sh"
+cd "$root"
+
+setup_modules
+setup_node
+if ! setup_sandbox_tools; then say "going on without: tests that need a real sandbox will fail or say why they skip"; fi
+
+if [ "$#" -eq 0 ]; then
+  # Benchmarks and browser tests have commands of their own.
+  set -- $(find lib protocol mesh user agent test -name node_modules -prune -o -path test/performance -prune \
+    -o -path test/browser -prune -o -name '*.test.ts' -print | LC_ALL=C sort)
+fi
+if [ "$#" -eq 0 ]; then
+  say "no test file was found"
+  exit 1
+fi
+exec "$node" --disable-warning=ExperimentalWarning --test --test-concurrency=2 --test-timeout=300000 \
+  --test-reporter=spec "$@"
