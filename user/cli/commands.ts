@@ -1,0 +1,35 @@
+import type { Command } from "./command.ts";
+import { audit } from "./commands/audit.ts";
+import { chat } from "./commands/chat.ts";
+import { check } from "./commands/check.ts";
+import { costs } from "./commands/costs.ts";
+import { credential } from "./commands/credential.ts";
+import { demo } from "./commands/demo.ts";
+import { doctor } from "./commands/doctor.ts";
+import { down } from "./commands/down.ts";
+import { exec } from "./commands/exec.ts";
+import { init } from "./commands/init.ts";
+import { logs } from "./commands/logs.ts";
+import { rehearsal } from "./commands/rehearsal.ts";
+import { status } from "./commands/status.ts";
+import { up } from "./commands/up.ts";
+import { version } from "./commands/version.ts";
+
+/** Every command, `help` aside. */
+export const commands: readonly Command[] = [
+  demo,
+  init,
+  check,
+  up,
+  down,
+  status,
+  chat,
+  logs,
+  exec,
+  costs,
+  audit,
+  credential,
+  doctor,
+  rehearsal,
+  version,
+];

@@ -1,0 +1,114 @@
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { stateOptions, type Command, type Context, type Input } from "../command.ts";
+import { openDesk } from "../desk-client.ts";
+import { codeOf, Failure, type ExitCode } from "../failure.ts";
+import { followFleet } from "../fleet-view.ts";
+import { tint } from "../line.ts";
+import { forgetPid, notePid } from "../mesh-presence.ts";
+import { detachMesh, meshFailure, READY, serveMesh } from "../mesh-process.ts";
+import { placesOf, requireFleetFile, type Places } from "../places.ts";
+import { printStatus } from "./status.ts";
+
+const READY_TIMEOUT_MS = 120_000;
+const POLL_MS = 100;
+
+export const up: Command = {
+  name: "up",
+  summary: "start the fleet: in the foreground with a live view, or detached with -d",
+  usage: "[-d] [--fleet FILE] [--state DIR]",
+  options: {
+    detach: { short: "d", help: "start, wait until it is ready, and leave it running" },
+    listen: { value: "127.0.0.1:PORT", help: "let the desk listen on a loopback port, too" },
+    input: { value: "DIR", help: "folder of files that agents may be allowed to read" },
+    output: { value: "DIR", help: "folder for what agents may be allowed to write" },
+    ...stateOptions,
+  },
+  words: [0, 0],
+  async run(input, context) {
+    const places = placesOf(input, context);
+    requireFleetFile(places);
+    makeState(places.state);
+    const args = serveArguments(input, places, context.cwd);
+    return input.flag("detach") ? detached(args, places, context) : foreground(args, places, context);
+  },
+};
+
+function serveArguments(input: Input, places: Places, cwd: string): string[] {
+  const args = ["--fleet", places.fleetFile, "--state", places.state];
+  const listen = input.text("listen");
+  if (listen !== undefined) args.push("--listen", listen);
+  for (const folder of ["input", "output"] as const) {
+    const given = input.text(folder);
+    if (given !== undefined) args.push(`--${folder}`, resolve(cwd, given));
+  }
+  return args;
+}
+
+function makeState(state: string): void {
+  try {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Failure(`the state folder \`${state}\` cannot be made: ${codeOf(error)}`, "name another with `--state DIR`");
+  }
+}
+
+async function foreground(args: readonly string[], places: Places, context: Context): Promise<ExitCode> {
+  const signal = context.interruption();
+  context.terminal.live("starting …");
+  const mesh = serveMesh(context, args);
+  try {
+    await Promise.race([mesh.ready, aborted(signal)]);
+    if (!signal.aborted) {
+      await notePid(places.state, mesh.pid);
+      const desk = await openDesk(places.state);
+      printStatus(await desk.status(), context);
+      context.terminal.print(tint("faint", "Ctrl-C stops the fleet"));
+      const ended = new AbortController();
+      void mesh.exited.then(() => ended.abort());
+      await followFleet(desk, context, AbortSignal.any([signal, ended.signal]));
+    }
+  } finally {
+    context.terminal.live("stopping …");
+    await mesh.stop();
+    context.terminal.settle();
+    await forgetPid(places.state);
+  }
+  const code = await mesh.exited;
+  if (signal.aborted || code === 0) {
+    context.terminal.print("stopped");
+    return 0;
+  }
+  throw meshFailure(mesh.lastWords(), code);
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((done) => {
+    if (signal.aborted) done();
+    signal.addEventListener("abort", () => done(), { once: true });
+  });
+
+async function detached(args: readonly string[], places: Places, context: Context): Promise<ExitCode> {
+  const logFile = join(places.state, "mesh.log");
+  const log = openSync(logFile, "a", 0o600);
+  const from = (await stat(logFile)).size;
+  const mesh = detachMesh(context, args, log);
+  closeSync(log);
+  let ended: number | undefined;
+  void mesh.exited.then((code) => (ended = code));
+  const written = async (): Promise<string> => (await readFile(logFile)).subarray(from).toString("utf8");
+  const deadline = context.clock.monotonicMs() + READY_TIMEOUT_MS;
+  while (!READY.test(await written())) {
+    if (ended !== undefined) throw meshFailure(await written(), ended);
+    if (context.clock.monotonicMs() > deadline) {
+      throw new Failure(`the mesh is not ready after ${READY_TIMEOUT_MS / 1000} s`, `see \`${logFile}\`; stop it with \`cordon down\``);
+    }
+    context.terminal.live("starting …");
+    await context.clock.sleep(POLL_MS);
+  }
+  await notePid(places.state, mesh.pid);
+  printStatus(await (await openDesk(places.state)).status(), context);
+  context.terminal.print(tint("faint", `it goes on in the background; log: ${logFile}; stop it with \`cordon down\``));
+  return 0;
+}

@@ -1,0 +1,66 @@
+import type {
+  AuditPage,
+  AuditVerdict,
+  BoardPage,
+  Costs,
+  CredentialPage,
+  EventPage,
+  ExecResult,
+  LogPage,
+  Reply,
+  Status,
+} from "../../protocol/desk.ts";
+import { limits } from "../../protocol/limits.ts";
+import { openTransport, type DeskCall } from "./desk-transport.ts";
+
+/** The desk's routes (protocol/desk.ts) as calls. All reject with a Failure that names the fix. */
+export interface Desk {
+  status(): Promise<Status>;
+  costs(): Promise<Costs>;
+  /** Waits up to `waitMs` for something to happen. */
+  events(after: number, waitMs: number, signal?: AbortSignal): Promise<EventPage>;
+  audit(after: number, count: number): Promise<AuditPage>;
+  verifyAudit(): Promise<AuditVerdict>;
+  board(match: string): Promise<BoardPage>;
+  logs(agent: string, lines: number): Promise<LogPage>;
+  send(agent: string, body: string, conversation?: string): Promise<{ readonly id: string; readonly conversation: string }>;
+  /** Undefined when nothing came within `waitMs`. */
+  reply(conversation: string, waitMs: number, signal?: AbortSignal): Promise<Reply | undefined>;
+  exec(agent: string, command: readonly string[]): Promise<ExecResult>;
+  credentials(): Promise<CredentialPage>;
+  addCredential(name: string, value: Uint8Array): Promise<void>;
+  removeCredential(name: string): Promise<void>;
+  shutdown(): Promise<void>;
+}
+
+export async function openDesk(state: string): Promise<Desk> {
+  const transport = await openTransport(state);
+  // The mesh is trusted and of this version: the shapes of its answers are those of protocol/desk.ts.
+  const get = async <T>(path: string, more: Partial<DeskCall> = {}): Promise<T> =>
+    (await transport({ method: "GET", path, ...more })) as T;
+  const post = async <T>(path: string, body: unknown, patienceMs = 0): Promise<T> =>
+    (await transport({ method: "POST", path, body, patienceMs })) as T;
+  const part = encodeURIComponent;
+  const wait = (waitMs: number, signal: AbortSignal | undefined): Partial<DeskCall> =>
+    signal ? { patienceMs: waitMs, signal } : { patienceMs: waitMs };
+  return {
+    status: () => get("/v1/status"),
+    costs: () => get("/v1/costs"),
+    events: (after, waitMs, signal) => get(`/v1/events?after=${after}&wait_ms=${waitMs}`, wait(waitMs, signal)),
+    audit: (after, count) => get(`/v1/audit?after=${after}&limit=${count}`),
+    // Reads every record that there is.
+    verifyAudit: () => get("/v1/audit/verify", { patienceMs: limits.desk.execTimeoutMs }),
+    board: (match) => get(`/v1/board?match=${part(match)}`),
+    logs: (agent, lines) => get(`/v1/agents/${part(agent)}/logs?lines=${lines}`),
+    send: (agent, body, conversation) =>
+      post(`/v1/agents/${part(agent)}/messages`, conversation === undefined ? { body } : { body, conversation }),
+    reply: (conversation, waitMs, signal) =>
+      get(`/v1/replies/${part(conversation)}?wait_ms=${waitMs}`, wait(waitMs, signal)),
+    exec: (agent, command) => post(`/v1/agents/${part(agent)}/exec`, { command }, limits.desk.execTimeoutMs),
+    credentials: () => get("/v1/credentials"),
+    addCredential: (name, value) =>
+      post("/v1/credentials", { name, valueBase64: Buffer.from(value).toString("base64") }),
+    removeCredential: (name) => post(`/v1/credentials/${part(name)}/remove`, {}),
+    shutdown: () => post("/v1/shutdown", {}, limits.desk.shutdownTimeoutMs),
+  };
+}

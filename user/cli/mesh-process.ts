@@ -1,0 +1,117 @@
+/** The only file of this zone that starts a process, and the only program it starts is the mesh. */
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { Failure } from "./failure.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+type Host = Pick<Surroundings, "meshProgram" | "cwd">;
+
+const OUTPUT_BYTES_MAX = 1024 * 1024;
+const NODE_FLAGS = ["--disable-warning=ExperimentalWarning"];
+/** How long an orderly stop may take before the process is ended. */
+const STOP_PATIENCE_MS = 20_000;
+
+export interface RunningMesh {
+  readonly pid: number;
+  /** Resolves when the desk answers; rejects with the mesh's own error when it ends before. */
+  readonly ready: Promise<void>;
+  /** Resolves with the exit code, also of a process that was killed (128 + signal is not told apart: 1). */
+  readonly exited: Promise<number>;
+  /** What it wrote to standard error last. */
+  lastWords(): string;
+  /** SIGTERM, and SIGKILL if it is still there after a while; resolves when the process is gone. */
+  stop(): Promise<void>;
+}
+
+/**
+ * `mesh serve` as a child of this command. It gets a process group of its own, so that Ctrl-C reaches
+ * this command alone, which then stops the mesh in order.
+ */
+export function serveMesh(host: Host, args: readonly string[]): RunningMesh {
+  const child = launch(host, ["serve", ...args], ["ignore", "pipe", "pipe"], true);
+  const errors = collect(child.stderr);
+  const exited = exitOf(child);
+  const ready = new Promise<void>((resolve, reject) => {
+    let seen = "";
+    child.stdout?.on("data", (piece: Buffer) => {
+      if (seen.length < OUTPUT_BYTES_MAX) seen += piece.toString("utf8");
+      if (READY.test(seen)) resolve();
+    });
+    void exited.then((code) => reject(meshFailure(errors(), code)));
+  });
+  ready.catch(() => undefined);
+  return { pid: child.pid ?? 0, ready, exited, lastWords: errors, stop: () => stop(child, exited) };
+}
+
+/** `mesh serve` that outlives this command; both its outputs go to the open file `log`. */
+export function detachMesh(host: Host, args: readonly string[], log: number): Pick<RunningMesh, "pid" | "exited"> {
+  const child = launch(host, ["serve", ...args], ["ignore", log, log], true);
+  const exited = exitOf(child);
+  child.unref();
+  return { pid: child.pid ?? 0, exited };
+}
+
+/** The line by which `mesh serve` says that its desk answers. */
+export const READY = /^\{"ready":true\}$/m;
+
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command of the mesh to its end. `input`, if given, is its whole standard input. */
+export async function runMesh(host: Host, args: readonly string[], input?: Uint8Array): Promise<Finished> {
+  const child = launch(host, args, [input ? "pipe" : "ignore", "pipe", "pipe"], false);
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  // A child that ends without reading its input is judged by its exit code.
+  child.stdin?.on("error", () => undefined);
+  child.stdin?.end(input);
+  const code = await exitOf(child);
+  return { code, stdout: stdout(), stderr: stderr() };
+}
+
+/** Runs a command of the mesh with this terminal until it ends or `signal` asks it to. */
+export async function attendMesh(host: Host, args: readonly string[], signal: AbortSignal): Promise<number> {
+  const child = launch(host, args, "inherit", true);
+  const exited = exitOf(child);
+  const onAbort = (): void => void stop(child, exited);
+  signal.addEventListener("abort", onAbort, { once: true });
+  return exited.finally(() => signal.removeEventListener("abort", onAbort));
+}
+
+/** `cordon: MESSAGE` and `fix: REMEDY`, as the mesh prints its errors, read back. */
+export function meshFailure(stderr: string, code: number): Failure {
+  const message = /^cordon: (.+)$/m.exec(stderr)?.[1];
+  const fix = /^fix: (.+)$/m.exec(stderr)?.[1];
+  if (message) return new Failure(message, fix ?? "");
+  const last = stderr.trim().split("\n").at(-1) || "it said nothing";
+  return new Failure(`the mesh ended with exit code ${code}: ${last}`, "run `cordon doctor`");
+}
+
+function launch(host: Host, args: readonly string[], stdio: StdioOptions, ownGroup: boolean): ChildProcess {
+  return spawn(process.execPath, [...NODE_FLAGS, host.meshProgram, ...args], { cwd: host.cwd, stdio, detached: ownGroup });
+}
+
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.once("error", () => resolve(1));
+    child.once("close", (code) => resolve(code ?? 1));
+  });
+}
+
+/** Keeps the last part of a stream. */
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  let text = "";
+  stream?.on("data", (piece: Buffer) => {
+    text = (text + piece.toString("utf8")).slice(-OUTPUT_BYTES_MAX);
+  });
+  return () => text;
+}
+
+async function stop(child: ChildProcess, exited: Promise<number>): Promise<void> {
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_PATIENCE_MS);
+  await exited;
+  clearTimeout(timer);
+}
