@@ -1,0 +1,27 @@
+import { relay } from "../../protocol/sandbox-paths.ts";
+
+/** The environment in which this process was started. The only place of the agent zone that reads it. */
+export function ownEnvironment(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}
+
+const url = `http://${relay.host}:${relay.port}`;
+
+/**
+ * What makes an unmodified guest talk to the door. The keys are placeholders: clients insist on having one,
+ * and the real key is put in outside the sandbox.
+ */
+const forGuests: Readonly<Record<string, string>> = {
+  CORDON_URL: url,
+  OPENAI_BASE_URL: `${url}/openai/v1`,
+  OPENAI_API_KEY: "cordon_ph_openai",
+  ANTHROPIC_BASE_URL: `${url}/anthropic`,
+  ANTHROPIC_API_KEY: "cordon_ph_anthropic",
+};
+
+/** The sandbox's environment plus what a guest needs; what the mesh has set itself wins. */
+export function guestEnvironment(
+  own: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  return { ...forGuests, ...own };
+}
