@@ -11,7 +11,7 @@
  *   GET  /v1/board?match=GLOB                -> BoardPage
  *   GET  /v1/agents/{name}/logs?lines=N      -> LogPage
  *   POST /v1/agents/{name}/messages          {body, conversation?} -> {id, conversation}
- *   GET  /v1/replies/{conversation}?wait_ms=N -> 200 Reply | 204
+ *   GET  /v1/replies/{conversation}?after=SEQ&wait_ms=N -> 200 Reply | 204   the oldest after SEQ (0: the first)
  *   POST /v1/agents/{name}/exec              {command: [...]} -> ExecResult     operator only, audited
  *   POST /v1/agents/{name}/start | stop      {} -> 204
  *   GET  /v1/credentials                     -> CredentialPage   names and metadata, never a value
@@ -119,6 +119,8 @@ export const MessageInput = z.strictObject({
   conversation: z.string().regex(/^[a-z]{2,8}_[a-z0-9]{1,40}$/).optional(),
 });
 export interface Reply {
+  /** Order within the conversation; pass it as `after` to get the next one. */
+  readonly seq: number;
   readonly from: string;
   readonly body: string;
   readonly label: Label;
