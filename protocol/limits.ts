@@ -60,6 +60,23 @@ export const limits = {
     diskBytesMin: 1 * MiB,
     openFilesMax: 1_024,
     tmpBytesMax: 64 * MiB,
+    tmpFilesMax: 16_384,
+    /** A whole core for so long after the start, then the sandbox's own share. */
+    startBurstMs: 500,
+    watchIntervalMs: 100,
+    /** How long the kernel may take to let go of a stopped sandbox's processes, mounts and cgroups. */
+    stopProofMs: 10_000,
+    toolTimeoutMs: 60_000,
+    idCharsMax: 60,
+    commandWordsMax: 256,
+    commandBytesMax: 64 * KiB,
+    environmentNamesMax: 64,
+    environmentValueBytesMax: 8 * KiB,
+    /** Host UIDs (and GIDs) of one sandbox, and where the ranges of all sandboxes start and how many there are. */
+    hostIdsPerSandbox: 2_048,
+    hostIdFirst: 0x7000_0000,
+    hostIdRangesMax: 1_000_000,
+    probeTimeoutMs: 20_000,
   },
   /** The scripted model of demos and tests, and its scenario files. */
   rehearsal: {
@@ -98,6 +115,16 @@ export const limits = {
     relayConnectionsMax: 128,
     relayIdleMs: 660_000,
   },
+  store: {
+    /** Beyond it the disk has stopped keeping up, and the store fails. */
+    commitsWaitingMax: 200_000,
+    busyTimeoutMs: 5_000,
+    walBytesMax: 64 * MiB,
+    /** Up to this size every page is checked at each start; above it the tables that grow without end are left out. */
+    fullCheckBytesMax: 256 * MiB,
+  },
+  audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
+  ledger: { scopesMax: 8, windowsPerHoldMax: 2, endedHoldsKeptMax: 100_000 },
   name: { charsMax: 40 },
   fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
 } as const;

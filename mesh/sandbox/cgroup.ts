@@ -1,0 +1,134 @@
+/**
+ * Control groups of sandboxes, version 1 (one hierarchy a controller) and version 2 (one for all).
+ * Files as documented in the kernel's admin-guide/cgroup-v1 and cgroup-v2.rst. The runtime makes the
+ * groups; this reads counters, lowers the start burst, ends what is inside and removes them.
+ */
+import { readFileSync } from "node:fs";
+import { readdir, readFile, rmdir, statfs, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CPU_PERIOD_US } from "./bundle.ts";
+import { readMounts } from "./mounts.ts";
+
+const CGROUP2_MAGIC = 0x6367_7270;
+const REQUIRED = ["memory", "cpu", "pids"];
+
+export interface CgroupUsage {
+  readonly memoryBytes: number;
+  readonly pids: number;
+  readonly cpuUs: number;
+}
+
+export interface Cgroups {
+  readonly version: 1 | 2;
+  /** Controllers that a sandbox needs and this machine does not offer. */
+  readonly missing: readonly string[];
+  /** Every folder that belongs to `path`, one per hierarchy, whether it exists or not. */
+  folders(path: string): readonly string[];
+  /** The folder of `path` in the hierarchy of one controller. */
+  folder(controller: string, path: string): string;
+}
+
+/** Null when no cgroup file system is mounted at all. */
+export async function readCgroups(): Promise<Cgroups | null> {
+  const base = "/sys/fs/cgroup";
+  const kind = await statfs(base).catch(() => null);
+  if (kind === null) return null;
+  if (kind.type === CGROUP2_MAGIC) {
+    const offered = (await readFile(join(base, "cgroup.controllers"), "utf8").catch(() => "")).split(/\s+/);
+    return {
+      version: 2,
+      missing: REQUIRED.filter((name) => !offered.includes(name)),
+      folders: (path) => [join(base, path)],
+      folder: (_, path) => join(base, path),
+    };
+  }
+  const mounts = (await readMounts()).filter((m) => m.type === "cgroup" || m.type === "cgroup2");
+  if (mounts.length === 0) return null;
+  const pointOf = (name: string): string | undefined =>
+    mounts.find((m) => m.type === "cgroup" && m.root === "/" && m.superOptions.includes(name))?.point;
+  return {
+    version: 1,
+    missing: [...REQUIRED, "cpuacct", "devices"].filter((name) => pointOf(name) === undefined),
+    folders: (path) => [...new Set(mounts.map((m) => join(m.point, path)))],
+    folder: (controller, path) => join(pointOf(controller) ?? "/sys/fs/cgroup/absent", path),
+  };
+}
+
+export class Cgroup {
+  readonly #groups: Cgroups;
+  readonly #path: string;
+  readonly #v2: boolean;
+
+  constructor(groups: Cgroups, path: string) {
+    this.#groups = groups;
+    this.#path = path;
+    this.#v2 = groups.version === 2;
+  }
+
+  #file(controller: string, v1: string, v2: string): string {
+    return join(this.#groups.folder(controller, this.#path), this.#v2 ? v2 : v1);
+  }
+
+  /** Sets the share of CPU time: `quotaUs` of every period. */
+  async limitCpu(quotaUs: number): Promise<void> {
+    const value = this.#v2 ? `${quotaUs} ${CPU_PERIOD_US}` : String(quotaUs);
+    await writeFile(this.#file("cpu", "cpu.cfs_quota_us", "cpu.max"), value);
+  }
+
+  /** Processes that the kernel killed for want of memory, ever. Synchronous: read by the watch for every sandbox. */
+  oomKills(): number {
+    return counter(this.#file("memory", "memory.oom_control", "memory.events"), "oom_kill");
+  }
+
+  /** Forks that failed at the pids limit, ever. */
+  pidsRefused(): number {
+    return counter(this.#file("pids", "pids.events", "pids.events"), "max");
+  }
+
+  /** Memory without the page cache that can be dropped at once. */
+  async usage(): Promise<CgroupUsage> {
+    const read = (controller: string, v1: string, v2: string): Promise<string> =>
+      readFile(this.#file(controller, v1, v2), "utf8");
+    const [memory, stat, pids, cpu] = await Promise.all([
+      read("memory", "memory.usage_in_bytes", "memory.current"),
+      read("memory", "memory.stat", "memory.stat"),
+      read("pids", "pids.current", "pids.current"),
+      read("cpuacct", "cpuacct.usage", "cpu.stat"),
+    ]);
+    return {
+      memoryBytes: Math.max(0, Number(memory) - field(stat, this.#v2 ? "inactive_file" : "total_inactive_file")),
+      pids: Number(pids),
+      cpuUs: this.#v2 ? field(cpu, "usage_usec") : Math.round(Number(cpu) / 1000),
+    };
+  }
+
+  async processes(): Promise<readonly number[]> {
+    const lists = await Promise.all(
+      this.#groups.folders(this.#path).map((folder) => readFile(join(folder, "cgroup.procs"), "utf8").catch(() => "")),
+    );
+    return [...new Set(lists.join("\n").split("\n").filter(Boolean).map(Number))].filter((pid) => pid > 1);
+  }
+
+  /** Folders that still stand. */
+  async standing(): Promise<readonly string[]> {
+    const folders = this.#groups.folders(this.#path);
+    const found = await Promise.all(folders.map((f) => readdir(f).then(() => true, () => false)));
+    return folders.filter((_, i) => found[i]);
+  }
+
+  /** Removes the empty groups; a group that is not empty stays and shows in `standing`. */
+  async remove(): Promise<void> {
+    await Promise.all(this.#groups.folders(this.#path).map((folder) => rmdir(folder).catch(() => undefined)));
+  }
+}
+
+function counter(file: string, name: string): number {
+  try {
+    return field(readFileSync(file, "utf8"), name);
+  } catch {
+    return 0;
+  }
+}
+
+const field = (text: string, name: string): number =>
+  Number(text.split("\n").find((line) => line.startsWith(`${name} `))?.split(" ")[1] ?? 0);

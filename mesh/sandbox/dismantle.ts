@@ -1,0 +1,79 @@
+/**
+ * Takes a sandbox apart from whatever state it is in: running, half built, or left by a mesh that was
+ * killed. Used by stop, by a start that failed and by the sweep, so that there is one way down. Works from
+ * names and from what the kernel shows, never from memory; each step may find its work already done.
+ */
+import { lstat, readdir, rm, rmdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { limits } from "../../protocol/limits.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { SandboxError } from "./backend.ts";
+import { Cgroup, type Cgroups } from "./cgroup.ts";
+import { claimsOf, releaseIdRange } from "./id-range.ts";
+import { loopDevices, mountsUnder } from "./mounts.ts";
+import { type Places, type SandboxPlaces, sandboxPlacesOf } from "./places.ts";
+import { runProgram } from "./process.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface Host {
+  readonly places: Places;
+  readonly clock: Clock;
+  readonly cgroups: Cgroups;
+  readonly runtime: Runtime;
+}
+
+/** Resolves when the kernel confirms that nothing is left; throws SandboxError naming what is. `image`: of its volume. */
+export async function dismantle(host: Host, id: string, image: string | null): Promise<void> {
+  const at = sandboxPlacesOf(host.places, id);
+  const cgroup = new Cgroup(host.cgroups, at.cgroup);
+  const deadline = host.clock.monotonicMs() + limits.sandbox.stopProofMs;
+  if ((await host.runtime.ids()).includes(id)) await host.runtime.delete(id).catch(() => undefined);
+  for (let attempt = 0; ; attempt++) {
+    for (const pid of await cgroup.processes()) kill(pid);
+    await cgroup.remove();
+    await unmountAll(at, attempt, host.clock);
+    await removeFolder(at);
+    const left = await whatIsLeft(at, cgroup, image);
+    if (left.length === 0) break;
+    if (host.clock.monotonicMs() > deadline) {
+      throw new SandboxError(`sandbox \`${id}\` is not gone: ${left.join(", ")}`, "run `cordon down` again, or reboot the machine");
+    }
+    await host.clock.sleep(Math.min(200, 5 * 2 ** attempt));
+  }
+  await rm(join(host.places.runtimeRoot, id), { recursive: true, force: true });
+  // Last: only when no process is left may another sandbox have its user ids.
+  for (const slot of (await claimsOf(host.places)).get(id) ?? []) await releaseIdRange(host.places, id, slot);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended in between.
+  }
+}
+
+async function unmountAll(at: SandboxPlaces, attempt: number, clock: Clock): Promise<void> {
+  const points = await mountsUnder(at.dir);
+  if (points.length === 0) return;
+  // A lazy unmount hides a mount that is still busy, so it comes only when waiting did not help.
+  await runProgram("umount", [...(attempt > 8 ? ["--lazy"] : []), "--", ...points], { clock }).catch(() => undefined);
+}
+
+/** Never recursive: if a mount were still there, recursion would reach into the agent's files. */
+async function removeFolder(at: SandboxPlaces): Promise<void> {
+  if ((await mountsUnder(at.dir)).length > 0) return;
+  for (const name of await readdir(at.dir).catch(() => [])) {
+    const path = join(at.dir, name);
+    const info = await lstat(path).catch(() => null);
+    await (info?.isDirectory() ? rmdir(path) : unlink(path)).catch(() => undefined);
+  }
+  await rmdir(at.dir).catch(() => undefined);
+}
+
+async function whatIsLeft(at: SandboxPlaces, cgroup: Cgroup, image: string | null): Promise<readonly string[]> {
+  const left = [...(await mountsUnder(at.dir)), ...(await cgroup.standing())];
+  if (await lstat(at.dir).then(() => true, () => false)) left.push(at.dir);
+  if (image !== null) left.push(...(await loopDevices((file) => file === image)));
+  return left;
+}

@@ -1,0 +1,65 @@
+/** Every path of the host that a sandbox uses. All names are exact: nothing is ever looked up by prefix. */
+import { join } from "node:path";
+import { assert } from "../../lib/assert.ts";
+
+/** Short, because the path of a Unix socket ends at 107 bytes. */
+export const RUN_DIR = "/run/cordon";
+const SOCKET_PATH_BYTES_MAX = 107;
+/** The runtime's own state stands beside the sandboxes, so no sandbox may have this name. */
+export const RUNTIME_STATE = "runtime";
+
+export interface Places {
+  readonly installation: string;
+  readonly installationDir: string;
+  readonly runtimeRoot: string;
+  /** Claims of host id ranges; shared by all installations of a machine. */
+  readonly idsDir: string;
+  readonly volumesDir: string;
+  readonly cgroupParent: string;
+}
+
+export interface SandboxPlaces {
+  /** The OCI bundle as well: `config.json` stands here. */
+  readonly dir: string;
+  readonly config: string;
+  readonly pidFile: string;
+  readonly log: string;
+  readonly door: string;
+  readonly rootfs: string;
+  readonly data: string;
+  readonly cgroup: string;
+}
+
+/** `installation`: 8 characters of `a-z0-9`, one value per state folder. */
+export function placesOf(installation: string, stateDir: string, runDir: string = RUN_DIR): Places {
+  assert(/^[a-z0-9]{8}$/.test(installation), "an installation id is 8 characters of a-z and 0-9");
+  const installationDir = join(runDir, installation);
+  return {
+    installation,
+    installationDir,
+    runtimeRoot: join(installationDir, RUNTIME_STATE),
+    idsDir: join(runDir, "ids"),
+    volumesDir: join(stateDir, "volumes"),
+    cgroupParent: `/cordon-${installation}`,
+  };
+}
+
+export function sandboxPlacesOf(places: Places, id: string): SandboxPlaces {
+  assert(isSandboxId(id), "a sandbox id was checked before its paths are made");
+  const dir = join(places.installationDir, id);
+  const door = join(dir, "door.sock");
+  assert(Buffer.byteLength(door) <= SOCKET_PATH_BYTES_MAX, "the door's path fits a Unix socket address");
+  return {
+    dir,
+    config: join(dir, "config.json"),
+    pidFile: join(dir, "pid"),
+    log: join(dir, "log"),
+    door,
+    rootfs: join(dir, "rootfs"),
+    data: join(dir, "data"),
+    cgroup: `${places.cgroupParent}/${id}`,
+  };
+}
+
+export const isSandboxId = (id: string): boolean => /^[a-z0-9_-]{1,60}$/.test(id) && id !== RUNTIME_STATE;
+export const isVolumeName = (name: string): boolean => /^[a-z0-9_-]{1,60}$/.test(name);

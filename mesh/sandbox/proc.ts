@@ -1,0 +1,68 @@
+/** What the host's /proc says of a process. A pid alone is no identity: the kernel gives it to others later. */
+import { readFileSync } from "node:fs";
+import { readFile, readlink } from "node:fs/promises";
+import { limits } from "../../protocol/limits.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { SandboxError } from "./backend.ts";
+
+/** Start time in clock ticks since boot, field 22 of proc_pid_stat(5); null when dead or a zombie. */
+export function startTimeOf(pid: number): string | null {
+  try {
+    // The name (field 2) may hold spaces and parentheses, so count from its end.
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? null : (fields[19] ?? null);
+  } catch {
+    return null;
+  }
+}
+
+export function signalProcess(pid: number, startTime: string, signal: NodeJS.Signals): void {
+  if (startTimeOf(pid) !== startTime) return;
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended in between.
+  }
+}
+
+const NAMESPACES = ["pid", "net", "ipc", "uts", "mnt", "cgroup", "user"];
+
+/**
+ * The last wall of fail closed: whatever the runtime said, the kernel must confirm that the process has
+ * the filter, no new privileges, no capability, a mapped user and namespaces of its own. Throws SandboxError.
+ * A process that has ended already is accepted: there is nothing left to fence.
+ */
+export async function confirmFence(pid: number, startTime: string, hostUid: number, clock: Clock): Promise<void> {
+  const deadline = clock.monotonicMs() + limits.sandbox.startTimeoutMs;
+  for (;;) {
+    const fault = await faultOf(pid, hostUid);
+    if (fault === null || startTimeOf(pid) !== startTime) return;
+    // The runtime answers a moment before its last steps, the filter and the exec.
+    if (clock.monotonicMs() > deadline) {
+      throw new SandboxError(`the fence is not complete: ${fault}`, "update the OCI runtime; see `cordon doctor`");
+    }
+    await clock.sleep(2);
+  }
+}
+
+async function faultOf(pid: number, hostUid: number): Promise<string | null> {
+  try {
+    const status = await readFile(`/proc/${pid}/status`, "latin1");
+    const value = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+    if (value("Seccomp") !== "2") return "no system-call filter";
+    if (value("NoNewPrivs") !== "1") return "new privileges can be gained";
+    if (value("Uid") !== Array(4).fill(hostUid).join("\t")) return "the user is not the mapped one";
+    if (value("Gid") !== Array(4).fill(hostUid).join("\t")) return "the group is not the mapped one";
+    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+      if (!/^0+$/.test(value(set))) return `capabilities are left in ${set}`;
+    }
+    for (const name of NAMESPACES) {
+      const [ours, theirs] = await Promise.all([readlink(`/proc/self/ns/${name}`), readlink(`/proc/${pid}/ns/${name}`)]);
+      if (ours === theirs) return `the ${name} namespace is the host's`;
+    }
+    return null;
+  } catch {
+    return "its state cannot be read";
+  }
+}

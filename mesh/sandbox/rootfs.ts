@@ -1,0 +1,109 @@
+/**
+ * The root file system that all sandboxes share: node, the libraries it loads and the agent zone as
+ * JavaScript, nothing else. No shell, no package manager, no resolver. Content-addressed: the folder's
+ * name is the hash of everything in it, so two builders at once make the same folder.
+ */
+import { createHash } from "node:crypto";
+import { chmod, constants, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile, access } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { sandboxPaths } from "../../protocol/sandbox-paths.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { compileAgent } from "./rootfs-agent.ts";
+import { librariesOf } from "./rootfs-libraries.ts";
+
+export interface RootfsOptions {
+  readonly cacheDir: string;
+  /** Root of the Cordon tree, which holds agent/, protocol/ and lib/. */
+  readonly projectDir: string;
+  readonly nodePath: string;
+  readonly clock: Clock;
+  /** Where the agent zone's import graph starts, relative to `projectDir`. */
+  readonly entries?: readonly string[];
+}
+
+/** A file to be: from the host, or of this content. */
+type Entry = { readonly from: string } | { readonly content: string };
+
+const AGENT_ENTRIES = ["agent/init/main.ts"];
+const BUILDING = /^building-(\d+)-/;
+
+const fixedFiles: Readonly<Record<string, string>> = {
+  "etc/passwd": "root:x:0:0:root:/:/nonexistent\nagent:x:1000:1000:agent:/data:/nonexistent\n",
+  "etc/group": "root:x:0:\nagent:x:1000:\n",
+  "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+  "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+  "opt/cordon/package.json": '{"type":"module"}\n',
+  // What the door is bound over.
+  [sandboxPaths.door.slice(1)]: "",
+};
+const mountPoints = ["proc", "sys", "dev", "tmp", sandboxPaths.data.slice(1), sandboxPaths.code.slice(1)];
+
+/** Path of the finished folder; builds it when it is not there yet. Throws SandboxError when the agent zone does not compile. */
+export async function ensureRootfs(options: RootfsOptions): Promise<string> {
+  const entries = await contentOf(options);
+  const folder = join(options.cacheDir, `rootfs-${await hashOf(entries)}`);
+  await removeDeadDrafts(options.cacheDir);
+  if (await access(folder).then(() => true, () => false)) return folder;
+  await mkdir(options.cacheDir, { recursive: true });
+  const draft = await mkdtemp(join(options.cacheDir, `building-${process.pid}-`));
+  try {
+    await build(draft, entries);
+    await rename(draft, folder).catch(async (error: NodeJS.ErrnoException) => {
+      // Another builder was faster, with the same content.
+      if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+    });
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+async function contentOf({ projectDir, nodePath, entries, clock }: RootfsOptions): Promise<ReadonlyMap<string, Entry>> {
+  const files = new Map<string, Entry>();
+  for (const [path, content] of Object.entries(fixedFiles)) files.set(path, { content });
+  files.set(sandboxPaths.node.slice(1), { from: nodePath });
+  for (const [path, from] of await librariesOf(nodePath, clock)) files.set(path, { from });
+  for (const [path, content] of await compileAgent(projectDir, entries ?? AGENT_ENTRIES)) {
+    files.set(`opt/cordon/${path}`, { content });
+  }
+  return new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+async function hashOf(entries: ReadonlyMap<string, Entry>): Promise<string> {
+  const hash = createHash("sha256").update(mountPoints.join("\n"));
+  for (const [path, entry] of entries) {
+    const bytes = "from" in entry ? await readFile(entry.from) : entry.content;
+    hash.update(`\0${path}\0${createHash("sha256").update(bytes).digest("hex")}`);
+  }
+  return hash.digest("hex").slice(0, 32);
+}
+
+async function build(draft: string, entries: ReadonlyMap<string, Entry>): Promise<void> {
+  const folders = new Set([draft]);
+  const makeFolder = async (path: string): Promise<void> => {
+    if (folders.has(path)) return;
+    await makeFolder(dirname(path));
+    folders.add(path);
+    await mkdir(path, { recursive: true });
+  };
+  for (const point of mountPoints) await makeFolder(join(draft, point));
+  for (const [path, entry] of entries) {
+    const file = join(draft, path);
+    await makeFolder(dirname(file));
+    if ("from" in entry) await copyFile(entry.from, file, constants.COPYFILE_FICLONE);
+    else await writeFile(file, entry.content);
+    // The sandbox's user is a stranger to these files: reading is all it gets, whatever the builder's umask.
+    await chmod(file, "from" in entry ? 0o555 : 0o444);
+  }
+  for (const folder of folders) await chmod(folder, 0o755);
+}
+
+/** Drafts of builders that were killed. */
+async function removeDeadDrafts(cacheDir: string): Promise<void> {
+  for (const name of await readdir(cacheDir).catch(() => [])) {
+    const pid = BUILDING.exec(name)?.[1];
+    if (pid && !(await access(`/proc/${pid}`).then(() => true, () => false))) {
+      await rm(join(cacheDir, name), { recursive: true, force: true });
+    }
+  }
+}
