@@ -1,0 +1,122 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "../../lib/clock.ts";
+import { parseJson } from "../../lib/json.ts";
+import { limits } from "../../protocol/limits.ts";
+import { answerTo } from "./answer.ts";
+import type { ModelRequest } from "./conversation.ts";
+import { faultOf, withLie, type Fault } from "./faults.ts";
+import { readBody } from "./read-body.ts";
+import { decide, type Utterance } from "./scenario/decide.ts";
+import { numberAfter } from "./scenario/filters.ts";
+import type { Scenario } from "./scenario/scenario.ts";
+import { turnOf } from "./scenario/turn.ts";
+import { sendEvents, sendJson, type Transmission } from "./transmit.ts";
+import { anthropic } from "./wire/anthropic.ts";
+import { wireStatus, type WireError, type WireErrorKind, type WireFormat } from "./wire/format.ts";
+import { openAi } from "./wire/openai.ts";
+
+export interface HandlerOptions {
+  readonly scenarios: ReadonlyMap<string, Scenario>;
+  readonly isAuthorized: (headers: IncomingMessage["headers"]) => boolean;
+  readonly seed: string;
+  readonly clock: Clock;
+}
+
+/** Answers one request. Rejects only when the client has gone or the rehearsal itself is broken. */
+export async function handle(request: IncomingMessage, response: ServerResponse, options: HandlerOptions): Promise<void> {
+  const path = (request.url ?? "").split("?", 1)[0];
+  const format = path === "/v1/messages" || request.headers["anthropic-version"] !== undefined ? anthropic : openAi;
+  const reply = new Reply(response, format);
+  if (!options.isAuthorized(request.headers)) return reply.fail("unauthenticated", "invalid API key: the rehearsal model wants the key that the mesh made for it");
+  if (request.method === "GET" && path === "/v1/models") {
+    return reply.json(format.models([...options.scenarios.keys()], nowS(options.clock)));
+  }
+  if (request.method !== "POST" || (path !== "/v1/chat/completions" && path !== "/v1/messages")) {
+    return reply.fail("not_found", `unknown route \`${request.method} ${path}\``);
+  }
+  if (format === anthropic && path !== "/v1/messages") return reply.fail("not_found", "this route speaks the other format");
+  if (format === anthropic && request.headers["anthropic-version"] === undefined) {
+    return reply.fail("malformed", "anthropic-version: header is required");
+  }
+  const body = await readBody(request, limits.rehearsal.bodyBytesMax);
+  if (!body) return reply.fail("too_large", `the request is larger than ${limits.rehearsal.bodyBytesMax} bytes`, true);
+  const json = parseJson(body, limits.door.jsonDepthMax);
+  if (!json.ok) return reply.fail("malformed", json.error);
+  const parsed = format.read(json.value, body.length);
+  if (!parsed.ok) return reply.fail("malformed", parsed.error);
+  return answer(parsed.value, request, reply, options);
+}
+
+async function answer(model: ModelRequest, request: IncomingMessage, reply: Reply, options: HandlerOptions): Promise<void> {
+  const [name = ""] = model.model.split(":", 1);
+  const scenario = options.scenarios.get(name);
+  if (!scenario || (name !== "fault" && name !== model.model)) {
+    return reply.fail("not_found", `model \`${model.model}\` does not exist; there are ${[...options.scenarios.keys()].join(", ")}`);
+  }
+  const { userText } = turnOf(model.conversation);
+  const fault = faultOf(model.model, userText);
+  if (!fault.ok) return reply.fail("malformed", fault.error);
+  if (fault.value.type === "status") return reply.fail(fault.value.kind, "the fault that was asked for");
+  const isTest = name === "counter" || name === "fault";
+  const bounded = fault.value.type === "overrun" ? { ...model, maxTokens: undefined } : model;
+  const utterance = utteranceFor(fault.value, model, request, scenario);
+  const source = { seed: options.seed, createdS: nowS(options.clock), wordByWord: isTest };
+  const finished = withLie(answerTo(bounded, utterance, source), fault.value);
+  const transmission: Transmission = {
+    fault: fault.value,
+    paceMs: isTest ? Math.min(numberAfter("pace", userText) ?? 0, limits.rehearsal.paceMsMax) : 0,
+    clock: options.clock,
+    gone: reply.gone,
+  };
+  reply.identify(finished.id);
+  if (model.stream) return sendEvents(reply.response, reply.format.events(finished, bounded), transmission);
+  return sendJson(reply.response, reply.format.write(finished, bounded), transmission);
+}
+
+/** An overrun says at least twice what was allowed. */
+function utteranceFor(fault: Fault, model: ModelRequest, request: IncomingMessage, scenario: Scenario): Utterance {
+  if (fault.type === "reflect") return { text: JSON.stringify(request.headers), calls: [] };
+  const utterance = decide(scenario, model.conversation, model);
+  if (fault.type !== "overrun") return utterance;
+  const wanted = (model.maxTokens ?? limits.model.outputTokensDefault) * 8;
+  const times = Math.ceil(wanted / Math.max(utterance.text.length, 1));
+  return { ...utterance, text: utterance.text.repeat(Math.min(times, limits.rehearsal.countTokensMax)) };
+}
+
+const nowS = (clock: Clock): number => Math.floor(clock.nowMs() / 1000);
+
+/** One response in one format; knows when the client has gone. */
+class Reply {
+  readonly response: ServerResponse;
+  readonly format: WireFormat;
+  readonly #gone = new AbortController();
+
+  constructor(response: ServerResponse, format: WireFormat) {
+    this.response = response;
+    this.format = format;
+    response.setHeader("x-cordon-rehearsal", "1");
+    response.once("close", () => this.#gone.abort(new Error("the client has gone")));
+  }
+
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  identify(id: string): void {
+    this.response.setHeader(this.format.requestIdHeader, `req_${id}`);
+  }
+
+  json(body: unknown): void {
+    const bytes = Buffer.from(JSON.stringify(body));
+    this.response.setHeader("content-type", "application/json").setHeader("content-length", bytes.length).end(bytes);
+  }
+
+  /** With `last`, the connection ends, because the rest of the body was not read. */
+  fail(kind: WireErrorKind, message: string, last = false): void {
+    const error: WireError = { kind, message };
+    this.response.statusCode = wireStatus[kind];
+    if (last) this.response.setHeader("connection", "close");
+    if (kind === "rate_limited") this.response.setHeader("retry-after", "1");
+    this.json(this.format.error(error));
+  }
+}
