@@ -1,0 +1,121 @@
+import { globMatches } from "../../lib/glob.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { BoardPage } from "../../protocol/desk.ts";
+import type { Label } from "../../protocol/label.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { defaultTenant } from "../store/statements.ts";
+import type { Store, Write } from "../store/store.ts";
+
+export interface BoardWrite {
+  readonly key: string;
+  /** null deletes. */
+  readonly value: string | null;
+  readonly ifVersion: number | undefined;
+  readonly ttlSeconds: number | undefined;
+  readonly writer: string;
+  /** The sandbox that wrote, for provenance. */
+  readonly session: string;
+  readonly label: Label;
+}
+
+export interface BoardEntry {
+  readonly key: string;
+  readonly version: number;
+  readonly value: string;
+  readonly writer: string;
+  readonly label: Label;
+}
+
+/** A version that is on its way to the disk: compare-and-set must see it, readers must not. */
+interface Pending {
+  readonly version: number;
+  readonly live: boolean;
+  readonly expiresAtMs: number | null;
+}
+
+/** Versioned keys shared by the fleet. Who may see which key is decided by the caller, row by row. */
+export class Blackboard {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #pending = new Map<string, Pending>();
+  #keys: number;
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#keys = store.query.board.countKeys(defaultTenant);
+  }
+
+  /** Decides the new version in this tick; `writes` must be committed before it is told, then `done` called. */
+  prepare(write: BoardWrite): Result<{ readonly version: number; readonly writes: readonly Write[]; done(): void }, Refusal> {
+    const { key } = write;
+    const row = this.#pending.get(key) ?? this.#committed(key);
+    const liveVersion = row && this.#lives(row) ? row.version : 0;
+    if (write.ifVersion !== undefined && write.ifVersion !== liveVersion) {
+      return err(refusal("conflict", `board key \`${key}\` is at version ${liveVersion}, not ${write.ifVersion}`, "read it again and repeat the change"));
+    }
+    if (write.value === null && liveVersion === 0) return err(refusal("not_found", `no board key \`${key}\``, "nothing is to be deleted"));
+    if (!row && this.#keys >= limits.board.keysPerFleetMax) {
+      return err(refusal("too_large", `the board holds ${this.#keys} keys`, "write to keys that exist"));
+    }
+    if (!row) this.#keys++;
+    const nowMs = this.#clock.nowMs();
+    const version = (row?.version ?? 0) + 1;
+    const expiresAtMs = write.ttlSeconds === undefined ? null : nowMs + write.ttlSeconds * 1000;
+    const pending: Pending = { version, live: write.value !== null, expiresAtMs };
+    this.#pending.set(key, pending);
+    const deleted = write.value === null ? 1 : 0;
+    return ok({
+      version,
+      writes: [
+        ["board.insertVersion", defaultTenant, key, version, write.value ?? "", JSON.stringify(write.label), write.writer, write.session, nowMs, expiresAtMs, deleted],
+        ["board.setCurrent", defaultTenant, key, version],
+      ],
+      done: () => {
+        if (this.#pending.get(key) === pending) this.#pending.delete(key);
+      },
+    });
+  }
+
+  /** A committed entry that has neither been deleted nor expired; an older version only while the key lives. */
+  read(key: string, version: number | undefined): BoardEntry | undefined {
+    const { board } = this.#store.query;
+    const current = board.current(defaultTenant, key);
+    if (!current || !this.#lives({ live: current.deleted === 0, expiresAtMs: current.expiresAtMs })) return undefined;
+    const row = version === undefined || version === current.version ? current : board.version(defaultTenant, key, version);
+    if (!row || !this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) return undefined;
+    return { key, version: row.version, value: row.value, writer: row.writer, label: JSON.parse(row.label) as Label };
+  }
+
+  /** Live entries that match `glob` and that `visible` allows, in order of key. */
+  list(glob: string, visible: (key: string) => boolean): BoardPage["rows"] {
+    // The text before the first star bounds the range that is scanned.
+    const prefix = glob.slice(0, (glob.indexOf("*") + 1 || glob.length + 1) - 1);
+    const rows: BoardPage["rows"][number][] = [];
+    let after = "";
+    for (;;) {
+      const page = this.#store.query.board.listValues(defaultTenant, prefix, after, PAGE_ROWS);
+      for (const row of page) {
+        after = row.key;
+        if (!globMatches(glob, row.key) || !visible(row.key)) continue;
+        if (!this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) continue;
+        rows.push({ key: row.key, version: row.version, writer: row.writer, label: JSON.parse(row.label) as Label, value: row.value });
+        if (rows.length >= limits.board.listRowsMax) return rows;
+      }
+      if (page.length < PAGE_ROWS) return rows;
+    }
+  }
+
+  #committed(key: string): Pending | undefined {
+    const row = this.#store.query.board.current(defaultTenant, key);
+    return row && { version: row.version, live: row.deleted === 0, expiresAtMs: row.expiresAtMs };
+  }
+
+  #lives(row: { readonly live: boolean; readonly expiresAtMs: number | null }): boolean {
+    return row.live && (row.expiresAtMs === null || this.#clock.nowMs() < row.expiresAtMs);
+  }
+}
+
+const PAGE_ROWS = 200;

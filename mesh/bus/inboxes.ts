@@ -1,0 +1,159 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { Id } from "../../lib/id.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import type { Reply } from "../../protocol/desk.ts";
+import type { Delivery, Sender } from "../../protocol/door.ts";
+import type { Label } from "../../protocol/label.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { defaultTenant } from "../store/statements.ts";
+import type { MessageRow } from "../store/tables/messages.ts";
+import type { Store, Write } from "../store/store.ts";
+
+export interface Post {
+  readonly to: string;
+  readonly from: Sender;
+  readonly body: string;
+  readonly label: Label;
+  readonly conversation: string | undefined;
+  readonly replyTo: string | null;
+}
+
+/** One FIFO lane per agent: at least once, one at a time; a delivery that nobody settles comes again after its lease. */
+export class Inboxes {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #ids: Id;
+  /** Messages queued per recipient, those on their way to the disk included: the bound must see them. */
+  readonly #depth = new Map<string, number>();
+  readonly #leases = new Map<string, { readonly id: string; readonly untilMs: number }>();
+  readonly #waiting = new Map<string, Set<() => void>>();
+  /** Deliveries whose end is on its way to the disk: a second end must not pass. */
+  readonly #settling = new Set<string>();
+
+  constructor(store: Store, clock: Clock, ids: Id) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#ids = ids;
+  }
+
+  depth(agent: string): number {
+    let depth = this.#depth.get(agent);
+    if (depth === undefined) {
+      depth = this.#store.query.messages.queuedCount(defaultTenant, agent);
+      this.#depth.set(agent, depth);
+    }
+    return depth;
+  }
+
+  /** To an agent. Commit `writes`, then call `done`. */
+  post(post: Post): Result<{ readonly id: string; readonly conversation: string; readonly writes: readonly Write[]; done(): void }, Refusal> {
+    const depth = this.depth(post.to);
+    if (depth >= limits.message.inboxMessagesMax) {
+      return err(refusal("busy", `the inbox of \`${post.to}\` holds ${depth} messages`, "wait until it has worked some off"));
+    }
+    this.#depth.set(post.to, depth + 1);
+    const id = this.#ids.next("msg");
+    const conversation = post.conversation ?? this.#ids.next("cnv");
+    return ok({
+      id,
+      conversation,
+      writes: [["messages.insert", id, defaultTenant, post.to, post.from, conversation, post.body, JSON.stringify(post.label), this.#clock.nowMs(), post.replyTo]],
+      done: () => this.#wake(post.to),
+    });
+  }
+
+  /** The next delivery of an agent; waits for one up to `waitMs`. */
+  async next(agent: string, waitMs: number, signal: AbortSignal): Promise<Delivery | undefined> {
+    const deadlineMs = this.#clock.monotonicMs() + waitMs;
+    for (;;) {
+      const delivery = this.#head(agent);
+      const leftMs = deadlineMs - this.#clock.monotonicMs();
+      if (delivery || leftMs <= 0 || signal.aborted) return delivery;
+      await this.#wait(agent, leftMs, signal);
+    }
+  }
+
+  /** The delivery `id`, if it is queued for `agent`; nobody settles what is another's. */
+  pending(agent: string, id: string): Delivery | undefined {
+    const row = this.#settling.has(id) ? undefined : this.#store.query.messages.get(defaultTenant, id);
+    return row && row.recipient === agent && row.state === "queued" ? toDelivery(row) : undefined;
+  }
+
+  settle(agent: string, id: string): { readonly writes: readonly Write[]; done(): void } {
+    this.#settling.add(id);
+    return {
+      writes: [["messages.settle", this.#clock.nowMs(), defaultTenant, id]],
+      done: () => {
+        this.#settling.delete(id);
+        this.#depth.set(agent, Math.max(0, this.depth(agent) - 1));
+        if (this.#leases.get(agent)?.id === id) this.#leases.delete(agent);
+        this.#wake(agent);
+      },
+    };
+  }
+
+  /** An answer to a person. */
+  answer(principal: string, from: Sender, delivery: Delivery, body: string, label: Label): { readonly id: string; readonly writes: readonly Write[]; done(): void } {
+    const id = this.#ids.next("rpl");
+    return {
+      id,
+      writes: [["replies.insert", id, defaultTenant, principal, from, delivery.conversation, body, JSON.stringify(label), this.#clock.nowMs(), delivery.id]],
+      done: () => this.#wake(delivery.conversation),
+    };
+  }
+
+  /** Answers of a conversation after the `after`-th, waiting up to `waitMs` for one. */
+  async replies(conversation: string, after: number, waitMs: number, signal: AbortSignal): Promise<(Reply & { readonly lane: number })[]> {
+    const deadlineMs = this.#clock.monotonicMs() + waitMs;
+    for (;;) {
+      const rows = this.#store.query.replies.after(defaultTenant, conversation, after, 50);
+      const leftMs = deadlineMs - this.#clock.monotonicMs();
+      if (rows.length > 0 || leftMs <= 0 || signal.aborted) {
+        return rows.map((row) => ({ lane: row.lane, from: row.sender, body: row.body, label: JSON.parse(row.label) as Label, sentAtMs: row.sentAtMs }));
+      }
+      await this.#wait(conversation, leftMs, signal);
+    }
+  }
+
+  /** A restarted agent gets its open delivery at once instead of after the lease. */
+  forgetLease(agent: string): void {
+    this.#leases.delete(agent);
+  }
+
+  #head(agent: string): Delivery | undefined {
+    const lease = this.#leases.get(agent);
+    if (lease && lease.untilMs > this.#clock.monotonicMs()) return undefined;
+    const row = this.#store.query.messages.queued(defaultTenant, agent, 0, 1)[0];
+    if (!row) return undefined;
+    this.#leases.set(agent, { id: row.id, untilMs: this.#clock.monotonicMs() + limits.message.leaseMs });
+    return toDelivery(row);
+  }
+
+  #wait(lane: string, waitMs: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting = this.#waiting.get(lane) ?? new Set();
+    this.#waiting.set(lane, waiting.add(resolve));
+    const stop = new AbortController();
+    this.#clock.sleep(Math.min(waitMs, limits.message.leaseMs), AbortSignal.any([signal, stop.signal])).then(resolve, () => resolve());
+    return promise.finally(() => {
+      stop.abort();
+      waiting.delete(resolve);
+      if (waiting.size === 0) this.#waiting.delete(lane);
+    });
+  }
+
+  #wake(lane: string): void {
+    for (const wake of this.#waiting.get(lane) ?? []) wake();
+  }
+}
+
+const toDelivery = (row: MessageRow): Delivery => ({
+  id: row.id,
+  from: row.sender as Sender,
+  conversation: row.conversation,
+  inReplyTo: row.replyTo,
+  body: row.body,
+  label: JSON.parse(row.label) as Label,
+  sentAtMs: row.sentAtMs,
+});

@@ -1,0 +1,54 @@
+import type { ToolName } from "../../protocol/door.ts";
+import type { Caps } from "../ledger/ledger.ts";
+import type { Isolation, SandboxLimits } from "../sandbox/backend.ts";
+
+/** The fleet file after parsing: defaults applied, units resolved, paths absolute, references checked. */
+export interface Fleet {
+  readonly name: string;
+  /** IANA name; days and months of budgets begin in it. */
+  readonly timeZone: string;
+  /** Folders that the `files.*` and `output.*` tools serve; null = none. */
+  readonly files: { readonly read: string | null; readonly write: string | null };
+  readonly budget: Caps;
+  /** Scenario file of the rehearsal model; null = the built-in ones. */
+  readonly rehearsal: string | null;
+  readonly providers: readonly ProviderSetting[];
+  readonly agents: readonly AgentSetting[];
+}
+
+/** A provider of the user's own: any server that speaks one of the two formats. */
+export interface ProviderSetting {
+  readonly name: string;
+  readonly api: "openai" | "anthropic";
+  readonly baseUrl: string;
+  /** Name of the credential in the vault; null = the server wants none. */
+  readonly credential: string | null;
+  /** Micro-USD per million tokens; no price, no call. */
+  readonly price: { readonly input: number; readonly output: number };
+}
+
+export interface AgentSetting {
+  readonly name: string;
+  readonly instructions: string;
+  readonly model: ModelRef;
+  readonly budget: Caps;
+  readonly limits: SandboxLimits;
+  readonly isolation: Isolation;
+  /** What runs in the sandbox; null = Cordon's own agent loop. */
+  readonly command: readonly string[] | null;
+  readonly code: string | null;
+  readonly may: Permissions;
+}
+
+/** `provider/model`, for example `anthropic/claude-sonnet-4-5`. */
+export interface ModelRef {
+  readonly provider: string;
+  readonly model: string;
+}
+
+/** Everything an agent may do. What is not here is denied. */
+export interface Permissions {
+  readonly message: readonly string[];
+  readonly blackboard: { readonly read: readonly string[]; readonly write: readonly string[] };
+  readonly tools: readonly ToolName[];
+}

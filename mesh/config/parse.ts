@@ -1,0 +1,192 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import type { z } from "zod";
+import { nearest } from "../../lib/nearest.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import { limits } from "../../protocol/limits.ts";
+import type { Caps } from "../ledger/ledger.ts";
+import { builtInProviders } from "../egress/providers.ts";
+import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
+import { FleetForm, type AgentForm, type BudgetForm } from "./schema.ts";
+import { Source, type Fault, type Path } from "./source.ts";
+
+const MiB = 1024 * 1024;
+/** What a sandbox gets when the file says nothing. */
+const sandboxDefaults = { memory: 384 * MiB, cpus: 0.15, pids: 256, disk: 256 * MiB, isolation: "container" } as const;
+
+/** Reads the text of a fleet file whose relative paths start at `folder`. All faults at once, in file order. */
+export function parseFleet(text: string, folder: string): Result<Fleet, readonly Fault[]> {
+  const source = new Source(text);
+  if (source.faults.length > 0) return err(source.faults);
+  const parsed = FleetForm.safeParse(source.value);
+  if (!parsed.success) return err(inOrder(parsed.error.issues.flatMap((issue) => describe(source, issue))));
+  const reader = new Reader(source, folder, parsed.data);
+  const fleet = reader.fleet();
+  return reader.faults.length > 0 ? err(inOrder(reader.faults)) : ok(fleet);
+}
+
+const inOrder = (faults: readonly Fault[]): readonly Fault[] =>
+  [...faults].sort((a, b) => a.line - b.line || a.column - b.column);
+
+/** One zod issue → faults that name the key, what was expected and, where possible, what was meant. */
+function describe(source: Source, issue: z.core.$ZodIssue): Fault[] {
+  const path: Path = issue.path;
+  const where = path.length > 0 ? `\`${path.map(String).join(".")}\`` : "the file";
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => {
+      const meant = nearest(key, knownKeys);
+      return source.at(path, `unknown key \`${key}\` in ${where}`, meant ? `did you mean \`${meant}\`?` : "remove it", key);
+    });
+  }
+  if (issue.code === "invalid_key") return [source.at(path.slice(0, -1), `\`${String(path.at(-1))}\` is not a name`, issue.issues[0]?.message ?? "rename it", String(path.at(-1)))];
+  if (issue.code === "invalid_value") {
+    return [source.at(path, `${where} has a value that is not known`, `expected one of ${issue.values.map((v) => `\`${String(v)}\``).join(", ")}`)];
+  }
+  if (issue.code === "invalid_union") return [source.at(path, `${where} has the wrong type`, "expected a number or a text with a unit")];
+  if (issue.code === "invalid_type") {
+    const missing = issue.input === undefined;
+    return [source.at(path, missing ? `${where} is missing or empty` : `${where} has the wrong type`, `expected ${issue.expected}`)];
+  }
+  return [source.at(path, `${where} is refused`, issue.message)];
+}
+
+const knownKeys = [
+  ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
+  ...["read", "write", "day", "month", "tokens", "usd", "model", "sandbox", "memory", "cpus", "pids", "disk", "isolation"],
+  ...["instructions", "command", "code", "may", "message", "blackboard", "reach", "use", "tools", "api", "base_url", "credential", "price", "input", "output"],
+];
+
+/** Second pass: references, paths and defaults. */
+class Reader {
+  readonly faults: Fault[] = [];
+  readonly #source: Source;
+  readonly #folder: string;
+  readonly #form: FleetForm;
+
+  constructor(source: Source, folder: string, form: FleetForm) {
+    this.#source = source;
+    this.#folder = folder;
+    this.#form = form;
+  }
+
+  fleet(): Fleet {
+    const form = this.#form;
+    const names = Object.keys(form.agents);
+    if (names.length > limits.fleet.agentsMax) {
+      this.#fault(["agents"], `${names.length} agents`, `at most ${limits.fleet.agentsMax}`);
+    }
+    for (const name of Object.keys(form.providers ?? {})) {
+      if (Object.hasOwn(builtInProviders, name)) this.#fault(["providers", name], `\`${name}\` is a built-in provider`, "choose another name");
+    }
+    return {
+      name: form.fleet,
+      timeZone: form.time_zone ?? "UTC",
+      files: {
+        read: this.#existing(["files", "read"], form.files?.read, "folder"),
+        // The output folder is made on demand, so it need not exist.
+        write: form.files?.write === undefined ? null : resolve(this.#folder, form.files.write),
+      },
+      budget: caps(form.budget),
+      rehearsal: this.#existing(["rehearsal"], form.rehearsal, "file"),
+      providers: Object.entries(form.providers ?? {}).map(([name, entry]) => ({
+        name,
+        api: entry.api,
+        baseUrl: entry.base_url.replace(/\/+$/, ""),
+        credential: entry.credential ?? null,
+        price: entry.price,
+      })),
+      agents: names.map((name) => this.#agent(name, form.agents[name] ?? {})),
+    };
+  }
+
+  #agent(name: string, form: AgentForm): AgentSetting {
+    const at: Path = ["agents", name];
+    const sandbox = { ...sandboxDefaults, ...this.#form.defaults?.sandbox, ...form.sandbox };
+    if (sandbox.isolation !== "container") {
+      this.#fault([...at, "sandbox", "isolation"], `isolation \`${sandbox.isolation}\` is not in this version`, "use `container`; a weaker fence is never chosen silently");
+    }
+    return {
+      name,
+      instructions: this.#instructions([...at, "instructions"], form),
+      model: this.#model(form.model === undefined ? ["defaults", "model"] : [...at, "model"], form.model ?? this.#form.defaults?.model, name),
+      budget: caps(form.budget ?? this.#form.defaults?.budget),
+      limits: { memoryBytes: sandbox.memory, cpus: sandbox.cpus, pids: sandbox.pids, diskBytes: sandbox.disk },
+      isolation: sandbox.isolation,
+      command: form.command ?? null,
+      code: this.#existing([...at, "code"], form.code, "folder"),
+      may: this.#permissions(at, name, form),
+    };
+  }
+
+  #permissions(at: Path, name: string, form: AgentForm): Permissions {
+    const message = form.may?.message ?? [];
+    const known = Object.keys(this.#form.agents);
+    message.forEach((peer, index) => {
+      const place = [...at, "may", "message", index];
+      if (!known.includes(peer)) {
+        const meant = nearest(peer, known);
+        this.#fault(place, `no agent \`${peer}\``, meant ? `did you mean \`${meant}\`?` : `declare it under \`agents\``);
+      } else if (peer === name) this.#fault(place, `\`${name}\` may not message itself`, "remove it");
+    });
+    const tools = form.may?.tools ?? [];
+    tools.forEach((tool, index) => {
+      const place = [...at, "may", "tools", index];
+      if (tool.startsWith("board.") || tool === "message.send") {
+        this.#fault(place, `\`${tool}\` is granted by \`blackboard\` or \`message\``, "remove it from `tools`");
+      }
+      const side = tool.startsWith("files.") ? "read" : tool.startsWith("output.") ? "write" : undefined;
+      if (side && this.#form.files?.[side] === undefined) this.#fault(place, `\`${tool}\` has no folder to serve`, `set \`files.${side}\``);
+    });
+    return { message, blackboard: { read: form.may?.blackboard?.read ?? [], write: form.may?.blackboard?.write ?? [] }, tools };
+  }
+
+  #instructions(at: Path, form: AgentForm): string {
+    const path = this.#existing(at, form.instructions, "file");
+    if (path === null) {
+      if (form.instructions === undefined && form.command === undefined) this.#fault(at.slice(0, -1), "an agent needs `instructions` or `command`", "add `instructions: prompts/NAME.md`");
+      return "";
+    }
+    const text = readFileSync(path, "utf8");
+    if (Buffer.byteLength(text) > limits.fleet.instructionsBytesMax) this.#fault(at, "instructions are too long", `at most ${limits.fleet.instructionsBytesMax} bytes`);
+    return text;
+  }
+
+  #model(at: Path, text: string | undefined, agent: string): ModelRef {
+    if (text === undefined) {
+      this.#fault(["agents", agent], `\`${agent}\` has no model`, "set `model` here or under `defaults`, for example `rehearsal/echo`");
+      return { provider: "", model: "" };
+    }
+    const slash = text.indexOf("/");
+    const provider = text.slice(0, slash);
+    const known = [...Object.keys(builtInProviders), ...Object.keys(this.#form.providers ?? {})];
+    if (!known.includes(provider)) {
+      const meant = nearest(provider, known);
+      this.#fault(at, `unknown provider \`${provider}\``, meant ? `did you mean \`${meant}\`?` : `declare it under \`providers\`, or use one of ${known.join(", ")}`);
+    }
+    return { provider, model: text.slice(slash + 1) };
+  }
+
+  #existing(at: Path, value: string | undefined, kind: "file" | "folder"): string | null {
+    if (value === undefined) return null;
+    const path = isAbsolute(value) ? value : join(this.#folder, value);
+    const stat = existsSync(path) ? statSync(path) : undefined;
+    if (!(kind === "file" ? stat?.isFile() : stat?.isDirectory())) {
+      this.#fault(at, `\`${value}\` is not a ${kind}`, `create it, or correct the path (it starts at the fleet file's folder)`);
+      return null;
+    }
+    return path;
+  }
+
+  #fault(path: Path, message: string, fix: string): void {
+    this.faults.push(this.#source.at(path, message, fix));
+  }
+}
+
+const caps = (form: BudgetForm | undefined): Caps => ({ day: defined(form?.day), month: defined(form?.month) });
+
+function defined(window: { tokens?: number | undefined; usd?: number | undefined } | undefined): Caps["day"] {
+  return {
+    ...(window?.tokens === undefined ? {} : { tokens: window.tokens }),
+    ...(window?.usd === undefined ? {} : { usd: window.usd }),
+  };
+}

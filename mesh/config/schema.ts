@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { toolNames } from "../../protocol/door.ts";
+import { limits } from "../../protocol/limits.ts";
+import { BoardGlob, Name } from "../../protocol/names.ts";
+import { Bytes, Count, Usd } from "./fields.ts";
+
+/** The form of the fleet file. Every object is strict: a key that is not understood is an error. */
+
+const Window = z.strictObject({ tokens: Count.optional(), usd: Usd.optional() });
+const Budget = z.strictObject({ day: Window.optional(), month: Window.optional() });
+
+const SandboxForm = z.strictObject({
+  memory: Bytes.refine((n) => n >= limits.sandbox.memoryBytesMin, "must be at least `64MiB`: node does not start in less").optional(),
+  cpus: z.number().min(0.05).max(64).optional(),
+  pids: z.int().min(32).max(32_768).optional(),
+  disk: Bytes.refine((n) => n >= limits.sandbox.diskBytesMin, "must be at least `1MiB`").optional(),
+  isolation: z.enum(["container", "gvisor", "microvm"]).optional(),
+});
+
+const ModelText = z
+  .string()
+  .max(200)
+  .regex(/^[a-z][a-z0-9-]*\/[A-Za-z0-9._:/@-]+$/, "must be `provider/model`, for example `rehearsal/echo`");
+
+/** Lists that a later version fills; until then anything but an empty list is refused rather than ignored. */
+const notYet = (what: string) =>
+  z.array(z.string()).max(0, `${what} is not in this version: agents reach nothing but models, the board, messages and tools`);
+
+const May = z.strictObject({
+  message: z.array(Name).max(1_000).optional(),
+  blackboard: z
+    .strictObject({ read: z.array(BoardGlob).max(100).optional(), write: z.array(BoardGlob).max(100).optional() })
+    .optional(),
+  reach: notYet("`reach`").optional(),
+  use: notYet("`use`").optional(),
+  tools: z.array(z.enum(toolNames as [(typeof toolNames)[number], ...typeof toolNames])).max(100).optional(),
+});
+
+const Command = z.array(z.string().min(1).max(4_096)).min(1).max(64);
+
+const Agent = z.strictObject({
+  instructions: z.string().min(1).max(512).optional(),
+  model: ModelText.optional(),
+  budget: Budget.optional(),
+  sandbox: SandboxForm.optional(),
+  command: Command.refine((words) => words[0]?.startsWith("/"), "must start with an absolute path inside the sandbox").optional(),
+  code: z.string().min(1).max(512).optional(),
+  may: May.optional(),
+});
+
+const Provider = z.strictObject({
+  api: z.enum(["openai", "anthropic"]),
+  base_url: z.url({ protocol: /^https?$/ }).refine((url) => !new URL(url).username && !new URL(url).search, "must hold no user name and no query"),
+  credential: Name.optional(),
+  price: z.strictObject({ input: Usd, output: Usd }),
+});
+
+export const FleetForm = z.strictObject({
+  version: z.literal(1),
+  fleet: Name,
+  time_zone: z
+    .string()
+    .refine(isTimeZone, "must be an IANA time zone such as `Europe/Berlin` or `UTC`")
+    .optional(),
+  files: z.strictObject({ read: z.string().min(1).max(512).optional(), write: z.string().min(1).max(512).optional() }).optional(),
+  rehearsal: z.string().min(1).max(512).optional(),
+  budget: Budget.optional(),
+  providers: z.record(Name, Provider).optional(),
+  defaults: z.strictObject({ model: ModelText.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() }).optional(),
+  agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
+});
+export type FleetForm = z.infer<typeof FleetForm>;
+export type AgentForm = z.infer<typeof Agent>;
+export type BudgetForm = z.infer<typeof Budget>;
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,155 @@
+import type { z } from "zod";
+import { Secret } from "../../lib/redact.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import type { Json } from "../../lib/json.ts";
+import { CredentialInput, ExecInput, MessageInput, type AuditRow, type Reply } from "../../protocol/desk.ts";
+import { limits } from "../../protocol/limits.ts";
+import { BoardGlob } from "../../protocol/names.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { VaultError } from "../vault/master-key.ts";
+import { operator, type DeskServices } from "./services.ts";
+
+/** A request of an authenticated principal. `name` is the variable part of the path. */
+export interface DeskRequest {
+  readonly name: string;
+  readonly query: URLSearchParams;
+  readonly body: Json;
+  readonly signal: AbortSignal;
+}
+
+/** null answers 204. */
+type Answer = Result<object | null, Refusal>;
+type Handler = (services: DeskServices, request: DeskRequest) => Answer | Promise<Answer>;
+
+/** Every route of the desk: method and path, where `*` is one name. */
+export const deskRoutes: Readonly<Record<string, Handler>> = {
+  "GET /v1/status": async (services) => ok(await services.status()),
+  "GET /v1/costs": (services) => ok(services.costs()),
+  "GET /v1/events": events,
+  "GET /v1/audit": auditPage,
+  "GET /v1/audit/verify": (services) => ok(services.verifyAudit()),
+  "GET /v1/board": board,
+  "GET /v1/agents/*/logs": logs,
+  "POST /v1/agents/*/messages": message,
+  "GET /v1/replies/*": reply,
+  "POST /v1/agents/*/exec": exec,
+  "POST /v1/agents/*/start": (services, request) => setRunning(services, request, true),
+  "POST /v1/agents/*/stop": (services, request) => setRunning(services, request, false),
+  "GET /v1/credentials": (services) => ok({ credentials: services.vault.list() }),
+  "POST /v1/credentials": addCredential,
+  "POST /v1/credentials/*/remove": removeCredential,
+  "POST /v1/shutdown": async (services) => {
+    await services.audit.record({ kind: "mesh.shutdown", subject: operator, detail: {} });
+    services.shutdown();
+    return ok(null);
+  },
+};
+
+async function events({ monitor }: DeskServices, { query }: DeskRequest): Promise<Answer> {
+  const after = whole(query, "after", Number.MAX_SAFE_INTEGER);
+  const list = await monitor.after(after, whole(query, "wait_ms", limits.desk.waitMsMax), EVENTS_PER_PAGE);
+  return ok({ events: list, next: list.at(-1)?.seq ?? after });
+}
+
+function auditPage({ store }: DeskServices, { query }: DeskRequest): Answer {
+  const after = whole(query, "after", Number.MAX_SAFE_INTEGER);
+  const rows = store.query.audit.page(after, whole(query, "limit", AUDIT_PER_PAGE) || AUDIT_PER_PAGE);
+  const records: AuditRow[] = rows.map((row) => ({ ...row, detail: JSON.parse(row.detail) as AuditRow["detail"], hash: Buffer.from(row.hash).toString("hex") }));
+  return ok({ records, next: rows.at(-1)?.seq ?? after });
+}
+
+function board(services: DeskServices, { query }: DeskRequest): Answer {
+  const match = BoardGlob.safeParse(query.get("match") ?? "**");
+  if (!match.success) return err(refusal("malformed", "`match` is not a pattern of board keys", "use for example `digest/**`"));
+  return ok({ rows: services.board.list(match.data, () => true) });
+}
+
+async function logs({ supervisor }: DeskServices, { name, query }: DeskRequest): Promise<Answer> {
+  const runner = supervisor.runner(name);
+  if (!runner) return err(noAgent(name));
+  return ok({ lines: await runner.logs.tail(whole(query, "lines", limits.desk.logLinesMax) || 200) });
+}
+
+async function message(services: DeskServices, { name, body }: DeskRequest): Promise<Answer> {
+  if (!services.supervisor.runner(name)) return err(noAgent(name));
+  const input = parse(MessageInput, body);
+  if (!input.ok) return input;
+  const posted = services.inboxes.post({
+    to: name,
+    from: operator,
+    body: input.value.body,
+    label: { integrity: "user", confidentiality: "internal", sources: [operator] },
+    conversation: input.value.conversation,
+    replyTo: null,
+  });
+  if (!posted.ok) return posted;
+  const { id, conversation, writes, done } = posted.value;
+  await services.audit.record({ kind: "message.posted", subject: operator, detail: { to: name, message: id } }, writes);
+  done();
+  services.monitor.emit("message.posted", name, { message: id });
+  return ok({ id, conversation });
+}
+
+async function reply(services: DeskServices, { name, query, signal }: DeskRequest): Promise<Answer> {
+  const after = whole(query, "after", Number.MAX_SAFE_INTEGER);
+  const [first] = await services.inboxes.replies(name, after, whole(query, "wait_ms", limits.desk.waitMsMax), signal);
+  if (!first) return ok(null);
+  const { lane, ...rest } = first;
+  return ok({ seq: lane, ...rest } satisfies Reply);
+}
+
+async function exec(services: DeskServices, { name, body }: DeskRequest): Promise<Answer> {
+  const runner = services.supervisor.runner(name);
+  if (!runner) return err(noAgent(name));
+  const input = parse(ExecInput, body);
+  if (!input.ok) return input;
+  if (!runner.sandbox) return err(refusal("busy", `\`${name}\` is ${runner.phase}${runner.reason && `: ${runner.reason}`}`, "start it first"));
+  await services.audit.record({ kind: "operator.exec", subject: operator, detail: { agent: name, sandbox: runner.sandbox.id, command: JSON.stringify(input.value.command).slice(0, 1_000) } });
+  const { execOutputBytesMax: outputBytesMax, execTimeoutMs: timeoutMs } = limits.desk;
+  return ok(await runner.sandbox.exec(input.value.command, { outputBytesMax, timeoutMs }));
+}
+
+async function setRunning(services: DeskServices, { name }: DeskRequest, run: boolean): Promise<Answer> {
+  await services.audit.record({ kind: run ? "operator.start" : "operator.stop", subject: operator, detail: { agent: name.slice(0, 64) } });
+  const refused = run ? await services.supervisor.startAgent(name) : await services.supervisor.stopAgent(name);
+  return refused ? err(refused) : ok(null);
+}
+
+async function addCredential({ vault }: DeskServices, { body }: DeskRequest): Promise<Answer> {
+  const input = parse(CredentialInput, body);
+  if (!input.ok) return input;
+  const secret = new Secret(Buffer.from(input.value.valueBase64, "base64"));
+  try {
+    await vault.put(input.value.name, secret, operator);
+    return ok(null);
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    return err(refusal("malformed", error.message, "give the whole value, without quotes"));
+  } finally {
+    secret.erase();
+  }
+}
+
+async function removeCredential({ vault }: DeskServices, { name }: DeskRequest): Promise<Answer> {
+  const removed = await vault.remove(name, operator);
+  return removed ? ok(null) : err(refusal("not_found", `no credential \`${name.slice(0, 64)}\``, "see `cordon credential list`"));
+}
+
+const EVENTS_PER_PAGE = 500;
+const AUDIT_PER_PAGE = 1_000;
+
+/** A whole number of the query, bounded; 0 when it is absent or not one. */
+function whole(query: URLSearchParams, name: string, max: number): number {
+  const text = query.get(name) ?? "";
+  return /^\d{1,15}$/.test(text) ? Math.min(Number(text), max) : 0;
+}
+
+/** The message names the field and never repeats the value, which may be a secret. */
+function parse<T>(schema: z.ZodType<T>, body: Json): Result<T, Refusal> {
+  const parsed = schema.safeParse(body, { reportInput: false });
+  if (parsed.success) return ok(parsed.data);
+  const issue = parsed.error.issues[0];
+  return err(refusal("malformed", `\`${issue?.path.map(String).join(".") || "body"}\`: ${issue?.message.toLowerCase()}`, "correct the request"));
+}
+
+const noAgent = (name: string): Refusal => refusal("not_found", `no agent \`${name.slice(0, 64)}\``, "see `cordon status`");

@@ -1,0 +1,27 @@
+import type { Audit } from "../audit/audit.ts";
+import type { Blackboard } from "../blackboard/blackboard.ts";
+import type { Inboxes } from "../bus/inboxes.ts";
+import type { Supervisor } from "../fleet/supervisor.ts";
+import type { Monitor } from "../monitor/monitor.ts";
+import type { Store } from "../store/store.ts";
+import type { Vault } from "../vault/vault.ts";
+import type { AuditVerdict, Costs, Status } from "../../protocol/desk.ts";
+
+/** The rooms that the desk speaks for. */
+export interface DeskServices {
+  readonly store: Store;
+  readonly audit: Audit;
+  readonly monitor: Monitor;
+  readonly board: Blackboard;
+  readonly inboxes: Inboxes;
+  readonly supervisor: Supervisor;
+  readonly vault: Vault;
+  status(): Promise<Status>;
+  costs(): Costs;
+  verifyAudit(): AuditVerdict;
+  /** Starts the orderly end of the mesh; returns at once. */
+  shutdown(): void;
+}
+
+/** Who asks. Until people have accounts, the holder of the token is the operator. */
+export const operator = "principal:operator";

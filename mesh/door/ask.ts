@@ -1,0 +1,36 @@
+import type { Json } from "../../lib/json.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
+import { decide, type Action } from "../policy/decide.ts";
+import type { Write } from "../store/store.ts";
+import type { Caller, DoorServices } from "./services.ts";
+
+/** The evidence of an action: its verb and what it is about, never its content. */
+const describe = (action: Action): { readonly [key: string]: Json } => ({ ...action });
+
+/** Decides an action; a denial is on disk before it is told. */
+export async function ask(services: DoorServices, caller: Caller, action: Action): Promise<Result<{ readonly rule: string }, Refusal>> {
+  const decision = services.halted(caller.agent) ?? decide(services.matrix, caller.agent, action);
+  if ("allow" in decision && decision.allow) return ok({ rule: decision.rule });
+  const refused = "allow" in decision ? decision.refusal : decision;
+  await recordRefusal(services, caller, describe(action), refused);
+  return err(refused);
+}
+
+/** Records a permitted action together with the rows that carry it out. */
+export async function recordAllowed(services: DoorServices, caller: Caller, action: Action, rule: string, writes: readonly Write[] = [], more: { readonly [key: string]: Json } = {}): Promise<void> {
+  await services.audit.record(
+    { kind: "decision", subject: `agent:${caller.agent}`, detail: { allow: true, sandbox: caller.sandbox, rule, ...describe(action), ...more } },
+    writes,
+  );
+}
+
+export async function recordRefusal(services: DoorServices, caller: Caller, about: { readonly [key: string]: Json }, refused: Refusal): Promise<void> {
+  const { code, reason } = refused;
+  await services.audit.record({
+    kind: "decision",
+    subject: `agent:${caller.agent}`,
+    detail: { allow: false, sandbox: caller.sandbox, code, reason: reason.slice(0, 400), ...about },
+  });
+  services.monitor.emit("call.denied", caller.agent, { code, reason: reason.slice(0, 400) });
+}

@@ -1,0 +1,152 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Json } from "../../lib/json.ts";
+import type { Result } from "../../lib/result.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { DoorListener } from "../sandbox/backend.ts";
+import { StoreFailure } from "../store/store.ts";
+import { TokenBucket } from "../http/bucket.ts";
+import { readJson, sendJson, sendNothing, sendRefusal } from "../http/exchange.ts";
+import { done, reply } from "./inbox-call.ts";
+import { modelCall } from "./model-call.ts";
+import { route, type DoorRequest } from "./route.ts";
+import { recordRefusal } from "./ask.ts";
+import type { Caller, DoorServices } from "./services.ts";
+import { toolCall } from "./tool-call.ts";
+
+/** The listener of one sandbox. Its socket is the identity: whoever can connect to it is `caller`, whatever a request says. */
+export class Door implements DoorListener {
+  readonly #services: DoorServices;
+  readonly #caller: Caller;
+  readonly #server: Server;
+  readonly #bucket: TokenBucket;
+  #concurrent = 0;
+  #floodReportedAtMs = -Infinity;
+
+  constructor(services: DoorServices, caller: Caller) {
+    const { door } = limits;
+    this.#services = services;
+    this.#caller = caller;
+    this.#bucket = new TokenBucket(services.clock, door.requestsBurst, door.requestsPerSecond);
+    this.#server = createServer(
+      {
+        maxHeaderSize: door.headerBytesMax,
+        headersTimeout: door.headTimeoutMs,
+        requestTimeout: door.requestTimeoutMs,
+        keepAliveTimeout: door.keepAliveMs,
+        connectionsCheckingInterval: 1_000,
+        // One reading of a request only: the parser refuses what two parsers could read differently (RFC 9112 §6.3).
+        insecureHTTPParser: false,
+        requireHostHeader: false,
+      },
+      (request, response) => void this.#admit(request, response),
+    );
+    this.#server.maxHeadersCount = door.headerCountMax;
+    this.#server.maxConnections = door.connectionsMax;
+    this.#server.on("clientError", (_error, socket) => socket.destroy());
+    this.#server.on("connect", (_request, socket) => socket.destroy());
+    this.#server.on("drop", () => this.#flood("connections"));
+  }
+
+  listen(socketPath: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once("error", reject);
+    this.#server.listen(socketPath, () => {
+      this.#server.off("error", reject);
+      resolve();
+    });
+    return promise;
+  }
+
+  close(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    this.#server.closeAllConnections();
+    return promise;
+  }
+
+  async #admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on("error", () => response.destroy());
+    if (!this.#bucket.take()) return this.#turnAway(response, "requests");
+    if (this.#concurrent >= limits.door.requestsConcurrentMax) return this.#turnAway(response, "concurrency");
+    this.#concurrent++;
+    try {
+      await this.#serve(request, response);
+    } catch (error) {
+      // The store has failed: refuse, and let the mesh end. Anything else is a bug of ours and ends this request only.
+      if (!(error instanceof StoreFailure)) this.#services.monitor.emit("mesh.fault", this.#caller.agent, { error: String(error).slice(0, 400) });
+      sendRefusal(response, refusal("store_failed", "the decision could not be recorded", "look at the mesh's log"));
+    } finally {
+      this.#concurrent--;
+    }
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const routed = route(request.method ?? "", request.url ?? "");
+    if (!routed.ok) return this.#refuse(response, routed.error, request);
+    const asked = routed.value;
+    switch (asked.kind) {
+      case "self":
+        return sendJson(response, 200, this.#services.self(this.#caller.agent));
+      case "inbox":
+        return this.#inbox(response, asked.waitMs);
+      case "model":
+        return modelCall(this.#services, this.#caller, asked.api, request, response);
+      default: {
+        const body = await readJson(request, limits.door.toolBodyBytesMax);
+        if (!body.ok) return this.#refuse(response, body.error, request);
+        return this.#act(response, asked, body.value.value);
+      }
+    }
+  }
+
+  async #act(response: ServerResponse, asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>, body: Json): Promise<void> {
+    const result = await this.#perform(asked, body);
+    if (!result.ok) return sendRefusal(response, result.error);
+    if (result.value === null) return sendNothing(response);
+    sendJson(response, 200, result.value);
+  }
+
+  #perform(asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>, body: Json): Promise<Result<unknown, Refusal>> {
+    switch (asked.kind) {
+      case "tool":
+        return toolCall(this.#services, this.#caller, asked.tool, body);
+      case "reply":
+        return reply(this.#services, this.#caller, asked.message, body);
+      case "done":
+        return done(this.#services, this.#caller, asked.message);
+    }
+  }
+
+  async #inbox(response: ServerResponse, waitMs: number): Promise<void> {
+    const halted = this.#services.halted(this.#caller.agent);
+    if (halted) return sendRefusal(response, halted);
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const delivery = await this.#services.inboxes.next(this.#caller.agent, waitMs, gone.signal);
+    // Nobody is there to take it: it may be handed out again at once.
+    if (gone.signal.aborted) return delivery && this.#services.inboxes.forgetLease(this.#caller.agent);
+    if (delivery) sendJson(response, 200, delivery);
+    else sendNothing(response);
+  }
+
+  /** Requests that are not understood are evidence, too. */
+  async #refuse(response: ServerResponse, refused: Refusal, request: IncomingMessage): Promise<void> {
+    const about = { verb: "door.request", method: (request.method ?? "").slice(0, 16), path: (request.url ?? "").slice(0, 200) };
+    await recordRefusal(this.#services, this.#caller, about, refused);
+    sendRefusal(response, refused);
+  }
+
+  #turnAway(response: ServerResponse, what: string): void {
+    this.#flood(what);
+    sendRefusal(response, refusal("rate_limited", `too many ${what} from this sandbox`, `at most ${limits.door.requestsPerSecond} requests a second, ${limits.door.requestsConcurrentMax} at once`));
+  }
+
+  /** One event a second, however many are turned away. */
+  #flood(what: string): void {
+    const nowMs = this.#services.clock.monotonicMs();
+    if (nowMs - this.#floodReportedAtMs < 1_000) return;
+    this.#floodReportedAtMs = nowMs;
+    this.#services.monitor.emit("door.flood", this.#caller.agent, { what });
+  }
+}

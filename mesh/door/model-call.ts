@@ -1,0 +1,170 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { err, ok, type Result } from "../../lib/result.ts";
+import { formatUsd } from "../../lib/units.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Outcome } from "../egress/answer-relay.ts";
+import type { Injection } from "../egress/credentials.ts";
+import type { Api, Provider } from "../egress/providers.ts";
+import { anthropicFormat } from "../egress/wire/anthropic.ts";
+import type { Meter, ModelCall, WireFormat } from "../egress/wire/format.ts";
+import { openaiFormat } from "../egress/wire/openai.ts";
+import type { BudgetRefusal, Hold, Scope } from "../ledger/ledger.ts";
+import type { Price } from "../ledger/prices.ts";
+import { ask, recordRefusal } from "./ask.ts";
+import { readJson, sendRefusal } from "../http/exchange.ts";
+import type { Caller, DoorServices } from "./services.ts";
+import { settle } from "./settlement.ts";
+
+const formats: Readonly<Record<Api, WireFormat>> = { openai: openaiFormat, anthropic: anthropicFormat };
+
+/** A call that may go out: everything is decided, held and on disk. */
+interface Admitted {
+  readonly call: ModelCall;
+  readonly provider: Provider;
+  readonly price: Price;
+  readonly hold: Hold;
+  readonly injection: Injection | null;
+  readonly body: Buffer;
+  readonly outputTokens: number;
+}
+
+/** The life of one model call: parse, decide, reserve, record, send, meter, settle, record. */
+export async function modelCall(services: DoorServices, caller: Caller, api: Api, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const format = formats[api];
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  const admitted = await admit(services, caller, format, request);
+  if (!admitted.ok) return sendRefusal(response, admitted.error, format.refusalBody(admitted.error));
+  const { call, provider, injection, body, outputTokens, hold } = admitted.value;
+  const meter = format.meter();
+  const exchange = {
+    ...{ provider, format, meter, injection, body },
+    stream: call.stream,
+    outputTokensMax: outputTokens * call.choices,
+    agentHeader: (name: string) => single(request.headers[name]),
+    signal: gone.signal,
+  };
+  let outcome: Outcome | undefined;
+  try {
+    outcome = await services.gateway.send(exchange, {
+      head: (status, headers) => response.writeHead(status, { ...headers, "cache-control": "no-store" }).flushHeaders(),
+      write: (bytes) => response.write(bytes),
+      drained: (resume) => response.once("drain", resume),
+    });
+  } finally {
+    // Whatever happened, a hold has exactly one end.
+    await finish(services, caller, admitted.value, meter, outcome);
+  }
+  if (outcome.kind === "failed") sendRefusal(response, outcome.refusal, format.refusalBody(outcome.refusal));
+  else response.end();
+}
+
+async function admit(services: DoorServices, caller: Caller, format: WireFormat, request: IncomingMessage): Promise<Result<Admitted, Refusal>> {
+  const body = await readJson(request, limits.door.bodyBytesMax);
+  const parsed = body.ok ? format.parse(body.value.value, body.value.bytes) : body;
+  if (!parsed.ok) return refuse(services, caller, parsed.error, "");
+  const call = parsed.value;
+  const asked = await ask(services, caller, { verb: "model.call", model: call.model });
+  if (!asked.ok) return asked;
+  const target = resolve(services, format, call);
+  if (!target.ok) return refuse(services, caller, target.error, call.model);
+  return reserve(services, caller, call, target.value, asked.value.rule);
+}
+
+interface Target {
+  readonly provider: Provider;
+  readonly model: string;
+  readonly price: Price;
+}
+
+/** No provider, no price, no credential: no call. */
+function resolve(services: DoorServices, format: WireFormat, call: ModelCall): Result<Target, Refusal> {
+  const slash = call.model.indexOf("/");
+  const name = call.model.slice(0, slash);
+  const model = call.model.slice(slash + 1);
+  const provider = services.providers.get(name);
+  if (!provider?.apis.includes(format.api)) {
+    return err(refusal("unsupported", `provider \`${name}\` does not speak the ${format.api} format`, `call it on its own route`));
+  }
+  const price = services.prices.of(provider, model);
+  if (!price) {
+    return err(refusal("unsupported", `no price is known for \`${call.model}\``, "use a model of the price list, or declare the provider with a `price`"));
+  }
+  return ok({ provider, model, price });
+}
+
+/** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it before anything is sent. */
+async function reserve(services: DoorServices, caller: Caller, call: ModelCall, target: Target, rule: string): Promise<Result<Admitted, Refusal>> {
+  const { provider, model, price } = target;
+  const injection = provider.credential === null ? null : services.injector.prepare(provider.credential);
+  if (injection === undefined) {
+    const missing = refusal("upstream_rejected", `the vault holds no credential \`${provider.credential}\``, `add it with \`cordon credential add ${provider.credential}\``);
+    return refuse(services, caller, missing, call.model);
+  }
+  const scopes: readonly Scope[] = ["fleet", `agent:${caller.agent}`];
+  const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
+  const payable = services.prices.outputTokensPayable(price, services.ledger.left(scopes), call.inputTokensMax, call.choices);
+  const outputTokens = Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
+  const held = services.ledger.reserve(scopes, services.prices.worstCase(price, call.inputTokensMax, outputTokens, call.choices), call.model);
+  if (!held.ok) {
+    if (exhausted(held.error)) services.halt(caller.agent, held.error);
+    return refuse(services, caller, budgetRefusal(held.error), call.model);
+  }
+  const hold = held.value;
+  await services.audit.record(
+    {
+      kind: "model.reserved",
+      subject: `agent:${caller.agent}`,
+      detail: { allow: true, sandbox: caller.sandbox, verb: "model.call", model: call.model, rule, hold: hold.id, tokens: hold.worst.tokens, micro_usd: hold.worst.microUsd, price: price.source, credential: provider.credential },
+    },
+    [...hold.writes, ...(injection?.writes ?? [])],
+  );
+  return ok({ call, provider, price, hold, injection, outputTokens, body: call.body(model, outputTokens, provider.name) });
+}
+
+/** An answer shorter than this is of no use. */
+const OUTPUT_TOKENS_MIN = 16;
+
+/**
+ * The call would have fitted a fresh window, and what is spent for certain leaves no room for it. A call that is
+ * too large for any window, or that only waits for others to settle, is refused without halting the agent.
+ */
+const exhausted = ({ wanted, cap, settled }: BudgetRefusal): boolean => wanted <= cap && wanted > cap - settled;
+
+async function finish(services: DoorServices, caller: Caller, admitted: Admitted, meter: Meter, outcome: Outcome | undefined): Promise<void> {
+  const { call, hold, price } = admitted;
+  const settled = settle(services, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
+  const ended = outcome?.kind ?? "fault";
+  await services.audit.record(
+    {
+      kind: "model.settled",
+      subject: `agent:${caller.agent}`,
+      detail: { hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
+    },
+    settled.writes,
+  );
+  services.monitor.emit("model.settled", caller.agent, { model: call.model, outcome: ended, tokens: settled.tokens, microUsd: settled.microUsd });
+}
+
+function reasonOf(outcome: Outcome | undefined): string {
+  if (!outcome) return "fault of the mesh";
+  if (outcome.kind === "failed") return outcome.refusal.reason.slice(0, 200);
+  return outcome.kind === "passed_error" ? `status ${outcome.status}` : outcome.reason;
+}
+
+async function refuse(services: DoorServices, caller: Caller, refused: Refusal, model: string): Promise<Result<never, Refusal>> {
+  await recordRefusal(services, caller, { verb: "model.call", model: model.slice(0, 200) }, refused);
+  return err(refused);
+}
+
+function budgetRefusal({ scope, window, unit, cap, left, wanted, resetsAtMs }: BudgetRefusal): Refusal {
+  const show = (amount: number): string => (unit === "usd" ? formatUsd(amount) : `${amount} tokens`);
+  return refusal(
+    "budget_exhausted",
+    `the ${window} budget of \`${scope}\` has ${show(left)} left of ${show(cap)}, and this call could cost ${show(wanted)}`,
+    `raise the budget, or wait until ${new Date(resetsAtMs).toISOString()}`,
+  );
+}
+
+const single = (value: string | string[] | undefined): string | undefined => (typeof value === "string" ? value : undefined);

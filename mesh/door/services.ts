@@ -1,0 +1,51 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { Id } from "../../lib/id.ts";
+import type { Self } from "../../protocol/door.ts";
+import type { Label } from "../../protocol/label.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
+import type { Audit } from "../audit/audit.ts";
+import type { Blackboard } from "../blackboard/blackboard.ts";
+import type { Inboxes } from "../bus/inboxes.ts";
+import type { Injector } from "../egress/credentials.ts";
+import type { ModelGateway } from "../egress/model-gateway.ts";
+import type { Provider } from "../egress/providers.ts";
+import type { BudgetRefusal, Ledger } from "../ledger/ledger.ts";
+import type { Prices } from "../ledger/prices.ts";
+import type { Monitor } from "../monitor/monitor.ts";
+import type { Matrix } from "../policy/decide.ts";
+import type { FileTools } from "../tools/files.ts";
+
+/** Who stands at a door: fixed when the socket is made, never read from a request. */
+export interface Caller {
+  readonly agent: string;
+  readonly sandbox: string;
+}
+
+/** The rooms that a door hands a request on to. */
+export interface DoorServices {
+  readonly clock: Clock;
+  readonly ids: Id;
+  readonly matrix: Matrix;
+  readonly audit: Audit;
+  readonly ledger: Ledger;
+  readonly prices: Prices;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly gateway: ModelGateway;
+  readonly injector: Injector;
+  readonly board: Blackboard;
+  readonly inboxes: Inboxes;
+  readonly files: FileTools;
+  readonly monitor: Monitor;
+  self(agent: string): Self;
+  /** The refusal that stands while an agent is halted. */
+  halted(agent: string): Refusal | undefined;
+  /** Ends an agent whose budget is used up. */
+  halt(agent: string, cause: BudgetRefusal): void;
+}
+
+/** What an agent writes is only as good as an agent: nothing it says is above `generated`, and it may have read anything. */
+export const agentLabel = (agent: string): Label => ({
+  integrity: "untrusted",
+  confidentiality: "internal",
+  sources: [`agent:${agent}`],
+});

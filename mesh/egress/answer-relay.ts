@@ -1,0 +1,238 @@
+import type { Dispatcher } from "undici";
+import type { Json } from "../../lib/json.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Injection } from "./credentials.ts";
+import { EventSplitter, eventData } from "./event-stream.ts";
+import { rejectedByProvider, unreachableProvider, wasNotSent } from "./failures.ts";
+import type { Provider } from "./providers.ts";
+import { PATTERN_BYTES_MIN, Scrubber, TextWatch } from "./scrubber.ts";
+import type { Meter } from "./wire/format.ts";
+
+/** Where an answer goes: the agent's side of the door. `write` returns false when it must be waited for `drained`. */
+export interface AnswerSink {
+  head(status: number, headers: Readonly<Record<string, string>>): void;
+  write(bytes: Buffer): boolean;
+  drained(resume: () => void): void;
+}
+
+/**
+ * How an exchange ended. `billed` says what the provider can have charged: `nothing`, what the meter `seen`,
+ * or `unknown` (then the reservation stands). After `answered` and `cut` the sink has had everything;
+ * after `failed` with nothing written, the refusal is still to be sent.
+ */
+export type Outcome =
+  | { readonly kind: "answered" | "cut" | "aborted"; readonly billed: "seen" | "unknown"; readonly scrubbed: number; readonly reason: string }
+  | { readonly kind: "passed_error"; readonly status: number; readonly billed: "nothing"; readonly scrubbed: number }
+  | { readonly kind: "failed"; readonly refusal: Refusal; readonly billed: "nothing" | "seen" | "unknown" };
+
+interface Exchange {
+  readonly provider: Provider;
+  readonly meter: Meter;
+  readonly stream: boolean;
+  readonly outputTokensMax: number;
+  readonly injection: Injection | null;
+}
+
+const ERROR_BODY_BYTES_MAX = 64 * 1024;
+const HEADERS_PASSED = ["request-id", "x-request-id", "retry-after", "x-cordon-rehearsal"];
+
+/**
+ * Carries one answer from a provider to an agent: meters it, cuts it when it passes its reservation, keeps the
+ * credential out of it. One path for streams and plain answers: a plain answer is a stream of one event.
+ */
+export class AnswerRelay implements Dispatcher.DispatchHandler {
+  readonly outcome: Promise<Outcome>;
+  readonly #finish: (outcome: Outcome) => void;
+  readonly #exchange: Exchange;
+  readonly #sink: AnswerSink;
+  readonly #events = new EventSplitter(limits.model.eventBytesMax);
+  readonly #scrubber: Scrubber | null;
+  readonly #watch: TextWatch | null;
+  #controller: Dispatcher.DispatchController | undefined;
+  #status = 0;
+  #headers: Readonly<Record<string, string>> = {};
+  #collected: Buffer[] = [];
+  #bytes = 0;
+  /** Whole events that wait because their text may be the beginning of a secret. */
+  #suspect: Buffer[] = [];
+  #ended = false;
+
+  constructor(exchange: Exchange, sink: AnswerSink) {
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    this.outcome = promise;
+    this.#finish = resolve;
+    this.#exchange = exchange;
+    this.#sink = sink;
+    this.#scrubber = exchange.injection && new Scrubber(exchange.injection.automaton);
+    this.#watch = exchange.injection && new TextWatch(exchange.injection.automaton);
+  }
+
+  /** From outside: the agent has gone, or the time is up. */
+  abort(reason: "client_gone" | "timeout"): void {
+    if (reason === "timeout" && this.#streaming) return this.#cut("timeout");
+    if (reason === "timeout") return this.#fail(`took longer than ${limits.model.totalTimeoutMs} ms`, "unknown");
+    // Of a plain answer nothing was seen, though the provider may have written all of it.
+    this.#end({ kind: "aborted", billed: this.#streaming ? "seen" : "unknown", scrubbed: this.#hits, reason });
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#ended) controller.abort(new Error("ended before it began"));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+    this.#status = status;
+    const type = String(headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
+    const encoding = String(headers["content-encoding"] ?? "identity");
+    const passed = HEADERS_PASSED.flatMap((name) => (typeof headers[name] === "string" ? [[name, this.#scrubText(headers[name])]] : []));
+    this.#headers = { ...Object.fromEntries(passed), "content-type": this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json" };
+    if (encoding !== "identity") return this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
+    if (status >= 300 && status < 400) return this.#fail(`answered with a redirect (${status})`, "nothing");
+    if (status >= 400) return;
+    if (status !== 200 || type !== this.#headers["content-type"]) return this.#fail(`answered ${status} with type \`${type?.slice(0, 40)}\``, "unknown");
+    if (this.#exchange.stream) this.#sink.head(status, this.#headers);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#bytes += chunk.length;
+    if (!this.#streaming) {
+      const max = this.#status >= 400 ? ERROR_BODY_BYTES_MAX : limits.model.responseBytesMax;
+      if (this.#bytes > max) return this.#fail(`sent more than ${max} bytes`, this.#status >= 400 ? "nothing" : "unknown");
+      this.#collected.push(chunk);
+      return;
+    }
+    if (this.#bytes > limits.model.responseBytesMax) return this.#cut("answer_too_large");
+    let events: Buffer;
+    try {
+      events = this.#events.push(chunk);
+    } catch {
+      return this.#cut("event_too_large");
+    }
+    const verdict = this.#meter(events);
+    if (verdict === "over") return this.#cut("reservation_used_up");
+    if (verdict === "secret") return this.#cut("credential_in_answer");
+    if (verdict === "suspect") {
+      this.#suspect.push(events);
+      return;
+    }
+    this.#pass(controller, this.#suspect.length > 0 ? Buffer.concat([...this.#suspect, events]) : events);
+    this.#suspect = [];
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    if (this.#ended) return;
+    if (this.#status >= 400) return this.#endWithError();
+    if (!this.#streaming) return this.#endPlain();
+    // A stream that stops without its last event was broken off, however politely.
+    if (!this.#exchange.meter.complete || this.#events.rest().length > 0) return this.#cut("upstream_incomplete");
+    this.#pass(controller, Buffer.concat(this.#suspect));
+    this.#flush();
+    this.#end({ kind: "answered", billed: this.#exchange.meter.usage ? "seen" : "unknown", scrubbed: this.#hits, reason: "complete" });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#ended) return;
+    if (this.#streaming) return this.#cut("upstream_broken");
+    const billed = wasNotSent(error) ? "nothing" : "unknown";
+    this.#end({ kind: "failed", refusal: unreachableProvider(this.#exchange.provider, error), billed });
+  }
+
+  get #streaming(): boolean {
+    return this.#exchange.stream && this.#status === 200;
+  }
+
+  get #hits(): number {
+    return this.#scrubber?.hits ?? 0;
+  }
+
+  #endWithError(): void {
+    const { provider } = this.#exchange;
+    if (this.#status === 401 || this.#status === 403) {
+      return this.#end({ kind: "failed", refusal: rejectedByProvider(provider, this.#status), billed: "nothing" });
+    }
+    this.#sink.head(this.#status, this.#headers);
+    this.#sink.write(this.#scrub(Buffer.concat(this.#collected)));
+    this.#flush();
+    this.#end({ kind: "passed_error", status: this.#status, billed: "nothing", scrubbed: this.#hits });
+  }
+
+  #endPlain(): void {
+    const body = Buffer.concat(this.#collected);
+    let answer: Json;
+    try {
+      answer = JSON.parse(body.toString("utf8")) as Json;
+    } catch {
+      return this.#fail("sent an answer that is not JSON", "unknown");
+    }
+    const texts = this.#exchange.meter.read(answer);
+    if (texts.some(({ channel, text }) => this.#watch?.read(channel, text).found)) return this.#fail("sent the credential back", "seen");
+    this.#sink.head(this.#status, this.#headers);
+    this.#sink.write(this.#scrub(body));
+    this.#flush();
+    this.#end({ kind: "answered", billed: this.#exchange.meter.usage ? "seen" : "unknown", scrubbed: this.#hits, reason: "complete" });
+  }
+
+  /** Reads whole events before they are passed on. */
+  #meter(events: Buffer): "clean" | "suspect" | "secret" | "over" {
+    let open = 0;
+    for (const data of eventData(events)) {
+      if (data === "[DONE]") continue;
+      let event: Json;
+      try {
+        event = JSON.parse(data) as Json;
+      } catch {
+        continue;
+      }
+      for (const { channel, text } of this.#exchange.meter.read(event)) {
+        const seen = this.#watch?.read(channel, text);
+        if (seen?.found) return "secret";
+        open = seen?.open ?? 0;
+      }
+    }
+    if (this.#exchange.meter.outputTokensSeen > this.#exchange.outputTokensMax) return "over";
+    return open >= PATTERN_BYTES_MIN ? "suspect" : "clean";
+  }
+
+  #pass(controller: Dispatcher.DispatchController, bytes: Buffer): void {
+    const clean = this.#scrub(bytes);
+    if (clean.length === 0 || this.#sink.write(clean)) return;
+    controller.pause();
+    this.#sink.drained(() => controller.resume());
+  }
+
+  #scrub(bytes: Buffer): Buffer {
+    return this.#scrubber ? this.#scrubber.push(bytes) : bytes;
+  }
+
+  #scrubText(text: string): string {
+    if (!this.#exchange.injection) return text;
+    const scrubber = new Scrubber(this.#exchange.injection.automaton);
+    return Buffer.concat([scrubber.push(Buffer.from(text, "latin1")), scrubber.end()]).toString("latin1").replace(/[^\x20-\x7e]/g, "?");
+  }
+
+  #flush(): void {
+    const rest = this.#scrubber?.end();
+    if (rest && rest.length > 0) this.#sink.write(rest);
+  }
+
+  /** Ends a stream in good form, in the provider's own format, with a typed reason. */
+  #cut(reason: string): void {
+    this.#flush();
+    this.#sink.write(Buffer.from(this.#exchange.meter.ending(reason)));
+    this.#end({ kind: "cut", billed: "seen", scrubbed: this.#hits, reason });
+  }
+
+  #fail(what: string, billed: "nothing" | "seen" | "unknown"): void {
+    const { provider } = this.#exchange;
+    this.#end({ kind: "failed", refusal: refusal("upstream_failed", `provider \`${provider.name}\` ${what}`, "check the provider's address in the fleet file"), billed });
+  }
+
+  #end(outcome: Outcome): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#finish(outcome);
+    if (outcome.kind !== "answered" && outcome.kind !== "passed_error") this.#controller?.abort(new Error(outcome.kind));
+  }
+}

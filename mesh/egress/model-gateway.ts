@@ -1,0 +1,88 @@
+import { Pool } from "undici";
+import type { Clock } from "../../lib/clock.ts";
+import { limits } from "../../protocol/limits.ts";
+import type { Injection } from "./credentials.ts";
+import { unreachableProvider } from "./failures.ts";
+import type { Provider } from "./providers.ts";
+import { AnswerRelay, type AnswerSink, type Outcome } from "./answer-relay.ts";
+import type { Meter, WireFormat } from "./wire/format.ts";
+
+export interface ModelRequest {
+  readonly provider: Provider;
+  readonly format: WireFormat;
+  readonly meter: Meter;
+  readonly stream: boolean;
+  readonly body: Buffer;
+  /** Over all answers; a stream that passes it is cut. */
+  readonly outputTokensMax: number;
+  readonly injection: Injection | null;
+  readonly agentHeader: (name: string) => string | undefined;
+  /** Aborted when the agent has gone. */
+  readonly signal: AbortSignal;
+}
+
+/** The only way from the mesh to a model. Never throws: what goes wrong is the outcome. */
+export class ModelGateway {
+  readonly #clock: Clock;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async send(request: ModelRequest, sink: AnswerSink): Promise<Outcome> {
+    const { provider, format, injection } = request;
+    const relay = new AnswerRelay(request, sink);
+    const url = new URL(`${provider.baseUrl}${format.path}`);
+    const headers: Record<string, string> = {
+      "content-type": "application/json",
+      accept: request.stream ? "text/event-stream" : "application/json",
+      // A compressed answer could hide a reflected secret from the scrubber.
+      "accept-encoding": "identity",
+      "user-agent": "cordon",
+      ...format.headers(request.agentHeader),
+    };
+    if (injection) {
+      const [name, value] = format.authorization(injection.value);
+      headers[name] = value;
+    }
+    const done = new AbortController();
+    const abort = (): void => relay.abort("client_gone");
+    request.signal.addEventListener("abort", abort, { once: true });
+    this.#clock.sleep(limits.model.totalTimeoutMs, done.signal).then(() => relay.abort("timeout"), () => {});
+    try {
+      if (request.signal.aborted) relay.abort("client_gone");
+      this.#pool(provider, url.origin).dispatch({ path: url.pathname, method: "POST", headers, body: request.body }, relay);
+      return await relay.outcome;
+    } catch (cause) {
+      return { kind: "failed", refusal: unreachableProvider(provider, cause as Error), billed: "nothing" };
+    } finally {
+      request.signal.removeEventListener("abort", abort);
+      done.abort();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  }
+
+  #pool(provider: Provider, origin: string): Pool {
+    let pool = this.#pools.get(provider.name);
+    if (!pool) {
+      const options: Pool.Options = {
+        connections: CONNECTIONS_MAX,
+        pipelining: 1,
+        allowH2: false,
+        headersTimeout: limits.model.firstByteTimeoutMs,
+        bodyTimeout: limits.model.idleTimeoutMs,
+        maxHeaderSize: limits.door.headerBytesMax,
+        ...(provider.socketPath === undefined ? {} : { socketPath: provider.socketPath }),
+      };
+      pool = new Pool(origin, options);
+      this.#pools.set(provider.name, pool);
+    }
+    return pool;
+  }
+}
+
+const CONNECTIONS_MAX = 256;

@@ -1,0 +1,151 @@
+/**
+ * Replaces secrets in a byte stream by a placeholder, across chunk borders, in one linear pass
+ * (Aho & Corasick 1975, over bytes). Bytes are held back only while they could still begin a secret.
+ */
+export class Scrubber {
+  readonly #automaton: Automaton;
+  #state = 0;
+  /** The bytes of the match that is open: as many as the depth of the state. */
+  #held = Buffer.alloc(0);
+  /** Occurrences replaced so far. */
+  hits = 0;
+
+  constructor(automaton: Automaton) {
+    this.#automaton = automaton;
+  }
+
+  /** The bytes that are safe to pass on. */
+  push(chunk: Uint8Array): Buffer {
+    const { next, depth, match, placeholder } = this.#automaton;
+    const input = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    const out: Buffer[] = [];
+    let from = 0;
+    let state = this.#state;
+    for (let i = this.#held.length; i < input.length; i++) {
+      state = next[(state << 8) | (input[i] ?? 0)] ?? 0;
+      const length = match[state] ?? 0;
+      if (length > 0) {
+        out.push(input.subarray(from, Math.max(from, i + 1 - length)), placeholder);
+        this.hits++;
+        from = i + 1;
+        state = 0;
+      }
+    }
+    const hold = Math.min(depth[state] ?? 0, input.length - from);
+    out.push(input.subarray(from, input.length - hold));
+    this.#held = Buffer.from(input.subarray(input.length - hold));
+    this.#state = state;
+    return out.length === 1 ? (out[0] ?? Buffer.alloc(0)) : Buffer.concat(out);
+  }
+
+  /** The rest, once the stream has ended. A long beginning of a secret is no coincidence, so it is replaced, too. */
+  end(): Buffer {
+    const rest = this.#held.length >= PATTERN_BYTES_MIN ? this.#automaton.placeholder : this.#held;
+    this.#held = Buffer.alloc(0);
+    this.#state = 0;
+    return rest;
+  }
+}
+
+/**
+ * Follows text that arrives in pieces through several channels (the deltas of a streamed answer), where a
+ * secret could be split so that no piece holds it. `open` is the longest match that is under way.
+ */
+export class TextWatch {
+  readonly #automaton: Automaton;
+  readonly #states = new Map<number, number>();
+
+  constructor(automaton: Automaton) {
+    this.#automaton = automaton;
+  }
+
+  read(channel: number, text: string): { readonly found: boolean; readonly open: number } {
+    const { next, depth, match } = this.#automaton;
+    let state = this.#states.get(channel) ?? 0;
+    let found = false;
+    for (const byte of Buffer.from(text)) {
+      state = next[(state << 8) | byte] ?? 0;
+      if (match[state]) found = true;
+    }
+    this.#states.set(channel, state);
+    let open = 0;
+    for (const each of this.#states.values()) open = Math.max(open, depth[each] ?? 0);
+    return { found, open };
+  }
+}
+
+export interface Automaton {
+  /** state << 8 | byte → state. */
+  readonly next: Int32Array;
+  readonly depth: Int32Array;
+  /** Length of the longest pattern that ends in the state, or 0. */
+  readonly match: Int32Array;
+  readonly placeholder: Buffer;
+}
+
+/** Compiles the automaton for `secrets` in every form in which a server could reflect them. */
+export function compileScrubber(secrets: readonly Uint8Array[], placeholder: string): Automaton {
+  const patterns = secrets.flatMap((secret) => disguises(secret)).filter((pattern) => pattern.length >= PATTERN_BYTES_MIN);
+  const size = patterns.reduce((sum, pattern) => sum + pattern.length, 1);
+  const next = new Int32Array(size << 8);
+  const depth = new Int32Array(size);
+  const match = new Int32Array(size);
+  const fail = new Int32Array(size);
+  let states = 1;
+  for (const pattern of patterns) {
+    let state = 0;
+    for (const byte of pattern) {
+      const slot = (state << 8) | byte;
+      if (next[slot] === 0) {
+        depth[states] = (depth[state] ?? 0) + 1;
+        next[slot] = states++;
+      }
+      state = next[slot] ?? 0;
+    }
+    match[state] = pattern.length;
+  }
+  // Breadth first: the failure state of a child is what its parent's failure state does with the same byte.
+  const queue: number[] = [];
+  for (let byte = 0; byte < 256; byte++) if (next[byte]) queue.push(next[byte] ?? 0);
+  for (let head = 0; head < queue.length; head++) {
+    const state = queue[head] ?? 0;
+    const back = fail[state] ?? 0;
+    match[state] ||= match[back] ?? 0;
+    for (let byte = 0; byte < 256; byte++) {
+      const slot = (state << 8) | byte;
+      const child = next[slot] ?? 0;
+      const other = next[(back << 8) | byte] ?? 0;
+      if (child === 0) next[slot] = other;
+      else {
+        fail[child] = other;
+        queue.push(child);
+      }
+    }
+  }
+  return { next, depth, match, placeholder: Buffer.from(placeholder) };
+}
+
+/** Shorter patterns would hit ordinary text. */
+export const PATTERN_BYTES_MIN = 8;
+
+/** Plain; hex; base64 and base64url at the three alignments; percent-encoded; JSON- and HTML-escaped; reversed. */
+function disguises(secret: Uint8Array): Buffer[] {
+  const plain = Buffer.from(secret);
+  const text = plain.toString("latin1");
+  const forms = [text, plain.toString("hex"), plain.toString("hex").toUpperCase()];
+  for (let shift = 0; shift < 3; shift++) {
+    // Characters that mix with neighbouring bytes are cut off: what stays is the same in any surroundings.
+    const skip = [0, 2, 3][shift] ?? 0;
+    const whole = Buffer.concat([Buffer.alloc(shift), plain]);
+    for (const encoding of ["base64", "base64url"] as const) {
+      const encoded = whole.toString(encoding).replace(/=+$/, "");
+      forms.push(encoded.slice(skip, Math.floor((whole.length * 8) / 6)));
+    }
+  }
+  const percent = (keep: RegExp): string => text.replace(keep, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`);
+  forms.push(percent(/[^A-Za-z0-9._~-]/g), percent(/[^A-Za-z0-9._~-]/g).replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()), percent(/[^]/g));
+  forms.push(JSON.stringify(text).slice(1, -1), text.replace(/[^]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`));
+  forms.push(text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;").replaceAll("'", "&#39;"));
+  forms.push([...text].reverse().join(""));
+  return [...new Set(forms)].map((form) => Buffer.from(form, "latin1"));
+}

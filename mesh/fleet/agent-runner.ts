@@ -1,0 +1,155 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { Id } from "../../lib/id.ts";
+import type { AgentPhase } from "../../protocol/desk.ts";
+import { limits } from "../../protocol/limits.ts";
+import { sandboxPaths } from "../../protocol/sandbox-paths.ts";
+import type { Audit } from "../audit/audit.ts";
+import type { AgentSetting } from "../config/fleet.ts";
+import type { Caller } from "../door/services.ts";
+import type { Monitor } from "../monitor/monitor.ts";
+import { SandboxError, type DoorListener, type Sandbox, type SandboxBackend, type SandboxEvent } from "../sandbox/backend.ts";
+import type { LogBook } from "./log-book.ts";
+
+export interface RunnerParts {
+  readonly setting: AgentSetting;
+  /** Immutable id; it also names the volume, so that a later agent of the same name inherits nothing. */
+  readonly agentId: string;
+  readonly generation: number;
+  readonly clock: Clock;
+  readonly ids: Id;
+  readonly audit: Audit;
+  readonly monitor: Monitor;
+  readonly backend: SandboxBackend;
+  readonly logs: LogBook;
+  makeDoor(caller: Caller): DoorListener;
+  /** Called at each start, before anything is served. */
+  onStart(): void;
+}
+
+/** Keeps one agent as it is wanted: running, with restarts that back off, or stopped with a reason. */
+export class AgentRunner {
+  readonly #parts: RunnerParts;
+  #wanted = false;
+  #sandbox: Sandbox | undefined;
+  #loop: Promise<void> = Promise.resolve();
+  #stopping = new AbortController();
+  phase: AgentPhase = "stopped";
+  reason = "";
+  generation: number;
+  restarts = 0;
+
+  constructor(parts: RunnerParts) {
+    this.#parts = parts;
+    this.generation = parts.generation;
+  }
+
+  get setting(): AgentSetting {
+    return this.#parts.setting;
+  }
+  get agentId(): string {
+    return this.#parts.agentId;
+  }
+  get logs(): LogBook {
+    return this.#parts.logs;
+  }
+  get sandbox(): Sandbox | undefined {
+    return this.#sandbox;
+  }
+
+  /** Resolves when the first start has succeeded or failed. */
+  start(): Promise<void> {
+    if (this.#wanted) return Promise.resolve();
+    this.#wanted = true;
+    this.#stopping = new AbortController();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#loop = this.#loop.then(() => this.#keep(resolve));
+    return promise;
+  }
+
+  /** Resolves when nothing of the sandbox is left. */
+  async stop(phase: "stopped" | "halted", reason: string): Promise<void> {
+    this.#wanted = false;
+    this.#stopping.abort();
+    await this.#sandbox?.stop(limits.sandbox.stopGraceMs);
+    await this.#loop;
+    [this.phase, this.reason] = [phase, reason];
+  }
+
+  async #keep(started: () => void): Promise<void> {
+    const { clock } = this.#parts;
+    const failures: number[] = [];
+    while (this.#wanted) {
+      this.phase = "starting";
+      const error = await this.#runOnce(started);
+      started();
+      if (!this.#wanted) return;
+      failures.push(clock.monotonicMs());
+      while ((failures[0] ?? 0) < clock.monotonicMs() - 60_000) failures.shift();
+      if (error !== undefined || failures.length > limits.sandbox.restartsPerMinuteMax) {
+        return this.#fail(error ?? `ended ${failures.length} times within a minute`);
+      }
+      this.phase = "starting";
+      this.restarts++;
+      await clock.sleep(Math.min(250 * 2 ** failures.length, 10_000), this.#stopping.signal).catch(() => {});
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#wanted = false;
+    [this.phase, this.reason] = ["failed", reason];
+    this.#parts.monitor.emit("agent.failed", this.setting.name, { reason: reason.slice(0, 400) });
+  }
+
+  /** One life of the sandbox. Returns why it could not be started, if so. */
+  async #runOnce(started: () => void): Promise<string | undefined> {
+    const { setting, audit, monitor, backend, logs, ids } = this.#parts;
+    const id = ids.next("sbx").replaceAll("_", "-");
+    this.generation++;
+    const ended = Promise.withResolvers<void>();
+    try {
+      await audit.record({ kind: "sandbox.starting", subject: "mesh", detail: { agent: setting.name, agent_id: this.agentId, sandbox: id, generation: this.generation } }, [
+        ["agents.setGeneration", this.generation, this.agentId],
+      ]);
+      this.#parts.onStart();
+      const sandbox = await backend.start({
+        id,
+        volume: this.agentId,
+        limits: setting.limits,
+        command: [sandboxPaths.node, "--disable-warning=ExperimentalWarning", sandboxPaths.init, ...(setting.command ?? [])],
+        environment: {},
+        codeFolder: setting.code,
+        door: this.#parts.makeDoor({ agent: setting.name, sandbox: id }),
+      });
+      this.#sandbox = sandbox;
+      sandbox.onEvent((event) => {
+        this.#note(id, event);
+        if (event.type === "exited") ended.resolve();
+      });
+      void logs.follow(sandbox.output);
+      [this.phase, this.reason] = ["running", ""];
+      monitor.emit("sandbox.started", setting.name, { sandbox: id, generation: this.generation });
+      started();
+      // Stopped while it was starting: nobody else has had the sandbox to stop it.
+      if (!this.#wanted) await sandbox.stop(0);
+      await ended.promise;
+      await sandbox.stop(0);
+      return undefined;
+    } catch (error) {
+      const text = error instanceof SandboxError ? `${error.message}: ${error.remedy}` : String(error);
+      monitor.emit("sandbox.refused", setting.name, { reason: text.slice(0, 400) });
+      return text;
+    } finally {
+      this.#sandbox = undefined;
+    }
+  }
+
+  #note(sandbox: string, event: SandboxEvent): void {
+    if (event.type === "started") return;
+    const { type, ...detail } = event;
+    this.#parts.monitor.emit(`sandbox.${type}`, this.setting.name, { sandbox, ...detail });
+    // Not awaited: nothing that an agent is permitted hangs on it, and a failed store ends the mesh by itself.
+    this.#parts.audit
+      .record({ kind: `sandbox.${type}`, subject: "mesh", detail: { agent: this.setting.name, sandbox, ...detail } })
+      .catch(() => {});
+  }
+}

@@ -1,0 +1,175 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../../lib/clock.ts";
+import type { Id } from "../../lib/id.ts";
+import type { AgentStatus } from "../../protocol/desk.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Audit } from "../audit/audit.ts";
+import type { Inboxes } from "../bus/inboxes.ts";
+import type { Fleet } from "../config/fleet.ts";
+import type { Caller } from "../door/services.ts";
+import type { BudgetRefusal } from "../ledger/ledger.ts";
+import type { Monitor } from "../monitor/monitor.ts";
+import type { DoorListener, SandboxBackend } from "../sandbox/backend.ts";
+import { defaultTenant } from "../store/statements.ts";
+import type { Store } from "../store/store.ts";
+import { AgentRunner } from "./agent-runner.ts";
+import { LogBook } from "./log-book.ts";
+
+export interface SupervisorParts {
+  readonly fleet: Fleet;
+  readonly stateFolder: string;
+  readonly store: Store;
+  readonly audit: Audit;
+  readonly monitor: Monitor;
+  readonly inboxes: Inboxes;
+  readonly backend: SandboxBackend;
+  readonly clock: Clock;
+  readonly ids: Id;
+  makeDoor(caller: Caller): DoorListener;
+}
+
+/** Holds the fleet file against what runs: who exists, who should run, who is halted. */
+export class Supervisor {
+  readonly #parts: SupervisorParts;
+  readonly #runners = new Map<string, AgentRunner>();
+  readonly #halted = new Map<string, { readonly refusal: Refusal; readonly stop: AbortController }>();
+  #closed = false;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+  }
+
+  /** Ends what an earlier mesh left, brings the register in line with the fleet file, then starts the agents. */
+  async start(): Promise<void> {
+    const { backend, audit, fleet } = this.#parts;
+    const swept = await backend.sweep();
+    if (swept.length > 0) await audit.record({ kind: "sandbox.swept", subject: "mesh", detail: { count: swept.length, ids: swept.slice(0, 50) } });
+    await this.#register();
+    const waiting = fleet.agents.flatMap((agent) => this.#runners.get(agent.name) ?? []);
+    const starters = Array.from({ length: STARTS_AT_ONCE }, async () => {
+      for (let runner = waiting.shift(); runner && !this.#closed; runner = waiting.shift()) await runner.start();
+    });
+    await Promise.all(starters);
+  }
+
+  async stop(): Promise<void> {
+    this.#closed = true;
+    for (const { stop } of this.#halted.values()) stop.abort();
+    await Promise.all([...this.#runners.values()].map((runner) => runner.stop("stopped", "the mesh is shutting down")));
+  }
+
+  halted(agent: string): Refusal | undefined {
+    return this.#halted.get(agent)?.refusal;
+  }
+
+  /** From this moment the agent gets nothing but refusals; its sandbox is stopped; a new window starts it again. */
+  halt(agent: string, cause: BudgetRefusal): void {
+    const runner = this.#runners.get(agent);
+    if (!runner || this.#halted.has(agent)) return;
+    const until = new Date(cause.resetsAtMs).toISOString();
+    const reason = `the ${cause.window} budget of \`${cause.scope}\` is used up`;
+    const stop = new AbortController();
+    this.#halted.set(agent, { refusal: refusal("halted", `\`${agent}\` is halted: ${reason}`, `raise the budget and start it again, or wait until ${until}`), stop });
+    this.#parts.monitor.emit("budget.exhausted", agent, { scope: cause.scope, window: cause.window, unit: cause.unit, cap: cause.cap });
+    this.#parts.audit
+      .record({ kind: "agent.halted", subject: "mesh", detail: { agent, scope: cause.scope, window: cause.window, unit: cause.unit, until } })
+      .catch(() => {});
+    void this.#serveHalt(runner, reason, cause.resetsAtMs, stop.signal);
+  }
+
+  /** By an operator; lifts a halt, which comes back with the next call if the budget is still used up. */
+  async startAgent(name: string): Promise<Refusal | undefined> {
+    const runner = this.#runners.get(name);
+    if (!runner) return noAgent(name);
+    this.#halted.get(name)?.stop.abort();
+    this.#halted.delete(name);
+    await runner.start();
+    return runner.phase === "failed" ? refusal("upstream_failed", runner.reason, "see `cordon doctor`") : undefined;
+  }
+
+  async stopAgent(name: string): Promise<Refusal | undefined> {
+    const runner = this.#runners.get(name);
+    if (!runner) return noAgent(name);
+    await runner.stop("stopped", "stopped by the operator");
+    return undefined;
+  }
+
+  runner(name: string): AgentRunner | undefined {
+    return this.#runners.get(name);
+  }
+
+  async status(): Promise<AgentStatus[]> {
+    return Promise.all(
+      [...this.#runners.values()].map(async (runner) => {
+        const { name, model } = runner.setting;
+        const usage = await runner.sandbox?.usage().catch(() => undefined);
+        return {
+          name,
+          id: runner.agentId,
+          phase: this.#halted.has(name) ? "halted" : runner.phase,
+          reason: this.#halted.get(name)?.refusal.reason ?? runner.reason,
+          model: `${model.provider}/${model.model}`,
+          generation: runner.generation,
+          restarts: runner.restarts,
+          inbox: this.#parts.inboxes.depth(name),
+          memoryBytes: usage?.memoryBytes ?? null,
+        };
+      }),
+    );
+  }
+
+  async #serveHalt(runner: AgentRunner, reason: string, untilMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    try {
+      // A moment for the refusals that are on their way; the door already refuses everything.
+      await clock.sleep(limits.sandbox.stopGraceMs, signal);
+      await runner.stop("halted", reason);
+      while (clock.nowMs() < untilMs) await clock.sleep(Math.min(untilMs - clock.nowMs(), TIMER_MS_MAX), signal);
+      this.#halted.delete(runner.setting.name);
+      await runner.start();
+    } catch {
+      // Lifted by an operator, or the mesh is ending.
+    }
+  }
+
+  /** Agents of the file that are new get an id; agents that have left the file are marked, never deleted. */
+  async #register(): Promise<void> {
+    const { fleet, store, audit, clock, ids, stateFolder } = this.#parts;
+    const known = new Map(store.query.agents.live(defaultTenant).map((row) => [row.name, row]));
+    for (const row of known.values()) {
+      if (fleet.agents.some((agent) => agent.name === row.name)) continue;
+      await audit.record({ kind: "agent.removed", subject: "mesh", detail: { agent: row.name, agent_id: row.id } }, [
+        ["agents.remove", clock.nowMs(), row.id],
+        ["messages.settleInbox", clock.nowMs(), defaultTenant, row.name],
+      ]);
+    }
+    const logs = join(stateFolder, "logs");
+    mkdirSync(logs, { recursive: true, mode: 0o700 });
+    for (const setting of fleet.agents) {
+      const row = known.get(setting.name);
+      const agentId = row?.id ?? ids.next("agt").replaceAll("_", "-");
+      if (!row) {
+        await audit.record({ kind: "agent.created", subject: "mesh", detail: { agent: setting.name, agent_id: agentId } }, [
+          ["agents.insert", agentId, defaultTenant, setting.name, clock.nowMs()],
+        ]);
+      }
+      const { monitor, backend, makeDoor, inboxes } = this.#parts;
+      this.#runners.set(
+        setting.name,
+        new AgentRunner({
+          ...{ setting, agentId, clock, ids, audit, monitor, backend, makeDoor },
+          generation: row?.generation ?? 0,
+          logs: new LogBook(join(logs, `${setting.name}.log`)),
+          onStart: () => inboxes.forgetLease(setting.name),
+        }),
+      );
+    }
+  }
+}
+
+const STARTS_AT_ONCE = 2;
+/** A timer cannot wait longer (2^31 - 1 ms). */
+const TIMER_MS_MAX = 2_147_483_647;
+const noAgent = (name: string): Refusal => refusal("not_found", `no agent \`${name}\``, "see `cordon status`");

@@ -1,0 +1,66 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { parseJson, type Json } from "../../lib/json.ts";
+import { err, type Result } from "../../lib/result.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
+
+/** One request and its answer on a Node HTTP server, with the bounds that every listener of the mesh keeps. */
+export async function readJson(request: IncomingMessage, bytesMax: number): Promise<Result<{ readonly value: Json; readonly bytes: number }, Refusal>> {
+  const body = await readBody(request, bytesMax);
+  if (!body.ok) return body;
+  const parsed = parseJson(body.value, limits.door.jsonDepthMax);
+  if (!parsed.ok) return err(refusal("malformed", parsed.error, "send one JSON object in UTF-8"));
+  return { ok: true, value: { value: parsed.value, bytes: body.value.length } };
+}
+
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<Result<Buffer, Refusal>> {
+  const tooLarge = err(refusal("too_large", `the body is larger than ${bytesMax} bytes`, "send less"));
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return tooLarge;
+  const encoding = request.headers["content-encoding"] ?? "identity";
+  if (encoding !== "identity") return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > bytesMax) return tooLarge;
+      chunks.push(chunk);
+    }
+  } catch {
+    return err(refusal("malformed", "the body ended early", "send the whole body"));
+  }
+  return { ok: true, value: Buffer.concat(chunks, bytes) };
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body);
+  head(response, status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
+  response.end(text);
+}
+
+export function sendNothing(response: ServerResponse): void {
+  head(response, 204, {});
+  response.end();
+}
+
+/** Client libraries must not retry into a refusal: `x-should-retry` says so to those that ask. */
+export function sendRefusal(response: ServerResponse, refused: Refusal, body = JSON.stringify({ error: refused } satisfies RefusalBody)): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  // A body that was not read to its end must not be taken for the next request.
+  const unread = refused.code === "too_large" || refused.code === "rate_limited";
+  head(response, refusalStatus[refused.code], {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    "x-should-retry": refused.code === "busy" ? "true" : "false",
+    ...(unread ? { connection: "close" } : {}),
+  });
+  response.end(body);
+}
+
+function head(response: ServerResponse, status: number, headers: Record<string, string | number>): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" });
+}

@@ -1,0 +1,67 @@
+import { globMatches } from "../../lib/glob.ts";
+import type { ToolName } from "../../protocol/door.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+
+/** Everything that an agent can ask for. What is not here does not exist. */
+export type Action =
+  | { readonly verb: "model.call"; readonly model: string }
+  | { readonly verb: "message.send"; readonly to: string }
+  | { readonly verb: "board.list" }
+  | { readonly verb: "board.read"; readonly key: string }
+  | { readonly verb: "board.write"; readonly key: string }
+  | { readonly verb: "tool.call"; readonly tool: ToolName };
+
+/** `rule` names the line of the fleet file that allowed it. */
+export type Decision =
+  | { readonly allow: true; readonly rule: string }
+  | { readonly allow: false; readonly refusal: Refusal };
+
+/** One agent's permissions, as the fleet file gives them. */
+export interface Grants {
+  readonly message: readonly string[];
+  readonly blackboard: { readonly read: readonly string[]; readonly write: readonly string[] };
+  readonly tools: readonly ToolName[];
+  /** `provider/model` ids that it may call. */
+  readonly models: readonly string[];
+}
+
+/** Who may do what; immutable, one value per policy version. */
+export type Matrix = ReadonlyMap<string, Grants>;
+
+const allow = (rule: string): Decision => ({ allow: true, rule });
+const deny = (reason: string, remedy: string): Decision => ({ allow: false, refusal: refusal("denied", reason, remedy) });
+
+/** Pure: the same matrix, agent and action always give the same decision. Default deny. */
+export function decide(matrix: Matrix, agent: string, action: Action): Decision {
+  const grants = matrix.get(agent);
+  if (!grants) return deny(`\`${agent}\` is not an agent of this fleet`, "declare it in the fleet file");
+  const path = `agents.${agent}.may`;
+  switch (action.verb) {
+    case "model.call":
+      return grants.models.includes(action.model)
+        ? allow(`agents.${agent}.model`)
+        : deny(`model \`${action.model}\` is not one of \`${agent}\`'s`, `use \`${grants.models[0] ?? ""}\`, or set \`agents.${agent}.model\``);
+    case "message.send":
+      return grants.message.includes(action.to)
+        ? allow(`${path}.message: ${action.to}`)
+        : deny(`\`${agent}\` may not message \`${action.to}\``, `add \`${action.to}\` to \`${path}.message\``);
+    case "board.list":
+      return grants.blackboard.read.length > 0
+        ? allow(`${path}.blackboard.read`)
+        : deny(`\`${agent}\` reads no blackboard keys`, `add a pattern to \`${path}.blackboard.read\``);
+    case "board.read":
+    case "board.write": {
+      const side = action.verb === "board.read" ? "read" : "write";
+      const pattern = grants.blackboard[side].find((glob) => globMatches(glob, action.key));
+      return pattern === undefined
+        ? deny(`\`${agent}\` may not ${side} board key \`${action.key}\``, `add \`${action.key}\` to \`${path}.blackboard.${side}\``)
+        : allow(`${path}.blackboard.${side}: ${pattern}`);
+    }
+    case "tool.call":
+      return grants.tools.includes(action.tool)
+        ? allow(`${path}.tools: ${action.tool}`)
+        : deny(`\`${agent}\` has no tool \`${action.tool}\``, `add \`${action.tool}\` to \`${path}.tools\``);
+    default:
+      return deny("unknown action", "use an action of the door's protocol");
+  }
+}
