@@ -21,9 +21,9 @@ interface Lock {
   readonly packages: Readonly<Record<string, Locked & Omit<Manifest, "path">>>;
 }
 
-const read = <T>(path: string): T => ({ ...(JSON.parse(readText(path)) as T), path });
-const manifests = allFiles.filter((path) => path.endsWith("package.json")).map((path) => read<Manifest>(path));
-const locks = allFiles.filter((path) => path.endsWith("package-lock.json")).map((path) => read<Lock>(path));
+const read = (path: string): Manifest & Lock => ({ ...(JSON.parse(readText(path)) as Manifest & Lock), path });
+const manifests = allFiles.filter((path) => path.endsWith("package.json")).map((path) => read(path));
+const locks = allFiles.filter((path) => path.endsWith("package-lock.json")).map((path) => read(path));
 const kinds = ["dependencies", "devDependencies", "optionalDependencies"] as const;
 
 /** One platform's package lags another's, so only a range can name the same Node on all. */
@@ -84,6 +84,24 @@ guard<Lock>({
   ],
 });
 
+guard<Lock>({
+  name: "lockfiles hold the packages of every platform",
+  over: locks,
+  // `npm ci` refuses a lockfile in which one of them is missing, on every platform.
+  faults: ({ path, packages }) =>
+    Object.entries(packages).flatMap(([name, { optionalDependencies }]) =>
+      Object.keys(optionalDependencies ?? {})
+        .filter((wanted) => !Object.keys(packages).some((key) => key.endsWith(`node_modules/${wanted}`)))
+        .map(
+          (wanted) =>
+            `${path}: \`${wanted}\` of \`${name}\` is missing: choose a version whose platforms are all published`,
+        ),
+    ),
+  sabotage: [
+    { path: "a", lockfileVersion: 3, packages: { "node_modules/b": { optionalDependencies: { "b-linux": "1.0.0" } } } },
+  ],
+});
+
 interface Pair {
   readonly manifest: Manifest;
   readonly lock: Lock | undefined;
@@ -110,7 +128,8 @@ guard<Pair>({
     },
   ],
 });
-const sorted = (versions: Versions = {}): [string, string][] => Object.entries(versions).toSorted();
+const sorted = (versions: Versions = {}): [string, string][] =>
+  Object.entries(versions).toSorted(([a], [b]) => (a < b ? -1 : 1));
 
 interface Explained {
   readonly name: string;

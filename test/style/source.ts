@@ -24,7 +24,7 @@ const BEFORE_REGEX =
   /(?:^|[=(,:;!&|?{}[+\-*%<>~^]|\b(?:return|typeof|case|in|of|do|else|void|delete|throw|yield|await))$/;
 
 export function readSource(path: string, text: string): Source {
-  const code = [...text.split("")];
+  const code = text.split("");
   const found = { comments: [] as Piece[], strings: [] as Piece[], regexes: [] as Piece[] };
   // Braces opened inside `${…}`, one count a template that is open.
   const templates: number[] = [];
