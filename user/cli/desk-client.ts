@@ -24,8 +24,8 @@ export interface Desk {
   board(match: string): Promise<BoardPage>;
   logs(agent: string, lines: number): Promise<LogPage>;
   send(agent: string, body: string, conversation?: string): Promise<{ readonly id: string; readonly conversation: string }>;
-  /** Undefined when nothing came within `waitMs`. */
-  reply(conversation: string, waitMs: number, signal?: AbortSignal): Promise<Reply | undefined>;
+  /** The oldest reply after the one numbered `after`; undefined when none came within `waitMs`. */
+  reply(conversation: string, after: number, waitMs: number, signal?: AbortSignal): Promise<Reply | undefined>;
   exec(agent: string, command: readonly string[]): Promise<ExecResult>;
   credentials(): Promise<CredentialPage>;
   addCredential(name: string, value: Uint8Array): Promise<void>;
@@ -54,8 +54,8 @@ export async function openDesk(state: string): Promise<Desk> {
     logs: (agent, lines) => get(`/v1/agents/${part(agent)}/logs?lines=${lines}`),
     send: (agent, body, conversation) =>
       post(`/v1/agents/${part(agent)}/messages`, conversation === undefined ? { body } : { body, conversation }),
-    reply: (conversation, waitMs, signal) =>
-      get(`/v1/replies/${part(conversation)}?wait_ms=${waitMs}`, wait(waitMs, signal)),
+    reply: (conversation, after, waitMs, signal) =>
+      get(`/v1/replies/${part(conversation)}?after=${after}&wait_ms=${waitMs}`, wait(waitMs, signal)),
     exec: (agent, command) => post(`/v1/agents/${part(agent)}/exec`, { command }, limits.desk.execTimeoutMs),
     credentials: () => get("/v1/credentials"),
     addCredential: (name, value) =>

@@ -22,7 +22,7 @@ export const chat: Command = {
     const agent = input.words[0] ?? "";
     const timeoutMs = input.count("timeout", 300, 1, 86_400) * 1_000;
     const desk = await openDesk(placesOf(input, context).state);
-    const talk: Talk = { desk, agent, timeoutMs, conversation: undefined };
+    const talk: Talk = { desk, agent, timeoutMs, conversation: undefined, lastReply: 0 };
     const text = input.text("message");
     if (text === undefined) return interactive(talk, context);
     const reply = await ask(talk, text, context);
@@ -37,6 +37,8 @@ interface Talk {
   readonly agent: string;
   readonly timeoutMs: number;
   conversation: string | undefined;
+  /** Number of the last reply that was read. */
+  lastReply: number;
 }
 
 async function interactive(talk: Talk, context: Context): Promise<ExitCode> {
@@ -67,15 +69,17 @@ async function ask(talk: Talk, body: string, context: Context): Promise<Reply> {
   const sent = await desk.send(agent, body, talk.conversation);
   talk.conversation = sent.conversation;
   const start = context.clock.monotonicMs();
-  const signal = new AbortController();
   const beat = setInterval(() => {
     const seconds = Math.floor((context.clock.monotonicMs() - start) / 1_000);
     context.terminal.live(tint("faint", `${agent} is thinking … ${seconds} s`));
   }, 250);
   try {
     while (context.clock.monotonicMs() - start < talk.timeoutMs) {
-      const reply = await desk.reply(sent.conversation, REPLY_WAIT_MS, signal.signal);
-      if (reply) return reply;
+      const reply = await desk.reply(sent.conversation, talk.lastReply, REPLY_WAIT_MS);
+      if (reply) {
+        talk.lastReply = reply.seq;
+        return reply;
+      }
       await requireAwake(desk, agent);
     }
   } finally {

@@ -1,0 +1,76 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Context } from "../command.ts";
+import { openDesk, type Desk } from "../desk-client.ts";
+import { codeOf, Failure } from "../failure.ts";
+import { meshIsGone } from "../mesh-presence.ts";
+import { meshFailure, serveMesh, type RunningMesh } from "../mesh-process.ts";
+
+/** A mesh on a state of its own that is gone, state and all, when `close` resolves. */
+export interface Stage {
+  readonly state: string;
+  readonly desk: Desk;
+  /** Rejects when the mesh ends before it was asked to. */
+  readonly broken: Promise<never>;
+  lastWords(): string;
+  /** Ends the mesh through the desk; rejects when it is not gone. The state stays until `close`. */
+  shutdown(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const SHUTDOWN_TIMEOUT_MS = 30_000;
+
+export async function openStage(args: readonly string[], context: Context): Promise<Stage> {
+  const state = await mkdtemp(join(context.temporaryFolder, "cordon-demo-"));
+  const mesh = serveMesh(context, [...args, "--state", state]);
+  try {
+    await mesh.ready;
+    return stageOf(state, mesh, await openDesk(state), args, context);
+  } catch (error) {
+    await mesh.stop();
+    await removeState(state);
+    throw error;
+  }
+}
+
+function stageOf(state: string, mesh: RunningMesh, desk: Desk, args: readonly string[], context: Context): Stage {
+  let asked = false;
+  const broken = mesh.exited.then((code): Promise<never> => {
+    if (asked) return new Promise(() => undefined);
+    throw meshFailure(mesh.lastWords(), code);
+  });
+  broken.catch(() => undefined);
+  const shutdown = async (): Promise<void> => {
+    asked = true;
+    await desk.shutdown();
+    const signal = new AbortController();
+    const late = context.clock.sleep(SHUTDOWN_TIMEOUT_MS, signal.signal).then(() => "late", () => "late");
+    const first = await Promise.race([mesh.exited, late]);
+    signal.abort();
+    if (first === "late" || !(await meshIsGone(state))) {
+      throw new Failure("the mesh did not end when the desk was asked to shut it down", "see `cordon doctor`");
+    }
+  };
+  const close = async (): Promise<void> => {
+    asked = true;
+    await mesh.stop();
+    // A mesh that crashed may have left sandboxes; its next start takes them away.
+    if ((await mesh.exited) !== 0) await sweep(state, args, context);
+    await removeState(state);
+  };
+  return { state, desk, broken, lastWords: mesh.lastWords, shutdown, close };
+}
+
+async function sweep(state: string, args: readonly string[], context: Context): Promise<void> {
+  const mesh = serveMesh(context, [...args, "--state", state]);
+  await mesh.ready.catch(() => undefined);
+  await mesh.stop();
+}
+
+async function removeState(state: string): Promise<void> {
+  try {
+    await rm(state, { recursive: true, force: true, maxRetries: 3 });
+  } catch (error) {
+    throw new Failure(`the demo's state \`${state}\` cannot be removed: ${codeOf(error)}`, "see `cordon doctor`, then remove it", 1, { cause: error });
+  }
+}
