@@ -51,33 +51,34 @@ export interface AuditCheckpointRow {
   readonly atMs: number;
   readonly signature: Uint8Array;
 }
-export interface AuditHeadRow {
-  readonly seq: number;
-  readonly hash: Uint8Array;
-  readonly mac: Uint8Array;
+/** How far the evidence reaches, read in one statement: what is appended later does not blur it. */
+export interface AuditExtentRow {
+  readonly lastSeq: number | null;
+  readonly lastCheckpointSeq: number | null;
+  readonly headSeq: number | null;
+  readonly headHash: Uint8Array | null;
+  readonly headMac: Uint8Array | null;
 }
 
 const RECORD = "seq, at_ms AS atMs, kind, subject, detail, hash";
+const CHECKPOINT = "seq, hash, at_ms AS atMs, signature";
 
 export function auditQueries(prepare: Prepare) {
   const page = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`);
   const last = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit ORDER BY seq DESC LIMIT 1`);
-  const records = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit ORDER BY seq`);
   const checkpoints = prepare<AuditCheckpointRow>(
-    "SELECT seq, hash, at_ms AS atMs, signature FROM audit_checkpoint ORDER BY seq",
+    `SELECT ${CHECKPOINT} FROM audit_checkpoint WHERE seq > ? ORDER BY seq LIMIT ?`,
   );
-  const lastCheckpoint = prepare<AuditCheckpointRow>(
-    "SELECT seq, hash, at_ms AS atMs, signature FROM audit_checkpoint ORDER BY seq DESC LIMIT 1",
-  );
-  const head = prepare<AuditHeadRow>("SELECT seq, hash, mac FROM audit_head WHERE id = 1");
+  const extent = prepare<AuditExtentRow>(`
+    SELECT (SELECT max(seq) FROM audit) AS lastSeq, (SELECT max(seq) FROM audit_checkpoint) AS lastCheckpointSeq,
+      (SELECT seq FROM audit_head) AS headSeq, (SELECT hash FROM audit_head) AS headHash,
+      (SELECT mac FROM audit_head) AS headMac`);
+  const nothing = { lastSeq: null, lastCheckpointSeq: null, headSeq: null, headHash: null, headMac: null };
   return {
     /** Records after `afterSeq`, oldest first. */
     page: (afterSeq: number, limit: number): AuditRecordRow[] => page.all(afterSeq, limit),
     last: (): AuditRecordRow | undefined => last.get(),
-    /** All records, streamed in the order of `seq`. */
-    records: (): IterableIterator<AuditRecordRow> => records.iterate(),
-    checkpoints: (): IterableIterator<AuditCheckpointRow> => checkpoints.iterate(),
-    lastCheckpoint: (): AuditCheckpointRow | undefined => lastCheckpoint.get(),
-    head: (): AuditHeadRow | undefined => head.get(),
+    checkpoints: (afterSeq: number, limit: number): AuditCheckpointRow[] => checkpoints.all(afterSeq, limit),
+    extent: (): AuditExtentRow => extent.get() ?? nothing,
   };
 }

@@ -1,0 +1,52 @@
+import { createHash, createHmac, timingSafeEqual, verify, type KeyObject } from "node:crypto";
+
+/** What is chained; `detail` is canonical JSON. */
+export interface AuditRecord {
+  readonly seq: number;
+  readonly atMs: number;
+  readonly kind: string;
+  readonly subject: string;
+  readonly detail: string;
+}
+
+/** Ed25519 (RFC 8032). `publicKey` is a SubjectPublicKeyInfo in DER (RFC 8410). */
+export interface AuditSigner {
+  sign(bytes: Uint8Array): Uint8Array;
+  readonly publicKey: Uint8Array;
+}
+
+/** Stands before the first record. */
+export const genesisHash: Uint8Array = sha256("cordon.audit.v1");
+
+/** SHA-256(previous hash ‖ every field with its length before it), so that no two records give the same bytes. */
+export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Array {
+  const hash = createHash("sha256").update(previous);
+  const fields = [String(record.seq), String(record.atMs), record.kind, record.subject, record.detail];
+  let head = "";
+  for (const field of fields) head += `${Buffer.byteLength(field)}:${field}`;
+  return hash.update(head, "utf8").digest();
+}
+
+/** Proves to the holder of the key that the chain ends at `seq`. */
+export const headMac = (key: KeyObject, seq: number, hash: Uint8Array): Uint8Array =>
+  createHmac("sha256", key).update(`cordon.audit.head.v1:${seq}:`).update(hash).digest();
+
+/** What a checkpoint signs. */
+export function checkpointBytes(seq: number, hash: Uint8Array, atMs: number): Uint8Array {
+  return Buffer.concat([Buffer.from(`cordon.audit.checkpoint.v1:${seq}:${atMs}:`), hash]);
+}
+
+/** False also for a key or a signature of a wrong form. */
+export function checkpointSigned(publicKey: KeyObject, bytes: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    return verify(null, bytes, publicKey, signature);
+  } catch {
+    return false;
+  }
+}
+
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
+
+function sha256(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}

@@ -1,0 +1,34 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { statements, type StatementName } from "./statements.ts";
+import type { Write } from "./store.ts";
+
+/** A point at which a simulation may fail or end the process; `write` counts from 0 within the batch. */
+export type FaultPoint =
+  | { readonly at: "begin" | "commit" | "acknowledge" }
+  | { readonly at: "write"; readonly write: number; readonly statement: StatementName };
+
+/** Runs batches of writes on one connection, each as one transaction. Throws what SQLite throws, rolled back. */
+export function createBatchRunner(
+  db: DatabaseSync,
+  reach: (point: FaultPoint) => void = () => {},
+): (writes: readonly Write[]) => void {
+  const prepared = new Map<StatementName, StatementSync>();
+  for (const name of Object.keys(statements) as StatementName[]) prepared.set(name, db.prepare(statements[name]));
+  return (writes) => {
+    reach({ at: "begin" });
+    db.exec("BEGIN IMMEDIATE");
+    try {
+      writes.forEach(([name, ...parameters], write) => {
+        reach({ at: "write", write, statement: name });
+        prepared.get(name)?.run(...parameters);
+      });
+      reach({ at: "commit" });
+      db.exec("COMMIT");
+    } catch (error) {
+      // SQLite itself rolls back after some errors (a full disk among them): then there is nothing left to do.
+      if (db.isTransaction) db.exec("ROLLBACK");
+      throw error;
+    }
+    reach({ at: "acknowledge" });
+  };
+}

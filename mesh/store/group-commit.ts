@@ -1,0 +1,127 @@
+import { limits } from "../../protocol/limits.ts";
+import { storeFailure } from "./failure.ts";
+import { lastWins, statements, type StatementName } from "./statements.ts";
+import type { SqlValue, StoreFailure, Write } from "./store.ts";
+
+/** Runs the flushes in order, and tells the outcome of each through the two callbacks. */
+export interface Executor {
+  run(writes: readonly Write[], upTo: number): void;
+  /** Resolves when all that was handed over has run and the file is closed. */
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  readonly seq: number;
+  readonly resolve: () => void;
+  readonly reject: (failure: StoreFailure) => void;
+}
+
+/**
+ * Collects the commits of one tick of the event loop into one flush. Fail-stop: after the first failure,
+ * also a write that does not fit its statement, nothing is written any more.
+ */
+export class GroupCommit {
+  readonly failed: Promise<StoreFailure>;
+  readonly #executor: Executor;
+  readonly #folder: string;
+  readonly #waiting: Waiting[] = [];
+  readonly #tellFailure: (failure: StoreFailure) => void;
+  #answered = 0;
+  #batch: Write[] = [];
+  #seq = 0;
+  #flushed = 0;
+  #failure: StoreFailure | undefined;
+
+  constructor(folder: string, createExecutor: (group: GroupCommit) => Executor) {
+    const failed = Promise.withResolvers<StoreFailure>();
+    this.failed = failed.promise;
+    this.#tellFailure = failed.resolve;
+    this.#folder = folder;
+    this.#executor = createExecutor(this);
+  }
+
+  commit(writes: readonly Write[]): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const fault = writes.map(misfit).find((found) => found !== undefined) ?? this.#overflow();
+    if (fault !== undefined) {
+      this.fail(storeFailure("io", this.#folder, fault));
+      return Promise.reject(this.#failure);
+    }
+    if (this.#seq === this.#flushed) setImmediate(() => this.flush());
+    this.#seq++;
+    for (const write of writes) this.#batch.push(write);
+    return new Promise((resolve, reject) => this.#waiting.push({ seq: this.#seq, resolve, reject }));
+  }
+
+  flush(): void {
+    if (this.#failure || this.#seq === this.#flushed) return;
+    const writes = coalesce(this.#batch);
+    this.#batch = [];
+    this.#flushed = this.#seq;
+    this.#executor.run(writes, this.#seq);
+  }
+
+  /** Everything up to `seq` is on disk. */
+  acknowledge(seq: number): void {
+    for (; (this.#waiting[this.#answered]?.seq ?? Infinity) <= seq; this.#answered++) {
+      this.#waiting[this.#answered]?.resolve();
+    }
+    if (this.#answered === this.#waiting.length || this.#answered >= 1024) {
+      this.#waiting.splice(0, this.#answered);
+      this.#answered = 0;
+    }
+  }
+
+  fail(failure: StoreFailure): void {
+    if (this.#failure) return;
+    this.#failure = failure;
+    for (const { reject } of this.#waiting.splice(this.#answered)) reject(failure);
+    this.#tellFailure(failure);
+  }
+
+  async close(): Promise<void> {
+    this.flush();
+    await this.#executor.close();
+    this.fail(storeFailure("io", this.#folder, "the store is closed"));
+  }
+
+  #overflow(): string | undefined {
+    const waiting = this.#waiting.length - this.#answered;
+    return waiting < limits.store.commitsWaitingMax ? undefined : `${waiting} commits wait for the disk`;
+  }
+}
+
+const parameterCounts = new Map<string, number>();
+for (const [name, sql] of Object.entries(statements)) {
+  const numbered = [...sql.matchAll(/\?(\d+)/g)].map(([, n]) => Number(n));
+  parameterCounts.set(name, numbered.length > 0 ? Math.max(...numbered) : sql.split("?").length - 1);
+}
+
+/** SQLite would bind a missing parameter as NULL and round a number beyond 2^53: neither may pass silently. */
+function misfit([name, ...parameters]: Write): string | undefined {
+  const count = parameterCounts.get(name);
+  if (count !== parameters.length) return `\`${name}\` takes ${count} parameters, got ${parameters.length}`;
+  const broken = parameters.findIndex((value) => typeof value === "number" && !Number.isSafeInteger(value));
+  return broken < 0 ? undefined : `parameter ${broken + 1} of \`${name}\` is not a safe integer`;
+}
+
+/** Drops the writes that a later one of the same flush replaces whole (statements.ts says which). */
+function coalesce(batch: readonly Write[]): Write[] {
+  const seen = new Set<string>();
+  const kept: Write[] = [];
+  for (let i = batch.length - 1; i >= 0; i--) {
+    const write = batch[i] as Write;
+    const keyLength = lastWins[write[0] as StatementName];
+    if (keyLength !== undefined) {
+      const key = write.slice(0, keyLength + 1).join("\u0000");
+      if (seen.has(key)) continue;
+      seen.add(key);
+    }
+    kept.push(write.map(compact) as unknown as Write);
+  }
+  return kept.reverse();
+}
+
+/** A view of a larger buffer would be sent to the writer with all that lies beside it. */
+const compact = (value: SqlValue): SqlValue =>
+  value instanceof Uint8Array && value.byteLength !== value.buffer.byteLength ? new Uint8Array(value) : value;

@@ -1,0 +1,71 @@
+import { preparer } from "./database.ts";
+import type { FaultPoint } from "./batch.ts";
+import { openReader } from "./connection.ts";
+import { classify } from "./failure.ts";
+import { createPrivateFolder } from "./files.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { inlineWriter } from "./inline.ts";
+import { takeLock } from "./lock.ts";
+import { createQueries, type Queries } from "./queries.ts";
+import type { Store } from "./store.ts";
+import { startWriter } from "./thread.ts";
+
+export interface StoreOptions {
+  /** The state folder; made with mode 0700 when it is missing. */
+  readonly path: string;
+  /** `worker` (default): writes on a thread of their own. `inline`: on this thread, for simulations. */
+  readonly mode?: "worker" | "inline";
+  /** Inline only: called at every point of every transaction; what it throws happens there. */
+  readonly faults?: (point: FaultPoint) => void;
+}
+
+/** Opens the state for this process alone. Rejects with a StoreFailure that names the fix. */
+export async function openStore({ path, mode = "worker", faults = () => {} }: StoreOptions): Promise<Store> {
+  try {
+    createPrivateFolder(path);
+  } catch (error) {
+    throw classify(error, path);
+  }
+  const lock = takeLock(path);
+  let group: GroupCommit | undefined;
+  let reader: ReturnType<typeof openReader> | undefined;
+  const letGo = (): void => {
+    if (reader?.isOpen) reader.close();
+    lock.release();
+  };
+  try {
+    group = new GroupCommit(path, mode === "worker" ? await startWriter(path) : inlineWriter(path, faults, letGo));
+    reader = openReader(path);
+    return join(group, queriesOn(reader, path, group), letGo);
+  } catch (error) {
+    await group?.close();
+    letGo();
+    throw error;
+  }
+}
+
+function join(group: GroupCommit, query: Queries, letGo: () => void): Store {
+  let closing: Promise<void> | undefined;
+  return {
+    commit: (writes) => group.commit(writes),
+    query,
+    failed: group.failed,
+    close: () => (closing ??= group.close().finally(letGo)),
+  };
+}
+
+/** A read that fails stops the store, too: what memory was built from can no longer be trusted. */
+function queriesOn(reader: ReturnType<typeof openReader>, path: string, group?: GroupCommit): Queries {
+  const guard = (error: unknown): never => {
+    const failure = classify(error, path);
+    group?.fail(failure);
+    throw failure;
+  };
+  return createQueries(preparer(reader, guard));
+}
+
+/** Reads a state without owning it, also while a mesh runs on it: for `audit verify` and `costs`. Throws StoreFailure. */
+export function openReadOnly(path: string): { readonly query: Queries; close(): void } {
+  const reader = openReader(path);
+  return { query: queriesOn(reader, path), close: () => reader.close() };
+}

@@ -1,0 +1,42 @@
+import { Worker } from "node:worker_threads";
+import { storeFailure } from "./failure.ts";
+import type { Executor, GroupCommit } from "./group-commit.ts";
+import { StoreFailure } from "./store.ts";
+import type { FromWriter, ToWriter } from "./writer.ts";
+
+// Run from its source, a file is `.ts`; compiled for a package it is `.js`.
+const WRITER = new URL(import.meta.url.endsWith(".ts") ? "./writer.ts" : "./writer.js", import.meta.url);
+
+/** Starts the writer thread; resolves when it has opened the database, rejects with its StoreFailure. */
+export async function startWriter(folder: string): Promise<(group: GroupCommit) => Executor> {
+  const worker = new Worker(WRITER, { workerData: { folder }, env: {}, name: "cordon-store" });
+  const first = await new Promise<FromWriter>((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.once("exit", () => reject(storeFailure("io", folder, "the writer ended before it was ready")));
+  });
+  if ("failed" in first) throw new StoreFailure(first.failed.kind, first.failed.message);
+  return (group) => attach(worker, group, folder);
+}
+
+function attach(worker: Worker, group: GroupCommit, folder: string): Executor {
+  const closed = Promise.withResolvers<void>();
+  const onMessage = (message: FromWriter): void => {
+    if ("upTo" in message) group.acknowledge(message.upTo);
+    if ("failed" in message) group.fail(new StoreFailure(message.failed.kind, message.failed.message));
+  };
+  worker.on("message", onMessage);
+  worker.on("error", (error) => group.fail(storeFailure("io", folder, "the writer broke", error)));
+  worker.on("exit", () => {
+    group.fail(storeFailure("io", folder, "the writer has ended"));
+    closed.resolve();
+  });
+  const post = (message: ToWriter): void => worker.postMessage(message);
+  return {
+    run: (writes, upTo) => post({ writes, upTo }),
+    close: () => {
+      post({ close: true });
+      return closed.promise;
+    },
+  };
+}
