@@ -10,16 +10,17 @@ report_every_seconds=5
 lock=$root/.cache/setup.lock
 log=$root/.cache/npm-ci.log
 
-# A symbolic link is made and filled in one step; its target is the owner's process id.
+# A symbolic link is made and filled in one step; it points to the process id of its owner and, later, of npm:
+# an npm whose caller was killed goes on writing, and must be waited for, too.
 take_lock() {
   waited=0
   until ln -s "$$" "$lock" 2>/dev/null; do
     owner=$(readlink "$lock" 2>/dev/null) || continue
-    if ! process_lives "$owner"; then
+    if ! process_lives "${owner%-*}" && ! process_lives "${owner#*-}"; then
       drop_stale_lock "$owner"
     elif [ "$waited" -ge "$wait_seconds_max" ]; then
       say "process $owner has been installing packages for more than $wait_seconds_max s"
-      fix "end it, or remove \`$lock\`"
+      fix "end it and remove \`$lock\`"
       exit 1
     else
       [ $((waited % 10)) -ne 0 ] || say "waiting for process $owner, which is installing packages here …"
@@ -28,6 +29,10 @@ take_lock() {
     fi
   done
 }
+
+# shellcheck disable=SC2016 # expanded by the shell that becomes npm
+run_npm='ln -sf "$1-$$" "$2.next" && mv -f "$2.next" "$2" &&
+  exec npm ci --ignore-scripts --no-audit --no-fund --loglevel=error'
 
 # Moves before it removes: if a newcomer took the lock in between, what was moved is not what was seen, and goes back.
 drop_stale_lock() {
@@ -63,7 +68,7 @@ install_packages() {
   report_progress &
   reporter=$!
   code=0
-  (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >"$log" 2>&1 || code=$?
+  (cd "$root" && sh -c "$run_npm" sh "$$" "$lock") >"$log" 2>&1 || code=$?
   kill "$reporter" 2>/dev/null || true
   if [ "$code" -ne 0 ]; then
     tail -n 15 "$log" >&2
