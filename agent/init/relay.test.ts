@@ -34,7 +34,15 @@ afterEach(async () => {
 });
 
 const start = (more: { connectionsMax?: number; idleMs?: number }): Promise<Relay> =>
-  startRelay({ host: "127.0.0.1", port: 0, doorSocket, connectionsMax: 128, idleMs: 60_000, log: (_level, event) => events.push(event), ...more });
+  startRelay({
+    host: "127.0.0.1",
+    port: 0,
+    doorSocket,
+    connectionsMax: 128,
+    idleMs: 60_000,
+    log: (_level, event) => events.push(event),
+    ...more,
+  });
 
 async function closeDoor(): Promise<void> {
   const open = door;
@@ -49,12 +57,17 @@ function client(port = relay.port): Socket {
 async function all(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  socket.resume();
   await new Promise((resolve) => socket.once("end", resolve).once("close", resolve));
   return Buffer.concat(chunks);
 }
 
 const closed = (socket: Socket): Promise<unknown> =>
-  new Promise((resolve) => (socket.destroyed ? resolve(undefined) : socket.resume().once("close", resolve)));
+  new Promise((resolve) => {
+    if (socket.destroyed) return resolve(undefined);
+    socket.resume().once("close", resolve);
+    socket.once("end", () => socket.end());
+  });
 
 test("every byte arrives as it was, both ways", async () => {
   const sent = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) & 255));
@@ -118,7 +131,10 @@ test("a hundred connections at once, none mixed up", async () => {
       return (await all(socket)).toString();
     }),
   );
-  assert.deepEqual(answers, Array.from({ length: 100 }, (_, i) => `number ${i}`));
+  assert.deepEqual(
+    answers,
+    Array.from({ length: 100 }, (_, i) => `number ${i}`),
+  );
 });
 
 test("more connections than the bound are closed, and the rest goes on", async () => {
@@ -152,7 +168,7 @@ test("a door that breaks the connection breaks the client's, and the other way r
   await closed(socket);
 
   const gone = new Promise((resolve) => {
-    onDoor = (atDoor) => atDoor.resume().once("close", resolve);
+    onDoor = (atDoor) => atDoor.resume().once("end", resolve).once("close", resolve);
   });
   const rude = client();
   rude.write("x", () => rude.resetAndDestroy());

@@ -105,9 +105,14 @@ test("a refused tool, a tool that is not there and cut-off arguments are told to
   door.model.push({ stream: openaiStream("", calls) }, { stream: openaiStream("I may not.") });
   door.deliver({});
   assert.equal((await door.settled()).body.body, "I may not.");
-  const results = last(modelCalls()).messages.slice(3).map((message: any) => JSON.parse(message.content).error);
+  const results = last(modelCalls())
+    .messages.slice(3)
+    .map((message: any) => JSON.parse(message.content).error);
   assert.deepEqual(results[0], denied);
-  assert.deepEqual(results.slice(1).map((error: any) => error.code), ["not_found", "malformed"]);
+  assert.deepEqual(
+    results.slice(1).map((error: any) => error.code),
+    ["not_found", "malformed"],
+  );
   assert.equal(door.to("/v1/tools/").length, 1);
 });
 
@@ -145,14 +150,19 @@ test("a busy model is asked again, a stream that broke off is not", async () => 
 });
 
 test("a model that never stops calling is stopped", async () => {
-  for (let i = 0; i < limits.agent.roundsMax + 5; i++) door.model.push({ stream: openaiStream("", [{ name: "data_list", input: "" }]) });
+  for (let i = 0; i < limits.agent.roundsMax + 5; i++)
+    door.model.push({ stream: openaiStream("", [{ name: "data_list", input: "" }]) });
   door.deliver({});
   assert.match((await door.settled()).body.body, /not done after 32 rounds/);
   assert.equal(modelCalls().length, limits.agent.roundsMax);
 });
 
 test("agents are answered, but an answer is not, and nothing to say is `done`", async () => {
-  door.model.push({ stream: openaiStream("Thank you.") }, { stream: openaiStream("") }, { stream: openaiStream("You too.") });
+  door.model.push(
+    { stream: openaiStream("Thank you.") },
+    { stream: openaiStream("") },
+    { stream: openaiStream("You too.") },
+  );
   door.deliver({ id: "msg_a", from: "agent:writer" });
   assert.deepEqual((await door.settled()).path, "/v1/inbox/msg_a/reply");
   door.deliver({ id: "msg_b", from: "agent:writer" });
@@ -179,12 +189,26 @@ test("a person gets words, even if the model has none", async () => {
 });
 
 test("a message that is sent belongs to the conversation", async () => {
-  const send = (input: object): { name: string; input: string } => ({ name: "message_send", input: JSON.stringify(input) });
-  door.model.push({ stream: openaiStream("", [send({ to: "writer", body: "go" }), send({ to: "writer", body: "go", conversation: "conv_9" })]) });
+  const send = (input: object): { name: string; input: string } => ({
+    name: "message_send",
+    input: JSON.stringify(input),
+  });
+  door.model.push({
+    stream: openaiStream("", [
+      send({ to: "writer", body: "go" }),
+      send({ to: "writer", body: "go", conversation: "conv_9" }),
+    ]),
+  });
   door.model.push({ stream: openaiStream("Sent.") });
   door.deliver({});
   await door.settled();
-  assert.deepEqual(door.to("/v1/tools/message.send").map(({ body }) => body.conversation).sort(), ["conv_1", "conv_9"]);
+  assert.deepEqual(
+    door
+      .to("/v1/tools/message.send")
+      .map(({ body }) => body.conversation)
+      .sort(),
+    ["conv_1", "conv_9"],
+  );
 });
 
 test("a restarted agent remembers, and goes on in the middle", async () => {
@@ -219,7 +243,10 @@ test("a session file that is broken is a new session; crashes and refusals leave
   assert.equal((await door.settled()).body.body, "fresh");
 
   // Passes the loader's look and breaks the code that uses it.
-  writeFileSync(sessionPath(), JSON.stringify({ version: 1, conversation: "conv_1", deliveryId: null, answers: 0, turns: [null] }));
+  writeFileSync(
+    sessionPath(),
+    JSON.stringify({ version: 1, conversation: "conv_1", deliveryId: null, answers: 0, turns: [null] }),
+  );
   door.deliver({ id: "msg_2" });
   assert.match((await door.settled()).body.body, /the agent failed on this message/);
   assert.ok(events.includes("work.crashed"));
@@ -252,7 +279,10 @@ test("history stays within bounds and is kept by rename", async () => {
 
 test("idle, the agent is one pending poll", async () => {
   await systemClock.sleep(200);
-  assert.deepEqual(door.seen.map(({ path }) => path), ["/v1/self", "/v1/inbox?wait_ms=25000"]);
+  assert.deepEqual(
+    door.seen.map(({ path }) => path),
+    ["/v1/self", "/v1/inbox?wait_ms=25000"],
+  );
 });
 
 test("a door that is gone and comes back is waited for", async () => {

@@ -15,11 +15,14 @@ function parse(pieces: readonly string[], charsMax = 1e6): { events: SseEvent[];
 }
 
 test("the examples of the standard", () => {
-  assert.deepEqual(parse([": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n"]).events, [
-    { event: "message", data: "first event" },
-    { event: "message", data: "second event" },
-    { event: "message", data: " third event" },
-  ]);
+  assert.deepEqual(
+    parse([": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n"]).events,
+    [
+      { event: "message", data: "first event" },
+      { event: "message", data: "second event" },
+      { event: "message", data: " third event" },
+    ],
+  );
   assert.deepEqual(parse(["data\n\ndata\ndata\n\ndata:"]).events, [
     { event: "message", data: "" },
     { event: "message", data: "\n" },
@@ -62,7 +65,13 @@ test("any chunking of any bytes gives the same events", () => {
 
 test("a line or an event past the bound is a fault, not memory", () => {
   assert.equal(parse(["data: ", "x".repeat(100)], 50).fault, EVENT_TOO_LONG);
-  assert.equal(parse(Array.from({ length: 20 }, () => "data: xxxxx\n"), 50).fault, EVENT_TOO_LONG);
+  assert.equal(
+    parse(
+      Array.from({ length: 20 }, () => "data: xxxxx\n"),
+      50,
+    ).fault,
+    EVENT_TOO_LONG,
+  );
   assert.equal(parse(["data: xxxxx\n\n".repeat(100)], 50).fault, undefined);
 });
 

@@ -32,7 +32,9 @@ test("an OpenAI request, literally", () => {
       { role: "tool", tool_call_id: "c1", content: '{"error":{}}' },
       { role: "assistant", content: "done" },
     ],
-    tools: [{ type: "function", function: { name: "files_read", description: "Reads.", parameters: { type: "object" } } }],
+    tools: [
+      { type: "function", function: { name: "files_read", description: "Reads.", parameters: { type: "object" } } },
+    ],
     max_completion_tokens: 100,
     stream: true,
     stream_options: { include_usage: true },
@@ -115,9 +117,13 @@ test("an answer that broke off is none; one cut by its limit says so", () => {
 });
 
 test("an error inside a stream is a refusal with our code", () => {
-  const late = openai.reader().take({ event: "message", data: '{"error":{"message":"cap reached","type":"x","code":"budget_exhausted"}}' });
+  const late = openai
+    .reader()
+    .take({ event: "message", data: '{"error":{"message":"cap reached","type":"x","code":"budget_exhausted"}}' });
   assert.deepEqual(late, { code: "budget_exhausted", reason: "cap reached", remedy: "" });
-  const other = anthropic.reader().take({ event: "error", data: '{"type":"error","error":{"type":"budget_exhausted","message":"cap reached"}}' });
+  const other = anthropic
+    .reader()
+    .take({ event: "error", data: '{"type":"error","error":{"type":"budget_exhausted","message":"cap reached"}}' });
   assert.deepEqual(other, { code: "budget_exhausted", reason: "cap reached", remedy: "" });
   assert.equal(openai.reader().take({ event: "message", data: "{nonsense" })?.code, "upstream_failed");
 });
@@ -129,7 +135,11 @@ test("an endless answer, and one with endless calls, end", () => {
   assert.equal(faults.at(-1), "too_large");
   const many = anthropic.reader();
   const codes = Array.from({ length: 65 }, (_, index) => {
-    const block = { type: "content_block_start", index, content_block: { type: "tool_use", id: `c${index}`, name: "t" } };
+    const block = {
+      type: "content_block_start",
+      index,
+      content_block: { type: "tool_use", id: `c${index}`, name: "t" },
+    };
     return many.take({ event: "message", data: JSON.stringify(block) })?.code;
   });
   assert.equal(codes[63], undefined);

@@ -24,7 +24,10 @@ export interface FakeDoor {
   /** Requests whose path starts so. */
   to(path: string): Seen[];
   readonly model: ModelStep[];
-  tool: (name: string, body: any) => { readonly status: number; readonly json: unknown } | Promise<{ status: number; json: unknown }>;
+  tool: (
+    name: string,
+    body: any,
+  ) => { readonly status: number; readonly json: unknown } | Promise<{ status: number; json: unknown }>;
   /** Answers of `reply` and `done`. */
   settle: { status: number; json: unknown };
   deliver(delivery: Partial<Delivery>): void;
@@ -45,7 +48,10 @@ export const self: Self = {
   peers: ["writer"],
 };
 
-export const toolAnswer = (result: unknown): { status: number; json: unknown } => ({ status: 200, json: { result, label: unlabelled } });
+export const toolAnswer = (result: unknown): { status: number; json: unknown } => ({
+  status: 200,
+  json: { result, label: unlabelled },
+});
 
 export async function startFakeDoor(me: Self = self): Promise<FakeDoor> {
   const folder = mkdtempSync(join(tmpdir(), "cordon-door-"));
@@ -138,7 +144,10 @@ export async function startFakeDoor(me: Self = self): Promise<FakeDoor> {
 }
 
 /** An OpenAI stream that says `text` and calls `calls`, framed as the real one is. */
-export function openaiStream(text: string, calls: readonly { readonly name: string; readonly input: string }[] = []): string[] {
+export function openaiStream(
+  text: string,
+  calls: readonly { readonly name: string; readonly input: string }[] = [],
+): string[] {
   const chunk = (delta: object, finish_reason: string | null = null): string =>
     `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
   return [
