@@ -26,7 +26,9 @@ function parseUnit(text: string, units: Readonly<Record<string, number>>, exampl
 
 /** `384MiB` → bytes. The unit is required. */
 export const parseBytes = (text: string): Result<number, string> =>
-  /[A-Za-z]$/.test(text) ? parseUnit(text, BYTE_UNITS, "`384MiB`") : err(`\`${text}\` needs a unit, for example \`384MiB\``);
+  /[A-Za-z]$/.test(text)
+    ? parseUnit(text, BYTE_UNITS, "`384MiB`")
+    : err(`\`${text}\` needs a unit, for example \`384MiB\``);
 
 /** `30s` → milliseconds. The unit is required. */
 export const parseDuration = (text: string): Result<number, string> =>
@@ -46,13 +48,19 @@ export function parseUsd(text: string): Result<number, string> {
 export function formatUsd(microUsd: number): string {
   const sign = microUsd < 0 ? "-" : "";
   const whole = Math.abs(microUsd);
-  const fraction = String(whole % 1e6).padStart(6, "0").replace(/0{1,4}$/, "");
+  const fraction = String(whole % 1e6)
+    .padStart(6, "0")
+    .replace(/0{1,4}$/, "");
   return `${sign}$${Math.floor(whole / 1e6)}.${fraction}`;
 }
 
 /** Bytes → `384 MiB`. */
 export function formatBytes(bytes: number): string {
-  for (const [unit, factor] of [["GiB", 1024 ** 3], ["MiB", 1024 ** 2], ["KiB", 1024]] as const) {
+  for (const [unit, factor] of [
+    ["GiB", 1024 ** 3],
+    ["MiB", 1024 ** 2],
+    ["KiB", 1024],
+  ] as const) {
     if (bytes >= factor) return `${Number((bytes / factor).toFixed(1))} ${unit}`;
   }
   return `${bytes} B`;

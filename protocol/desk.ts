@@ -108,7 +108,13 @@ export type AuditVerdict =
   | { readonly ok: false; readonly records: number; readonly badSeq: number; readonly fault: string };
 
 export interface BoardPage {
-  readonly rows: readonly { readonly key: string; readonly version: number; readonly writer: string; readonly label: Label; readonly value: string }[];
+  readonly rows: readonly {
+    readonly key: string;
+    readonly version: number;
+    readonly writer: string;
+    readonly label: Label;
+    readonly value: string;
+  }[];
 }
 export interface LogPage {
   readonly lines: readonly string[];
@@ -116,7 +122,10 @@ export interface LogPage {
 
 export const MessageInput = z.strictObject({
   body: z.string().min(1).max(limits.message.bodyBytesMax),
-  conversation: z.string().regex(/^[a-z]{2,8}_[a-z0-9]{1,40}$/).optional(),
+  conversation: z
+    .string()
+    .regex(/^[a-z]{2,8}_[a-z0-9]{1,40}$/)
+    .optional(),
 });
 export interface Reply {
   /** Order within the conversation; pass it as `after` to get the next one. */
@@ -141,5 +150,11 @@ export const CredentialInput = z.strictObject({
   valueBase64: z.base64().max(64 * 1024),
 });
 export interface CredentialPage {
-  readonly credentials: readonly { readonly name: string; readonly createdAtMs: number; readonly version: number; readonly lastUsedAtMs: number | null; readonly uses: number }[];
+  readonly credentials: readonly {
+    readonly name: string;
+    readonly createdAtMs: number;
+    readonly version: number;
+    readonly lastUsedAtMs: number | null;
+    readonly uses: number;
+  }[];
 }

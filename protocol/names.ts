@@ -5,7 +5,10 @@ import { limits } from "./limits.ts";
 export const Name = z
   .string()
   .max(limits.name.charsMax)
-  .regex(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/, "must be lower-case letters, digits and single hyphens, starting with a letter");
+  .regex(
+    /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/,
+    "must be lower-case letters, digits and single hyphens, starting with a letter",
+  );
 
 /** A blackboard key: `/`-separated segments of letters, digits, `.`, `_`, `-`; no empty, `.` or `..` segment. */
 export const BoardKey = z

@@ -49,14 +49,23 @@ export class Blackboard {
   }
 
   /** Decides the new version in this tick; `writes` must be committed before it is told, then `done` called. */
-  prepare(write: BoardWrite): Result<{ readonly version: number; readonly writes: readonly Write[]; done(): void }, Refusal> {
+  prepare(
+    write: BoardWrite,
+  ): Result<{ readonly version: number; readonly writes: readonly Write[]; done(): void }, Refusal> {
     const { key } = write;
     const row = this.#pending.get(key) ?? this.#committed(key);
     const liveVersion = row && this.#lives(row) ? row.version : 0;
     if (write.ifVersion !== undefined && write.ifVersion !== liveVersion) {
-      return err(refusal("conflict", `board key \`${key}\` is at version ${liveVersion}, not ${write.ifVersion}`, "read it again and repeat the change"));
+      return err(
+        refusal(
+          "conflict",
+          `board key \`${key}\` is at version ${liveVersion}, not ${write.ifVersion}`,
+          "read it again and repeat the change",
+        ),
+      );
     }
-    if (write.value === null && liveVersion === 0) return err(refusal("not_found", `no board key \`${key}\``, "nothing is to be deleted"));
+    if (write.value === null && liveVersion === 0)
+      return err(refusal("not_found", `no board key \`${key}\``, "nothing is to be deleted"));
     if (!row && this.#keys >= limits.board.keysPerFleetMax) {
       return err(refusal("too_large", `the board holds ${this.#keys} keys`, "write to keys that exist"));
     }
@@ -70,7 +79,19 @@ export class Blackboard {
     return ok({
       version,
       writes: [
-        ["board.insertVersion", defaultTenant, key, version, write.value ?? "", JSON.stringify(write.label), write.writer, write.session, nowMs, expiresAtMs, deleted],
+        [
+          "board.insertVersion",
+          defaultTenant,
+          key,
+          version,
+          write.value ?? "",
+          JSON.stringify(write.label),
+          write.writer,
+          write.session,
+          nowMs,
+          expiresAtMs,
+          deleted,
+        ],
         ["board.setCurrent", defaultTenant, key, version],
       ],
       done: () => {
@@ -84,7 +105,8 @@ export class Blackboard {
     const { board } = this.#store.query;
     const current = board.current(defaultTenant, key);
     if (!current || !this.#lives({ live: current.deleted === 0, expiresAtMs: current.expiresAtMs })) return undefined;
-    const row = version === undefined || version === current.version ? current : board.version(defaultTenant, key, version);
+    const row =
+      version === undefined || version === current.version ? current : board.version(defaultTenant, key, version);
     if (!row || !this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) return undefined;
     return { key, version: row.version, value: row.value, writer: row.writer, label: JSON.parse(row.label) as Label };
   }
@@ -101,7 +123,13 @@ export class Blackboard {
         after = row.key;
         if (!globMatches(glob, row.key) || !visible(row.key)) continue;
         if (!this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) continue;
-        rows.push({ key: row.key, version: row.version, writer: row.writer, label: JSON.parse(row.label) as Label, value: row.value });
+        rows.push({
+          key: row.key,
+          version: row.version,
+          writer: row.writer,
+          label: JSON.parse(row.label) as Label,
+          value: row.value,
+        });
         if (rows.length >= limits.board.listRowsMax) return rows;
       }
       if (page.length < PAGE_ROWS) return rows;

@@ -47,10 +47,17 @@ export class Inboxes {
   }
 
   /** To an agent. Commit `writes`, then call `done`. */
-  post(post: Post): Result<{ readonly id: string; readonly conversation: string; readonly writes: readonly Write[]; done(): void }, Refusal> {
+  post(
+    post: Post,
+  ): Result<
+    { readonly id: string; readonly conversation: string; readonly writes: readonly Write[]; done(): void },
+    Refusal
+  > {
     const depth = this.depth(post.to);
     if (depth >= limits.message.inboxMessagesMax) {
-      return err(refusal("busy", `the inbox of \`${post.to}\` holds ${depth} messages`, "wait until it has worked some off"));
+      return err(
+        refusal("busy", `the inbox of \`${post.to}\` holds ${depth} messages`, "wait until it has worked some off"),
+      );
     }
     this.#depth.set(post.to, depth + 1);
     const id = this.#ids.next("msg");
@@ -58,7 +65,20 @@ export class Inboxes {
     return ok({
       id,
       conversation,
-      writes: [["messages.insert", id, defaultTenant, post.to, post.from, conversation, post.body, JSON.stringify(post.label), this.#clock.nowMs(), post.replyTo]],
+      writes: [
+        [
+          "messages.insert",
+          id,
+          defaultTenant,
+          post.to,
+          post.from,
+          conversation,
+          post.body,
+          JSON.stringify(post.label),
+          this.#clock.nowMs(),
+          post.replyTo,
+        ],
+      ],
       done: () => this.#wake(post.to),
     });
   }
@@ -94,23 +114,48 @@ export class Inboxes {
   }
 
   /** An answer to a person. */
-  answer(principal: string, from: Sender, delivery: Delivery, body: string, label: Label): { readonly id: string; readonly writes: readonly Write[]; done(): void } {
+  answer(
+    principal: string,
+    from: Sender,
+    delivery: Delivery,
+    body: string,
+    label: Label,
+  ): { readonly id: string; readonly writes: readonly Write[]; done(): void } {
     const id = this.#ids.next("rpl");
     return {
       id,
-      writes: [["replies.insert", id, defaultTenant, principal, from, delivery.conversation, body, JSON.stringify(label), this.#clock.nowMs(), delivery.id]],
+      writes: [
+        [
+          "replies.insert",
+          id,
+          defaultTenant,
+          principal,
+          from,
+          delivery.conversation,
+          body,
+          JSON.stringify(label),
+          this.#clock.nowMs(),
+          delivery.id,
+        ],
+      ],
       done: () => this.#wake(delivery.conversation),
     };
   }
 
   /** Answers of a conversation after the `after`-th, waiting up to `waitMs` for one. */
-  async replies(conversation: string, after: number, waitMs: number, signal: AbortSignal): Promise<(Reply & { readonly lane: number })[]> {
+  async replies(conversation: string, after: number, waitMs: number, signal: AbortSignal): Promise<Reply[]> {
     const deadlineMs = this.#clock.monotonicMs() + waitMs;
     for (;;) {
       const rows = this.#store.query.replies.after(defaultTenant, conversation, after, 50);
       const leftMs = deadlineMs - this.#clock.monotonicMs();
       if (rows.length > 0 || leftMs <= 0 || signal.aborted) {
-        return rows.map((row) => ({ lane: row.lane, from: row.sender, body: row.body, label: JSON.parse(row.label) as Label, sentAtMs: row.sentAtMs }));
+        return rows.map((row) => ({
+          seq: row.lane,
+          from: row.sender,
+          body: row.body,
+          label: JSON.parse(row.label) as Label,
+          sentAtMs: row.sentAtMs,
+        }));
       }
       await this.#wait(conversation, leftMs, signal);
     }
@@ -135,7 +180,9 @@ export class Inboxes {
     const waiting = this.#waiting.get(lane) ?? new Set();
     this.#waiting.set(lane, waiting.add(resolve));
     const stop = new AbortController();
-    this.#clock.sleep(Math.min(waitMs, limits.message.leaseMs), AbortSignal.any([signal, stop.signal])).then(resolve, () => resolve());
+    this.#clock
+      .sleep(Math.min(waitMs, limits.message.leaseMs), AbortSignal.any([signal, stop.signal]))
+      .then(resolve, () => resolve());
     return promise.finally(() => {
       stop.abort();
       waiting.delete(resolve);

@@ -16,12 +16,17 @@ export function loadFleet(file: string): Fleet {
     path = realpathSync(file);
     text = readFileSync(path);
   } catch (cause) {
-    throw new FleetFileError(`cannot read the fleet file \`${file}\`: ${(cause as Error).message}\n  fix: make one with \`cordon init\`, or name it with \`--fleet FILE\``, { cause });
+    throw new FleetFileError(
+      `cannot read the fleet file \`${file}\`: ${(cause as Error).message}\n  fix: make one with \`cordon init\`, or name it with \`--fleet FILE\``,
+      { cause },
+    );
   }
   if (text.length > limits.fleet.fileBytesMax) {
     throw new FleetFileError(`${file}:1:1: larger than ${limits.fleet.fileBytesMax} bytes\n  fix: split the fleet`);
   }
   const fleet = parseFleet(text.toString("utf8"), dirname(path));
   if (fleet.ok) return fleet.value;
-  throw new FleetFileError(fleet.error.map((f) => `${file}:${f.line}:${f.column}: ${f.message}\n  fix: ${f.fix}`).join("\n"));
+  throw new FleetFileError(
+    fleet.error.map((f) => `${file}:${f.line}:${f.column}: ${f.message}\n  fix: ${f.fix}`).join("\n"),
+  );
 }

@@ -7,6 +7,7 @@ import { limits } from "../../protocol/limits.ts";
 import type { Caps } from "../ledger/ledger.ts";
 import { builtInProviders } from "../egress/providers.ts";
 import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
+import type { Isolation } from "../sandbox/backend.ts";
 import { FleetForm, type AgentForm, type BudgetForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
 
@@ -35,25 +36,81 @@ function describe(source: Source, issue: z.core.$ZodIssue): Fault[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const meant = nearest(key, knownKeys);
-      return source.at(path, `unknown key \`${key}\` in ${where}`, meant ? `did you mean \`${meant}\`?` : "remove it", key);
+      return source.at(
+        path,
+        `unknown key \`${key}\` in ${where}`,
+        meant ? `did you mean \`${meant}\`?` : "remove it",
+        key,
+      );
     });
   }
-  if (issue.code === "invalid_key") return [source.at(path.slice(0, -1), `\`${String(path.at(-1))}\` is not a name`, issue.issues[0]?.message ?? "rename it", String(path.at(-1)))];
+  if (issue.code === "invalid_key")
+    return [
+      source.at(
+        path.slice(0, -1),
+        `\`${String(path.at(-1))}\` is not a name`,
+        issue.issues[0]?.message ?? "rename it",
+        String(path.at(-1)),
+      ),
+    ];
   if (issue.code === "invalid_value") {
-    return [source.at(path, `${where} has a value that is not known`, `expected one of ${issue.values.map((v) => `\`${String(v)}\``).join(", ")}`)];
+    return [
+      source.at(
+        path,
+        `${where} has a value that is not known`,
+        `expected one of ${issue.values.map((v) => `\`${String(v)}\``).join(", ")}`,
+      ),
+    ];
   }
-  if (issue.code === "invalid_union") return [source.at(path, `${where} has the wrong type`, "expected a number or a text with a unit")];
+  if (issue.code === "invalid_union")
+    return [source.at(path, `${where} has the wrong type`, "expected a number or a text with a unit")];
   if (issue.code === "invalid_type") {
     const missing = issue.input === undefined;
-    return [source.at(path, missing ? `${where} is missing or empty` : `${where} has the wrong type`, `expected ${issue.expected}`)];
+    return [
+      source.at(
+        path,
+        missing ? `${where} is missing or empty` : `${where} has the wrong type`,
+        `expected ${issue.expected}`,
+      ),
+    ];
   }
   return [source.at(path, `${where} is refused`, issue.message)];
 }
 
 const knownKeys = [
   ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
-  ...["read", "write", "day", "month", "tokens", "usd", "model", "sandbox", "memory", "cpus", "pids", "disk", "isolation"],
-  ...["instructions", "command", "code", "may", "message", "blackboard", "reach", "use", "tools", "api", "base_url", "credential", "price", "input", "output"],
+  ...[
+    "read",
+    "write",
+    "day",
+    "month",
+    "tokens",
+    "usd",
+    "model",
+    "sandbox",
+    "memory",
+    "cpus",
+    "pids",
+    "disk",
+    "isolation",
+  ],
+  ...[
+    "instructions",
+    "command",
+    "code",
+    "may",
+    "message",
+    "blackboard",
+    "reach",
+    "use",
+    "tools",
+    "api",
+    "base_url",
+    "credential",
+    "price",
+    "input",
+    "output",
+  ],
 ];
 
 /** Second pass: references, paths and defaults. */
@@ -76,7 +133,8 @@ class Reader {
       this.#fault(["agents"], `${names.length} agents`, `at most ${limits.fleet.agentsMax}`);
     }
     for (const name of Object.keys(form.providers ?? {})) {
-      if (Object.hasOwn(builtInProviders, name)) this.#fault(["providers", name], `\`${name}\` is a built-in provider`, "choose another name");
+      if (Object.hasOwn(builtInProviders, name))
+        this.#fault(["providers", name], `\`${name}\` is a built-in provider`, "choose another name");
     }
     return {
       name: form.fleet,
@@ -101,14 +159,22 @@ class Reader {
 
   #agent(name: string, form: AgentForm): AgentSetting {
     const at: Path = ["agents", name];
-    const sandbox = { ...sandboxDefaults, ...this.#form.defaults?.sandbox, ...form.sandbox };
+    const sandbox = { ...sandboxDefaults, ...given(this.#form.defaults?.sandbox), ...given(form.sandbox) };
     if (sandbox.isolation !== "container") {
-      this.#fault([...at, "sandbox", "isolation"], `isolation \`${sandbox.isolation}\` is not in this version`, "use `container`; a weaker fence is never chosen silently");
+      this.#fault(
+        [...at, "sandbox", "isolation"],
+        `isolation \`${sandbox.isolation}\` is not in this version`,
+        "use `container`; a weaker fence is never chosen silently",
+      );
     }
     return {
       name,
       instructions: this.#instructions([...at, "instructions"], form),
-      model: this.#model(form.model === undefined ? ["defaults", "model"] : [...at, "model"], form.model ?? this.#form.defaults?.model, name),
+      model: this.#model(
+        form.model === undefined ? ["defaults", "model"] : [...at, "model"],
+        form.model ?? this.#form.defaults?.model,
+        name,
+      ),
       budget: caps(form.budget ?? this.#form.defaults?.budget),
       limits: { memoryBytes: sandbox.memory, cpus: sandbox.cpus, pids: sandbox.pids, diskBytes: sandbox.disk },
       isolation: sandbox.isolation,
@@ -125,7 +191,11 @@ class Reader {
       const place = [...at, "may", "message", index];
       if (!known.includes(peer)) {
         const meant = nearest(peer, known);
-        this.#fault(place, `no agent \`${peer}\``, meant ? `did you mean \`${meant}\`?` : `declare it under \`agents\``);
+        this.#fault(
+          place,
+          `no agent \`${peer}\``,
+          meant ? `did you mean \`${meant}\`?` : `declare it under \`agents\``,
+        );
       } else if (peer === name) this.#fault(place, `\`${name}\` may not message itself`, "remove it");
     });
     const tools = form.may?.tools ?? [];
@@ -135,25 +205,40 @@ class Reader {
         this.#fault(place, `\`${tool}\` is granted by \`blackboard\` or \`message\``, "remove it from `tools`");
       }
       const side = tool.startsWith("files.") ? "read" : tool.startsWith("output.") ? "write" : undefined;
-      if (side && this.#form.files?.[side] === undefined) this.#fault(place, `\`${tool}\` has no folder to serve`, `set \`files.${side}\``);
+      if (side && this.#form.files?.[side] === undefined)
+        this.#fault(place, `\`${tool}\` has no folder to serve`, `set \`files.${side}\``);
     });
-    return { message, blackboard: { read: form.may?.blackboard?.read ?? [], write: form.may?.blackboard?.write ?? [] }, tools };
+    return {
+      message,
+      blackboard: { read: form.may?.blackboard?.read ?? [], write: form.may?.blackboard?.write ?? [] },
+      tools,
+    };
   }
 
   #instructions(at: Path, form: AgentForm): string {
     const path = this.#existing(at, form.instructions, "file");
     if (path === null) {
-      if (form.instructions === undefined && form.command === undefined) this.#fault(at.slice(0, -1), "an agent needs `instructions` or `command`", "add `instructions: prompts/NAME.md`");
+      if (form.instructions === undefined && form.command === undefined)
+        this.#fault(
+          at.slice(0, -1),
+          "an agent needs `instructions` or `command`",
+          "add `instructions: prompts/NAME.md`",
+        );
       return "";
     }
     const text = readFileSync(path, "utf8");
-    if (Buffer.byteLength(text) > limits.fleet.instructionsBytesMax) this.#fault(at, "instructions are too long", `at most ${limits.fleet.instructionsBytesMax} bytes`);
+    if (Buffer.byteLength(text) > limits.fleet.instructionsBytesMax)
+      this.#fault(at, "instructions are too long", `at most ${limits.fleet.instructionsBytesMax} bytes`);
     return text;
   }
 
   #model(at: Path, text: string | undefined, agent: string): ModelRef {
     if (text === undefined) {
-      this.#fault(["agents", agent], `\`${agent}\` has no model`, "set `model` here or under `defaults`, for example `rehearsal/echo`");
+      this.#fault(
+        ["agents", agent],
+        `\`${agent}\` has no model`,
+        "set `model` here or under `defaults`, for example `rehearsal/echo`",
+      );
       return { provider: "", model: "" };
     }
     const slash = text.indexOf("/");
@@ -161,7 +246,11 @@ class Reader {
     const known = [...Object.keys(builtInProviders), ...Object.keys(this.#form.providers ?? {})];
     if (!known.includes(provider)) {
       const meant = nearest(provider, known);
-      this.#fault(at, `unknown provider \`${provider}\``, meant ? `did you mean \`${meant}\`?` : `declare it under \`providers\`, or use one of ${known.join(", ")}`);
+      this.#fault(
+        at,
+        `unknown provider \`${provider}\``,
+        meant ? `did you mean \`${meant}\`?` : `declare it under \`providers\`, or use one of ${known.join(", ")}`,
+      );
     }
     return { provider, model: text.slice(slash + 1) };
   }
@@ -171,7 +260,11 @@ class Reader {
     const path = isAbsolute(value) ? value : join(this.#folder, value);
     const stat = existsSync(path) ? statSync(path) : undefined;
     if (!(kind === "file" ? stat?.isFile() : stat?.isDirectory())) {
-      this.#fault(at, `\`${value}\` is not a ${kind}`, `create it, or correct the path (it starts at the fleet file's folder)`);
+      this.#fault(
+        at,
+        `\`${value}\` is not a ${kind}`,
+        `create it, or correct the path (it starts at the fleet file's folder)`,
+      );
       return null;
     }
     return path;
@@ -181,6 +274,15 @@ class Reader {
     this.faults.push(this.#source.at(path, message, fix));
   }
 }
+
+type SandboxSizes = {
+  -readonly [key in keyof typeof sandboxDefaults]: (typeof sandboxDefaults)[key] extends number ? number : Isolation;
+};
+
+/** The sizes that the file states; what is absent must not hide a default. */
+const given = (
+  form: { readonly [key in keyof SandboxSizes]?: SandboxSizes[key] | undefined } | undefined,
+): Partial<SandboxSizes> => Object.fromEntries(Object.entries(form ?? {}).filter(([, value]) => value !== undefined));
 
 const caps = (form: BudgetForm | undefined): Caps => ({ day: defined(form?.day), month: defined(form?.month) });
 

@@ -10,7 +10,10 @@ const Window = z.strictObject({ tokens: Count.optional(), usd: Usd.optional() })
 const Budget = z.strictObject({ day: Window.optional(), month: Window.optional() });
 
 const SandboxForm = z.strictObject({
-  memory: Bytes.refine((n) => n >= limits.sandbox.memoryBytesMin, "must be at least `64MiB`: node does not start in less").optional(),
+  memory: Bytes.refine(
+    (n) => n >= limits.sandbox.memoryBytesMin,
+    "must be at least `64MiB`: node does not start in less",
+  ).optional(),
   cpus: z.number().min(0.05).max(64).optional(),
   pids: z.int().min(32).max(32_768).optional(),
   disk: Bytes.refine((n) => n >= limits.sandbox.diskBytesMin, "must be at least `1MiB`").optional(),
@@ -24,7 +27,9 @@ const ModelText = z
 
 /** Lists that a later version fills; until then anything but an empty list is refused rather than ignored. */
 const notYet = (what: string) =>
-  z.array(z.string()).max(0, `${what} is not in this version: agents reach nothing but models, the board, messages and tools`);
+  z
+    .array(z.string())
+    .max(0, `${what} is not in this version: agents reach nothing but models, the board, messages and tools`);
 
 const May = z.strictObject({
   message: z.array(Name).max(1_000).optional(),
@@ -33,7 +38,10 @@ const May = z.strictObject({
     .optional(),
   reach: notYet("`reach`").optional(),
   use: notYet("`use`").optional(),
-  tools: z.array(z.enum(toolNames as [(typeof toolNames)[number], ...typeof toolNames])).max(100).optional(),
+  tools: z
+    .array(z.enum(toolNames as [(typeof toolNames)[number], ...typeof toolNames]))
+    .max(100)
+    .optional(),
 });
 
 const Command = z.array(z.string().min(1).max(4_096)).min(1).max(64);
@@ -43,14 +51,19 @@ const Agent = z.strictObject({
   model: ModelText.optional(),
   budget: Budget.optional(),
   sandbox: SandboxForm.optional(),
-  command: Command.refine((words) => words[0]?.startsWith("/"), "must start with an absolute path inside the sandbox").optional(),
+  command: Command.refine(
+    (words) => words[0]?.startsWith("/"),
+    "must start with an absolute path inside the sandbox",
+  ).optional(),
   code: z.string().min(1).max(512).optional(),
   may: May.optional(),
 });
 
 const Provider = z.strictObject({
   api: z.enum(["openai", "anthropic"]),
-  base_url: z.url({ protocol: /^https?$/ }).refine((url) => !new URL(url).username && !new URL(url).search, "must hold no user name and no query"),
+  base_url: z
+    .url({ protocol: /^https?$/ })
+    .refine((url) => !new URL(url).username && !new URL(url).search, "must hold no user name and no query"),
   credential: Name.optional(),
   price: z.strictObject({ input: Usd, output: Usd }),
 });
@@ -58,15 +71,16 @@ const Provider = z.strictObject({
 export const FleetForm = z.strictObject({
   version: z.literal(1),
   fleet: Name,
-  time_zone: z
-    .string()
-    .refine(isTimeZone, "must be an IANA time zone such as `Europe/Berlin` or `UTC`")
+  time_zone: z.string().refine(isTimeZone, "must be an IANA time zone such as `Europe/Berlin` or `UTC`").optional(),
+  files: z
+    .strictObject({ read: z.string().min(1).max(512).optional(), write: z.string().min(1).max(512).optional() })
     .optional(),
-  files: z.strictObject({ read: z.string().min(1).max(512).optional(), write: z.string().min(1).max(512).optional() }).optional(),
   rehearsal: z.string().min(1).max(512).optional(),
   budget: Budget.optional(),
   providers: z.record(Name, Provider).optional(),
-  defaults: z.strictObject({ model: ModelText.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() }).optional(),
+  defaults: z
+    .strictObject({ model: ModelText.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() })
+    .optional(),
   agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
 });
 export type FleetForm = z.infer<typeof FleetForm>;

@@ -19,7 +19,13 @@ export class Source {
 
   constructor(text: string) {
     // YAML 1.2 core schema: no custom tags, no merge keys; duplicate keys are errors.
-    this.#document = parseDocument(text, { lineCounter: this.#lines, uniqueKeys: true, schema: "core", merge: false, prettyErrors: false });
+    this.#document = parseDocument(text, {
+      lineCounter: this.#lines,
+      uniqueKeys: true,
+      schema: "core",
+      merge: false,
+      prettyErrors: false,
+    });
     const problems = [...this.#document.errors, ...this.#document.warnings];
     this.faults = problems.map((problem) => ({
       ...this.#place(problem.pos[0]),
@@ -43,7 +49,9 @@ export class Source {
   #offset(path: Path, key: string | undefined): number {
     // A missing value has no place of its own: the nearest mapping that would hold it stands for it.
     for (let length = path.length; length >= 0; length--) {
-      const node = (length === 0 ? this.#document.contents : this.#document.getIn(path.slice(0, length), true)) as Node | null;
+      const node = (
+        length === 0 ? this.#document.contents : this.#document.getIn(path.slice(0, length), true)
+      ) as Node | null;
       if (!node || typeof node !== "object") continue;
       if (key !== undefined && length === path.length && isMap(node)) {
         const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key);

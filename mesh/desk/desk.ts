@@ -26,7 +26,9 @@ export class Desk {
 
   async listenOnSocket(path: string): Promise<void> {
     if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
-      throw new DeskError(`the state folder's path is too long for a socket (\`${path}\` has more than ${SOCKET_PATH_BYTES_MAX} bytes): choose a shorter one with \`--state\``);
+      throw new DeskError(
+        `the state folder's path is too long for a socket (\`${path}\` has more than ${SOCKET_PATH_BYTES_MAX} bytes): choose a shorter one with \`--state\``,
+      );
     }
     // The state is locked by this process, so a socket that is there belongs to nobody.
     rmSync(path, { force: true });
@@ -37,7 +39,10 @@ export class Desk {
 
   /** Loopback only: another address would show the desk to the network. */
   async listenOnPort(host: string, port: number): Promise<number> {
-    if (!LOOPBACK.has(host)) throw new DeskError(`\`--listen ${host}\` is not a loopback address: use 127.0.0.1, and a reverse proxy with a login of its own for more`);
+    if (!LOOPBACK.has(host))
+      throw new DeskError(
+        `\`--listen ${host}\` is not a loopback address: use 127.0.0.1, and a reverse proxy with a login of its own for more`,
+      );
     // A page of another site that has its name point here must not be answered (DNS rebinding).
     const server = this.#server((authority) => authority !== undefined && LOOPBACK_AUTHORITY.test(authority));
     await listening(server, () => server.listen({ host, port, exclusive: true }), `${host}:${port}`);
@@ -57,12 +62,20 @@ export class Desk {
 
   #server(authorityAllowed: (authority: string | undefined) => boolean): Server {
     const server = createServer(
-      { maxHeaderSize: limits.door.headerBytesMax, headersTimeout: limits.door.headTimeoutMs, requestTimeout: limits.door.requestTimeoutMs },
+      {
+        maxHeaderSize: limits.door.headerBytesMax,
+        headersTimeout: limits.door.headTimeoutMs,
+        requestTimeout: limits.door.requestTimeoutMs,
+      },
       (request, response) => {
         response.on("error", () => response.destroy());
         this.#answer(request, response, authorityAllowed(request.headers.host)).catch((error: unknown) => {
-          if (!(error instanceof StoreFailure)) this.#services.monitor.emit("mesh.fault", null, { error: String(error).slice(0, 400) });
-          sendRefusal(response, refusal("store_failed", "the request failed inside the mesh", "look at the mesh's log"));
+          if (!(error instanceof StoreFailure))
+            this.#services.monitor.emit("mesh.fault", null, { error: String(error).slice(0, 400) });
+          sendRefusal(
+            response,
+            refusal("store_failed", "the request failed inside the mesh", "look at the mesh's log"),
+          );
         });
       },
     );
@@ -75,9 +88,20 @@ export class Desk {
 
   async #answer(request: IncomingMessage, response: ServerResponse, authorityAllowed: boolean): Promise<void> {
     // An `Origin` is sent by browsers only; nothing of ours runs in one yet, so each is somebody else's page.
-    if (!authorityAllowed || request.headers.origin !== undefined || !this.#token.admits(request.headers.authorization)) {
+    if (
+      !authorityAllowed ||
+      request.headers.origin !== undefined ||
+      !this.#token.admits(request.headers.authorization)
+    ) {
       this.#services.monitor.emit("desk.refused", null, { path: (request.url ?? "").slice(0, 80) });
-      return sendRefusal(response, refusal("unauthenticated", "the desk answers to its token only", "use the `cordon` command as the owner of the state folder"));
+      return sendRefusal(
+        response,
+        refusal(
+          "unauthenticated",
+          "the desk answers to its token only",
+          "use the `cordon` command as the owner of the state folder",
+        ),
+      );
     }
     const url = new URL(request.url ?? "/", "http://desk");
     const found = find(request.method ?? "", url.pathname);
@@ -86,14 +110,22 @@ export class Desk {
     if (body && !body.ok) return sendRefusal(response, body.error);
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const answer = await found.handler(this.#services, { name: found.name, query: url.searchParams, body: body?.value.value ?? null, signal: gone.signal });
+    const answer = await found.handler(this.#services, {
+      name: found.name,
+      query: url.searchParams,
+      body: body?.value.value ?? null,
+      signal: gone.signal,
+    });
     if (!answer.ok) return sendRefusal(response, answer.error);
     if (answer.value === null) return sendNothing(response);
     sendJson(response, 200, answer.value);
   }
 }
 
-function find(method: string, path: string): { readonly handler: (typeof deskRoutes)[string]; readonly name: string } | undefined {
+function find(
+  method: string,
+  path: string,
+): { readonly handler: (typeof deskRoutes)[string]; readonly name: string } | undefined {
   const exact = `${method} ${path}`;
   if (Object.hasOwn(deskRoutes, exact) && !exact.includes("*")) return { handler: deskRoutes[exact]!, name: "" };
   const parts = path.split("/");
@@ -105,7 +137,11 @@ function find(method: string, path: string): { readonly handler: (typeof deskRou
 }
 
 const unknown = (method: string, path: string): Refusal =>
-  refusal("not_found", `the desk has no \`${method.slice(0, 16)} ${path.slice(0, 80)}\``, "use a `cordon` of the same version as the mesh");
+  refusal(
+    "not_found",
+    `the desk has no \`${method.slice(0, 16)} ${path.slice(0, 80)}\``,
+    "use a `cordon` of the same version as the mesh",
+  );
 
 /** `sun_path` of Linux holds 108 bytes with its final zero (unix(7)). */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -116,7 +152,14 @@ function listening(server: Server, listen: () => void, where: string): Promise<v
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", (error: NodeJS.ErrnoException) => {
     const taken = error.code === "EADDRINUSE";
-    reject(new DeskError(taken ? `${where} is in use: stop what listens there, or choose another with \`--listen\`` : `cannot listen on ${where}: ${error.message}`, { cause: error }));
+    reject(
+      new DeskError(
+        taken
+          ? `${where} is in use: stop what listens there, or choose another with \`--listen\``
+          : `cannot listen on ${where}: ${error.message}`,
+        { cause: error },
+      ),
+    );
   });
   server.once("listening", resolve);
   listen();

@@ -2,11 +2,10 @@ import type { z } from "zod";
 import { Secret } from "../../lib/redact.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Json } from "../../lib/json.ts";
-import { CredentialInput, ExecInput, MessageInput, type AuditRow, type Reply } from "../../protocol/desk.ts";
+import { CredentialInput, ExecInput, MessageInput, type AuditRow } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob } from "../../protocol/names.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import { VaultError } from "../vault/master-key.ts";
 import { operator, type DeskServices } from "./services.ts";
 
 /** A request of an authenticated principal. `name` is the variable part of the path. */
@@ -35,7 +34,7 @@ export const deskRoutes: Readonly<Record<string, Handler>> = {
   "POST /v1/agents/*/exec": exec,
   "POST /v1/agents/*/start": (services, request) => setRunning(services, request, true),
   "POST /v1/agents/*/stop": (services, request) => setRunning(services, request, false),
-  "GET /v1/credentials": (services) => ok({ credentials: services.vault.list() }),
+  "GET /v1/credentials": (services) => ok({ credentials: services.credentials.list() }),
   "POST /v1/credentials": addCredential,
   "POST /v1/credentials/*/remove": removeCredential,
   "POST /v1/shutdown": async (services) => {
@@ -54,13 +53,18 @@ async function events({ monitor }: DeskServices, { query }: DeskRequest): Promis
 function auditPage({ store }: DeskServices, { query }: DeskRequest): Answer {
   const after = whole(query, "after", Number.MAX_SAFE_INTEGER);
   const rows = store.query.audit.page(after, whole(query, "limit", AUDIT_PER_PAGE) || AUDIT_PER_PAGE);
-  const records: AuditRow[] = rows.map((row) => ({ ...row, detail: JSON.parse(row.detail) as AuditRow["detail"], hash: Buffer.from(row.hash).toString("hex") }));
+  const records: AuditRow[] = rows.map((row) => ({
+    ...row,
+    detail: JSON.parse(row.detail) as AuditRow["detail"],
+    hash: Buffer.from(row.hash).toString("hex"),
+  }));
   return ok({ records, next: rows.at(-1)?.seq ?? after });
 }
 
 function board(services: DeskServices, { query }: DeskRequest): Answer {
   const match = BoardGlob.safeParse(query.get("match") ?? "**");
-  if (!match.success) return err(refusal("malformed", "`match` is not a pattern of board keys", "use for example `digest/**`"));
+  if (!match.success)
+    return err(refusal("malformed", "`match` is not a pattern of board keys", "use for example `digest/**`"));
   return ok({ rows: services.board.list(match.data, () => true) });
 }
 
@@ -93,9 +97,7 @@ async function message(services: DeskServices, { name, body }: DeskRequest): Pro
 async function reply(services: DeskServices, { name, query, signal }: DeskRequest): Promise<Answer> {
   const after = whole(query, "after", Number.MAX_SAFE_INTEGER);
   const [first] = await services.inboxes.replies(name, after, whole(query, "wait_ms", limits.desk.waitMsMax), signal);
-  if (!first) return ok(null);
-  const { lane, ...rest } = first;
-  return ok({ seq: lane, ...rest } satisfies Reply);
+  return ok(first ?? null);
 }
 
 async function exec(services: DeskServices, { name, body }: DeskRequest): Promise<Answer> {
@@ -103,36 +105,46 @@ async function exec(services: DeskServices, { name, body }: DeskRequest): Promis
   if (!runner) return err(noAgent(name));
   const input = parse(ExecInput, body);
   if (!input.ok) return input;
-  if (!runner.sandbox) return err(refusal("busy", `\`${name}\` is ${runner.phase}${runner.reason && `: ${runner.reason}`}`, "start it first"));
-  await services.audit.record({ kind: "operator.exec", subject: operator, detail: { agent: name, sandbox: runner.sandbox.id, command: JSON.stringify(input.value.command).slice(0, 1_000) } });
+  if (!runner.sandbox)
+    return err(
+      refusal("busy", `\`${name}\` is ${runner.phase}${runner.reason && `: ${runner.reason}`}`, "start it first"),
+    );
+  await services.audit.record({
+    kind: "operator.exec",
+    subject: operator,
+    detail: { agent: name, sandbox: runner.sandbox.id, command: JSON.stringify(input.value.command).slice(0, 1_000) },
+  });
   const { execOutputBytesMax: outputBytesMax, execTimeoutMs: timeoutMs } = limits.desk;
   return ok(await runner.sandbox.exec(input.value.command, { outputBytesMax, timeoutMs }));
 }
 
 async function setRunning(services: DeskServices, { name }: DeskRequest, run: boolean): Promise<Answer> {
-  await services.audit.record({ kind: run ? "operator.start" : "operator.stop", subject: operator, detail: { agent: name.slice(0, 64) } });
+  await services.audit.record({
+    kind: run ? "operator.start" : "operator.stop",
+    subject: operator,
+    detail: { agent: name.slice(0, 64) },
+  });
   const refused = run ? await services.supervisor.startAgent(name) : await services.supervisor.stopAgent(name);
   return refused ? err(refused) : ok(null);
 }
 
-async function addCredential({ vault }: DeskServices, { body }: DeskRequest): Promise<Answer> {
+async function addCredential({ credentials }: DeskServices, { body }: DeskRequest): Promise<Answer> {
   const input = parse(CredentialInput, body);
   if (!input.ok) return input;
   const secret = new Secret(Buffer.from(input.value.valueBase64, "base64"));
   try {
-    await vault.put(input.value.name, secret, operator);
-    return ok(null);
-  } catch (error) {
-    if (!(error instanceof VaultError)) throw error;
-    return err(refusal("malformed", error.message, "give the whole value, without quotes"));
+    const stored = await credentials.put(input.value.name, secret, operator);
+    return stored.ok ? ok(null) : err(refusal("malformed", stored.error, "give the whole value, without quotes"));
   } finally {
     secret.erase();
   }
 }
 
-async function removeCredential({ vault }: DeskServices, { name }: DeskRequest): Promise<Answer> {
-  const removed = await vault.remove(name, operator);
-  return removed ? ok(null) : err(refusal("not_found", `no credential \`${name.slice(0, 64)}\``, "see `cordon credential list`"));
+async function removeCredential({ credentials }: DeskServices, { name }: DeskRequest): Promise<Answer> {
+  const removed = await credentials.remove(name, operator);
+  return removed
+    ? ok(null)
+    : err(refusal("not_found", `no credential \`${name.slice(0, 64)}\``, "see `cordon credential list`"));
 }
 
 const EVENTS_PER_PAGE = 500;
@@ -149,7 +161,14 @@ function parse<T>(schema: z.ZodType<T>, body: Json): Result<T, Refusal> {
   const parsed = schema.safeParse(body, { reportInput: false });
   if (parsed.success) return ok(parsed.data);
   const issue = parsed.error.issues[0];
-  return err(refusal("malformed", `\`${issue?.path.map(String).join(".") || "body"}\`: ${issue?.message.toLowerCase()}`, "correct the request"));
+  return err(
+    refusal(
+      "malformed",
+      `\`${issue?.path.map(String).join(".") || "body"}\`: ${issue?.message.toLowerCase()}`,
+      "correct the request",
+    ),
+  );
 }
 
-const noAgent = (name: string): Refusal => refusal("not_found", `no agent \`${name.slice(0, 64)}\``, "see `cordon status`");
+const noAgent = (name: string): Refusal =>
+  refusal("not_found", `no agent \`${name.slice(0, 64)}\``, "see `cordon status`");

@@ -1,11 +1,19 @@
+import type { Secret } from "../../lib/redact.ts";
+import type { Result } from "../../lib/result.ts";
+import type { AuditVerdict, Costs, CredentialPage, Status } from "../../protocol/desk.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Blackboard } from "../blackboard/blackboard.ts";
 import type { Inboxes } from "../bus/inboxes.ts";
 import type { Supervisor } from "../fleet/supervisor.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Store } from "../store/store.ts";
-import type { Vault } from "../vault/vault.ts";
-import type { AuditVerdict, Costs, Status } from "../../protocol/desk.ts";
+
+/** The vault as the desk sees it: values go in and never come out. */
+export interface CredentialDrop {
+  put(name: string, value: Secret, by: string): Promise<Result<null, string>>;
+  remove(name: string, by: string): Promise<boolean>;
+  list(): CredentialPage["credentials"];
+}
 
 /** The rooms that the desk speaks for. */
 export interface DeskServices {
@@ -15,7 +23,7 @@ export interface DeskServices {
   readonly board: Blackboard;
   readonly inboxes: Inboxes;
   readonly supervisor: Supervisor;
-  readonly vault: Vault;
+  readonly credentials: CredentialDrop;
   status(): Promise<Status>;
   costs(): Costs;
   verifyAudit(): AuditVerdict;

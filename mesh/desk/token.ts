@@ -2,7 +2,6 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { deskFiles } from "../../protocol/desk.ts";
-import type { RandomBytes } from "../vault/envelope.ts";
 
 const TOKEN_BYTES = 32;
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
@@ -14,7 +13,7 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
 export class DeskToken {
   readonly #digest: Buffer;
 
-  constructor(stateFolder: string, random: RandomBytes) {
+  constructor(stateFolder: string, random: (count: number) => Buffer) {
     const token = random(TOKEN_BYTES).toString("base64url");
     this.#digest = digest(token);
     const path = join(stateFolder, deskFiles.token);

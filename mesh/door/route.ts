@@ -25,7 +25,8 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   if (path === doorRoutes.self) return only("GET", method, path) ?? ok({ kind: "self" });
   if (path === doorRoutes.openaiChat) return only("POST", method, path) ?? ok({ kind: "model", api: "openai" });
   // The official client adds `?beta=true`; it changes nothing here.
-  if (path === doorRoutes.anthropicMessages) return only("POST", method, path) ?? ok({ kind: "model", api: "anthropic" });
+  if (path === doorRoutes.anthropicMessages)
+    return only("POST", method, path) ?? ok({ kind: "model", api: "anthropic" });
   const [, version, room, item, verb, ...more] = path.split("/");
   if (version !== "v1" || more.length > 0) return err(unknown(method, path));
   if (room === "tools" && verb === undefined) {
@@ -49,4 +50,8 @@ const only = (wanted: string, method: string, path: string): Result<never, Refus
   method === wanted ? undefined : err(refusal("method_not_allowed", `${path} takes ${wanted} only`, `use ${wanted}`));
 
 const unknown = (method: string, path: string): Refusal =>
-  refusal("not_found", `the door has no \`${method.slice(0, 16)} ${path.slice(0, 80)}\``, "see the routes in the guide");
+  refusal(
+    "not_found",
+    `the door has no \`${method.slice(0, 16)} ${path.slice(0, 80)}\``,
+    "see the routes in the guide",
+  );

@@ -22,7 +22,12 @@ export interface AnswerSink {
  * after `failed` with nothing written, the refusal is still to be sent.
  */
 export type Outcome =
-  | { readonly kind: "answered" | "cut" | "aborted"; readonly billed: "seen" | "unknown"; readonly scrubbed: number; readonly reason: string }
+  | {
+      readonly kind: "answered" | "cut" | "aborted";
+      readonly billed: "seen" | "unknown";
+      readonly scrubbed: number;
+      readonly reason: string;
+    }
   | { readonly kind: "passed_error"; readonly status: number; readonly billed: "nothing"; readonly scrubbed: number }
   | { readonly kind: "failed"; readonly refusal: Refusal; readonly billed: "nothing" | "seen" | "unknown" };
 
@@ -81,16 +86,30 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (this.#ended) controller.abort(new Error("ended before it began"));
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
     this.#status = status;
-    const type = String(headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
+    const type = String(headers["content-type"] ?? "")
+      .split(";")[0]
+      ?.trim()
+      .toLowerCase();
     const encoding = String(headers["content-encoding"] ?? "identity");
-    const passed = HEADERS_PASSED.flatMap((name) => (typeof headers[name] === "string" ? [[name, this.#scrubText(headers[name])]] : []));
-    this.#headers = { ...Object.fromEntries(passed), "content-type": this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json" };
-    if (encoding !== "identity") return this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
+    const passed = HEADERS_PASSED.flatMap((name) =>
+      typeof headers[name] === "string" ? [[name, this.#scrubText(headers[name])]] : [],
+    );
+    this.#headers = {
+      ...Object.fromEntries(passed),
+      "content-type": this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json",
+    };
+    if (encoding !== "identity")
+      return this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
     if (status >= 300 && status < 400) return this.#fail(`answered with a redirect (${status})`, "nothing");
     if (status >= 400) return;
-    if (status !== 200 || type !== this.#headers["content-type"]) return this.#fail(`answered ${status} with type \`${type?.slice(0, 40)}\``, "unknown");
+    if (status !== 200 || type !== this.#headers["content-type"])
+      return this.#fail(`answered ${status} with type \`${type?.slice(0, 40)}\``, "unknown");
     if (this.#exchange.stream) this.#sink.head(status, this.#headers);
   }
 
@@ -99,7 +118,8 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     this.#bytes += chunk.length;
     if (!this.#streaming) {
       const max = this.#status >= 400 ? ERROR_BODY_BYTES_MAX : limits.model.responseBytesMax;
-      if (this.#bytes > max) return this.#fail(`sent more than ${max} bytes`, this.#status >= 400 ? "nothing" : "unknown");
+      if (this.#bytes > max)
+        return this.#fail(`sent more than ${max} bytes`, this.#status >= 400 ? "nothing" : "unknown");
       this.#collected.push(chunk);
       return;
     }
@@ -129,7 +149,12 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (!this.#exchange.meter.complete || this.#events.rest().length > 0) return this.#cut("upstream_incomplete");
     this.#pass(controller, Buffer.concat(this.#suspect));
     this.#flush();
-    this.#end({ kind: "answered", billed: this.#exchange.meter.usage ? "seen" : "unknown", scrubbed: this.#hits, reason: "complete" });
+    this.#end({
+      kind: "answered",
+      billed: this.#exchange.meter.usage ? "seen" : "unknown",
+      scrubbed: this.#hits,
+      reason: "complete",
+    });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -167,11 +192,17 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
       return this.#fail("sent an answer that is not JSON", "unknown");
     }
     const texts = this.#exchange.meter.read(answer);
-    if (texts.some(({ channel, text }) => this.#watch?.read(channel, text).found)) return this.#fail("sent the credential back", "seen");
+    if (texts.some(({ channel, text }) => this.#watch?.read(channel, text).found))
+      return this.#fail("sent the credential back", "seen");
     this.#sink.head(this.#status, this.#headers);
     this.#sink.write(this.#scrub(body));
     this.#flush();
-    this.#end({ kind: "answered", billed: this.#exchange.meter.usage ? "seen" : "unknown", scrubbed: this.#hits, reason: "complete" });
+    this.#end({
+      kind: "answered",
+      billed: this.#exchange.meter.usage ? "seen" : "unknown",
+      scrubbed: this.#hits,
+      reason: "complete",
+    });
   }
 
   /** Reads whole events before they are passed on. */
@@ -209,7 +240,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   #scrubText(text: string): string {
     if (!this.#exchange.injection) return text;
     const scrubber = new Scrubber(this.#exchange.injection.automaton);
-    return Buffer.concat([scrubber.push(Buffer.from(text, "latin1")), scrubber.end()]).toString("latin1").replace(/[^\x20-\x7e]/g, "?");
+    return Buffer.concat([scrubber.push(Buffer.from(text, "latin1")), scrubber.end()])
+      .toString("latin1")
+      .replace(/[^\x20-\x7e]/g, "?");
   }
 
   #flush(): void {
@@ -226,13 +259,22 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   #fail(what: string, billed: "nothing" | "seen" | "unknown"): void {
     const { provider } = this.#exchange;
-    this.#end({ kind: "failed", refusal: refusal("upstream_failed", `provider \`${provider.name}\` ${what}`, "check the provider's address in the fleet file"), billed });
+    this.#end({
+      kind: "failed",
+      refusal: refusal(
+        "upstream_failed",
+        `provider \`${provider.name}\` ${what}`,
+        "check the provider's address in the fleet file",
+      ),
+      billed,
+    });
   }
 
   #end(outcome: Outcome): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#finish(outcome);
-    if (outcome.kind !== "answered" && outcome.kind !== "passed_error") this.#controller?.abort(new Error(outcome.kind));
+    if (outcome.kind !== "answered" && outcome.kind !== "passed_error")
+      this.#controller?.abort(new Error(outcome.kind));
   }
 }

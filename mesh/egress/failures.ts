@@ -4,7 +4,12 @@ import type { Provider } from "./providers.ts";
 /** Errors of connecting: not a byte of the request was sent, so the provider cannot have charged for it. */
 const NOT_SENT = new Set([
   ...["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ENOENT", "UND_ERR_CONNECT_TIMEOUT"],
-  ...["CERT_HAS_EXPIRED", "DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
+  ...[
+    "CERT_HAS_EXPIRED",
+    "DEPTH_ZERO_SELF_SIGNED_CERT",
+    "SELF_SIGNED_CERT_IN_CHAIN",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  ],
   ...["ERR_TLS_CERT_ALTNAME_INVALID", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"],
 ]);
 
@@ -30,5 +35,9 @@ export function rejectedByProvider(provider: Provider, status: number): Refusal 
       `replace it with \`cordon credential add ${provider.credential ?? provider.name}\``,
     );
   }
-  return refusal("upstream_failed", `provider \`${provider.name}\` answered ${status}`, "see the provider's status and the mesh's log");
+  return refusal(
+    "upstream_failed",
+    `provider \`${provider.name}\` answered ${status}`,
+    "see the provider's status and the mesh's log",
+  );
 }

@@ -49,10 +49,16 @@ export class ModelGateway {
     const done = new AbortController();
     const abort = (): void => relay.abort("client_gone");
     request.signal.addEventListener("abort", abort, { once: true });
-    this.#clock.sleep(limits.model.totalTimeoutMs, done.signal).then(() => relay.abort("timeout"), () => {});
+    this.#clock.sleep(limits.model.totalTimeoutMs, done.signal).then(
+      () => relay.abort("timeout"),
+      () => {},
+    );
     try {
       if (request.signal.aborted) relay.abort("client_gone");
-      this.#pool(provider, url.origin).dispatch({ path: url.pathname, method: "POST", headers, body: request.body }, relay);
+      this.#pool(provider, url.origin).dispatch(
+        { path: url.pathname, method: "POST", headers, body: request.body },
+        relay,
+      );
       return await relay.outcome;
     } catch (cause) {
       return { kind: "failed", refusal: unreachableProvider(provider, cause as Error), billed: "nothing" };

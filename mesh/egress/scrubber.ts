@@ -17,7 +17,10 @@ export class Scrubber {
   /** The bytes that are safe to pass on. */
   push(chunk: Uint8Array): Buffer {
     const { next, depth, match, placeholder } = this.#automaton;
-    const input = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    const input =
+      this.#held.length > 0
+        ? Buffer.concat([this.#held, chunk])
+        : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     const out: Buffer[] = [];
     let from = 0;
     let state = this.#state;
@@ -85,7 +88,9 @@ export interface Automaton {
 
 /** Compiles the automaton for `secrets` in every form in which a server could reflect them. */
 export function compileScrubber(secrets: readonly Uint8Array[], placeholder: string): Automaton {
-  const patterns = secrets.flatMap((secret) => disguises(secret)).filter((pattern) => pattern.length >= PATTERN_BYTES_MIN);
+  const patterns = secrets
+    .flatMap((secret) => disguises(secret))
+    .filter((pattern) => pattern.length >= PATTERN_BYTES_MIN);
   const size = patterns.reduce((sum, pattern) => sum + pattern.length, 1);
   const next = new Int32Array(size << 8);
   const depth = new Int32Array(size);
@@ -142,10 +147,25 @@ function disguises(secret: Uint8Array): Buffer[] {
       forms.push(encoded.slice(skip, Math.floor((whole.length * 8) / 6)));
     }
   }
-  const percent = (keep: RegExp): string => text.replace(keep, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`);
-  forms.push(percent(/[^A-Za-z0-9._~-]/g), percent(/[^A-Za-z0-9._~-]/g).replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()), percent(/[^]/g));
-  forms.push(JSON.stringify(text).slice(1, -1), text.replace(/[^]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`));
-  forms.push(text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;").replaceAll("'", "&#39;"));
+  const percent = (keep: RegExp): string =>
+    text.replace(keep, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`);
+  forms.push(
+    percent(/[^A-Za-z0-9._~-]/g),
+    percent(/[^A-Za-z0-9._~-]/g).replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
+    percent(/[^]/g),
+  );
+  forms.push(
+    JSON.stringify(text).slice(1, -1),
+    text.replace(/[^]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`),
+  );
+  forms.push(
+    text
+      .replaceAll("&", "&amp;")
+      .replaceAll("<", "&lt;")
+      .replaceAll(">", "&gt;")
+      .replaceAll('"', "&quot;")
+      .replaceAll("'", "&#39;"),
+  );
   forms.push([...text].reverse().join(""));
   return [...new Set(forms)].map((form) => Buffer.from(form, "latin1"));
 }

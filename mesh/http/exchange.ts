@@ -5,7 +5,10 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
 
 /** One request and its answer on a Node HTTP server, with the bounds that every listener of the mesh keeps. */
-export async function readJson(request: IncomingMessage, bytesMax: number): Promise<Result<{ readonly value: Json; readonly bytes: number }, Refusal>> {
+export async function readJson(
+  request: IncomingMessage,
+  bytesMax: number,
+): Promise<Result<{ readonly value: Json; readonly bytes: number }, Refusal>> {
   const body = await readBody(request, bytesMax);
   if (!body.ok) return body;
   const parsed = parseJson(body.value, limits.door.jsonDepthMax);
@@ -17,7 +20,8 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Res
   const tooLarge = err(refusal("too_large", `the body is larger than ${bytesMax} bytes`, "send less"));
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) return tooLarge;
   const encoding = request.headers["content-encoding"] ?? "identity";
-  if (encoding !== "identity") return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
+  if (encoding !== "identity")
+    return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -44,7 +48,11 @@ export function sendNothing(response: ServerResponse): void {
 }
 
 /** Client libraries must not retry into a refusal: `x-should-retry` says so to those that ask. */
-export function sendRefusal(response: ServerResponse, refused: Refusal, body = JSON.stringify({ error: refused } satisfies RefusalBody)): void {
+export function sendRefusal(
+  response: ServerResponse,
+  refused: Refusal,
+  body = JSON.stringify({ error: refused } satisfies RefusalBody),
+): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
     return;

@@ -29,7 +29,10 @@ export interface Grants {
 export type Matrix = ReadonlyMap<string, Grants>;
 
 const allow = (rule: string): Decision => ({ allow: true, rule });
-const deny = (reason: string, remedy: string): Decision => ({ allow: false, refusal: refusal("denied", reason, remedy) });
+const deny = (reason: string, remedy: string): Decision => ({
+  allow: false,
+  refusal: refusal("denied", reason, remedy),
+});
 
 /** Pure: the same matrix, agent and action always give the same decision. Default deny. */
 export function decide(matrix: Matrix, agent: string, action: Action): Decision {
@@ -40,7 +43,10 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
     case "model.call":
       return grants.models.includes(action.model)
         ? allow(`agents.${agent}.model`)
-        : deny(`model \`${action.model}\` is not one of \`${agent}\`'s`, `use \`${grants.models[0] ?? ""}\`, or set \`agents.${agent}.model\``);
+        : deny(
+            `model \`${action.model}\` is not one of \`${agent}\`'s`,
+            `use \`${grants.models[0] ?? ""}\`, or set \`agents.${agent}.model\``,
+          );
     case "message.send":
       return grants.message.includes(action.to)
         ? allow(`${path}.message: ${action.to}`)
@@ -54,7 +60,10 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
       const side = action.verb === "board.read" ? "read" : "write";
       const pattern = grants.blackboard[side].find((glob) => globMatches(glob, action.key));
       return pattern === undefined
-        ? deny(`\`${agent}\` may not ${side} board key \`${action.key}\``, `add \`${action.key}\` to \`${path}.blackboard.${side}\``)
+        ? deny(
+            `\`${agent}\` may not ${side} board key \`${action.key}\``,
+            `add \`${action.key}\` to \`${path}.blackboard.${side}\``,
+          )
         : allow(`${path}.blackboard.${side}: ${pattern}`);
     }
     case "tool.call":

@@ -45,7 +45,14 @@ export class FileTools {
     try {
       const stat = await file.stat();
       if (!stat.isFile()) return err(noFile(path));
-      if (stat.size > limits.tool.fileBytesMax) return err(refusal("too_large", `\`${path}\` has ${stat.size} bytes`, `files up to ${limits.tool.fileBytesMax} bytes are served`));
+      if (stat.size > limits.tool.fileBytesMax)
+        return err(
+          refusal(
+            "too_large",
+            `\`${path}\` has ${stat.size} bytes`,
+            `files up to ${limits.tool.fileBytesMax} bytes are served`,
+          ),
+        );
       const bytes = Buffer.alloc(limits.tool.fileBytesMax);
       const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
       const text = decode(bytes.subarray(0, bytesRead));
@@ -60,7 +67,9 @@ export class FileTools {
   async write(path: string, content: string): Promise<Result<ToolResults["output.write"], Refusal>> {
     if (this.#writeFolder === null) return err(notServed("write"));
     await mkdir(this.#writeFolder, { recursive: true });
-    this.#written ??= listFiles(this.#writeFolder, limits.tool.outputFilesMax).then((files) => new Set(files.map((file) => file.path)));
+    this.#written ??= listFiles(this.#writeFolder, limits.tool.outputFilesMax).then(
+      (files) => new Set(files.map((file) => file.path)),
+    );
     const written = await this.#written;
     if (!written.has(path) && written.size >= limits.tool.outputFilesMax) {
       return err(refusal("too_large", `the output folder holds ${written.size} files`, "write to a file that exists"));
@@ -69,7 +78,11 @@ export class FileTools {
     if (!folder) return err(refusal("denied", `\`${path}\` leaves the output folder`, "use another path"));
     const bytes = Buffer.from(content);
     const draft = join(folder, `.${this.#ids.next("draft")}`);
-    const file = await open(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o644);
+    const file = await open(
+      draft,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      0o644,
+    );
     try {
       await file.writeFile(bytes);
       await file.sync();
@@ -132,7 +145,9 @@ async function listFiles(root: string, max: number): Promise<{ path: string; byt
 const DEPTH_MAX = 8;
 
 async function sizeOf(path: string): Promise<number> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => undefined);
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    () => undefined,
+  );
   if (!file) return 0;
   try {
     return (await file.stat()).size;
@@ -149,6 +164,7 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-const noFile = (path: string): Refusal => refusal("not_found", `no file \`${path}\``, "ask `files.list` for what there is");
+const noFile = (path: string): Refusal =>
+  refusal("not_found", `no file \`${path}\``, "ask `files.list` for what there is");
 const notServed = (side: "read" | "write"): Refusal =>
   refusal("denied", `this fleet serves no folder to ${side}`, `set \`files.${side}\` in the fleet file`);

@@ -25,7 +25,8 @@ const ED25519_PKCS8 = Buffer.from("302e020100300506032b657004220420", "hex");
 export function loadMasterKey(stateFolder: string, random: RandomBytes): MasterKey {
   const path = join(stateFolder, FILE);
   const bytes = readKey(path) ?? makeKey(path, random);
-  const derive = (purpose: string): Buffer => Buffer.from(hkdfSync("sha256", bytes, Buffer.alloc(0), `cordon/${purpose}/1`, KEY_BYTES));
+  const derive = (purpose: string): Buffer =>
+    Buffer.from(hkdfSync("sha256", bytes, Buffer.alloc(0), `cordon/${purpose}/1`, KEY_BYTES));
   const seed = derive("audit-signer");
   const privateKey = createPrivateKey({ key: Buffer.concat([ED25519_PKCS8, seed]), format: "der", type: "pkcs8" });
   seed.fill(0);
@@ -48,9 +49,14 @@ function readKey(path: string): Buffer | undefined {
   }
   try {
     const { mode, size, uid } = fstatSync(file);
-    if ((mode & 0o077) !== 0) throw new VaultError(`the vault key \`${path}\` can be read by others: run \`chmod 600 ${path}\``);
-    if (uid !== process.getuid?.()) throw new VaultError(`the vault key \`${path}\` belongs to another user: use the state folder as its owner`);
-    if (size !== KEY_BYTES) throw new VaultError(`the vault key \`${path}\` is damaged (${size} bytes, not ${KEY_BYTES}): restore it from a backup`);
+    if ((mode & 0o077) !== 0)
+      throw new VaultError(`the vault key \`${path}\` can be read by others: run \`chmod 600 ${path}\``);
+    if (uid !== process.getuid?.())
+      throw new VaultError(`the vault key \`${path}\` belongs to another user: use the state folder as its owner`);
+    if (size !== KEY_BYTES)
+      throw new VaultError(
+        `the vault key \`${path}\` is damaged (${size} bytes, not ${KEY_BYTES}): restore it from a backup`,
+      );
     const bytes = Buffer.alloc(KEY_BYTES);
     readSync(file, bytes);
     return bytes;

@@ -1,5 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import { Secret } from "../../lib/redact.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
 import type { Audit } from "../audit/audit.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
@@ -53,10 +54,13 @@ export class Vault {
     }
   }
 
-  /** Stores a new version; the older ones are revoked and their bytes erased in the same transaction. */
-  async put(name: string, value: Secret, by: string): Promise<void> {
+  /**
+   * Stores a new version; the older ones are revoked and their bytes erased in the same transaction.
+   * The error says what a value must be; it never repeats the value.
+   */
+  async put(name: string, value: Secret, by: string): Promise<Result<null, string>> {
     const fault = value.reveal(checkValue);
-    if (fault !== undefined) throw new VaultError(fault);
+    if (fault !== undefined) return err(fault);
     const version = (this.#newest.get(name) ?? 0) + 1;
     const atMs = this.#clock.nowMs();
     const dataKey = this.#random(KEY_BYTES);
@@ -69,6 +73,7 @@ export class Vault {
       ["credentials.insert", defaultTenant, name, version, wrappedKey, sealedValue, atMs],
     ]);
     this.#live.set(name, { version, createdAtMs: atMs, wrappedKey, sealedValue, uses: 0, lastUsedAtMs: null });
+    return ok(null);
   }
 
   /** Erases every version. False when there is none. */
@@ -81,7 +86,9 @@ export class Vault {
   }
 
   /** The value, its version and the row that counts the use; undefined when there is none. The caller erases the secret. */
-  reveal(name: string): { readonly secret: Secret; readonly version: number; readonly writes: readonly Write[] } | undefined {
+  reveal(
+    name: string,
+  ): { readonly secret: Secret; readonly version: number; readonly writes: readonly Write[] } | undefined {
     const entry = this.#live.get(name);
     if (!entry) return undefined;
     let secret: Secret;
@@ -90,11 +97,18 @@ export class Vault {
       secret = new Secret(open(dataKey, entry.sealedValue, binding(name, entry.version, "value")));
       dataKey.fill(0);
     } catch (cause) {
-      throw new VaultError(`credential \`${name}\` does not open with this vault key: restore the key, or add the credential again`, { cause });
+      throw new VaultError(
+        `credential \`${name}\` does not open with this vault key: restore the key, or add the credential again`,
+        { cause },
+      );
     }
     entry.uses++;
     entry.lastUsedAtMs = this.#clock.nowMs();
-    return { secret, version: entry.version, writes: [["credentials.use", entry.lastUsedAtMs, defaultTenant, name, entry.version]] };
+    return {
+      secret,
+      version: entry.version,
+      writes: [["credentials.use", entry.lastUsedAtMs, defaultTenant, name, entry.version]],
+    };
   }
 
   has(name: string): boolean {
@@ -102,7 +116,13 @@ export class Vault {
   }
 
   list(): CredentialCard[] {
-    return [...this.#live].map(([name, { version, createdAtMs, lastUsedAtMs, uses }]) => ({ name, version, createdAtMs, lastUsedAtMs, uses }));
+    return [...this.#live].map(([name, { version, createdAtMs, lastUsedAtMs, uses }]) => ({
+      name,
+      version,
+      createdAtMs,
+      lastUsedAtMs,
+      uses,
+    }));
   }
 }
 
@@ -111,8 +131,10 @@ const binding = (name: string, version: number, part: "key" | "value"): string =
 
 /** A credential travels in an HTTP header (RFC 9110 §5.5): visible ASCII only, so that it cannot add a header. */
 function checkValue(bytes: Uint8Array): string | undefined {
-  if (bytes.length < VALUE_BYTES_MIN) return `a credential has at least ${VALUE_BYTES_MIN} characters: shorter ones cannot be kept out of answers`;
+  if (bytes.length < VALUE_BYTES_MIN)
+    return `a credential has at least ${VALUE_BYTES_MIN} characters: shorter ones cannot be kept out of answers`;
   if (bytes.length > VALUE_BYTES_MAX) return `a credential has at most ${VALUE_BYTES_MAX} characters`;
-  if (bytes.some((byte) => byte < 0x21 || byte > 0x7e)) return "a credential holds visible ASCII characters only, without spaces or line ends";
+  if (bytes.some((byte) => byte < 0x21 || byte > 0x7e))
+    return "a credential holds visible ASCII characters only, without spaces or line ends";
   return undefined;
 }

@@ -7,12 +7,23 @@ import { boundedTokens, malformed, outputTokens, passed, tokensFromBytes } from 
 
 /** Anthropic messages (docs.anthropic.com/en/api/messages). Text, thinking and client tools only, as for OpenAI. */
 const CacheControl = z.strictObject({ type: z.literal("ephemeral"), ttl: z.enum(["5m", "1h"]).optional() }).nullish();
-const Text = z.strictObject({ type: z.literal("text"), text: z.string(), cache_control: CacheControl, citations: z.null().optional() });
+const Text = z.strictObject({
+  type: z.literal("text"),
+  text: z.string(),
+  cache_control: CacheControl,
+  citations: z.null().optional(),
+});
 const Block = z.discriminatedUnion("type", [
   Text,
   z.strictObject({ type: z.literal("thinking"), thinking: z.string(), signature: z.string() }),
   z.strictObject({ type: z.literal("redacted_thinking"), data: z.string() }),
-  z.strictObject({ type: z.literal("tool_use"), id: z.string(), name: z.string(), input: passed, cache_control: CacheControl }),
+  z.strictObject({
+    type: z.literal("tool_use"),
+    id: z.string(),
+    name: z.string(),
+    input: passed,
+    cache_control: CacheControl,
+  }),
   z.strictObject({
     type: z.literal("tool_result"),
     tool_use_id: z.string(),
@@ -69,7 +80,8 @@ export const anthropicFormat: WireFormat = {
       choices: 1,
       outputTokens: call.max_tokens,
       inputTokensMax: boundedTokens(bytes, call.tools !== undefined),
-      body: (upstreamModel, tokens) => Buffer.from(JSON.stringify({ ...call, model: upstreamModel, max_tokens: tokens })),
+      body: (upstreamModel, tokens) =>
+        Buffer.from(JSON.stringify({ ...call, model: upstreamModel, max_tokens: tokens })),
     });
   },
   meter: () => new AnthropicMeter(),
@@ -79,7 +91,12 @@ export const anthropicFormat: WireFormat = {
 
 const count = z.int().min(0).nullish();
 const UsageForm = z
-  .object({ input_tokens: count, output_tokens: count, cache_creation_input_tokens: count, cache_read_input_tokens: count })
+  .object({
+    input_tokens: count,
+    output_tokens: count,
+    cache_creation_input_tokens: count,
+    cache_read_input_tokens: count,
+  })
   .nullish()
   .catch(null);
 const Answer = z.object({
@@ -87,9 +104,14 @@ const Answer = z.object({
   usage: UsageForm,
   message: z.object({ usage: UsageForm }).nullish().catch(null),
   index: z.int().min(0).max(10_000).catch(0),
-  delta: z.object({ text: z.string().nullish(), partial_json: z.string().nullish(), thinking: z.string().nullish() }).nullish().catch(null),
+  delta: z
+    .object({ text: z.string().nullish(), partial_json: z.string().nullish(), thinking: z.string().nullish() })
+    .nullish()
+    .catch(null),
   /** The blocks of a plain answer. */
-  content: z.array(z.object({ text: z.string().nullish(), thinking: z.string().nullish(), input: z.json().optional() })).catch([]),
+  content: z
+    .array(z.object({ text: z.string().nullish(), thinking: z.string().nullish(), input: z.json().optional() }))
+    .catch([]),
 });
 
 const blockText = (block: z.infer<typeof Answer>["content"][number]): string =>
@@ -120,7 +142,8 @@ class AnthropicMeter implements Meter {
   /** Counts are cumulative over a stream; a field that is absent keeps its last value. */
   #count(usage: z.infer<typeof UsageForm>): void {
     if (!usage) return;
-    const input = (usage.input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0);
+    const input =
+      (usage.input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0);
     this.usage = {
       inputTokens: Math.max(input, this.usage?.inputTokens ?? 0),
       outputTokens: Math.max(usage.output_tokens ?? 0, this.usage?.outputTokens ?? 0),
@@ -128,7 +151,8 @@ class AnthropicMeter implements Meter {
   }
 
   ending(reason: string): string {
-    const event = (type: string, fields: object): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+    const event = (type: string, fields: object): string =>
+      `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
     const block = this.#openBlock === undefined ? "" : event("content_block_stop", { index: this.#openBlock });
     const usage = { output_tokens: this.usage?.outputTokens ?? this.outputTokensSeen };
     return `: cordon ${reason}\n\n${block}${event("message_delta", { delta: { stop_reason: "max_tokens", stop_sequence: null }, usage })}${event("message_stop", {})}`;

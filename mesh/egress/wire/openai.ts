@@ -9,7 +9,11 @@ import { boundedTokens, malformed, outputTokens, passed, tokensFromBytes } from 
  * OpenAI chat completions (platform.openai.com/docs/api-reference/chat). Text and function tools only:
  * the tokens of an image, a sound or a hosted tool have no bound that bytes give, so those are refused.
  */
-const TextPart = z.strictObject({ type: z.enum(["text", "refusal"]), text: z.string().optional(), refusal: z.string().optional() });
+const TextPart = z.strictObject({
+  type: z.enum(["text", "refusal"]),
+  text: z.string().optional(),
+  refusal: z.string().optional(),
+});
 const Content = z.union([z.string(), z.null(), z.array(TextPart)]);
 const ToolCall = z.strictObject({
   id: z.string(),
@@ -37,7 +41,12 @@ const Call = z.strictObject({
     .array(
       z.strictObject({
         type: z.literal("function"),
-        function: z.strictObject({ name: z.string(), description: z.string().optional(), parameters: passed.optional(), strict: z.boolean().nullish() }),
+        function: z.strictObject({
+          name: z.string(),
+          description: z.string().optional(),
+          parameters: passed.optional(),
+          strict: z.boolean().nullish(),
+        }),
       }),
     )
     .max(limits.model.toolsMax)
@@ -93,13 +102,32 @@ export const openaiFormat: WireFormat = {
     JSON.stringify({ error: { message: `cordon: ${reason} (${remedy})`, type: "cordon_refusal", param: null, code } }),
 };
 
-const Delta = z.object({ content: z.string().nullish(), refusal: z.string().nullish(), reasoning_content: z.string().nullish(), tool_calls: z.array(z.object({ function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish() })).nullish() });
+const Delta = z.object({
+  content: z.string().nullish(),
+  refusal: z.string().nullish(),
+  reasoning_content: z.string().nullish(),
+  tool_calls: z
+    .array(z.object({ function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish() }))
+    .nullish(),
+});
 const Answer = z.object({
   id: z.string().optional(),
   model: z.string().optional(),
   created: z.number().optional(),
-  choices: z.array(z.object({ index: z.int().min(0).max(limits.model.choicesMax).catch(0), delta: Delta.nullish(), message: Delta.nullish(), finish_reason: z.string().nullish() })).catch([]),
-  usage: z.object({ prompt_tokens: z.int().min(0), completion_tokens: z.int().min(0) }).nullish().catch(null),
+  choices: z
+    .array(
+      z.object({
+        index: z.int().min(0).max(limits.model.choicesMax).catch(0),
+        delta: Delta.nullish(),
+        message: Delta.nullish(),
+        finish_reason: z.string().nullish(),
+      }),
+    )
+    .catch([]),
+  usage: z
+    .object({ prompt_tokens: z.int().min(0), completion_tokens: z.int().min(0) })
+    .nullish()
+    .catch(null),
 });
 
 class OpenaiMeter implements Meter {
@@ -120,7 +148,12 @@ class OpenaiMeter implements Meter {
     for (const choice of choices) {
       const part = choice.delta ?? choice.message;
       const calls = part?.tool_calls ?? [];
-      const texts = [part?.content, part?.refusal, part?.reasoning_content, ...calls.flatMap((call) => [call.function?.name, call.function?.arguments])];
+      const texts = [
+        part?.content,
+        part?.refusal,
+        part?.reasoning_content,
+        ...calls.flatMap((call) => [call.function?.name, call.function?.arguments]),
+      ];
       const text = texts.join("");
       const bytes = Buffer.byteLength(text);
       if (bytes > 0) added.push({ channel: choice.index, text });
@@ -135,7 +168,14 @@ class OpenaiMeter implements Meter {
 
   ending(reason: string): string {
     const head = { ...this.#head, object: "chat.completion.chunk" };
-    const chunks = [...this.#open].map((index) => ({ ...head, choices: [{ index, delta: {}, finish_reason: "length" }] }));
-    return [`: cordon ${reason}\n\n`, ...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`), "data: [DONE]\n\n"].join("");
+    const chunks = [...this.#open].map((index) => ({
+      ...head,
+      choices: [{ index, delta: {}, finish_reason: "length" }],
+    }));
+    return [
+      `: cordon ${reason}\n\n`,
+      ...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`),
+      "data: [DONE]\n\n",
+    ].join("");
   }
 }

@@ -13,7 +13,8 @@ export const boundedTokens = (bytes: number, tools: boolean): number =>
 
 /** Lower bound: a delta with text holds at least one token, and no vocabulary has tokens longer than this. */
 const TOKEN_BYTES_MAX = 128;
-export const tokensFromBytes = (bytes: number): number => (bytes === 0 ? 0 : Math.max(1, Math.ceil(bytes / TOKEN_BYTES_MAX)));
+export const tokensFromBytes = (bytes: number): number =>
+  bytes === 0 ? 0 : Math.max(1, Math.ceil(bytes / TOKEN_BYTES_MAX));
 
 export function malformed(problem: z.ZodError | string): Refusal {
   if (typeof problem === "string") return refusal("malformed", problem, "give one of them");
@@ -21,7 +22,15 @@ export function malformed(problem: z.ZodError | string): Refusal {
   const where = issue?.path.map(String).join(".") || "the body";
   if (issue?.code === "unrecognized_keys") {
     const keys = issue.keys.map((key) => `\`${key.slice(0, 64)}\``).join(", ");
-    return refusal("unsupported", `unknown parameter ${keys} in \`${where}\``, "remove it: its cost and effect are not known here");
+    return refusal(
+      "unsupported",
+      `unknown parameter ${keys} in \`${where}\``,
+      "remove it: its cost and effect are not known here",
+    );
   }
-  return refusal("malformed", `\`${where}\`: ${issue?.message.toLowerCase() ?? "not understood"}`, "correct the request; text and function tools are supported");
+  return refusal(
+    "malformed",
+    `\`${where}\`: ${issue?.message.toLowerCase() ?? "not understood"}`,
+    "correct the request; text and function tools are supported",
+  );
 }
