@@ -37,7 +37,7 @@ export interface AnswerSource {
 
 /** Applies stop sequences (to the text) and the bound on tokens (to text, then calls), and counts. */
 export function answerTo(request: ModelRequest, utterance: Utterance, source: AnswerSource): Answer {
-  const id = idOf(source.seed, request);
+  const id = idOf([source.seed, request.model, request.conversation.system, request.conversation.entries]);
   const stopped = cutAtStop(utterance.text, request.stop);
   let room = request.maxTokens === undefined ? Infinity : request.maxTokens * BYTES_PER_TOKEN;
   const wanted = Buffer.byteLength(stopped.text) + utterance.calls.reduce((sum, call) => sum + bytesOf(call), 0);
@@ -48,7 +48,7 @@ export function answerTo(request: ModelRequest, utterance: Utterance, source: An
     const left = room - Buffer.byteLength(call.name);
     if (left < 0) break;
     const cut = Number.isFinite(left) ? cutToBytes(call.arguments, left) : call.arguments;
-    calls.push({ id: idOf(`${id} ${index}`, request), name: call.name, arguments: cut });
+    calls.push({ id: idOf([id, index]), name: call.name, arguments: cut });
     room = left - Buffer.byteLength(cut);
   }
   const bytes = Buffer.byteLength(text) + calls.reduce((sum, call) => sum + bytesOf(call), 0);
@@ -80,8 +80,4 @@ function cutAtStop(text: string, stop: readonly string[]): { readonly text: stri
 }
 
 /** The same conversation gives the same ids; a longer one gives others, so that no two calls of it share one. */
-function idOf(seed: string, request: ModelRequest): string {
-  const hash = createHash("sha256");
-  hash.update(JSON.stringify([seed, request.model, request.conversation.system, request.conversation.entries]));
-  return hash.digest("hex").slice(0, 24);
-}
+const idOf = (of: unknown): string => createHash("sha256").update(JSON.stringify(of)).digest("hex").slice(0, 24);

@@ -5,6 +5,7 @@ import type { Fault } from "./faults.ts";
 
 /** Frames that are sent before a fault in the middle of a stream. */
 const FRAMES_BEFORE_FAULT = 4;
+const CUT_DELAY_MS = 25;
 /** Frames between two turns of the event loop: a long stream must not hold up the mesh. */
 const FRAMES_A_TURN = 8;
 
@@ -28,7 +29,7 @@ export async function sendJson(response: ServerResponse, body: unknown, transmis
   response.setHeader("content-length", bytes.length);
   if (isMiddle(fault)) {
     await new Promise<void>((resolve) => response.write(half, () => resolve()));
-    if (fault.type === "cut") return cut(response);
+    if (fault.type === "cut") return cutLater(response, transmission);
     await clock.sleep(fault.ms, gone);
     return end(response, bytes.subarray(half.length));
   }
@@ -45,7 +46,7 @@ export async function sendEvents(response: ServerResponse, frames: Iterable<stri
   let sent = 0;
   for (const frame of frames) {
     if (sent === FRAMES_BEFORE_FAULT && isMiddle(fault)) {
-      if (fault.type === "cut") return cut(response);
+      if (fault.type === "cut") return cutLater(response, transmission);
       await clock.sleep(fault.ms, gone);
     }
     if (sent === FRAMES_BEFORE_FAULT && fault.type === "malformed") return end(response, 'data: {"choices":[{"delta":\n\n:\ndata\n\n');
@@ -71,4 +72,11 @@ const isMiddle = (fault: Fault): fault is Extract<Fault, { type: "stall" | "cut"
   (fault.type === "stall" || fault.type === "cut") && fault.where === "middle";
 
 const cut = (response: ServerResponse): void => void response.socket?.destroy();
+
+/** What was written reaches the client first: one that sees data and the end at once may drop the data. */
+async function cutLater(response: ServerResponse, { clock, gone }: Transmission): Promise<void> {
+  await clock.sleep(CUT_DELAY_MS, gone);
+  cut(response);
+}
+
 const end = (response: ServerResponse, last?: string | Uint8Array): void => void response.end(last);

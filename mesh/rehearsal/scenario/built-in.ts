@@ -15,7 +15,7 @@ roles:
   counter: `
 version: 1
 scenario: counter
-about: "count N" gives exactly N tokens, one word each.
+about: The words \`count N\` give exactly N tokens, one word each.
 roles:
   anyone:
     steps:

@@ -21,7 +21,7 @@ export function parseScenario(text: string): Result<Scenario, readonly Fault[]> 
 function faultsOf(source: Source, issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Fault[] {
   if (issue.code === "invalid_union") {
     // The alternative that takes this kind of value is the one whose complaint helps.
-    const closest = issue.errors.find((branch) => branch.length > 0 && !branch.some((inner) => inner.code === "invalid_type" && inner.path.length === 0));
+    const closest = issue.errors.find((branch) => branch.length > 0 && !branch.some((inner) => inner.path.length === 0 && inner.code !== "custom"));
     if (closest) return closest.flatMap((inner) => faultsOf(source, inner, [...above, ...issue.path]));
   }
   return describe(source, issue, [...above, ...issue.path]);

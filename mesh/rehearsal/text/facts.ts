@@ -26,7 +26,10 @@ export function factsOf(sentences: readonly string[]): Facts {
   const names = new Map<string, number>();
   for (const sentence of sentences) {
     for (const [date] of sentence.matchAll(DATE)) count(dates, date);
-    for (const [number] of sentence.replace(DATE, " ").matchAll(NUMBER)) count(numbers, withoutStopWord(number.trim()));
+    for (const [number] of sentence.replace(DATE, " ").matchAll(NUMBER)) {
+      const quantity = withoutStopWord(number.trim());
+      if (!/^\d{1,2}$/.test(quantity)) count(numbers, quantity);
+    }
     for (const match of sentence.matchAll(NAME)) {
       const name = match.index === 0 ? afterOpening(match[0]) : match[0];
       if (name !== "" && !NOT_NAMES.test(name) && !isShouted(name)) count(names, name.replace(/['’]s?$/u, ""));
@@ -42,7 +45,7 @@ function afterOpening(name: string): string {
   return NOT_NAMES.test(first) ? rest.join(" ").replace(/^(?:of|the|de|von) /u, "") : name;
 }
 
-/** `60 to` is no quantity; `20 minutes` is. */
+/** `60 to` is no quantity; `20 minutes` is, and a bare number with three digits may be one. */
 function withoutStopWord(number: string): string {
   const [digits = "", unit] = number.split(/[ -]/);
   return unit !== undefined && stopWords.has(unit) ? digits : number;

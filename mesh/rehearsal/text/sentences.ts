@@ -1,6 +1,6 @@
 import { limits } from "../../../protocol/limits.ts";
 
-const CHARS_MIN = 20;
+const CHARS_MIN = 8;
 const CHARS_MAX = 700;
 const WORDS_MIN = 4;
 
