@@ -45,15 +45,23 @@ async function interactive(talk: Talk, context: Context): Promise<ExitCode> {
   const { stdin, stderr, terminal } = context;
   const tty = stdin.isTTY === true;
   terminal.note(tint("faint", `talking to ${talk.agent}; an empty line or Ctrl-D ends`));
-  const lines = createInterface({ input: stdin, output: stderr, terminal: tty, prompt: tty ? `you ▸ ` : "" });
+  const lines = createInterface({ input: stdin, output: stderr, terminal: tty, prompt: "you ▸ " });
+  const left = new AbortController();
+  // A person who closes the terminal no longer waits; a pipe that ends has asked its last question.
+  if (tty) lines.once("close", () => left.abort());
+  const prompt = (): void => {
+    if (tty && !left.signal.aborted) lines.prompt();
+  };
   try {
-    lines.prompt();
+    prompt();
     for await (const line of lines) {
       if (line.trim() === "") break;
-      const reply = await ask(talk, line, context);
+      const reply = await ask(talk, line, context, left.signal);
       terminal.print([tint("accent", `${reply.from} ▸ `), reply.body]);
-      lines.prompt();
+      prompt();
     }
+  } catch (error) {
+    if (!left.signal.aborted) throw error;
   } finally {
     lines.close();
   }
@@ -61,7 +69,7 @@ async function interactive(talk: Talk, context: Context): Promise<ExitCode> {
 }
 
 /** Sends one message and waits for its reply; says why when the agent cannot give one. */
-async function ask(talk: Talk, body: string, context: Context): Promise<Reply> {
+async function ask(talk: Talk, body: string, context: Context, signal?: AbortSignal): Promise<Reply> {
   const { desk, agent } = talk;
   if (Buffer.byteLength(body) > limits.message.bodyBytesMax) {
     throw new Failure(`the message is longer than ${limits.message.bodyBytesMax} bytes`, "send it in parts");
@@ -75,7 +83,7 @@ async function ask(talk: Talk, body: string, context: Context): Promise<Reply> {
   }, 250);
   try {
     while (context.clock.monotonicMs() - start < talk.timeoutMs) {
-      const reply = await desk.reply(sent.conversation, talk.lastReply, REPLY_WAIT_MS);
+      const reply = await desk.reply(sent.conversation, talk.lastReply, REPLY_WAIT_MS, signal);
       if (reply) {
         talk.lastReply = reply.seq;
         return reply;

@@ -13,6 +13,8 @@ import { printStatus } from "./status.ts";
 
 const READY_TIMEOUT_MS = 120_000;
 const POLL_MS = 100;
+/** Between the loss of the desk and the end of the mesh's process. */
+const END_PATIENCE_MS = 2_000;
 
 export const up: Command = {
   name: "up",
@@ -67,7 +69,11 @@ async function foreground(args: readonly string[], places: Places, context: Cont
       context.terminal.print(tint("faint", "Ctrl-C stops the fleet"));
       const ended = new AbortController();
       void mesh.exited.then(() => ended.abort());
-      await followFleet(desk, context, AbortSignal.any([signal, ended.signal]));
+      // When the mesh dies, its own last words say more than the broken connection.
+      await followFleet(desk, context, AbortSignal.any([signal, ended.signal])).catch(async (error: unknown) => {
+        await Promise.race([mesh.exited, context.clock.sleep(END_PATIENCE_MS)]);
+        if (!ended.signal.aborted) throw error;
+      });
     }
   } finally {
     context.terminal.live("stopping …");

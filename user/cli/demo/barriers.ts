@@ -17,8 +17,8 @@ const SANDBOX = "mesh/sandbox";
 const barriers: readonly (readonly [RegExp, Barrier])[] = [
   [/spend|budget|wallet|cap\b|overspend/, { area: "money", stoppedBy: "ledger", where: "mesh/ledger", audited: /budget|exhaust|model/ }],
   [/secret|credential|environ|api.?key|memory.?image|canary|vault/, { area: "secrets", stoppedBy: "vault: no secret is inside", where: "mesh/vault" }],
-  [/desk/, { area: "door", stoppedBy: "door: the desk has another socket", where: "mesh/door", audited: /not_found|denied|malformed/ }],
-  [/smuggl|duplicate|proto|forge|spoof|identity|header/, { area: "door", stoppedBy: "door: the socket is the identity", where: "mesh/door", audited: /malformed|denied|not_found|unsupported/ }],
+  [/desk/, { area: "door", stoppedBy: "door: the desk has another socket", where: "mesh/door", audited: /not_found|not_allowed|malformed|desk|\/v1\/(status|credentials)/ }],
+  [/smuggl|duplicate|proto|forge|spoof|identity|header/, { area: "door", stoppedBy: "door: the socket is the identity", where: "mesh/door", audited: /malformed|not_allowed|unsupported|unauthenticated/ }],
   [/other.?door|abstract|unix.?socket|another.*(door|socket)/, { area: "kernel", stoppedBy: "kernel: mount and network namespaces", where: SANDBOX }],
   [/board/, { area: "permission", stoppedBy: "policy", where: "mesh/policy", audited: /board/ }],
   [/message|peer/, { area: "permission", stoppedBy: "policy", where: "mesh/policy", audited: /message/ }],

@@ -55,9 +55,7 @@ export async function runDemo(options: DemoOptions, context: Context): Promise<E
     const stage = await openStage(serveArguments(options, output, context), context);
     cleanups.push(stage.close);
     signal.throwIfAborted();
-    const broken = Promise.race([stage.broken, rejection(signal)]);
-    broken.catch(() => undefined);
-    const found = await Promise.race([perform(stage, traps, output, phases, signal, context), broken]);
+    const found = await Promise.race([stage.during(perform(stage, traps, output, phases, signal, context)), rejection(signal)]);
     report = { cordon: await ownVersion(context), startedAtMs, outputFolder: output, phases: phases.finished, ...found };
   } finally {
     context.terminal.settle();

@@ -10,8 +10,8 @@ import { meshFailure, serveMesh, type RunningMesh } from "../mesh-process.ts";
 export interface Stage {
   readonly state: string;
   readonly desk: Desk;
-  /** Rejects when the mesh ends before it was asked to. */
-  readonly broken: Promise<never>;
+  /** Does `work`, and rejects when the mesh ends meanwhile without having been asked to: with its own last words. */
+  during<T>(work: Promise<T>): Promise<T>;
   lastWords(): string;
   /** Ends the mesh through the desk; rejects when it is not gone. The state stays until `close`. */
   shutdown(): Promise<void>;
@@ -19,6 +19,7 @@ export interface Stage {
 }
 
 const SHUTDOWN_TIMEOUT_MS = 30_000;
+const END_PATIENCE_MS = 2_000;
 
 export async function openStage(args: readonly string[], context: Context): Promise<Stage> {
   const state = await mkdtemp(join(context.temporaryFolder, "cordon-demo-"));
@@ -40,6 +41,15 @@ function stageOf(state: string, mesh: RunningMesh, desk: Desk, args: readonly st
     throw meshFailure(mesh.lastWords(), code);
   });
   broken.catch(() => undefined);
+  // A broken connection comes before the end of the process that broke it.
+  const during = <T>(work: Promise<T>): Promise<T> =>
+    Promise.race([
+      broken,
+      work.catch(async (error: unknown): Promise<T> => {
+        await Promise.race([broken, context.clock.sleep(END_PATIENCE_MS)]);
+        throw error;
+      }),
+    ]);
   const shutdown = async (): Promise<void> => {
     asked = true;
     await desk.shutdown();
@@ -58,7 +68,7 @@ function stageOf(state: string, mesh: RunningMesh, desk: Desk, args: readonly st
     if ((await mesh.exited) !== 0) await sweep(state, args, context);
     await removeState(state);
   };
-  return { state, desk, broken, lastWords: mesh.lastWords, shutdown, close };
+  return { state, desk, during, lastWords: mesh.lastWords, shutdown, close };
 }
 
 async function sweep(state: string, args: readonly string[], context: Context): Promise<void> {

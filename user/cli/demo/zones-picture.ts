@@ -36,7 +36,7 @@ const mesh = (): Html => html`<defs><marker id="go" viewBox="0 0 8 8" refX="7" r
 ${box(258, 84, 250, 50, "calm", "model gateway", "the only way out; adds the key")}
 ${box(258, 146, 250, 50, "calm", "blackboard, messages", "labelled, versioned")}
 ${box(258, 226, 250, 40, "calm", "policy")}${box(258, 276, 250, 40, "calm", "ledger")}${box(258, 326, 250, 40, "calm", "vault")}
-${box(258, 400, 250, 40, "calm", "audit")}<text class="faint" x="318" y="424">signed chain of every decision</text>
+${box(258, 400, 250, 40, "calm", "audit")}<text class="faint" x="318" y="424">signed chain of decisions</text>
 <rect class="wall" x="566" y="84" width="40" height="356" rx="6"/><text class="turned" transform="translate(592 276) rotate(-90)">door</text>`;
 
 const agents = (): Html => html`${box(690, 84, 182, 50, "calm", "researcher", "reads, extracts")}
@@ -44,8 +44,8 @@ ${box(690, 146, 182, 50, "calm", "writer", "composes the digest")}
 ${box(690, 226, 182, 214, "hostile", "intern", "hijacked: attacker's code")}
 <text class="faint" x="704" y="300">full control of its</text><text class="faint" x="704" y="318">own sandbox, and of</text><text class="faint" x="704" y="336">nothing else</text>`;
 
-const outside = (): Html => html`${box(962, 226, 104, 214, "outer", "outside")}
-<text class="faint" x="976" y="366">internet</text><text class="faint" x="976" y="386">host</text><text class="faint" x="976" y="406">neighbours</text>`;
+const outside = (): Html => html`${box(962, 226, 104, 214, "outer", "outside", " ")}
+<text class="faint" x="976" y="274">internet</text><text class="faint" x="976" y="294">host</text><text class="faint" x="976" y="314">neighbours</text>`;
 
 const workLines = (): Html => html`<path class="work" d="M690 109 H514" marker-end="url(#go)"/><path class="work" d="M690 171 H514" marker-end="url(#go)"/>`;
 
@@ -63,8 +63,11 @@ function attackLines(counts: StopCounts | undefined): Html {
 
 const stopped = (from: number, to: number, y: number, count: number | undefined): Html =>
   html`<path class="attack" d="M${from} ${y} H${to}"/><path class="cross" d="M${to - 6} ${y - 6} l12 12 m0 -12 l-12 12"/>${
-    count === undefined ? "" : html`<text class="count" x="${(from + to) / 2 + (to > from ? 0 : 46)}" y="${y - 8}">${count}</text>`
+    count === undefined ? "" : html`<text class="count" x="${countAt(from, to)}" y="${y - 8}">${count}</text>`
   }`;
+
+/** Where the line can be seen: between the boxes, not over the door. */
+const countAt = (from: number, to: number): number => (Math.abs(from - to) > 100 ? 648 : (from + to) / 2);
 
 /** For a page or a file of its own; dark where the reader's system is. */
 export const pictureStyle = `
