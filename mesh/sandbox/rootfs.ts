@@ -24,6 +24,8 @@ export interface RootfsOptions {
 /** A file to be: from the host, or of this content. */
 type Entry = { readonly from: string } | { readonly content: string };
 
+/** Raise it when `build` lays the same files out in another way: modes, owners. */
+const LAYOUT = 2;
 const AGENT_ENTRIES = ["agent/init/main.ts"];
 const BUILDING = /^building-(\d+)-/;
 
@@ -44,7 +46,8 @@ export async function ensureRootfs(options: RootfsOptions): Promise<string> {
   const folder = join(options.cacheDir, `rootfs-${await hashOf(entries)}`);
   await removeDeadDrafts(options.cacheDir);
   if (await access(folder).then(() => true, () => false)) return folder;
-  await mkdir(options.cacheDir, { recursive: true });
+  // Closed to other users of the machine, for the folder under a sandbox's /tmp is open to all.
+  await mkdir(options.cacheDir, { recursive: true, mode: 0o700 });
   const draft = await mkdtemp(join(options.cacheDir, `building-${process.pid}-`));
   try {
     await build(draft, entries);
@@ -70,7 +73,7 @@ async function contentOf({ projectDir, nodePath, entries, clock }: RootfsOptions
 }
 
 async function hashOf(entries: ReadonlyMap<string, Entry>): Promise<string> {
-  const hash = createHash("sha256").update(mountPoints.join("\n"));
+  const hash = createHash("sha256").update(`${LAYOUT}\n${mountPoints.join("\n")}`);
   for (const [path, entry] of entries) {
     const bytes = "from" in entry ? await readFile(entry.from) : entry.content;
     hash.update(`\0${path}\0${createHash("sha256").update(bytes).digest("hex")}`);
@@ -96,6 +99,8 @@ async function build(draft: string, entries: ReadonlyMap<string, Entry>): Promis
     await chmod(file, "from" in entry ? 0o555 : 0o444);
   }
   for (const folder of folders) await chmod(folder, 0o755);
+  // The runtime gives a tmpfs the mode of the folder it covers, whatever the mount option says.
+  await chmod(join(draft, "tmp"), 0o1777);
 }
 
 /** Drafts of builders that were killed. */

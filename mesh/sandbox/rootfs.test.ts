@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, describe, it } from "node:test";
+import { systemClock as clock } from "../../lib/clock.ts";
+import { compileAgent } from "./rootfs-agent.ts";
+import { ensureRootfs } from "./rootfs.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "cordon-rootfs-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function tree(name: string, files: Readonly<Record<string, string>>): string {
+  const root = join(folder, name);
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  return root;
+}
+
+describe("the agent image", () => {
+  it("holds what the entry imports at run time, with the types gone", async () => {
+    const root = tree("good", {
+      "agent/init/main.ts": `import type { Z } from "zod-user.ts";\nimport {\n  a,\n  type B,\n} from "../../lib/a.ts";\nimport "./side.ts";\nimport net from "node:net";\nconst x: B = a as Z;\nconst y = await import("./late.ts");\n`,
+      "agent/init/side.ts": `export * from "../../protocol/p.ts";\n`,
+      "agent/init/late.ts": "export {};\n",
+      "agent/init/unused.ts": "export {};\n",
+      "protocol/p.ts": `export const text = 'from "./never.ts"';\n`,
+      "lib/a.ts": "export const a: number = 1; export type B = number;\n",
+    });
+    const files = await compileAgent(root, ["agent/init/main.ts"]);
+    assert.deepEqual([...files.keys()].toSorted(), ["agent/init/late.js", "agent/init/main.js", "agent/init/side.js", "lib/a.js", "protocol/p.js"]);
+    const main = files.get("agent/init/main.js") ?? "";
+    assert.match(main, /from "\.\.\/\.\.\/lib\/a\.js"/);
+    assert.match(main, /import\("\.\/late\.js"\)/);
+    assert.doesNotMatch(main, /zod|: B|\.ts"/);
+  });
+
+  for (const [what, source] of Object.entries({
+    "a package": `import { z } from "zod";\n`,
+    "the mesh": `import "../../mesh/vault/vault.ts";\n`,
+    "a folder above the tree": `import "../../../../etc/x.ts";\n`,
+    "a file that is not there": `import "./absent.ts";\n`,
+    "an absolute path": `import "/etc/x.js";\n`,
+  })) {
+    it(`refuses an import of ${what}`, async () => {
+      const root = tree(`bad-${what.replaceAll(" ", "-")}`, { "agent/init/main.ts": source, "mesh/vault/vault.ts": "export {};\n" });
+      await assert.rejects(compileAgent(root, ["agent/init/main.ts"]), { name: "SandboxError" });
+    });
+  }
+});
+
+describe("the root file system", () => {
+  it("is the same folder for two builders at once, closed to writing, and another one for another agent", async () => {
+    const files = { "agent/init/main.ts": "export {};\n" };
+    const options = { cacheDir: join(folder, "cache"), projectDir: tree("one", files), nodePath: process.execPath, clock };
+    const [a, b] = await Promise.all([ensureRootfs(options), ensureRootfs(options)]);
+    assert.equal(a, b);
+    assert.deepEqual(readdirSync(options.cacheDir).length, 1);
+    const other = tree("two", { "agent/init/main.ts": "export const x = 1;\n" });
+    const c = await ensureRootfs({ ...options, projectDir: other });
+    assert.notEqual(a, c);
+    assert.deepEqual(readdirSync(a).toSorted(), ["bin", "code", "data", "dev", "etc", "lib", "lib64", "opt", "proc", "run", "sys", "tmp"].filter((n) => n !== "lib64" || readdirSync(a).includes(n)));
+    assert.deepEqual(readdirSync(join(a, "bin")), ["node"]);
+    assert.deepEqual(readdirSync(join(a, "etc")).toSorted(), ["group", "hosts", "nsswitch.conf", "passwd"]);
+    assert.equal(statSync(join(a, "bin/node")).mode & 0o7777, 0o555);
+    assert.equal(statSync(join(a, "opt/cordon/agent/init/main.js")).mode & 0o7777, 0o444);
+    assert.equal(readFileSync(join(a, "opt/cordon/package.json"), "utf8"), '{"type":"module"}\n');
+  });
+});

@@ -1,0 +1,193 @@
+/** What every sandbox backend must keep. Run it with a backend whose sandboxes can execute `/bin/node`. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { SandboxError, type SandboxBackend, type SandboxSpec } from "../../mesh/sandbox/backend.ts";
+import { freshId, runToEnd, skipUnlessRoot, specOf, startWatched, testDoor } from "./sandbox-fixture.ts";
+
+export interface BackendUnderTest {
+  readonly backend: SandboxBackend;
+  /** Everything of this backend that is still on the machine; empty when all is gone. */
+  leftovers(): readonly string[];
+  close(): Promise<void>;
+}
+
+const FOREVER = "setInterval(() => {}, 1e6);";
+
+export function sandboxContract(name: string, makeBackend: () => Promise<BackendUnderTest>): void {
+  describe(`${name} backend`, { skip: skipUnlessRoot, timeout: 120_000 }, () => {
+    let test: BackendUnderTest;
+    before(async () => void (test = await makeBackend()));
+    after(() => test?.close());
+    const nothingLeft = (): void => assert.deepEqual(test.leftovers(), []);
+
+    it("has no shortfall for containers and names one for what it cannot build", async () => {
+      assert.deepEqual(await test.backend.shortfalls("container"), []);
+      for (const isolation of ["gvisor", "microvm"] as const) {
+        const found = await test.backend.shortfalls(isolation);
+        assert.ok(found.length > 0 && found.every((s) => s.what !== "" && s.remedy !== ""));
+      }
+    });
+
+    it("runs the command as user 1000 with the given environment only", async () => {
+      const script = `console.log(JSON.stringify({ uid: process.getuid(), gid: process.getgid(), groups: process.getgroups(),
+        env: process.env, cwd: process.cwd(), host: (await import("node:os")).hostname() }))`;
+      const seen = JSON.parse(await runToEnd(test.backend, script, { environment: { GREETING: "hello world" } }));
+      assert.deepEqual(seen, {
+        uid: 1000,
+        gid: 1000,
+        groups: [1000],
+        env: { GREETING: "hello world", PATH: "/bin", HOME: "/data", TMPDIR: "/tmp" },
+        cwd: "/data",
+        host: "sandbox",
+      });
+      nothingLeft();
+    });
+
+    it("reports the start and, last, the end with its cause", async () => {
+      const run = await startWatched(test.backend, specOf("console.log(1)"));
+      await run.ended();
+      assert.equal(run.events[0]?.type, "started");
+      assert.deepEqual(run.events.at(-1), { type: "exited", cause: "ended" });
+    });
+
+    it("opens the sandbox's door inside and closes it at the end", async () => {
+      const door = testDoor();
+      const script = `import http from "node:http"; http.get({ socketPath: "/run/cordon/door.sock", path: "/hello" },
+        (r) => r.on("data", (d) => console.log(String(d))));`;
+      assert.equal(await runToEnd(test.backend, script, { door }), "open\n");
+      assert.deepEqual(door.requests, ["/hello"]);
+      assert.equal(door.closed, true);
+    });
+
+    it("keeps /data over restarts under new ids, apart from other volumes, until it is erased", async () => {
+      const volume = freshId("vol");
+      const write = `import fs from "node:fs"; fs.writeFileSync("/data/note", "kept"); console.log(fs.readdirSync("/data").join())`;
+      const read = `import fs from "node:fs"; console.log(fs.existsSync("/data/note") && fs.readFileSync("/data/note", "utf8"))`;
+      assert.equal(await runToEnd(test.backend, write, { volume }), "note\n");
+      assert.equal(await runToEnd(test.backend, read, { volume }), "kept\n");
+      assert.equal(await runToEnd(test.backend, read), "false\n");
+      await test.backend.eraseVolume(volume);
+      assert.equal(await runToEnd(test.backend, read, { volume }), "false\n");
+    });
+
+    it("shows the code folder read-only, and nothing there without one", async () => {
+      const script = `import fs from "node:fs"; let w = "written"; try { fs.writeFileSync("/code/x", "") } catch (e) { w = e.code }
+        console.log(fs.readdirSync("/code").includes("main.js"), w)`;
+      const codeFolder = new URL("../../mesh/sandbox/probe", import.meta.url).pathname;
+      assert.equal(await runToEnd(test.backend, script, { codeFolder }), "true EROFS\n");
+      assert.equal(await runToEnd(test.backend, script), "false EROFS\n");
+    });
+
+    it("stops: SIGTERM first, SIGKILL after the grace, every process with it", async () => {
+      const polite = await startWatched(test.backend, specOf(`process.on("SIGTERM", () => { console.log("bye"); process.exit(0) }); console.log("up"); ${FOREVER}`));
+      await polite.until((_, text) => text.includes("up"));
+      await polite.sandbox.stop(5_000);
+      assert.equal(await polite.ended(), "up\nbye\n");
+      const script = `import { spawn } from "node:child_process"; process.on("SIGTERM", () => {});
+        spawn("/bin/node", ["-e", "process.on('SIGTERM',()=>{});setInterval(()=>{},1e6);console.log('child')"], { stdio: "inherit", detached: true }); ${FOREVER}`;
+      const stubborn = await startWatched(test.backend, specOf(script));
+      await stubborn.until((_, text) => text.includes("child"));
+      await stubborn.sandbox.stop(50);
+      assert.deepEqual(stubborn.events.at(-1), { type: "exited", cause: "stopped" });
+      await stubborn.sandbox.stop(50);
+      nothingLeft();
+    });
+
+    it("runs an operator's command inside the same fence, bounded in output and time", async () => {
+      const run = await startWatched(test.backend, specOf(`console.log("up"); ${FOREVER}`));
+      await run.until((_, text) => text.includes("up"));
+      const exec = (code: string, bounds = { outputBytesMax: 4096, timeoutMs: 5_000 }) => run.sandbox.exec(["/bin/node", "-e", code], bounds);
+      const status = await exec(`const s = require("fs").readFileSync("/proc/self/status", "utf8");
+        console.log(process.getuid(), /CapBnd:\\s*0+$/m.test(s), /CapEff:\\s*0+$/m.test(s), /Seccomp:\\s*2/.test(s), /NoNewPrivs:\\s*1/.test(s)); process.exit(7)`);
+      assert.deepEqual(status, { exitCode: 7, stdout: "1000 true true true true\n", stderr: "", truncated: false });
+      const long = await exec(`process.stdout.write("x".repeat(100000))`);
+      assert.equal(long.stdout.length, 4096);
+      assert.equal(long.truncated, true);
+      const slow = await exec("setInterval(() => {}, 1e6)", { outputBytesMax: 10, timeoutMs: 400 });
+      assert.deepEqual([slow.exitCode, slow.truncated], [124, true]);
+      // The node of the sandbox itself is left: what the time-out ended is gone from the sandbox, too.
+      const names = await exec(`console.log(require("fs").readdirSync("/proc").filter((n) => /^\\d+$/.test(n)
+        && !/^State:\\s*Z/m.test(require("fs").readFileSync("/proc/" + n + "/status", "utf8"))).length)`);
+      assert.equal(names.stdout, "2\n");
+      const usage = await run.sandbox.usage();
+      assert.ok(usage.memoryBytes > 1e6 && usage.memoryBytes < 192 * 1024 ** 2 && usage.pids >= 1 && usage.cpuUs > 1000);
+      await run.sandbox.stop(0);
+      await assert.rejects(exec("1"), SandboxError);
+    });
+
+    it("lowers the processor share after the start", async () => {
+      const limits = { memoryBytes: 192 * 1024 ** 2, cpus: 0.2, pids: 64, diskBytes: 8 * 1024 ** 2 };
+      const run = await startWatched(test.backend, specOf(`console.log("up"); for (;;);`, { limits }));
+      await run.until((_, text) => text.includes("up"));
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      const [before, t0] = [(await run.sandbox.usage()).cpuUs, performance.now()];
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const share = ((await run.sandbox.usage()).cpuUs - before) / 1000 / (performance.now() - t0);
+      await run.sandbox.stop(0);
+      assert.ok(share < 0.3, `used ${share} of a core`);
+    });
+
+    it("holds a sandbox back when nobody reads its output, and can still stop it", async () => {
+      const sandbox = await test.backend.start(specOf(`import fs from "node:fs"; for (;;) fs.writeSync(1, "x".repeat(65536));`));
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const { cpuUs } = await sandbox.usage();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assert.ok((await sandbox.usage()).cpuUs - cpuUs < 150_000, "the writer is blocked");
+      assert.ok(sandbox.output.readableLength < 512 * 1024);
+      await sandbox.stop(0);
+      nothingLeft();
+    });
+
+    it("refuses an id or a volume in use", async () => {
+      const spec = specOf(FOREVER);
+      const sandbox = await test.backend.start(spec);
+      await assert.rejects(test.backend.start({ ...spec, door: testDoor(), volume: freshId("v") }), SandboxError);
+      await assert.rejects(test.backend.start({ ...specOf(FOREVER), volume: spec.volume }), SandboxError);
+      await assert.rejects(test.backend.eraseVolume(spec.volume), SandboxError);
+      await sandbox.stop(0);
+    });
+
+    it("undoes everything when a part of the fence fails, and says what to do", async () => {
+      const door = testDoor();
+      const broken: SandboxSpec = specOf("", { command: ["/bin/absent"], door });
+      await assert.rejects(test.backend.start(broken), (e: unknown) => e instanceof SandboxError && e.remedy !== "" && /absent/.test(e.message));
+      assert.equal(door.closed, true);
+      nothingLeft();
+      const deaf = { listen: () => Promise.reject(new Error("no door")), close: async () => undefined };
+      await assert.rejects(test.backend.start(specOf("", { door: deaf })), (e: unknown) => e instanceof SandboxError && /no door/.test(e.message));
+      nothingLeft();
+    });
+
+    for (const [what, change] of Object.entries(badSpecs)) {
+      it(`refuses ${what} before it builds anything`, async () => {
+        await assert.rejects(test.backend.start(specOf("", change)), (e: unknown) => e instanceof SandboxError && e.remedy !== "");
+        nothingLeft();
+      });
+    }
+  });
+}
+
+const MiB = 1024 ** 2;
+const fit = { memoryBytes: 192 * MiB, cpus: 1, pids: 64, diskBytes: 8 * MiB };
+const badSpecs: Readonly<Record<string, Partial<SandboxSpec>>> = {
+  "an id with a path in it": { id: "../etc" },
+  "an id with a capital": { id: "Agent" },
+  "an over-long id": { id: "a".repeat(200) },
+  "a volume with a path in it": { volume: "../../etc/passwd" },
+  "a relative command": { command: ["node"] },
+  "an empty command": { command: [] },
+  "a command with a NUL": { command: ["/bin/node", "a\0b"] },
+  "a variable for the loader": { environment: { LD_PRELOAD: "/data/evil.so" } },
+  "a variable of the fence": { environment: { PATH: "/data" } },
+  "a variable name with `=`": { environment: { "A=B": "1" } },
+  "a variable value with a NUL": { environment: { A: "1\0B=2" } },
+  "a code folder that does not exist": { codeFolder: "/nonexistent/code" },
+  "a relative code folder": { codeFolder: "code" },
+  "a code folder that is a file": { codeFolder: "/etc/passwd" },
+  "too little memory": { limits: { ...fit, memoryBytes: 1 * MiB } },
+  "memory that is no number": { limits: { ...fit, memoryBytes: Number.NaN } },
+  "no disk": { limits: { ...fit, diskBytes: 0 } },
+  "negative cpus": { limits: { ...fit, cpus: -1 } },
+  "unlimited cpus": { limits: { ...fit, cpus: Number.POSITIVE_INFINITY } },
+  "no pids": { limits: { ...fit, pids: 0 } },
+};

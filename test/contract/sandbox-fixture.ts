@@ -1,0 +1,151 @@
+/** Real sandboxes for tests: an oci backend of its own installation, torn down and proved empty at the end. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { systemClock as clock } from "../../lib/clock.ts";
+import { randomId } from "../../lib/id.ts";
+import type { DoorListener, Sandbox, SandboxBackend, SandboxEvent, SandboxSpec } from "../../mesh/sandbox/backend.ts";
+import { createOciBackend } from "../../mesh/sandbox/oci.ts";
+import { ensureRootfs } from "../../mesh/sandbox/rootfs.ts";
+import { findRuntime } from "../../mesh/sandbox/runtime.ts";
+
+export const projectDir = fileURLToPath(new URL("../..", import.meta.url));
+const MiB = 1024 ** 2;
+
+/** The reason to skip, or false. Every other lack is a failure. */
+export const skipUnlessRoot = process.getuid?.() === 0 ? false : "real sandboxes need root: run `sudo npm test`";
+
+export const freshId = (prefix: string): string => randomId.next(prefix);
+
+export interface TestHost {
+  readonly backend: SandboxBackend;
+  readonly stateDir: string;
+  readonly installation: string;
+  readonly rootfs: string;
+  /** Another backend on the same state, as a mesh that starts again has. */
+  again(): SandboxBackend;
+  /** What is left of this installation on the machine. */
+  leftovers(): readonly string[];
+  close(): Promise<void>;
+}
+
+let built: Promise<string> | undefined;
+export const buildRootfs = (): Promise<string> =>
+  (built ??= ensureRootfs({ cacheDir: join(projectDir, ".cache/test-rootfs"), projectDir, nodePath: process.execPath, clock, entries: ["lib/assert.ts"] }));
+
+export async function openHost(stateDir = mkdtempSync(join(tmpdir(), "cordon-state-")), installation = randomId.next("t").slice(2, 10)): Promise<TestHost> {
+  const rootfs = await buildRootfs();
+  const runtime = await findRuntime("");
+  const again = (): SandboxBackend => createOciBackend({ installation, stateDir, rootfs, runtime, clock });
+  const leftovers = (): readonly string[] => leftoversOf(installation, stateDir);
+  const close = async (): Promise<void> => {
+    await again().sweep();
+    const left = leftovers();
+    rmSync(stateDir, { recursive: true, force: true });
+    if (left.length > 0) throw new Error(`left behind: ${left.join(", ")}`);
+  };
+  return { backend: again(), stateDir, installation, rootfs, again, leftovers, close };
+}
+
+/** Looks with other means than the code under test: mount table, losetup, find, processes. */
+function leftoversOf(installation: string, stateDir: string): readonly string[] {
+  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n").filter((line) => line.includes(`/${installation}/`));
+  const loops = spawnSync("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"], { encoding: "utf8" });
+  const looped = loops.stdout.split("\n").filter((line) => line.includes(stateDir));
+  const groups = spawnSync("find", ["/sys/fs/cgroup", "-maxdepth", "3", "-name", `cordon-${installation}`], { encoding: "utf8" });
+  const folder = existsSync(`/run/cordon/${installation}`) ? readdirSync(`/run/cordon/${installation}`) : [];
+  const ids = existsSync("/run/cordon/ids") ? readdirSync("/run/cordon/ids") : [];
+  const claims = ids.filter((name) => readFileSync(`/run/cordon/ids/${name}`, "utf8").startsWith(`${installation}/`));
+  return [...mounts, ...looped, ...groups.stdout.split("\n").filter(Boolean), ...folder, ...claims.map((c) => `claim ${c}`)];
+}
+
+export interface TestDoor extends DoorListener {
+  readonly path: string | null;
+  readonly closed: boolean;
+  readonly requests: readonly string[];
+}
+
+export function testDoor(): TestDoor {
+  const requests: string[] = [];
+  let path: string | null = null;
+  let closed = false;
+  const server: Server = createServer((request, response) => {
+    requests.push(request.url ?? "");
+    response.end("open");
+  });
+  return {
+    get path() {
+      return path;
+    },
+    get closed() {
+      return closed;
+    },
+    requests,
+    listen: (at) =>
+      new Promise((resolve, reject) => {
+        path = at;
+        server.once("error", reject);
+        server.listen(at, () => resolve());
+      }),
+    close: async () => {
+      closed = true;
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** A specification whose command is this JavaScript (a module). */
+export function specOf(script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
+  const id = randomId.next("sb");
+  return {
+    id,
+    volume: id,
+    limits: { memoryBytes: 192 * MiB, cpus: 1, pids: 64, diskBytes: 8 * MiB },
+    command: ["/bin/node", "--input-type=module", "--eval", script],
+    environment: {},
+    codeFolder: null,
+    door: testDoor(),
+    ...changes,
+  };
+}
+
+export interface Watched {
+  readonly sandbox: Sandbox;
+  readonly events: readonly SandboxEvent[];
+  text(): string;
+  /** Resolves when `found` holds for an event or the text; throws after `timeoutMs`. */
+  until(found: (events: readonly SandboxEvent[], text: string) => boolean, timeoutMs?: number): Promise<void>;
+  /** Resolves with everything printed when the sandbox has ended. */
+  ended(timeoutMs?: number): Promise<string>;
+}
+
+export async function startWatched(backend: SandboxBackend, spec: SandboxSpec): Promise<Watched> {
+  const sandbox = await backend.start(spec);
+  const events: SandboxEvent[] = [];
+  let text = "";
+  let drained = false;
+  sandbox.onEvent((event) => events.push(event));
+  sandbox.output.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
+  sandbox.output.once("end", () => (drained = true));
+  const until: Watched["until"] = async (found, timeoutMs = 10_000) => {
+    const deadline = clock.monotonicMs() + timeoutMs;
+    while (!found(events, text)) {
+      if (clock.monotonicMs() > deadline) throw new Error(`waited in vain; events ${JSON.stringify(events)}; output ${text.slice(0, 500)}`);
+      await clock.sleep(10);
+    }
+  };
+  const ended = async (timeoutMs = 10_000): Promise<string> => {
+    await until((seen) => drained && seen.some((event) => event.type === "exited"), timeoutMs);
+    return text;
+  };
+  return { sandbox, events, text: () => text, until, ended };
+}
+
+/** Runs a script to its end and returns what it printed. */
+export async function runToEnd(backend: SandboxBackend, script: string, changes: Partial<SandboxSpec> = {}): Promise<string> {
+  return (await startWatched(backend, specOf(script, changes))).ended();
+}

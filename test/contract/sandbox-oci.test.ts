@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { SandboxError } from "../../mesh/sandbox/backend.ts";
+import { createOciBackend } from "../../mesh/sandbox/oci.ts";
+import { systemClock as clock } from "../../lib/clock.ts";
+import { sandboxContract } from "./sandbox-backend.ts";
+import { openHost, runToEnd, skipUnlessRoot, specOf, startWatched, testDoor, type TestHost } from "./sandbox-fixture.ts";
+
+sandboxContract("oci", () => openHost());
+
+const READ_NOTE = `import fs from "node:fs"; const s = fs.statSync("/data/note"); fs.appendFileSync("/data/note", "+"); console.log(fs.readFileSync("/data/note", "utf8"), s.uid)`;
+
+describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, () => {
+  let host: TestHost;
+  before(async () => void (host = await openHost()));
+  after(() => host?.close());
+
+  it("gives the door to the sandbox's own host user and closes it to all others", async () => {
+    const doors = [testDoor(), testDoor()] as const;
+    const runs = await Promise.all(doors.map((door) => startWatched(host.backend, specOf("setInterval(() => {}, 1e6)", { door }))));
+    const infos = doors.map((door) => statSync(door.path ?? ""));
+    assert.deepEqual(infos.map((info) => info.mode & 0o777), [0o600, 0o600]);
+    assert.ok(infos.every((info) => info.uid >= 0x7000_0000 && info.uid === info.gid && (info.uid - 0x7000_0000) % 2048 === 1000));
+    assert.notEqual(infos[0]?.uid, infos[1]?.uid);
+    await Promise.all(runs.map((run) => run.sandbox.stop(0)));
+  });
+
+  it("gives a volume to its new host user when its range is taken, following no link", async () => {
+    const spec = specOf(`import fs from "node:fs"; fs.writeFileSync("/data/note", "n"); fs.symlinkSync("/etc/passwd", "/data/link"); fs.mkdirSync("/data/d/e/f", { recursive: true })`);
+    await (await startWatched(host.backend, spec)).ended();
+    const record = JSON.parse(readFileSync(`${host.stateDir}/volumes/${spec.volume}.json`, "utf8")) as { slot: number };
+    const passwd = statSync("/etc/passwd").uid;
+    // Another installation has claimed the range meanwhile.
+    const other = await openHost();
+    const { claimIdRange, releaseIdRange } = await import("../../mesh/sandbox/id-range.ts");
+    const { placesOf } = await import("../../mesh/sandbox/places.ts");
+    const places = placesOf(other.installation, other.stateDir);
+    const taken = await claimIdRange(places, "thief", "any", record.slot);
+    assert.equal(taken.slot, record.slot);
+    assert.equal(await runToEnd(host.backend, READ_NOTE, { volume: spec.volume }), "n+ 1000\n");
+    const now = JSON.parse(readFileSync(`${host.stateDir}/volumes/${spec.volume}.json`, "utf8")) as { slot: number };
+    assert.notEqual(now.slot, record.slot);
+    assert.equal(statSync("/etc/passwd").uid, passwd);
+    await releaseIdRange(places, "thief", taken.slot);
+    await other.close();
+  });
+
+  it("grows a volume whose limit was raised and refuses a lowered one", async () => {
+    const script = `import fs from "node:fs"; fs.writeFileSync("/data/note", "n"); const s = fs.statfsSync("/data"); console.log(s.blocks * s.bsize > 12e6)`;
+    const limits = (diskBytes: number) => ({ memoryBytes: 192 * 1024 ** 2, cpus: 1, pids: 64, diskBytes });
+    const volume = `grow-${host.installation}`;
+    assert.equal(await runToEnd(host.backend, script, { volume, limits: limits(8 << 20) }), "false\n");
+    assert.equal(await runToEnd(host.backend, script, { volume, limits: limits(16 << 20) }), "true\n");
+    await assert.rejects(host.backend.start(specOf("", { volume, limits: limits(8 << 20) })), (e: unknown) => e instanceof SandboxError && /raise `disk`/.test(e.remedy));
+    assert.deepEqual(host.leftovers(), []);
+  });
+
+  it("does not start without a runtime, and says so", async () => {
+    const bare = createOciBackend({ installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs, runtime: null, clock });
+    assert.match(JSON.stringify(await bare.shortfalls("container")), /no OCI runtime/);
+    await assert.rejects(bare.start(specOf("")), SandboxError);
+    const absent = createOciBackend({ installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs, runtime: "/usr/bin/true", clock });
+    assert.match(JSON.stringify(await absent.shortfalls("container")), /does not answer/);
+    // A runtime that says yes and builds nothing must not pass for a fence.
+    await assert.rejects(absent.start(specOf("")), SandboxError);
+    assert.deepEqual(host.leftovers(), []);
+  });
+
+  it("does not accept a fence that the kernel does not confirm", async () => {
+    const { confirmFence, startTimeOf } = await import("../../mesh/sandbox/proc.ts");
+    let now = 0;
+    const fastClock = { ...clock, monotonicMs: () => (now += 5_000), sleep: async () => undefined };
+    await assert.rejects(confirmFence(process.pid, startTimeOf(process.pid) ?? "", 0, fastClock), SandboxError);
+  });
+});
+
+describe("oci backend: after kill -9 of the mesh", { skip: skipUnlessRoot, timeout: 120_000 }, () => {
+  const script = fileURLToPath(new URL("sandbox-victim.ts", import.meta.url));
+  // From the first folder to a running sandbox; each leaves another half-built state.
+  for (const delayMs of [5, 15, 30, 45, 60, 75, 90, 120, 200, 500]) {
+    it(`clears what stands ${delayMs} ms into a start`, async () => {
+      const host = await openHost();
+      const child = spawn(process.execPath, [script, host.installation, host.stateDir], { stdio: ["ignore", "pipe", "inherit"] });
+      await new Promise((resolve) => child.stdout.once("data", resolve));
+      await clock.sleep(delayMs);
+      child.kill("SIGKILL");
+      await new Promise((resolve) => child.once("close", resolve));
+      await host.again().sweep();
+      await clock.sleep(150);
+      assert.deepEqual(host.leftovers(), []);
+      assert.deepEqual(processesUnder(host.installation), []);
+      // The volume it was using is whole and free.
+      assert.equal(await runToEnd(host.again(), `console.log("again")`, { volume: "victim" }), "again\n");
+      await host.close();
+    });
+  }
+
+  it("names the sandboxes it ended and leaves other installations alone", async () => {
+    const [host, other] = [await openHost(), await openHost()];
+    const [mine, theirs] = [specOf("setInterval(() => {}, 1e6)"), specOf(`console.log("up"); setInterval(() => {}, 1e6)`)];
+    const lost = await host.backend.start(mine);
+    lost.output.resume();
+    const kept = await startWatched(other.backend, theirs);
+    assert.deepEqual(await host.again().sweep(), [mine.id]);
+    assert.deepEqual(host.leftovers(), []);
+    await kept.until((_, text) => text.includes("up"));
+    assert.equal(kept.events.some((event) => event.type === "exited"), false);
+    assert.deepEqual(await other.backend.sweep(), [], "a mesh does not sweep its own");
+    await kept.sandbox.stop(0);
+    await host.close();
+    await other.close();
+  });
+});
+
+const processesUnder = (installation: string): readonly string[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => {
+      try {
+        // A zombie waits for the host's PID 1, which may take its time; it runs nothing.
+        if (/^State:\s*Z/m.test(readFileSync(`/proc/${name}/status`, "utf8"))) return "";
+        return readFileSync(`/proc/${name}/cgroup`, "utf8") + readFileSync(`/proc/${name}/cmdline`, "utf8");
+      } catch {
+        return "";
+      }
+    })
+    .filter((text) => text.includes(`cordon-${installation}`) || text.includes(`/run/cordon/${installation}`));

@@ -1,0 +1,9 @@
+/** A mesh that is about to be killed: starts sandboxes of one installation until then. Prints a line before the first. */
+import { openHost, specOf } from "./sandbox-fixture.ts";
+
+const [installation, stateDir] = process.argv.slice(2);
+const host = await openHost(stateDir, installation);
+console.log("starting");
+const sandbox = await host.backend.start(specOf("setInterval(() => {}, 1e6)", { volume: "victim" }));
+sandbox.output.resume();
+await host.backend.start(specOf("setInterval(() => {}, 1e6)", { volume: "victim-2" }));
