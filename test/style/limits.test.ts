@@ -11,7 +11,7 @@ const saysUnit = (name: string): boolean =>
     .toLowerCase()
     .split(" ")
     .some(
-      (word) => UNITS.has(word) || /^(?!access|process).{3,}s$/.test(word) || word === "second" || word === "minute",
+      (word) => UNITS.has(word) || /^(?!access|process).{2,}s$/.test(word) || word === "second" || word === "minute",
     );
 
 const leaves = (tree: object, trail: readonly string[] = []): string[] =>

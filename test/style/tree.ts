@@ -38,6 +38,9 @@ export const productionFiles = allFiles.filter(
 /** All TypeScript, tests too. */
 export const typeScriptFiles = allFiles.filter((path) => path.endsWith(".ts"));
 
+/** Runs inside sandboxes, on the attacker's side of the wall: what it must not reach, the kernel holds. */
+export const isGuestCode = (path: string): boolean => path.startsWith("mesh/sandbox/probe/");
+
 export const readSources = (paths: readonly string[]): readonly Source[] =>
   paths.map((path) => readSource(path, readText(path)));
 export const production = readSources(productionFiles);
