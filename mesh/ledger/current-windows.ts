@@ -1,0 +1,44 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { Queries } from "../store/queries.ts";
+import { calendar, windowKinds, type Window, type WindowKind } from "./windows.ts";
+
+/**
+ * The windows that reservations count in. They only move forward: a clock that jumps back, in this run
+ * or between two, leaves the newest window open, so that no cap is given twice.
+ */
+export class CurrentWindows {
+  readonly #clock: Clock;
+  readonly #windowAt: ReturnType<typeof calendar>;
+  readonly #onEnd: (kind: WindowKind, startMs: number) => void;
+  readonly #open: Record<WindowKind, Window>;
+
+  constructor(parts: {
+    readonly clock: Clock;
+    readonly timeZone: string;
+    readonly query: Pick<Queries, "ledger">;
+    /** Called when a window of `kind` gives way to one that starts at `startMs`. */
+    readonly onEnd: (kind: WindowKind, startMs: number) => void;
+  }) {
+    this.#clock = parts.clock;
+    this.#windowAt = calendar(parts.timeZone);
+    this.#onEnd = parts.onEnd;
+    const reopen = (kind: WindowKind): Window => {
+      const newest = parts.query.ledger.newestWindowStartMs(kind);
+      const window = this.#windowAt(kind, Math.max(parts.clock.nowMs(), newest ?? -Infinity));
+      // Another time zone may cut the calendar elsewhere: a window that is still open keeps its counters.
+      return newest !== undefined && newest > window.startMs ? { startMs: newest, endMs: window.endMs } : window;
+    };
+    this.#open = { day: reopen("day"), month: reopen("month") };
+  }
+
+  /** Both windows at this moment. */
+  now(): Readonly<Record<WindowKind, Window>> {
+    const nowMs = this.#clock.nowMs();
+    for (const kind of windowKinds) {
+      if (nowMs < this.#open[kind].endMs) continue;
+      this.#open[kind] = this.#windowAt(kind, nowMs);
+      this.#onEnd(kind, this.#open[kind].startMs);
+    }
+    return this.#open;
+  }
+}

@@ -1,0 +1,120 @@
+import type { ModelPrice } from "@pydantic/genai-prices";
+import { assert } from "../../lib/assert.ts";
+import type { Amount } from "./ledger.ts";
+
+/** Micro-USD for a million tokens, whole. A step holds for all tokens of a call whose input reaches `fromTokens`. */
+export type Rate = readonly { readonly fromTokens: number; readonly rate: number }[];
+
+/** Compiled once into integers. Money is always rounded up to a whole micro-USD. */
+export interface Price {
+  readonly source: string;
+  readonly input: Rate;
+  readonly cacheRead: Rate;
+  readonly cacheWrite: Rate;
+  readonly output: Rate;
+  /** The dearest rate that any token of a call can have. */
+  readonly worstInput: number;
+  readonly worstOutput: number;
+}
+
+/** The four counts are disjoint: a token that was read from a cache is not in `inputTokens`. */
+export interface TokenUsage {
+  readonly inputTokens: number;
+  readonly cacheReadTokens: number;
+  readonly cacheWriteTokens: number;
+  readonly outputTokens: number;
+}
+
+/** Undefined when a price has a part that is not understood, or no price for input or output. */
+export function compilePrice(source: string, lists: readonly ModelPrice[]): Price | undefined {
+  const keys = [...new Set(lists.flatMap((list) => Object.keys(list)))];
+  if (!keys.every((key) => /_mtok$/.test(key) || TOOL_PRICES.has(key))) return undefined;
+  const dearest = (names: readonly string[]): Rate | undefined => {
+    const rates = lists.flatMap((list) => names.map((name) => rateOf(list[name]))).filter((rate) => rate !== undefined);
+    return rates.length === 0 ? undefined : envelope(rates);
+  };
+  const input = dearest(["input_mtok"]);
+  const output = dearest(["output_mtok", "output_reasoning_mtok"]);
+  if (!input || !output) return undefined;
+  const side = (form: RegExp): number => Math.max(...(dearest(keys.filter((key) => form.test(key))) ?? []).map(top));
+  return {
+    source,
+    input,
+    output,
+    cacheRead: dearest(["cache_read_mtok"]) ?? input,
+    cacheWrite: dearest(["cache_write_mtok", "cache_write_1h_mtok"]) ?? input,
+    // Sound, pictures and cache writes are input, too.
+    worstInput: side(/^(input|cache)_(.*_)?mtok$/),
+    worstOutput: side(/^output_(.*_)?mtok$/),
+  };
+}
+
+/** One rate for all input and one for all output. */
+export function flatPrice(source: string, inputRate: number, outputRate: number): Price {
+  for (const rate of [inputRate, outputRate]) assert(isCount(rate), "a rate is a natural number");
+  const input: Rate = [{ fromTokens: 0, rate: inputRate }];
+  const output: Rate = [{ fromTokens: 0, rate: outputRate }];
+  return { source, input, output, cacheRead: input, cacheWrite: input, worstInput: inputRate, worstOutput: outputRate };
+}
+
+/** What a call can cost at most: `n` answers of `outputTokensMax` to one input. Too large to count is the largest safe integer. */
+export function worstCase(price: Price, inputTokensMax: number, outputTokensMax: number, n: number): Amount {
+  assert([inputTokensMax, outputTokensMax, n].every(isCount) && n >= 1, "a worst case is counted in natural numbers");
+  const input = BigInt(inputTokensMax);
+  const output = BigInt(outputTokensMax) * BigInt(n);
+  const worst = input * BigInt(price.worstInput) + output * BigInt(price.worstOutput);
+  return { tokens: capped(input + output), microUsd: wholeMicroUsd(worst) };
+}
+
+/** What a call did cost. Tokens count alike, whatever they cost. */
+export function costOf(price: Price, usage: TokenUsage): Amount {
+  const { inputTokens, cacheReadTokens, cacheWriteTokens, outputTokens } = usage;
+  assert(Object.values(usage).every(isCount), "usage is counted in natural numbers");
+  const read = BigInt(inputTokens) + BigInt(cacheReadTokens) + BigInt(cacheWriteTokens);
+  const part = (tokens: number, rate: Rate): bigint => BigInt(tokens) * BigInt(rateAt(rate, read));
+  const cost =
+    part(inputTokens, price.input) +
+    part(cacheReadTokens, price.cacheRead) +
+    part(cacheWriteTokens, price.cacheWrite) +
+    part(outputTokens, price.output);
+  return { tokens: capped(read + BigInt(outputTokens)), microUsd: wholeMicroUsd(cost) };
+}
+
+/** Prices of tools that a provider runs itself; the gateway refuses those tools. */
+const TOOL_PRICES: ReadonlySet<string> = new Set(["web_searches_kcount", "storage_searches_kcount"]);
+
+/** US dollars for a million tokens → micro-USD for a million tokens, rounded up past the noise of a binary fraction. */
+const toRate = (usd: number): number => Math.ceil(Number((usd * 1e6).toFixed(3)));
+
+function rateOf(value: ModelPrice[string]): Rate | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "number") return [{ fromTokens: 0, rate: toRate(value) }];
+  return [
+    { fromTokens: 0, rate: toRate(value.base) },
+    ...value.tiers.map(({ start, price }) => ({ fromTokens: start, rate: toRate(price) })),
+  ];
+}
+
+/** At every size of input the dearest of several rates. */
+function envelope(rates: readonly Rate[]): Rate {
+  const borders = [...new Set(rates.flat().map(({ fromTokens }) => fromTokens))].sort((a, b) => a - b);
+  return borders.map((fromTokens) => ({
+    fromTokens,
+    rate: Math.max(...rates.map((rate) => rateAt(rate, BigInt(fromTokens)))),
+  }));
+}
+
+function rateAt(rate: Rate, inputTokens: bigint): number {
+  let at = 0;
+  let from = -1;
+  for (const step of rate) {
+    if (BigInt(step.fromTokens) <= inputTokens && step.fromTokens > from) ({ rate: at, fromTokens: from } = step);
+  }
+  return at;
+}
+
+const top = (step: Rate[number]): number => step.rate;
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+const capped = (value: bigint): number => (value > LARGEST ? Number.MAX_SAFE_INTEGER : Number(value));
+const wholeMicroUsd = (perMillion: bigint): number => capped((perMillion + 999_999n) / 1_000_000n);
+const LARGEST = BigInt(Number.MAX_SAFE_INTEGER);

@@ -1,0 +1,79 @@
+import { calcPrice, findProvider, type ConditionalPrice, type ModelPrice } from "@pydantic/genai-prices";
+import type { Clock } from "../../lib/clock.ts";
+import { limits } from "../../protocol/limits.ts";
+import { compilePrice, flatPrice, type Price } from "./price.ts";
+
+/** A price that the fleet file states, for a model of one's own. Rates are micro-USD for a million tokens; zero is allowed. */
+export interface PriceOverride {
+  readonly provider: string;
+  readonly model: string;
+  readonly inputRate: number;
+  readonly outputRate: number;
+}
+
+export interface Prices {
+  /** Undefined: the price is not known, and the call must be refused. */
+  priceOf(provider: string, model: string): Price | undefined;
+  /** For people: where the prices are from. */
+  readonly source: string;
+}
+
+/** Held to the installed package by a test. The package's own remote update is never switched on. */
+export const priceListVersion = "0.1.8";
+const LIST = `genai-prices ${priceListVersion}`;
+const DAY_MS = 86_400_000;
+const CACHED_MAX = 1_000;
+
+/** The scripted model costs nothing; it is charged like a middling real one, so that budgets can be seen at work. */
+const REHEARSAL = { inputRate: 3_000_000, outputRate: 15_000_000 };
+
+export function createPrices(parts: { readonly clock: Clock; readonly overrides?: readonly PriceOverride[] }): Prices {
+  const stated = new Map<string, Price>();
+  for (const { provider, model, inputRate, outputRate } of parts.overrides ?? []) {
+    stated.set(`${provider}/${model}`, flatPrice("fleet file", inputRate, outputRate));
+  }
+  const rehearsal = flatPrice("rehearsal price", REHEARSAL.inputRate, REHEARSAL.outputRate);
+  const listed = new Map<string, Price>();
+  let day = NaN;
+  return {
+    source: `${LIST}; rehearsal price for the rehearsal model`,
+    priceOf(provider, model) {
+      if (model.length > limits.ledger.modelCharsMax) return undefined;
+      const name = `${provider}/${model}`;
+      if (provider === "rehearsal") return rehearsal;
+      const known = stated.get(name);
+      if (known) return known;
+      const nowMs = parts.clock.nowMs();
+      // Prices in the list have dates: what was compiled yesterday may be over.
+      if (day !== Math.floor(nowMs / DAY_MS) || listed.size >= CACHED_MAX) listed.clear();
+      day = Math.floor(nowMs / DAY_MS);
+      const price = listed.get(name) ?? lookUp(provider, model, nowMs);
+      if (price) listed.set(name, price);
+      return price;
+    },
+  };
+}
+
+function lookUp(providerId: string, model: string, nowMs: number): Price | undefined {
+  if (!findProvider({ providerId })) return undefined;
+  const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, { providerId, timestamp: new Date(nowMs) });
+  // A provider that only resells may be answered for by another one, whose prices are not the ones that will be billed.
+  if (!found || found.provider.id !== providerId) return undefined;
+  return compilePrice(LIST, inForce(found.model.prices, nowMs));
+}
+
+/** The prices that can apply today: those of any hour, and of the dates from now on, so that midnight raises no price. */
+function inForce(prices: ModelPrice | ConditionalPrice[], nowMs: number): ModelPrice[] {
+  if (!Array.isArray(prices)) return [prices];
+  const dated = prices.map(({ constraint, prices: list }) => ({
+    list,
+    startMs: constraint?.type === "start_date" ? Date.parse(constraint.start_date) : -Infinity,
+    anyHour: constraint?.type === "time_of_date",
+  }));
+  const begun = dated.filter(({ startMs, anyHour }) => !anyHour && startMs <= nowMs);
+  const newest = Math.max(...begun.map(({ startMs }) => startMs));
+  const soon = nowMs + DAY_MS;
+  return dated
+    .filter(({ startMs, anyHour }) => anyHour || startMs === newest || (startMs > nowMs && startMs <= soon))
+    .map(({ list }) => list);
+}
