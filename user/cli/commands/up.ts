@@ -71,7 +71,7 @@ async function foreground(args: readonly string[], places: Places, context: Cont
       void mesh.exited.then(() => ended.abort());
       // When the mesh dies, its own last words say more than the broken connection.
       await followFleet(desk, context, AbortSignal.any([signal, ended.signal])).catch(async (error: unknown) => {
-        await Promise.race([mesh.exited, context.clock.sleep(END_PATIENCE_MS)]);
+        await context.clock.sleep(END_PATIENCE_MS, ended.signal).catch(() => undefined);
         if (!ended.signal.aborted) throw error;
       });
     }

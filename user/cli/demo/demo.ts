@@ -45,6 +45,7 @@ export async function runDemo(options: DemoOptions, context: Context): Promise<E
   const startedAtMs = context.clock.nowMs();
   const phases = new Phases(context);
   const signal = context.interruption();
+  const interrupted = rejection(signal);
   await prepareOutput(output);
   const cleanups: (() => Promise<unknown>)[] = [];
   let report: DemoReport;
@@ -52,10 +53,9 @@ export async function runDemo(options: DemoOptions, context: Context): Promise<E
     phases.begin("setting traps on the host");
     const traps = await setTraps(context, cleanups);
     phases.begin("starting the mesh and three sandboxes");
-    const stage = await openStage(serveArguments(options, output, context), context);
+    const stage = await openStage(serveArguments(options, output, context), interrupted, context);
     cleanups.push(stage.close);
-    signal.throwIfAborted();
-    const found = await Promise.race([stage.during(perform(stage, traps, output, phases, signal, context)), rejection(signal)]);
+    const found = await Promise.race([stage.during(perform(stage, traps, output, phases, signal, context)), interrupted]);
     report = { cordon: await ownVersion(context), startedAtMs, outputFolder: output, phases: phases.finished, ...found };
   } finally {
     context.terminal.settle();
@@ -135,5 +135,10 @@ function passTimeout(error: unknown): void {
   if (!(error instanceof Error && error.message.includes("no note yet"))) throw error;
 }
 
-const rejection = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }));
+function rejection(signal: AbortSignal): Promise<never> {
+  const rejected = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+  rejected.catch(() => undefined);
+  return rejected;
+}

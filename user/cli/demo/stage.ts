@@ -21,11 +21,12 @@ export interface Stage {
 const SHUTDOWN_TIMEOUT_MS = 30_000;
 const END_PATIENCE_MS = 2_000;
 
-export async function openStage(args: readonly string[], context: Context): Promise<Stage> {
+/** `interrupted` rejects when the start is to be given up. */
+export async function openStage(args: readonly string[], interrupted: Promise<never>, context: Context): Promise<Stage> {
   const state = await mkdtemp(join(context.temporaryFolder, "cordon-demo-"));
   const mesh = serveMesh(context, [...args, "--state", state]);
   try {
-    await mesh.ready;
+    await Promise.race([mesh.ready, interrupted]);
     return stageOf(state, mesh, await openDesk(state), args, context);
   } catch (error) {
     await mesh.stop();
@@ -36,6 +37,8 @@ export async function openStage(args: readonly string[], context: Context): Prom
 
 function stageOf(state: string, mesh: RunningMesh, desk: Desk, args: readonly string[], context: Context): Stage {
   let asked = false;
+  const ended = new AbortController();
+  void mesh.exited.then(() => ended.abort());
   const broken = mesh.exited.then((code): Promise<never> => {
     if (asked) return new Promise(() => undefined);
     throw meshFailure(mesh.lastWords(), code);
@@ -46,8 +49,8 @@ function stageOf(state: string, mesh: RunningMesh, desk: Desk, args: readonly st
     Promise.race([
       broken,
       work.catch(async (error: unknown): Promise<T> => {
-        await Promise.race([broken, context.clock.sleep(END_PATIENCE_MS)]);
-        throw error;
+        await context.clock.sleep(END_PATIENCE_MS, ended.signal).catch(() => undefined);
+        throw asked || !ended.signal.aborted ? error : await broken;
       }),
     ]);
   const shutdown = async (): Promise<void> => {

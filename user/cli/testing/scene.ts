@@ -6,7 +6,7 @@ import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../../lib/clock.ts";
 import { runCli } from "../main.ts";
-import type { Surroundings } from "../surroundings.ts";
+import { Interrupted, type Surroundings } from "../surroundings.ts";
 import type { Behaviour } from "./fake-newsroom.ts";
 
 export interface Ran {
@@ -59,7 +59,7 @@ export function openScene(behaviour: Behaviour = {}): Scene {
   return {
     folder,
     state: join(folder, ".cordon"),
-    interrupt: () => interruption.abort(new Error("interrupted")),
+    interrupt: () => interruption.abort(new Interrupted("SIGINT")),
     run,
     write,
     close: () => rmSync(folder, { recursive: true, force: true }),
