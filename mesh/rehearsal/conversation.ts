@@ -47,7 +47,8 @@ export function pairingFault(entries: readonly Entry[]): string | undefined {
   let open = new Set<string>();
   for (const entry of entries) {
     if (entry.role === "result") {
-      if (!open.delete(entry.callId)) return `the result of call \`${entry.callId}\` does not follow a message with that call`;
+      if (!open.delete(entry.callId))
+        return `the result of call \`${entry.callId}\` does not follow a message with that call`;
       continue;
     }
     const [unanswered] = open;

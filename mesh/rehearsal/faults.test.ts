@@ -12,7 +12,12 @@ after(() => server.close());
 const openAi = (fault: string, more: object = {}): Promise<Answered> =>
   askOpenAi(server, { model: `rehearsal/fault:${fault}`, messages: [{ role: "user", content: "count 40" }], ...more });
 const anthropic = (fault: string, more: object = {}): Promise<Answered> =>
-  askAnthropic(server, { model: `fault:${fault}`, max_tokens: 1_000, messages: [{ role: "user", content: "count 40" }], ...more });
+  askAnthropic(server, {
+    model: `fault:${fault}`,
+    max_tokens: 1_000,
+    messages: [{ role: "user", content: "count 40" }],
+    ...more,
+  });
 const streamed = { stream: true, stream_options: { include_usage: true } };
 
 test("errors of a provider, with its status and body", async () => {
@@ -32,18 +37,27 @@ test("errors of a provider, with its status and body", async () => {
       assert.deepEqual([a.status, JSON.parse(a.text).error.type], [status, openAiType]);
       assert.equal(a.headers["retry-after"], status === 429 ? "1" : undefined);
       const b = await anthropic(fault, { stream: "stream" in more });
-      assert.deepEqual([b.status, JSON.parse(b.text).type, JSON.parse(b.text).error.type], [status, "error", anthropicType]);
+      assert.deepEqual(
+        [b.status, JSON.parse(b.text).type, JSON.parse(b.text).error.type],
+        [status, "error", anthropicType],
+      );
     }
   }
 });
 
 test("a fault can be named in the words of the user", async () => {
-  const answered = await askOpenAi(server, { model: "fault", messages: [{ role: "user", content: "Please: fault status-500" }] });
+  const answered = await askOpenAi(server, {
+    model: "fault",
+    messages: [{ role: "user", content: "Please: fault status-500" }],
+  });
   assert.equal(answered.status, 500);
   const unknown = await askOpenAi(server, { model: "fault", messages: [{ role: "user", content: "fault lightning" }] });
   assert.equal(unknown.status, 400);
   for (const name of faultNames) assert.ok(unknown.text.includes(name));
-  assert.equal((await askOpenAi(server, { model: "fault", messages: [{ role: "user", content: "count 3" }] })).status, 200);
+  assert.equal(
+    (await askOpenAi(server, { model: "fault", messages: [{ role: "user", content: "count 3" }] })).status,
+    200,
+  );
   assert.deepEqual(faultOf("echo", "fault status-500"), { ok: true, value: { type: "none" } });
 });
 
@@ -59,7 +73,10 @@ test("a cut connection: before the first byte, in a stream, in a body", async ()
 });
 
 test("a stall holds back the first byte, or what comes after the fourth frame, and then goes on", async () => {
-  const timed = async (fault: string, more: object): Promise<{ answered: Answered; firstMs: number; totalMs: number }> => {
+  const timed = async (
+    fault: string,
+    more: object,
+  ): Promise<{ answered: Answered; firstMs: number; totalMs: number }> => {
     const start = performance.now();
     let firstMs = 0;
     const answered = await askOpenAi(

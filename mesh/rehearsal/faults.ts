@@ -1,7 +1,7 @@
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Answer } from "./answer.ts";
-import { numberAfter } from "./scenario/filters.ts";
+import { numberIn } from "./scenario/filters.ts";
 import type { WireErrorKind } from "./wire/format.ts";
 
 /** What a provider can do to its clients, on demand: as model `fault:NAME`, or `fault NAME` in the words of the user. */
@@ -52,7 +52,13 @@ export function faultOf(model: string, userText: string): Result<Fault, string> 
   const fault = Object.hasOwn(faults, word) ? faults[word] : undefined;
   if (!fault) return err(`there is no fault \`${word}\`; there are ${faultNames.join(", ")}`);
   if (fault.type !== "stall") return ok(fault);
-  return ok({ ...fault, ms: Math.min(numberAfter(word, userText) ?? fault.ms, limits.rehearsal.stallMsMax) });
+  return ok({
+    ...fault,
+    ms: Math.min(
+      numberIn(/\bstall-(?:first|middle) {1,3}(\d{1,9})\b/i, userText) ?? fault.ms,
+      limits.rehearsal.stallMsMax,
+    ),
+  });
 }
 
 /** What the answer itself says wrongly. */

@@ -7,7 +7,7 @@ import type { ModelRequest } from "./conversation.ts";
 import { faultOf, withLie, type Fault } from "./faults.ts";
 import { readBody } from "./read-body.ts";
 import { decide, type Utterance } from "./scenario/decide.ts";
-import { numberAfter } from "./scenario/filters.ts";
+import { numberIn } from "./scenario/filters.ts";
 import type { Scenario } from "./scenario/scenario.ts";
 import { turnOf } from "./scenario/turn.ts";
 import { sendEvents, sendJson, type Transmission } from "./transmit.ts";
@@ -23,18 +23,27 @@ export interface HandlerOptions {
 }
 
 /** Answers one request. Rejects only when the client has gone or the rehearsal itself is broken. */
-export async function handle(request: IncomingMessage, response: ServerResponse, options: HandlerOptions): Promise<void> {
+export async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HandlerOptions,
+): Promise<void> {
   const path = (request.url ?? "").split("?", 1)[0];
   const format = path === "/v1/messages" || request.headers["anthropic-version"] !== undefined ? anthropic : openAi;
   const reply = new Reply(response, format);
-  if (!options.isAuthorized(request.headers)) return reply.fail("unauthenticated", "invalid API key: the rehearsal model wants the key that the mesh made for it");
+  if (!options.isAuthorized(request.headers))
+    return reply.fail(
+      "unauthenticated",
+      "invalid API key: the rehearsal model wants the key that the mesh made for it",
+    );
   if (request.method === "GET" && path === "/v1/models") {
     return reply.json(format.models([...options.scenarios.keys()], nowS(options.clock)));
   }
   if (request.method !== "POST" || (path !== "/v1/chat/completions" && path !== "/v1/messages")) {
     return reply.fail("not_found", `unknown route \`${request.method} ${path}\``);
   }
-  if (format === anthropic && path !== "/v1/messages") return reply.fail("not_found", "this route speaks the other format");
+  if (format === anthropic && path !== "/v1/messages")
+    return reply.fail("not_found", "this route speaks the other format");
   if (format === anthropic && request.headers["anthropic-version"] === undefined) {
     return reply.fail("malformed", "anthropic-version: header is required");
   }
@@ -47,11 +56,19 @@ export async function handle(request: IncomingMessage, response: ServerResponse,
   return answer(parsed.value, request, reply, options);
 }
 
-async function answer(model: ModelRequest, request: IncomingMessage, reply: Reply, options: HandlerOptions): Promise<void> {
+async function answer(
+  model: ModelRequest,
+  request: IncomingMessage,
+  reply: Reply,
+  options: HandlerOptions,
+): Promise<void> {
   const [name = ""] = model.model.split(":", 1);
   const scenario = options.scenarios.get(name);
   if (!scenario || (name !== "fault" && name !== model.model)) {
-    return reply.fail("not_found", `model \`${model.model}\` does not exist; there are ${[...options.scenarios.keys()].join(", ")}`);
+    return reply.fail(
+      "not_found",
+      `model \`${model.model}\` does not exist; there are ${[...options.scenarios.keys()].join(", ")}`,
+    );
   }
   const { userText } = turnOf(model.conversation);
   const fault = faultOf(model.model, userText);
@@ -64,7 +81,7 @@ async function answer(model: ModelRequest, request: IncomingMessage, reply: Repl
   const finished = withLie(answerTo(bounded, utterance, source), fault.value);
   const transmission: Transmission = {
     fault: fault.value,
-    paceMs: isTest ? Math.min(numberAfter("pace", userText) ?? 0, limits.rehearsal.paceMsMax) : 0,
+    paceMs: isTest ? Math.min(numberIn(/\bpace {1,3}(\d{1,9})\b/i, userText) ?? 0, limits.rehearsal.paceMsMax) : 0,
     clock: options.clock,
     gone: reply.gone,
   };

@@ -40,7 +40,9 @@ class Newsroom {
       case "files.list":
         return { files: [...this.files].map(([path, content]) => ({ path, bytes: Buffer.byteLength(content) })) };
       case "files.read":
-        return this.unreadable.has(text("path")) ? refused("unreadable") : { path: text("path"), content: this.files.get(text("path")) };
+        return this.unreadable.has(text("path"))
+          ? refused("unreadable")
+          : { path: text("path"), content: this.files.get(text("path")) };
       case "board.write":
         this.board.set(text("key"), text("value"));
         return { key: text("key"), version: 1 };
@@ -84,7 +86,7 @@ interface Worked {
 function runCall(tools: Tools, call: Heard["calls"][number]): string {
   const tool = toolNames.find((name) => name.replaceAll(".", "_") === call.name);
   assert.ok(tool, `unknown tool ${call.name}`);
-  return JSON.stringify(tools(tool, toolArguments[tool].parse(JSON.parse(call.arguments)) as Record<string, unknown>));
+  return JSON.stringify(tools(tool, toolArguments[tool].parse(JSON.parse(call.arguments))));
 }
 
 const declared = toolNames.map((name) => name.replaceAll(".", "_"));
@@ -114,9 +116,10 @@ async function workOpenAi({ prompt, message, tools, maxTokens }: Job): Promise<W
       content: null,
       tool_calls: heard.calls.map(({ id, ...rest }) => ({ id, type: "function", function: rest })),
     });
-    for (const call of heard.calls) messages.push({ role: "tool", tool_call_id: call.id, content: runCall(tools, call) });
+    for (const call of heard.calls)
+      messages.push({ role: "tool", tool_call_id: call.id, content: runCall(tools, call) });
   }
-  assert.fail("did not finish in 32 rounds");
+  return assert.fail("did not finish in 32 rounds");
 }
 
 async function workAnthropic({ prompt, message, tools, maxTokens }: Job): Promise<Worked> {
@@ -136,19 +139,43 @@ async function workAnthropic({ prompt, message, tools, maxTokens }: Job): Promis
     if (heard.calls.length === 0) return { words: heard.text, rounds, calls };
     calls.push(...heard.calls.map((call) => call.name));
     messages.push(
-      { role: "assistant", content: heard.calls.map((call) => ({ type: "tool_use", id: call.id, name: call.name, input: JSON.parse(call.arguments) })) },
-      { role: "user", content: heard.calls.map((call) => ({ type: "tool_result", tool_use_id: call.id, content: runCall(tools, call) })) },
+      {
+        role: "assistant",
+        content: heard.calls.map((call) => ({
+          type: "tool_use",
+          id: call.id,
+          name: call.name,
+          input: JSON.parse(call.arguments),
+        })),
+      },
+      {
+        role: "user",
+        content: heard.calls.map((call) => ({
+          type: "tool_result",
+          tool_use_id: call.id,
+          content: runCall(tools, call),
+        })),
+      },
     );
   }
-  assert.fail("did not finish in 32 rounds");
+  return assert.fail("did not finish in 32 rounds");
 }
 
-const order = "Message from principal:operator:\nRead every text, extract notes, and let the writer compose the digest.";
+const order =
+  "Message from principal:operator:\nRead every text, extract notes, and let the writer compose the digest.";
 
-for (const [format, work] of [["openai", workOpenAi], ["anthropic", workAnthropic]] as const) {
+for (const [format, work] of [
+  ["openai", workOpenAi],
+  ["anthropic", workAnthropic],
+] as const) {
   test(`${format}: the newsroom makes notes and a digest of the texts of the example`, async () => {
     const room = new Newsroom(texts);
-    const researched = await work({ prompt: read("prompts/researcher.md"), message: order, tools: room.researcher, maxTokens: 4_096 });
+    const researched = await work({
+      prompt: read("prompts/researcher.md"),
+      message: order,
+      tools: room.researcher,
+      maxTokens: 4_096,
+    });
     assert.ok(texts.size >= 6);
     assert.deepEqual([...room.board.keys()].sort(), [...texts.keys()].map((name) => `digest/notes/${name}`).sort());
     for (const [key, note] of room.board) {
@@ -174,10 +201,22 @@ for (const [format, work] of [["openai", workOpenAi], ["anthropic", workAnthropi
   });
 
   test(`${format}: many texts of any name, an unreadable one, and little room for each answer`, async () => {
-    const many = Array.from({ length: 30 }, (_, i) => [`Folder ${i % 3}/Täxt ${i}.md`, `# Report ${i}\n\nThe mill on river ${i} grinds corn for ${i + 2} villages. Its wheel turns day and night.\n`] as const);
+    const many = Array.from(
+      { length: 30 },
+      (_, i) =>
+        [
+          `Folder ${i % 3}/Täxt ${i}.md`,
+          `# Report ${i}\n\nThe mill on river ${i} grinds corn for ${i + 2} villages. Its wheel turns day and night.\n`,
+        ] as const,
+    );
     const room = new Newsroom(new Map(many));
     room.unreadable.add(many[4]?.[0] ?? "");
-    const researched = await work({ prompt: read("prompts/researcher.md"), message: order, tools: room.researcher, maxTokens: 1_024 });
+    const researched = await work({
+      prompt: read("prompts/researcher.md"),
+      message: order,
+      tools: room.researcher,
+      maxTokens: 1_024,
+    });
     assert.equal(room.board.size, 29);
     assert.equal(room.sent.length, 1);
     assert.match(researched.words, /29 of 30 texts.*unreadable/s);
@@ -190,9 +229,19 @@ for (const [format, work] of [["openai", workOpenAi], ["anthropic", workAnthropi
     const room = new Newsroom(new Map());
     const tools = room.researcher;
     const prompt = read("prompts/researcher.md");
-    const report = await work({ prompt, message: "Message from agent:writer:\nThe digest is done.", tools, maxTokens: 4_096 });
+    const report = await work({
+      prompt,
+      message: "Message from agent:writer:\nThe digest is done.",
+      tools,
+      maxTokens: 4_096,
+    });
     assert.deepEqual(report, { words: "", rounds: 1, calls: [] });
-    const thanks = await work({ prompt: read("prompts/writer.md"), message: "Message from agent:researcher:\nThanks.", tools: room.writer, maxTokens: 4_096 });
+    const thanks = await work({
+      prompt: read("prompts/writer.md"),
+      message: "Message from agent:researcher:\nThanks.",
+      tools: room.writer,
+      maxTokens: 4_096,
+    });
     assert.deepEqual(thanks, { words: "", rounds: 1, calls: [] });
     const empty = await work({ prompt, message: order, tools, maxTokens: 4_096 });
     assert.match(empty.words, /could write no notes: there are 0 texts/);

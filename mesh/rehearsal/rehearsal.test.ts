@@ -5,11 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { systemClock } from "../../lib/clock.ts";
-import { Secret } from "../../lib/redact.ts";
 import { limits } from "../../protocol/limits.ts";
 import { startRehearsal, type Rehearsal } from "./rehearsal.ts";
 import { builtInScenarios } from "./scenario/built-in.ts";
-import { ask, askAnthropic, askOpenAi, startForTest, TEST_KEY } from "./testing/client.ts";
+import { ask, askAnthropic, askOpenAi, startForTest, TEST_KEY, testKey } from "./testing/client.ts";
 import { hearAnthropic, hearAnthropicStream, hearOpenAi, hearOpenAiStream, readEvents } from "./testing/streams.ts";
 
 let server: Rehearsal;
@@ -45,11 +44,25 @@ test("every answer says what it is", async () => {
 
 test("counter gives exactly the tokens asked for, a token an event", async () => {
   for (const count of [1, 37, 1_000]) {
-    const body = { model: "counter", stream: true, stream_options: { include_usage: true }, ...says(`please count ${count}`) };
+    const body = {
+      model: "counter",
+      stream: true,
+      stream_options: { include_usage: true },
+      ...says(`please count ${count}`),
+    };
     const heard = await askOpenAi(server, body);
     assert.equal(hearOpenAiStream(heard.text).outputTokens, count);
-    assert.equal(readEvents(heard.text).filter(({ data }) => data.includes('"content":"') && !data.includes('"content":""')).length, count);
-    const anthropic = await askAnthropic(server, { model: "counter", max_tokens: 5_000, stream: true, ...says(`count ${count}`) });
+    assert.equal(
+      readEvents(heard.text).filter(({ data }) => data.includes('"content":"') && !data.includes('"content":""'))
+        .length,
+      count,
+    );
+    const anthropic = await askAnthropic(server, {
+      model: "counter",
+      max_tokens: 5_000,
+      stream: true,
+      ...says(`count ${count}`),
+    });
     assert.equal(hearAnthropicStream(anthropic.text).outputTokens, count);
   }
 });
@@ -57,7 +70,9 @@ test("counter gives exactly the tokens asked for, a token an event", async () =>
 test("max_tokens and stop are honoured in both formats", async () => {
   const cut = hearOpenAi((await askOpenAi(server, { model: "counter", max_tokens: 5, ...says("count 50") })).text);
   assert.deepEqual([cut.finish, cut.outputTokens], ["length", 5]);
-  const anthropic = hearAnthropicStream((await askAnthropic(server, { model: "counter", max_tokens: 5, stream: true, ...says("count 50") })).text);
+  const anthropic = hearAnthropicStream(
+    (await askAnthropic(server, { model: "counter", max_tokens: 5, stream: true, ...says("count 50") })).text,
+  );
   assert.deepEqual([anthropic.finish, anthropic.outputTokens], ["max_tokens", 5]);
   const stopped = hearOpenAi((await askOpenAi(server, { model: "counter", stop: ["003"], ...says("count 50") })).text);
   assert.deepEqual([stopped.text, stopped.finish], ["000 001 002 ", "stop"]);
@@ -80,15 +95,27 @@ test("without the key, or with another, nothing is answered", async () => {
     assert.equal(JSON.parse(anthropic.text).error.type, "authentication_error");
     assert.equal((await ask(server, { method: "GET", path: "/v1/models", headers })).status, 401);
   }
-  const byHeader = await askAnthropic(server, { model: "echo", max_tokens: 1, ...says("hi") }, { headers: { authorization: "", "x-api-key": TEST_KEY } });
+  const byHeader = await askAnthropic(
+    server,
+    { model: "echo", max_tokens: 1, ...says("hi") },
+    { headers: { authorization: "", "x-api-key": TEST_KEY } },
+  );
   assert.equal(byHeader.status, 200);
 });
 
 test("models are listed in the format of who asks", async () => {
   const openAi = JSON.parse((await ask(server, { method: "GET", path: "/v1/models" })).text);
-  assert.deepEqual(openAi.data.map((model: { id: string }) => model.id), ["rehearsal/echo", "rehearsal/counter", "rehearsal/fault"]);
-  const anthropic = JSON.parse((await ask(server, { method: "GET", path: "/v1/models", headers: { "anthropic-version": "2023-06-01" } })).text);
-  assert.deepEqual([anthropic.first_id, anthropic.last_id, anthropic.has_more], ["rehearsal/echo", "rehearsal/fault", false]);
+  assert.deepEqual(
+    openAi.data.map((model: { id: string }) => model.id),
+    ["rehearsal/echo", "rehearsal/counter", "rehearsal/fault"],
+  );
+  const anthropic = JSON.parse(
+    (await ask(server, { method: "GET", path: "/v1/models", headers: { "anthropic-version": "2023-06-01" } })).text,
+  );
+  assert.deepEqual(
+    [anthropic.first_id, anthropic.last_id, anthropic.has_more],
+    ["rehearsal/echo", "rehearsal/fault", false],
+  );
 });
 
 test("what is not understood is refused in the provider's own form", async () => {
@@ -97,12 +124,20 @@ test("what is not understood is refused in the provider's own form", async () =>
     [askOpenAi(server, { model: "gpt-9", ...hi }), 404, /model_not_found/],
     [askOpenAi(server, { model: "echo:stall-first", ...hi }), 404, /model_not_found/],
     [askAnthropic(server, { model: "claude-9", max_tokens: 1, ...hi }), 404, /not_found_error/],
-    [ask(server, { path: "/v1/messages", body: { model: "echo", max_tokens: 1, ...hi } }), 400, /anthropic-version: header is required/],
+    [
+      ask(server, { path: "/v1/messages", body: { model: "echo", max_tokens: 1, ...hi } }),
+      400,
+      /anthropic-version: header is required/,
+    ],
     [ask(server, { path: "/v1/embeddings", body: {} }), 404, /unknown route/],
     [ask(server, { path: "/v1/chat/completions", method: "GET" }), 404, /unknown route/],
     [ask(server, { path: "/v1/chat/completions", body: '{"model":"echo","model":"counter"}' }), 400, /same name twice/],
     [ask(server, { path: "/v1/chat/completions", body: "{" }), 400, /not valid JSON/],
-    [ask(server, { path: "/v1/chat/completions", body: "x".repeat(limits.rehearsal.bodyBytesMax + 1) }), 413, /larger than/],
+    [
+      ask(server, { path: "/v1/chat/completions", body: "x".repeat(limits.rehearsal.bodyBytesMax + 1) }),
+      413,
+      /larger than/,
+    ],
   ];
   for (const [answer, status, expected] of cases) {
     const { status: got, text } = await answer;
@@ -115,7 +150,11 @@ test("a client that leaves ends its stream: nothing goes on being made", async (
   let sleeps = 0;
   const sleep = (ms: number, signal?: AbortSignal): Promise<void> => (sleeps++, systemClock.sleep(ms, signal));
   const own = await startForTest([], { sleep });
-  const left = await askOpenAi(own, { model: "counter", stream: true, ...says("count 5000 pace 5") }, { onData: (text) => text.includes("002 ") });
+  const left = await askOpenAi(
+    own,
+    { model: "counter", stream: true, ...says("count 5000 pace 5") },
+    { onData: (text) => text.includes("002 ") },
+  );
   assert.equal(left.complete, false);
   await systemClock.sleep(40);
   const then = sleeps;
@@ -135,7 +174,7 @@ test("closing ends a stream that will not end by itself, after the grace", async
 
 test("on a socket: only the owner may connect, a stale one is replaced, a file is not", async () => {
   const folder = await mkdtemp(join(tmpdir(), "rehearsal-"));
-  const options = { scenarios: [], apiKey: new Secret(Buffer.from(TEST_KEY)), seed: "s", clock: systemClock };
+  const options = { scenarios: [], apiKey: testKey(), seed: "s", clock: systemClock };
   try {
     const socketPath = join(folder, "model.sock");
     const own = await startRehearsal({ ...options, listen: { socketPath } });

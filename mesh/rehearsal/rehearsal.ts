@@ -1,5 +1,5 @@
 import { chmod, lstat, unlink } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Clock } from "../../lib/clock.ts";
 import type { Secret } from "../../lib/redact.ts";
 import { limits } from "../../protocol/limits.ts";
@@ -43,19 +43,31 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
     clock: options.clock,
   };
   const server = createServer(
-    { maxHeaderSize: limits.door.headerBytesMax, headersTimeout: limits.door.headTimeoutMs, requestTimeout: limits.door.requestTimeoutMs, keepAliveTimeout: limits.door.keepAliveMs, noDelay: true },
+    {
+      maxHeaderSize: limits.door.headerBytesMax,
+      headersTimeout: limits.door.headTimeoutMs,
+      requestTimeout: limits.door.requestTimeoutMs,
+      keepAliveTimeout: limits.door.keepAliveMs,
+      noDelay: true,
+    },
     (request, response) => {
-      handle(request, response, handlerOptions).catch((error: unknown) => {
-        // The client has gone, or there is a fault here: either way nothing more can be said on this connection.
-        if (response.destroyed || response.headersSent) return void response.destroy();
-        response.writeHead(500, { "content-type": "application/json", "x-cordon-rehearsal": "1" });
-        response.end(JSON.stringify({ error: { message: `the rehearsal failed: ${String(error)}`, type: "server_error", param: null, code: null } }));
-      });
+      handle(request, response, handlerOptions).catch((error: unknown) => breakOff(response, error));
     },
   );
   server.maxConnections = limits.rehearsal.connectionsMax;
   const listen = await open(server, options.listen);
   return { listen, close: () => close(server, options.clock) };
+}
+
+/** The client has gone, or there is a fault here: in the middle of an answer nothing more can be said. */
+function breakOff(response: ServerResponse, error: unknown): void {
+  if (response.destroyed || response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const message = `the rehearsal failed: ${String(error)}`;
+  response.writeHead(500, { "content-type": "application/json" });
+  response.end(JSON.stringify({ error: { message, type: "server_error", param: null, code: null } }));
 }
 
 function byName(scenarios: readonly Scenario[]): ReadonlyMap<string, Scenario> {

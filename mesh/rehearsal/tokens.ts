@@ -35,7 +35,7 @@ export function phrasePieces(text: string, charsMax: number): string[] {
 /** Pieces of `chars` characters, without splitting a surrogate pair: joined they are the text again. */
 export function evenPieces(text: string, chars: number): string[] {
   const pieces: string[] = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     let end = Math.min(at + chars, text.length);
     if (end < text.length && /[\ud800-\udbff]/.test(text[end - 1] ?? "")) end++;
     pieces.push(text.slice(at, end));

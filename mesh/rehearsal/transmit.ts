@@ -37,7 +37,11 @@ export async function sendJson(response: ServerResponse, body: unknown, transmis
 }
 
 /** Sends Server-Sent Events (WHATWG HTML, "Server-sent events") one write a frame, as fast as the client reads. */
-export async function sendEvents(response: ServerResponse, frames: Iterable<string>, transmission: Transmission): Promise<void> {
+export async function sendEvents(
+  response: ServerResponse,
+  frames: Iterable<string>,
+  transmission: Transmission,
+): Promise<void> {
   const { fault, clock, gone, paceMs } = transmission;
   if (await failFirst(response, transmission)) return;
   response.setHeader("content-type", "text/event-stream; charset=utf-8");
@@ -49,7 +53,8 @@ export async function sendEvents(response: ServerResponse, frames: Iterable<stri
       if (fault.type === "cut") return cutLater(response, transmission);
       await clock.sleep(fault.ms, gone);
     }
-    if (sent === FRAMES_BEFORE_FAULT && fault.type === "malformed") return end(response, 'data: {"choices":[{"delta":\n\n:\ndata\n\n');
+    if (sent === FRAMES_BEFORE_FAULT && fault.type === "malformed")
+      return end(response, 'data: {"choices":[{"delta":\n\n:\ndata\n\n');
     if (!response.write(frame)) await once(response, "drain", { signal: gone });
     sent++;
     if (paceMs > 0) await clock.sleep(paceMs, gone);

@@ -6,15 +6,29 @@ import { parseScenario } from "./parse.ts";
 import type { Scenario } from "./scenario.ts";
 
 function scenarioOf(steps: string): Scenario {
-  const parsed = parseScenario(`version: 1\nscenario: x\nroles:\n  a:\n    system: { contains: the tester }\n    steps:\n${steps}`);
+  const parsed = parseScenario(
+    `version: 1\nscenario: x\nroles:\n  a:\n    system: { contains: the tester }\n    steps:\n${steps}`,
+  );
   assert.ok(parsed.ok, JSON.stringify(parsed));
   return parsed.value;
 }
 const user = (text: string): Entry => ({ role: "user", text });
-const called = (id: string, name: string, input: unknown): Entry => ({ role: "assistant", text: "", calls: [{ id, name, arguments: JSON.stringify(input) }] });
+const called = (id: string, name: string, input: unknown): Entry => ({
+  role: "assistant",
+  text: "",
+  calls: [{ id, name, arguments: JSON.stringify(input) }],
+});
 const result = (callId: string, value: unknown): Entry => ({ role: "result", callId, text: JSON.stringify(value) });
-const ask = (scenario: Scenario, entries: readonly Entry[], more: { maxTokens?: number; callsMax?: number; system?: string; tools?: string[] } = {}): Utterance => {
-  const conversation: Conversation = { system: more.system ?? "You are The Tester.", entries, tools: more.tools ?? ["list", "read"] };
+const ask = (
+  scenario: Scenario,
+  entries: readonly Entry[],
+  more: { maxTokens?: number; callsMax?: number; system?: string; tools?: string[] } = {},
+): Utterance => {
+  const conversation: Conversation = {
+    system: more.system ?? "You are The Tester.",
+    entries,
+    tools: more.tools ?? ["list", "read"],
+  };
   return decide(scenario, conversation, { maxTokens: more.maxTokens, callsMax: more.callsMax ?? 64 });
 };
 
@@ -39,17 +53,32 @@ test("steps are worked off from top to bottom; a call is made once", () => {
 });
 
 test("a refused call is not repeated, and can be told of", () => {
-  const entries = [user("go"), called("1", "list", {}), result("1", { error: { code: "denied", reason: "no", remedy: "" } })];
+  const entries = [
+    user("go"),
+    called("1", "list", {}),
+    result("1", { error: { code: "denied", reason: "no", remedy: "" } }),
+  ];
   assert.equal(ask(reader, entries).text, "Refused: denied");
 });
 
 test("only the turn since the user last spoke counts", () => {
   const entries = [user("go"), called("1", "list", {}), result("1", files(0)), user("again")];
-  assert.deepEqual(ask(reader, entries).calls.map((call) => call.name), ["list"]);
+  assert.deepEqual(
+    ask(reader, entries).calls.map((call) => call.name),
+    ["list"],
+  );
 });
 
 test("results are values of the tools, texts where they are no JSON", () => {
-  const entries = [user("go"), called("1", "list", {}), result("1", files(2)), called("2", "read", { path: "f0", whole: true, depth: 2 }), result("2", { content: "A" }), called("3", "read", { path: "f1", whole: true, depth: 2 }), { role: "result", callId: "3", text: "no json" } as const];
+  const entries = [
+    user("go"),
+    called("1", "list", {}),
+    result("1", files(2)),
+    called("2", "read", { path: "f0", whole: true, depth: 2 }),
+    result("2", { content: "A" }),
+    called("3", "read", { path: "f1", whole: true, depth: 2 }),
+    { role: "result", callId: "3", text: "no json" } as const,
+  ];
   assert.equal(ask(reader, entries).text, "Read 2: A");
 });
 
@@ -63,7 +92,10 @@ test("at most as many calls as the request and the room allow; none that would b
 });
 
 test("a tool that was not offered is missed aloud", () => {
-  assert.match(ask(reader, [user("go")], { tools: ["read"] }).text, /not given the tool `list`, which the step `list` needs/);
+  assert.match(
+    ask(reader, [user("go")], { tools: ["read"] }).text,
+    /not given the tool `list`, which the step `list` needs/,
+  );
 });
 
 test("who the system prompt names speaks; without a role, nobody", () => {
@@ -81,11 +113,16 @@ test("conditions: starts, contains, lacks, none", () => {
   assert.equal(ask(matching, [user("GOOD DAY to you")]).text, "greeted by ");
   assert.equal(ask(matching, [user("a Red thing")]).text, "red only");
   assert.equal(ask(matching, [user("red and blue")]).text, "anonymous: red and blue");
-  assert.equal(ask(matching, [user("Message from agent:a:\nline\nred and green")]).text, 'agent:a said "line\\nred and green"');
+  assert.equal(
+    ask(matching, [user("Message from agent:a:\nline\nred and green")]).text,
+    'agent:a said "line\\nred and green"',
+  );
 });
 
 test("names from the prototype lead nowhere", () => {
-  const hostile = scenarioOf(`      - { step: s, say: "[{{ results.constructor }}|{{ user.__proto__ }}|{{ results.x.toString }}]" }\n`);
+  const hostile = scenarioOf(
+    `      - { step: s, say: "[{{ results.constructor }}|{{ user.__proto__ }}|{{ results.x.toString }}]" }\n`,
+  );
   assert.equal(ask(hostile, [user("x"), called("1", "constructor", {}), result("1", 1)]).text, "[[1]||]");
   assert.equal(ask(hostile, [user("x")]).text, "[||]");
 });

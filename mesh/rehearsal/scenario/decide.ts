@@ -19,7 +19,11 @@ const ENVELOPE_BYTES = 256;
 const NAME_BYTES = 64;
 
 /** Pure: the same conversation always gives the same answer. */
-export function decide(scenario: Scenario, conversation: Conversation, bounds: { readonly maxTokens: number | undefined; readonly callsMax: number }): Utterance {
+export function decide(
+  scenario: Scenario,
+  conversation: Conversation,
+  bounds: { readonly maxTokens: number | undefined; readonly callsMax: number },
+): Utterance {
   const role = scenario.roles.find(({ system }) => system === null || textMatches(system, conversation.system));
   if (!role) return say(`The scenario \`${scenario.name}\` has no role for this system prompt.`);
   const turn = turnOf(conversation);
@@ -31,10 +35,12 @@ export function decide(scenario: Scenario, conversation: Conversation, bounds: {
     const calls = callsOf(step.action, turn, surroundings);
     if (calls.length === 0) continue;
     const { tool } = step.action.call;
-    if (!conversation.tools.includes(tool)) return say(`I was not given the tool \`${tool}\`, which the step \`${step.name}\` needs.`);
+    if (!conversation.tools.includes(tool))
+      return say(`I was not given the tool \`${tool}\`, which the step \`${step.name}\` needs.`);
     const made = fitting(calls.slice(0, Math.min(step.action.parallel, bounds.callsMax)), roomBytes);
     // A call that was cut off would be asked for again and again.
-    if (made.length === 0) return say(`The step \`${step.name}\` needs a longer answer than I may give: raise max_tokens.`);
+    if (made.length === 0)
+      return say(`The step \`${step.name}\` needs a longer answer than I may give: raise max_tokens.`);
     return { text: "", calls: made.map((json) => ({ name: tool, arguments: json })) };
   }
   return say(`The role \`${role.name}\` has nothing left to do.`);
@@ -54,14 +60,17 @@ const isSomething = (value: unknown): boolean =>
 /** The arguments, as JSON, of every call of this step that was not made yet in this turn. */
 function callsOf(action: CallAction, turn: Turn, surroundings: FilterSurroundings): string[] {
   const one = (roots: Roots): string => JSON.stringify(build(action.call.arguments, roots, surroundings));
-  const wanted = action.each === null ? [one(turn.roots)] : itemsOf(action, turn).map((item) => one({ ...turn.roots, item }));
+  const wanted =
+    action.each === null ? [one(turn.roots)] : itemsOf(action, turn).map((item) => one({ ...turn.roots, item }));
   return [...new Set(wanted)].filter((json) => !turn.made(action.call.tool, json));
 }
 
 function itemsOf(action: CallAction, turn: Turn): unknown[] {
   const list = lookUp(action.each ?? [], turn.roots);
   const items = Array.isArray(list) ? list : [];
-  return items.filter((item) => action.where.every(([field, match]) => textMatches(match, asText(lookUp([field], item)))));
+  return items.filter((item) =>
+    action.where.every(([field, match]) => textMatches(match, asText(lookUp([field], item)))),
+  );
 }
 
 function build(form: ArgumentForm, roots: Roots, surroundings: FilterSurroundings): unknown {

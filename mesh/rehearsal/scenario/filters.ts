@@ -16,7 +16,9 @@ const filters = {
   /** `{path, content}` or a text → a note in Markdown. */
   extract: (value) => {
     if (typeof value === "string") return noteOf(value, "text");
-    return isRecord(value) && typeof value["content"] === "string" ? noteOf(value["content"], String(value["path"] ?? "text")) : "";
+    return isRecord(value) && typeof value["content"] === "string"
+      ? noteOf(value["content"], asText(value["path"] ?? "text"))
+      : "";
   },
   /** A path → one segment of a board key. */
   slug: (value) => (typeof value === "string" ? slug(value) : ""),
@@ -28,7 +30,8 @@ const filters = {
   bullets: (value) => (Array.isArray(value) ? value.map((item) => `- ${asText(item)}`).join("\n") : ""),
   commas: (value) => (Array.isArray(value) ? value.map(asText).join(", ") : ""),
   /** A text with `count N` in it → exactly N tokens of four bytes each, `000 001 002 …`; without it, 16. */
-  count: (value) => tokens(Math.min(numberAfter("count", asText(value)) ?? 16, limits.rehearsal.countTokensMax)),
+  count: (value) =>
+    tokens(Math.min(numberIn(/\bcount {1,3}(\d{1,9})\b/i, asText(value)) ?? 16, limits.rehearsal.countTokensMax)),
 } as const satisfies Record<string, Filter>;
 
 export type FilterName = keyof typeof filters;
@@ -44,9 +47,9 @@ export function asText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** The whole number that follows `word` in a text, if there is one. */
-export function numberAfter(word: string, text: string): number | undefined {
-  const match = new RegExp(`\\b${word} {1,3}(\\d{1,9})\\b`, "i").exec(text);
+/** The whole number that the first group of `form` finds in a text, if it finds one. */
+export function numberIn(form: RegExp, text: string): number | undefined {
+  const match = form.exec(text);
   return match ? Number(match[1]) : undefined;
 }
 

@@ -35,7 +35,11 @@ const texts = z
 const Match = z
   .strictObject({ starts: texts.optional(), contains: texts.optional(), lacks: texts.optional() })
   .refine((match) => match.starts || match.contains || match.lacks, "needs `starts`, `contains` or `lacks`")
-  .transform((match): TextMatch => ({ starts: match.starts ?? [], contains: match.contains ?? [], lacks: match.lacks ?? [] }));
+  .transform((match): TextMatch => ({
+    starts: match.starts ?? [],
+    contains: match.contains ?? [],
+    lacks: match.lacks ?? [],
+  }));
 
 const PathText = z.string().transform((text, context): Path => {
   const path = compilePath(text);
@@ -55,35 +59,55 @@ const Argument: z.ZodType<ArgumentForm> = z.lazy(() =>
   z.union([
     TemplateText.transform((template): ArgumentForm => ({ template })),
     z.union([z.number(), z.boolean(), z.null()]).transform((constant): ArgumentForm => ({ constant })),
-    z.array(Argument).max(256).transform((list): ArgumentForm => ({ list })),
+    z
+      .array(Argument)
+      .max(256)
+      .transform((list): ArgumentForm => ({ list })),
     Fields,
   ]),
 );
-const Fields = z.record(z.string().max(64), Argument).transform((fields): ArgumentForm => ({ fields: Object.entries(fields) }));
+const Fields = z
+  .record(z.string().max(64), Argument)
+  .transform((fields): ArgumentForm => ({ fields: Object.entries(fields) }));
 
 const StepForm = z
   .strictObject({
     step: z.string().min(1).max(200),
     when: z
-      .strictObject({ user: Match.optional(), some: z.array(PathText).max(16).optional(), none: z.array(PathText).max(16).optional() })
+      .strictObject({
+        user: Match.optional(),
+        some: z.array(PathText).max(16).optional(),
+        none: z.array(PathText).max(16).optional(),
+      })
       .optional(),
     each: PathText.optional(),
     where: z.record(z.string().max(64), Match).optional(),
-    call: z.strictObject({ tool: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "must be a tool's name as the model sees it, for example `files_read`"), arguments: Fields.optional() }).optional(),
+    call: z
+      .strictObject({
+        tool: z
+          .string()
+          .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be a tool's name as the model sees it, for example `files_read`"),
+        arguments: Fields.optional(),
+      })
+      .optional(),
     parallel: z.int().min(1).max(limits.rehearsal.callsParallelMax).optional(),
     say: TemplateText.optional(),
   })
   .refine((step) => (step.call === undefined) !== (step.say === undefined), "needs either `call` or `say`")
-  .refine((step) => step.call !== undefined || !(step.each ?? step.where ?? step.parallel), "`each`, `where` and `parallel` belong to `call`")
+  .refine(
+    (step) => step.call !== undefined || !(step.each ?? step.where ?? step.parallel),
+    "`each`, `where` and `parallel` belong to `call`",
+  )
   .refine((step) => step.each !== undefined || step.where === undefined, "`where` belongs to `each`")
-  .refine((step) => step.each !== undefined || !speaksOfItem(step.call?.arguments, step.say), "`item` is known only in a step with `each`")
-  .transform(
-    (step): Step => ({
-      name: step.step,
-      when: { user: step.when?.user ?? null, some: step.when?.some ?? [], none: step.when?.none ?? [] },
-      action: step.call === undefined ? { say: step.say ?? [] } : callOf(step, step.call.tool, step.call.arguments),
-    }),
-  );
+  .refine(
+    (step) => step.each !== undefined || !speaksOfItem(step.call?.arguments, step.say),
+    "`item` is known only in a step with `each`",
+  )
+  .transform((step): Step => ({
+    name: step.step,
+    when: { user: step.when?.user ?? null, some: step.when?.some ?? [], none: step.when?.none ?? [] },
+    action: step.call === undefined ? { say: step.say ?? [] } : callOf(step, step.call.tool, step.call.arguments),
+  }));
 
 function callOf(
   step: { each?: Path | undefined; where?: Record<string, TextMatch> | undefined; parallel?: number | undefined },
@@ -102,10 +126,15 @@ function speaksOfItem(form: ArgumentForm | undefined, say: Template | undefined)
   if (say) return usesItem(say);
   if (!form || "constant" in form) return false;
   if ("template" in form) return usesItem(form.template);
-  return "list" in form ? form.list.some((item) => speaksOfItem(item, undefined)) : form.fields.some(([, item]) => speaksOfItem(item, undefined));
+  return "list" in form
+    ? form.list.some((item) => speaksOfItem(item, undefined))
+    : form.fields.some(([, item]) => speaksOfItem(item, undefined));
 }
 
-const RoleForm = z.strictObject({ system: Match.optional(), steps: z.array(StepForm).min(1).max(limits.rehearsal.rulesMax) });
+const RoleForm = z.strictObject({
+  system: Match.optional(),
+  steps: z.array(StepForm).min(1).max(limits.rehearsal.rulesMax),
+});
 
 export const ScenarioForm = z
   .strictObject({
@@ -114,5 +143,11 @@ export const ScenarioForm = z
     about: z.string().max(4_000).optional(),
     roles: z.record(Name, RoleForm).refine((roles) => Object.keys(roles).length > 0, "must name at least one role"),
   })
-  .transform((form): Scenario => ({ name: form.scenario, roles: Object.entries(form.roles).map(([name, role]): Role => ({ name, system: role.system ?? null, steps: role.steps })) }));
-
+  .transform((form): Scenario => ({
+    name: form.scenario,
+    roles: Object.entries(form.roles).map(([name, role]): Role => ({
+      name,
+      system: role.system ?? null,
+      steps: role.steps,
+    })),
+  }));

@@ -21,7 +21,9 @@ export function parseScenario(text: string): Result<Scenario, readonly Fault[]> 
 function faultsOf(source: Source, issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Fault[] {
   if (issue.code === "invalid_union") {
     // The alternative that takes this kind of value is the one whose complaint helps.
-    const closest = issue.errors.find((branch) => branch.length > 0 && !branch.some((inner) => inner.path.length === 0 && inner.code !== "custom"));
+    const closest = issue.errors.find(
+      (branch) => branch.length > 0 && !branch.some((inner) => inner.path.length === 0 && inner.code !== "custom"),
+    );
     if (closest) return closest.flatMap((inner) => faultsOf(source, inner, [...above, ...issue.path]));
   }
   return describe(source, issue, [...above, ...issue.path]);
@@ -29,7 +31,9 @@ function faultsOf(source: Source, issue: z.core.$ZodIssue, above: readonly Prope
 
 function describe(source: Source, issue: z.core.$ZodIssue, path: readonly PropertyKey[]): Fault[] {
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => source.at(path, `unknown key \`${key}\``, "remove it, or correct its spelling", key));
+    return issue.keys.map((key) =>
+      source.at(path, `unknown key \`${key}\``, "remove it, or correct its spelling", key),
+    );
   }
   const where = path.length > 0 ? `\`${path.join(".")}\`: ` : "";
   const message = `${where}${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`;

@@ -16,7 +16,8 @@ export type Template = readonly (string | Expression)[];
 
 /** Splits at `{{` and `}}`; anything between them that is not a path with known filters is an error. */
 export function compileTemplate(text: string): Result<Template, string> {
-  if (text.length > limits.rehearsal.templateCharsMax) return err(`longer than ${limits.rehearsal.templateCharsMax} characters`);
+  if (text.length > limits.rehearsal.templateCharsMax)
+    return err(`longer than ${limits.rehearsal.templateCharsMax} characters`);
   const parts: (string | Expression)[] = [];
   const [first = "", ...rest] = text.split("{{");
   if (first !== "") parts.push(first);
@@ -47,8 +48,10 @@ function compileExpression(text: string): Result<Expression, string> {
 export function compilePath(text: string): Result<Path, string> {
   const path = text.split(".");
   const [root = ""] = path;
-  if (!path.every((segment) => /^[A-Za-z0-9_-]{1,64}$/.test(segment))) return err(`\`${text}\` is not a path of names joined by dots`);
-  if (!(roots as readonly string[]).includes(root)) return err(`unknown name \`${root}\`; a path starts with ${roots.join(", ")}`);
+  if (!path.every((segment) => /^[A-Za-z0-9_-]{1,64}$/.test(segment)))
+    return err(`\`${text}\` is not a path of names joined by dots`);
+  if (!(roots as readonly string[]).includes(root))
+    return err(`unknown name \`${root}\`; a path starts with ${roots.join(", ")}`);
   return ok(path);
 }
 
@@ -59,14 +62,17 @@ export const usesItem = (template: Template): boolean =>
 export function lookUp(path: Path, from: unknown): unknown {
   let value = from;
   for (const segment of path) {
-    if (Array.isArray(value)) value = /^\d+$/.test(segment) ? value[Number(segment)] : value.flatMap((item) => own(item, segment) ?? []);
+    if (Array.isArray(value))
+      value = /^\d+$/.test(segment) ? value[Number(segment)] : value.flatMap((item) => own(item, segment) ?? []);
     else value = own(value, segment);
   }
   return value;
 }
 
 const own = (value: unknown, name: string): unknown =>
-  typeof value === "object" && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+  typeof value === "object" && value !== null && Object.hasOwn(value, name)
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
 
 /** A template that is one expression gives the value itself, any other a text. */
 export function render(template: Template, from: Roots, surroundings: FilterSurroundings): unknown {

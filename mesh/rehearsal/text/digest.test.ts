@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { BoardKey } from "../../../protocol/names.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { digestOf } from "./digest.ts";
@@ -44,7 +44,10 @@ test("a note names what was left out, and is remembered only for the same text",
   assert.ok(long.length > limits.rehearsal.extractCharsMax);
   assert.match(noteOf(long, "long.txt"), /words in the part that was read/);
   assert.match(noteOf("", "empty.txt"), /^# empty\.txt\n\nSource: empty\.txt, 0 words\n\n- \(no sentences/);
-  assert.notEqual(noteOf("One sentence that is long enough.", "a"), noteOf("Another sentence that is long enough.", "a"));
+  assert.notEqual(
+    noteOf("One sentence that is long enough.", "a"),
+    noteOf("Another sentence that is long enough.", "a"),
+  );
   assert.notEqual(noteOf("One sentence that is long enough.", "a"), noteOf("One sentence that is long enough.", "b"));
 });
 
@@ -63,10 +66,14 @@ test("slugs are board keys, and different paths have different ones (property)",
   assert.notEqual(slug("a/b.md"), slug("a b.md"));
   assert.notEqual(slug("A.md"), slug("a.md"));
   fc.assert(
-    fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 100 }), fc.string({ unit: "grapheme", minLength: 1, maxLength: 100 }), (a, b) => {
-      assert.ok(BoardKey.safeParse(`digest/notes/${slug(a)}`).success, slug(a));
-      if (a !== b) assert.notEqual(slug(a), slug(b));
-    }),
+    fc.property(
+      fc.string({ unit: "grapheme", minLength: 1, maxLength: 100 }),
+      fc.string({ unit: "grapheme", minLength: 1, maxLength: 100 }),
+      (a, b) => {
+        assert.ok(BoardKey.safeParse(`digest/notes/${slug(a)}`).success, slug(a));
+        if (a !== b) assert.notEqual(slug(a), slug(b));
+      },
+    ),
     { seed: 20_261_122, numRuns: 500 },
   );
 });

@@ -67,6 +67,7 @@ function section(note: Note, number: number, pointsMax: number, withFacts: boole
   const lines = ["", `## ${number}. ${note.title}`, "", `Source: ${note.source}`, ""];
   for (const point of note.points.slice(0, pointsMax)) lines.push(`- ${point}`);
   // Two spaces at the end keep the facts on lines of their own.
-  if (withFacts && note.facts.length > 0) lines.push("", ...note.facts.map((fact) => `${fact.replace(": ", ":** ").replace(/^/, "**")}  `));
+  if (withFacts && note.facts.length > 0)
+    lines.push("", ...note.facts.map((fact) => `${fact.replace(": ", ":** ").replace(/^/, "**")}  `));
   return lines;
 }

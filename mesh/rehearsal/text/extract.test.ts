@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { extract } from "./extract.ts";
 import { plainText } from "./plain-text.ts";
 import { sentencesOf } from "./sentences.ts";
@@ -43,12 +43,39 @@ test("an extract holds whole sentences of the text in their order, whatever the 
     const whole = paragraphs.join("\n");
     const at = extract(read(name), 4).sentences.map((sentence) => whole.indexOf(sentence));
     assert.equal(at.length, 4);
-    assert.ok(at.every((position, i) => position >= 0 && position > (at[i - 1] ?? -1)), name);
+    assert.ok(
+      at.every((position, i) => position >= 0 && position > (at[i - 1] ?? -1)),
+      name,
+    );
   }
 });
 
 test("deterministic and total on any text (property)", () => {
-  const words = fc.string({ unit: fc.constantFrom("a", "B", ".", " ", "\n", "#", "-", "_", "*", "[", "]", "(", ")", "1", "9", ",", "`", "é", "語", "。"), maxLength: 400 });
+  const words = fc.string({
+    unit: fc.constantFrom(
+      "a",
+      "B",
+      ".",
+      " ",
+      "\n",
+      "#",
+      "-",
+      "_",
+      "*",
+      "[",
+      "]",
+      "(",
+      ")",
+      "1",
+      "9",
+      ",",
+      "`",
+      "é",
+      "語",
+      "。",
+    ),
+    maxLength: 400,
+  });
   fc.assert(
     fc.property(fc.oneof(words, fc.string({ unit: "binary", maxLength: 200 })), (text) => {
       assert.deepEqual(extract(text, 5), extract(text, 5));
@@ -58,7 +85,17 @@ test("deterministic and total on any text (property)", () => {
 });
 
 test("hostile texts take no longer than their length", () => {
-  const hostile = ["[".repeat(60_000), "# ".repeat(30_000), "A".repeat(60_000), "Aa ".repeat(20_000), "1,".repeat(30_000), "_".repeat(60_000), "Mr. ".repeat(15_000), "![](".repeat(15_000), `${" ".repeat(60_000)}x`];
+  const hostile = [
+    "[".repeat(60_000),
+    "# ".repeat(30_000),
+    "A".repeat(60_000),
+    "Aa ".repeat(20_000),
+    "1,".repeat(30_000),
+    "_".repeat(60_000),
+    "Mr. ".repeat(15_000),
+    "![](".repeat(15_000),
+    `${" ".repeat(60_000)}x`,
+  ];
   for (const text of hostile) {
     const start = performance.now();
     extract(text, 5);
@@ -74,11 +111,16 @@ test("texts in other scripts have sentences and words, too", () => {
 });
 
 test("abbreviations end no sentence", () => {
-  assert.deepEqual(sentencesOf("Mr. Smith met Dr. J. Brown in St. Paul. They talked. It was e. g. late."), ["Mr. Smith met Dr. J. Brown in St. Paul.", "They talked.", "It was e. g. late."]);
+  assert.deepEqual(sentencesOf("Mr. Smith met Dr. J. Brown in St. Paul. They talked. It was e. g. late."), [
+    "Mr. Smith met Dr. J. Brown in St. Paul.",
+    "They talked.",
+    "It was e. g. late.",
+  ]);
 });
 
 test("Markdown is taken off", () => {
-  const text = '---\ntitle: "Front"\n---\n# Heading\n\nSome *bold* `code` and a [link](https://example.com/x_y).\nsnake_case stays.\n\n```sh\nrm -rf /\n```\n\n- item one\n- item two\n\n> quoted\n';
+  const text =
+    '---\ntitle: "Front"\n---\n# Heading\n\nSome *bold* `code` and a [link](https://example.com/x_y).\nsnake_case stays.\n\n```sh\nrm -rf /\n```\n\n- item one\n- item two\n\n> quoted\n';
   assert.deepEqual(plainText(text), {
     title: "Front",
     paragraphs: ["Some bold code and a link. snake_case stays.", "item one", "item two", "quoted"],

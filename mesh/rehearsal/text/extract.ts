@@ -26,7 +26,14 @@ const REDUNDANCY = 0.7;
 export function extract(text: string, sentencesMax: number): Extract {
   const { title, paragraphs } = plainText(text);
   const sentences = proseSentences(paragraphs);
-  const terms = sentences.map((sentence) => new Set(wordsOf(sentence).map(stem).filter((word) => word !== "")));
+  const terms = sentences.map(
+    (sentence) =>
+      new Set(
+        wordsOf(sentence)
+          .map(stem)
+          .filter((word) => word !== ""),
+      ),
+  );
   const weights = weightsOf(terms);
   return {
     title,
@@ -41,7 +48,8 @@ export function extract(text: string, sentencesMax: number): Extract {
 /** Lower case, without a plural or possessive ending; empty for words that carry no topic. */
 function stem(word: string): string {
   const lower = word.toLowerCase().replace(/['’]s$/u, "");
-  if (stopWords.has(lower) || /^\p{N}/u.test(lower) || (lower.length < 3 && /^\p{Script=Latin}+$/u.test(lower))) return "";
+  if (stopWords.has(lower) || /^\p{N}/u.test(lower) || (lower.length < 3 && /^\p{Script=Latin}+$/u.test(lower)))
+    return "";
   return lower.length > 4 && lower.endsWith("s") && !lower.endsWith("ss") ? lower.slice(0, -1) : lower;
 }
 

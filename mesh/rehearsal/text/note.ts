@@ -24,7 +24,12 @@ export function noteOf(content: string, path: string): string {
 }
 
 function write(found: Extract, path: string, cut: boolean): string {
-  const lines = [`# ${found.title ?? path}`, "", `Source: ${path}, ${found.words} words${cut ? ` in the part that was read` : ""}`, ""];
+  const lines = [
+    `# ${found.title ?? path}`,
+    "",
+    `Source: ${path}, ${found.words} words${cut ? ` in the part that was read` : ""}`,
+    "",
+  ];
   if (found.sentences.length === 0) lines.push("- (no sentences were found in this text)");
   for (const sentence of found.sentences) lines.push(`- ${sentence}`);
   lines.push("");

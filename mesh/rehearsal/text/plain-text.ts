@@ -27,7 +27,7 @@ export function plainText(text: string): PlainText {
     // Underlined headings, rules and table borders carry no prose.
     const ruler = line === "" || /^[-=*_|: ]+$/.test(line);
     if (fence || heading || ruler) close();
-    if (heading) title ??= inline(line.replace(/^#+\s*/, "").replace(/\s+#+$/, ""));
+    if (heading) title ??= inline(line.replace(/^#+\s*/, ""));
     if (fence || fenced || heading || ruler) continue;
     const item = /^(?:[-*+]|\d{1,3}[.)])\s/.test(line);
     if (item) close();
@@ -47,7 +47,14 @@ function frontMatter(lines: readonly string[]): { readonly title: string | null;
   const end = lines.findIndex((line, i) => i > 0 && line.trim() === "---");
   if (end < 0) return { title: null, lines: 0 };
   const title = lines.slice(1, end).find((line) => line.startsWith("title:"));
-  return { title: title?.slice("title:".length).trim().replace(/^["']|["']$/g, "") ?? null, lines: end + 1 };
+  return {
+    title:
+      title
+        ?.slice("title:".length)
+        .trim()
+        .replace(/^["']|["']$/g, "") ?? null,
+    lines: end + 1,
+  };
 }
 
 /** A line of its own that does not end like a sentence. */

@@ -10,12 +10,28 @@ const TextBlock = z.looseObject({ type: z.literal("text"), text: z.string() });
 const textOf = (blocks: readonly { readonly text: string }[]): string => blocks.map((block) => block.text).join("\n\n");
 const Text = z.union([z.string(), z.array(TextBlock).transform(textOf)]);
 
-const ToolUse = z.looseObject({ type: z.literal("tool_use"), id: z.string().min(1).max(200), name: ToolName, input: z.record(z.string(), z.unknown()) });
-const ToolResult = z.looseObject({ type: z.literal("tool_result"), tool_use_id: z.string().min(1).max(200), content: Text.optional(), is_error: z.boolean().optional() });
+const ToolUse = z.looseObject({
+  type: z.literal("tool_use"),
+  id: z.string().min(1).max(200),
+  name: ToolName,
+  input: z.record(z.string(), z.unknown()),
+});
+const ToolResult = z.looseObject({
+  type: z.literal("tool_result"),
+  tool_use_id: z.string().min(1).max(200),
+  content: Text.optional(),
+  is_error: z.boolean().optional(),
+});
 
 const Message = z.discriminatedUnion("role", [
-  z.looseObject({ role: z.literal("user"), content: z.union([z.string(), z.array(z.discriminatedUnion("type", [TextBlock, ToolResult])).min(1)]) }),
-  z.looseObject({ role: z.literal("assistant"), content: z.union([z.string(), z.array(z.discriminatedUnion("type", [TextBlock, ToolUse]))]) }),
+  z.looseObject({
+    role: z.literal("user"),
+    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [TextBlock, ToolResult])).min(1)]),
+  }),
+  z.looseObject({
+    role: z.literal("assistant"),
+    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [TextBlock, ToolUse]))]),
+  }),
 ]);
 
 const Body = z.looseObject({
@@ -23,8 +39,13 @@ const Body = z.looseObject({
   max_tokens: PositiveTokens,
   messages: z.array(Message).min(1).max(limits.model.messagesMax),
   system: Text.optional(),
-  tools: z.array(z.looseObject({ name: ToolName, input_schema: JsonSchema })).max(limits.model.toolsMax).optional(),
-  tool_choice: z.looseObject({ type: z.enum(["auto", "any", "tool", "none"]), disable_parallel_tool_use: z.boolean().optional() }).optional(),
+  tools: z
+    .array(z.looseObject({ name: ToolName, input_schema: JsonSchema }))
+    .max(limits.model.toolsMax)
+    .optional(),
+  tool_choice: z
+    .looseObject({ type: z.enum(["auto", "any", "tool", "none"]), disable_parallel_tool_use: z.boolean().optional() })
+    .optional(),
   stop_sequences: z.array(z.string()).max(16).optional(),
   stream: z.boolean().optional(),
 });
@@ -53,7 +74,8 @@ export function readAnthropic(body: unknown, bodyBytes: number): Result<ModelReq
 
 /** Results come inside messages of the user's role; text beside them is the user speaking. */
 function entriesOf(message: z.infer<typeof Message>): Entry[] {
-  const blocks = typeof message.content === "string" ? [{ type: "text" as const, text: message.content }] : message.content;
+  const blocks =
+    typeof message.content === "string" ? [{ type: "text" as const, text: message.content }] : message.content;
   const text = textOf(blocks.filter((block) => block.type === "text"));
   if (message.role === "assistant") {
     const calls = blocks.flatMap((block): ToolCall[] =>

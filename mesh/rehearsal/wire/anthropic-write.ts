@@ -47,13 +47,24 @@ export function* anthropicEvents(answer: Answer): Generator<string> {
   let index = 0;
   if (answer.text !== "") {
     const pieces = answer.wordByWord ? wordPieces(answer.text) : phrasePieces(answer.text, PHRASE_CHARS);
-    yield* block(index++, { type: "text", text: "" }, pieces.map((text) => ({ type: "text_delta", text })));
+    yield* block(
+      index++,
+      { type: "text", text: "" },
+      pieces.map((text) => ({ type: "text_delta", text })),
+    );
   }
   for (const call of answer.calls) {
     const pieces = ["", ...evenPieces(call.arguments, ARGUMENT_CHARS)];
-    yield* block(index++, { ...startOf(call), input: {} }, pieces.map((piece) => ({ type: "input_json_delta", partial_json: piece })));
+    yield* block(
+      index++,
+      { ...startOf(call), input: {} },
+      pieces.map((piece) => ({ type: "input_json_delta", partial_json: piece })),
+    );
   }
-  yield frame("message_delta", { delta: endOf(answer.finish), ...(told && { usage: usageOf(answer, answer.outputTokens) }) });
+  yield frame("message_delta", {
+    delta: endOf(answer.finish),
+    ...(told && { usage: usageOf(answer, answer.outputTokens) }),
+  });
   yield frame("message_stop", {});
 }
 

@@ -8,7 +8,9 @@ import { finishRequest, JsonSchema, ModelId, modelName, PositiveTokens, readForm
 
 const Text = z.union([
   z.string(),
-  z.array(z.looseObject({ type: z.literal("text"), text: z.string() })).transform((parts) => parts.map((part) => part.text).join("")),
+  z
+    .array(z.looseObject({ type: z.literal("text"), text: z.string() }))
+    .transform((parts) => parts.map((part) => part.text).join("")),
 ]);
 
 const Call = z.looseObject({
@@ -20,7 +22,11 @@ const Call = z.looseObject({
 const Message = z.discriminatedUnion("role", [
   z.looseObject({ role: z.enum(["system", "developer"]), content: Text }),
   z.looseObject({ role: z.literal("user"), content: Text }),
-  z.looseObject({ role: z.literal("assistant"), content: Text.nullish(), tool_calls: z.array(Call).max(limits.model.toolsMax).nullish() }),
+  z.looseObject({
+    role: z.literal("assistant"),
+    content: Text.nullish(),
+    tool_calls: z.array(Call).max(limits.model.toolsMax).nullish(),
+  }),
   z.looseObject({ role: z.literal("tool"), tool_call_id: z.string().min(1).max(200), content: Text }),
 ]);
 
@@ -28,7 +34,12 @@ const Body = z.looseObject({
   model: ModelId,
   messages: z.array(Message).min(1).max(limits.model.messagesMax),
   tools: z
-    .array(z.looseObject({ type: z.literal("function"), function: z.looseObject({ name: ToolName, parameters: JsonSchema.optional() }) }))
+    .array(
+      z.looseObject({
+        type: z.literal("function"),
+        function: z.looseObject({ name: ToolName, parameters: JsonSchema.optional() }),
+      }),
+    )
     .max(limits.model.toolsMax)
     .nullish(),
   tool_choice: z.union([z.enum(["none", "auto", "required"]), z.looseObject({ type: z.string() })]).nullish(),
@@ -49,7 +60,9 @@ export function readOpenAi(body: unknown, bodyBytes: number): Result<ModelReques
   const request = {
     model: modelName(value.model),
     conversation: {
-      system: joinTexts(value.messages.flatMap((m) => (m.role === "system" || m.role === "developer" ? [m.content] : []))),
+      system: joinTexts(
+        value.messages.flatMap((m) => (m.role === "system" || m.role === "developer" ? [m.content] : [])),
+      ),
       entries: value.messages.flatMap(entryOf),
       tools: value.tool_choice === "none" ? [] : tools.map((tool) => tool.function.name),
     },

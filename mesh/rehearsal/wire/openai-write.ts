@@ -7,7 +7,12 @@ import { evenPieces, phrasePieces, wordPieces } from "../tokens.ts";
 const PHRASE_CHARS = 48;
 const ARGUMENT_CHARS = 64;
 
-const FINISH: Readonly<Record<Finish["type"], string>> = { end: "stop", stop: "stop", calls: "tool_calls", length: "length" };
+const FINISH: Readonly<Record<Finish["type"], string>> = {
+  end: "stop",
+  stop: "stop",
+  calls: "tool_calls",
+  length: "length",
+};
 
 export function writeOpenAi(answer: Answer, request: ModelRequest): unknown {
   return {
@@ -49,8 +54,13 @@ export function* openAiEvents(answer: Answer, request: ModelRequest): Generator<
   for (let index = 0; index < request.choices; index++) {
     const delta = (value: unknown, finish: string | null = null): string =>
       frame([{ index, delta: value, logprobs: null, finish_reason: finish }]);
-    yield delta({ role: "assistant", content: answer.calls.length > 0 && answer.text === "" ? null : "", refusal: null });
-    for (const content of answer.wordByWord ? wordPieces(answer.text) : phrasePieces(answer.text, PHRASE_CHARS)) yield delta({ content });
+    yield delta({
+      role: "assistant",
+      content: answer.calls.length > 0 && answer.text === "" ? null : "",
+      refusal: null,
+    });
+    for (const content of answer.wordByWord ? wordPieces(answer.text) : phrasePieces(answer.text, PHRASE_CHARS))
+      yield delta({ content });
     for (const [position, call] of answer.calls.entries()) {
       yield delta({ tool_calls: [{ index: position, ...callOf(call, index, "") }] });
       for (const piece of evenPieces(call.arguments, ARGUMENT_CHARS)) {
@@ -78,6 +88,11 @@ function usageOf(answer: Answer, request: ModelRequest): unknown {
     completion_tokens: completion,
     total_tokens: answer.inputTokens + completion,
     prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0, accepted_prediction_tokens: 0, rejected_prediction_tokens: 0 },
+    completion_tokens_details: {
+      reasoning_tokens: 0,
+      audio_tokens: 0,
+      accepted_prediction_tokens: 0,
+      rejected_prediction_tokens: 0,
+    },
   };
 }

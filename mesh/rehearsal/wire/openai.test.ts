@@ -66,15 +66,18 @@ const head =
   '"id":"chatcmpl-0123456789abcdef01234567","object":"chat.completion.chunk","created":1800000000,"model":"rehearsal/echo","service_tier":"default","system_fingerprint":"rehearsal"';
 
 test("a stream is, frame by frame, what the API reference shows", () => {
-  assert.deepEqual([...openAi.events(base, requestOf({ stream: true, stream_options: { include_usage: true } }))], [
-    `data: {${head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}\n\n`,
-    `data: {${head},"choices":[{"index":0,"delta":{"content":"Good "},"logprobs":null,"finish_reason":null}],"usage":null}\n\n`,
-    `data: {${head},"choices":[{"index":0,"delta":{"content":"morning"},"logprobs":null,"finish_reason":null}],"usage":null}\n\n`,
-    `data: {${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}\n\n`,
-    `data: {${head},"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},` +
-      '"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}\n\n',
-    "data: [DONE]\n\n",
-  ]);
+  assert.deepEqual(
+    [...openAi.events(base, requestOf({ stream: true, stream_options: { include_usage: true } }))],
+    [
+      `data: {${head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}\n\n`,
+      `data: {${head},"choices":[{"index":0,"delta":{"content":"Good "},"logprobs":null,"finish_reason":null}],"usage":null}\n\n`,
+      `data: {${head},"choices":[{"index":0,"delta":{"content":"morning"},"logprobs":null,"finish_reason":null}],"usage":null}\n\n`,
+      `data: {${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}\n\n`,
+      `data: {${head},"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},` +
+        '"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}\n\n',
+      "data: [DONE]\n\n",
+    ],
+  );
 });
 
 test("streamed tool calls: id and name first, then the arguments in parts, by index; no usage unless asked", () => {
@@ -85,9 +88,13 @@ test("streamed tool calls: id and name first, then the arguments in parts, by in
     deltas.map((chunk) => chunk.choices?.[0]?.delta ?? chunk),
     [
       { role: "assistant", content: null, refusal: null },
-      { tool_calls: [{ index: 0, id: "call_aaaa", type: "function", function: { name: "files_read", arguments: "" } }] },
+      {
+        tool_calls: [{ index: 0, id: "call_aaaa", type: "function", function: { name: "files_read", arguments: "" } }],
+      },
       { tool_calls: [{ index: 0, function: { arguments: '{"path":"a.txt"}' } }] },
-      { tool_calls: [{ index: 1, id: "call_bbbb", type: "function", function: { name: "files_list", arguments: "" } }] },
+      {
+        tool_calls: [{ index: 1, id: "call_bbbb", type: "function", function: { name: "files_list", arguments: "" } }],
+      },
       { tool_calls: [{ index: 1, function: { arguments: "{}" } }] },
       {},
       "[DONE]",
@@ -97,15 +104,27 @@ test("streamed tool calls: id and name first, then the arguments in parts, by in
 });
 
 test("n answers: each has its index and its own call ids, the output counts n times", () => {
-  const written = openAi.write(calling, requestOf({ n: 2 })) as { choices: { index: number; message: { tool_calls: { id: string }[] } }[]; usage: object };
-  assert.deepEqual(written.choices.map((choice) => [choice.index, choice.message.tool_calls[0]?.id]), [[0, "call_aaaa"], [1, "call_aaaa_1"]]);
-  assert.deepEqual({ ...written.usage, prompt_tokens_details: 0, completion_tokens_details: 0 }, {
-    prompt_tokens: 7,
-    completion_tokens: 6,
-    total_tokens: 13,
-    prompt_tokens_details: 0,
-    completion_tokens_details: 0,
-  });
+  const written = openAi.write(calling, requestOf({ n: 2 })) as {
+    choices: { index: number; message: { tool_calls: { id: string }[] } }[];
+    usage: object;
+  };
+  assert.deepEqual(
+    written.choices.map((choice) => [choice.index, choice.message.tool_calls[0]?.id]),
+    [
+      [0, "call_aaaa"],
+      [1, "call_aaaa_1"],
+    ],
+  );
+  assert.deepEqual(
+    { ...written.usage, prompt_tokens_details: 0, completion_tokens_details: 0 },
+    {
+      prompt_tokens: 7,
+      completion_tokens: 6,
+      total_tokens: 13,
+      prompt_tokens_details: 0,
+      completion_tokens_details: 0,
+    },
+  );
 });
 
 test("a request is read into the neutral form", () => {
@@ -114,7 +133,11 @@ test("a request is read into the neutral form", () => {
       { role: "system", content: "Be brief." },
       { role: "developer", content: [{ type: "text", text: "Be kind." }] },
       { role: "user", content: [{ type: "text", text: "Hello" }] },
-      { role: "assistant", content: null, tool_calls: [{ id: "c1", type: "function", function: { name: "t", arguments: "{}" } }] },
+      {
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: "c1", type: "function", function: { name: "t", arguments: "{}" } }],
+      },
       { role: "tool", tool_call_id: "c1", content: "done" },
     ],
     tools: [{ type: "function", function: { name: "t", parameters: { type: "object" } } }],
@@ -136,7 +159,10 @@ test("a request is read into the neutral form", () => {
   assert.equal(request.maxTokens, 20);
   assert.deepEqual(request.stop, ["END"]);
   assert.equal(requestOf({ max_tokens: 50 }).maxTokens, 50);
-  assert.deepEqual(requestOf({ tool_choice: "none", tools: [{ type: "function", function: { name: "t" } }] }).conversation.tools, []);
+  assert.deepEqual(
+    requestOf({ tool_choice: "none", tools: [{ type: "function", function: { name: "t" } }] }).conversation.tools,
+    [],
+  );
   assert.equal(requestOf({ parallel_tool_calls: false }).callsMax, 1);
 });
 
@@ -145,9 +171,18 @@ test("conversations that a provider would refuse are refused", () => {
   const user = { role: "user", content: "x" };
   const bad: [object, RegExp][] = [
     [{ messages: [] }, /^messages: /],
-    [{ messages: [user, { role: "tool", tool_call_id: "c1", content: "" }] }, /does not follow a message with that call/],
-    [{ messages: [user, { role: "assistant", content: null, tool_calls: [call] }] }, /`c1` is not followed by its result/],
-    [{ messages: [user, { role: "assistant", content: null, tool_calls: [call] }, user] }, /`c1` is not followed by its result/],
+    [
+      { messages: [user, { role: "tool", tool_call_id: "c1", content: "" }] },
+      /does not follow a message with that call/,
+    ],
+    [
+      { messages: [user, { role: "assistant", content: null, tool_calls: [call] }] },
+      /`c1` is not followed by its result/,
+    ],
+    [
+      { messages: [user, { role: "assistant", content: null, tool_calls: [call] }, user] },
+      /`c1` is not followed by its result/,
+    ],
     [{ messages: [{ role: "narrator", content: "x" }] }, /^messages.0/],
     [{ max_tokens: 0 }, /^max_tokens/],
     [{ n: 9 }, /^n/],

@@ -39,5 +39,7 @@ export function finishRequest(
 
 function entryBytes(entry: Entry): number {
   const calls = entry.role === "assistant" ? entry.calls : [];
-  return Buffer.byteLength(entry.text) + calls.reduce((sum, call) => sum + Buffer.byteLength(call.name + call.arguments), 0);
+  return (
+    Buffer.byteLength(entry.text) + calls.reduce((sum, call) => sum + Buffer.byteLength(call.name + call.arguments), 0)
+  );
 }
