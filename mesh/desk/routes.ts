@@ -26,7 +26,7 @@ export const deskRoutes: Readonly<Record<string, Handler>> = {
   "GET /v1/costs": (services) => ok(services.costs()),
   "GET /v1/events": events,
   "GET /v1/audit": auditPage,
-  "GET /v1/audit/verify": (services) => ok(services.verifyAudit()),
+  "GET /v1/audit/verify": async (services) => ok(await services.verifyAudit()),
   "GET /v1/board": board,
   "GET /v1/agents/*/logs": logs,
   "POST /v1/agents/*/messages": message,

@@ -26,7 +26,7 @@ export interface DeskServices {
   readonly credentials: CredentialDrop;
   status(): Promise<Status>;
   costs(): Costs;
-  verifyAudit(): AuditVerdict;
+  verifyAudit(): Promise<AuditVerdict>;
   /** Starts the orderly end of the mesh; returns at once. */
   shutdown(): void;
 }

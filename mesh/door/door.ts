@@ -87,7 +87,7 @@ export class Door implements DoorListener {
     const asked = routed.value;
     switch (asked.kind) {
       case "self":
-        return sendJson(response, 200, this.#services.self(this.#caller.agent));
+        return sendJson(response, 200, this.#services.selves.get(this.#caller.agent));
       case "inbox":
         return this.#inbox(response, asked.waitMs);
       case "model":

@@ -10,7 +10,8 @@ import { anthropicFormat } from "../egress/wire/anthropic.ts";
 import type { Meter, ModelCall, WireFormat } from "../egress/wire/format.ts";
 import { openaiFormat } from "../egress/wire/openai.ts";
 import type { BudgetRefusal, Hold, Scope } from "../ledger/ledger.ts";
-import type { Price } from "../ledger/prices.ts";
+import { outputTokensPayable } from "../ledger/payable.ts";
+import { worstCase, type Price } from "../ledger/price.ts";
 import { ask, recordRefusal } from "./ask.ts";
 import { readJson, sendRefusal } from "../http/exchange.ts";
 import type { Caller, DoorServices } from "./services.ts";
@@ -36,7 +37,7 @@ export async function modelCall(services: DoorServices, caller: Caller, api: Api
   response.once("close", () => gone.abort());
   const admitted = await admit(services, caller, format, request);
   if (!admitted.ok) return sendRefusal(response, admitted.error, format.refusalBody(admitted.error));
-  const { call, provider, injection, body, outputTokens, hold } = admitted.value;
+  const { call, provider, injection, body, outputTokens } = admitted.value;
   const meter = format.meter();
   const exchange = {
     ...{ provider, format, meter, injection, body },
@@ -87,7 +88,7 @@ function resolve(services: DoorServices, format: WireFormat, call: ModelCall): R
   if (!provider?.apis.includes(format.api)) {
     return err(refusal("unsupported", `provider \`${name}\` does not speak the ${format.api} format`, `call it on its own route`));
   }
-  const price = services.prices.of(provider, model);
+  const price = services.prices.priceOf(provider.priceList ?? provider.name, model);
   if (!price) {
     return err(refusal("unsupported", `no price is known for \`${call.model}\``, "use a model of the price list, or declare the provider with a `price`"));
   }
@@ -104,9 +105,9 @@ async function reserve(services: DoorServices, caller: Caller, call: ModelCall, 
   }
   const scopes: readonly Scope[] = ["fleet", `agent:${caller.agent}`];
   const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
-  const payable = services.prices.outputTokensPayable(price, services.ledger.left(scopes), call.inputTokensMax, call.choices);
+  const payable = outputTokensPayable(price, services.ledger.left(scopes), call.inputTokensMax, call.choices);
   const outputTokens = Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
-  const held = services.ledger.reserve(scopes, services.prices.worstCase(price, call.inputTokensMax, outputTokens, call.choices), call.model);
+  const held = services.ledger.reserve(scopes, worstCase(price, call.inputTokensMax, outputTokens, call.choices), call.model);
   if (!held.ok) {
     if (exhausted(held.error)) services.halt(caller.agent, held.error);
     return refuse(services, caller, budgetRefusal(held.error), call.model);
@@ -134,7 +135,7 @@ const exhausted = ({ wanted, cap, settled }: BudgetRefusal): boolean => wanted <
 
 async function finish(services: DoorServices, caller: Caller, admitted: Admitted, meter: Meter, outcome: Outcome | undefined): Promise<void> {
   const { call, hold, price } = admitted;
-  const settled = settle(services, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
+  const settled = settle(services.ledger, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
   const ended = outcome?.kind ?? "fault";
   await services.audit.record(
     {

@@ -36,7 +36,8 @@ export interface DoorServices {
   readonly inboxes: Inboxes;
   readonly files: FileTools;
   readonly monitor: Monitor;
-  self(agent: string): Self;
+  /** What each agent is told about itself. */
+  readonly selves: ReadonlyMap<string, Self>;
   /** The refusal that stands while an agent is halted. */
   halted(agent: string): Refusal | undefined;
   /** Ends an agent whose budget is used up. */

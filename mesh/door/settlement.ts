@@ -1,9 +1,8 @@
 import type { Outcome } from "../egress/answer-relay.ts";
-import type { Meter, ModelCall, TokenUsage } from "../egress/wire/format.ts";
-import type { Hold } from "../ledger/ledger.ts";
-import type { Price } from "../ledger/prices.ts";
+import type { Meter, ModelCall } from "../egress/wire/format.ts";
+import type { Hold, Ledger } from "../ledger/ledger.ts";
+import { costOf, type Price, type TokenUsage } from "../ledger/price.ts";
 import type { Write } from "../store/store.ts";
-import type { DoorServices } from "./services.ts";
 
 interface Spent {
   readonly call: ModelCall;
@@ -24,15 +23,17 @@ interface Settlement {
  * What a call is charged. `nothing`: the hold is released. `unknown`: the hold is charged in full, as absent is
  * not zero. `seen`: what the provider reported, and where the answer was broken off never less than what passed.
  */
-export function settle(services: DoorServices, spent: Spent): Settlement {
+export function settle(ledger: Ledger, spent: Spent): Settlement {
   const { hold, price, billed } = spent;
   if (billed === "nothing") {
-    return { writes: services.ledger.release(hold.id).writes, tokens: 0, microUsd: 0, detail: { charged: "nothing" } };
+    return { writes: ledger.release(hold.id).writes, tokens: 0, microUsd: 0, detail: { charged: "nothing" } };
   }
   const usage = billed === "seen" ? usageSeen(spent) : undefined;
-  const cost = usage ? services.prices.costOf(price, usage) : hold.worst;
-  const { inputTokens, outputTokens } = usage ?? { inputTokens: spent.call.inputTokensMax, outputTokens: Math.max(0, hold.worst.tokens - spent.call.inputTokensMax) };
-  const { writes, above } = services.ledger.settle(hold.id, { inputTokens, outputTokens, cost });
+  const cost = usage ? costOf(price, usage) : hold.worst;
+  // Of a hold that is charged in full only the sum is known.
+  const inputTokens = usage ? usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens : spent.call.inputTokensMax;
+  const outputTokens = usage ? usage.outputTokens : Math.max(0, hold.worst.tokens - inputTokens);
+  const { writes, above } = ledger.settle(hold.id, { inputTokens, outputTokens, cost });
   const tokens = cost.tokens - above.tokens;
   const microUsd = cost.microUsd - above.microUsd;
   const detail = { charged: usage ? "usage" : "reservation", input_tokens: inputTokens, output_tokens: outputTokens, tokens, micro_usd: microUsd, above_tokens: above.tokens, above_micro_usd: above.microUsd };
@@ -43,7 +44,9 @@ function usageSeen({ meter, call }: Spent): TokenUsage {
   const reported = meter.usage;
   if (meter.complete && reported) {
     // A provider cannot have written less than what has passed.
-    return { inputTokens: reported.inputTokens, outputTokens: Math.max(reported.outputTokens, meter.outputTokensSeen) };
+    return { ...reported, outputTokens: Math.max(reported.outputTokens, meter.outputTokensSeen) };
   }
-  return { inputTokens: reported?.inputTokens || call.inputTokensMax, outputTokens: Math.max(reported?.outputTokens ?? 0, meter.outputBytesSeen) };
+  const outputTokens = Math.max(reported?.outputTokens ?? 0, meter.outputBytesSeen);
+  const known = reported && reported.inputTokens + reported.cacheReadTokens + reported.cacheWriteTokens > 0;
+  return known ? { ...reported, outputTokens } : { inputTokens: call.inputTokensMax, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens };
 }

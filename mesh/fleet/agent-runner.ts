@@ -103,7 +103,7 @@ export class AgentRunner {
   /** One life of the sandbox. Returns why it could not be started, if so. */
   async #runOnce(started: () => void): Promise<string | undefined> {
     const { setting, audit, monitor, backend, logs, ids } = this.#parts;
-    const id = ids.next("sbx").replaceAll("_", "-");
+    const id = ids.next("sbx");
     this.generation++;
     const ended = Promise.withResolvers<void>();
     try {

@@ -149,7 +149,7 @@ export class Supervisor {
     mkdirSync(logs, { recursive: true, mode: 0o700 });
     for (const setting of fleet.agents) {
       const row = known.get(setting.name);
-      const agentId = row?.id ?? ids.next("agt").replaceAll("_", "-");
+      const agentId = row?.id ?? ids.next("agt");
       if (!row) {
         await audit.record({ kind: "agent.created", subject: "mesh", detail: { agent: setting.name, agent_id: agentId } }, [
           ["agents.insert", agentId, defaultTenant, setting.name, clock.nowMs()],

@@ -27,6 +27,8 @@ export interface BudgetRefusal {
   readonly window: "day" | "month";
   readonly unit: "tokens" | "usd";
   readonly cap: number;
+  /** Spent for certain; the rest of what is not left only waits for other calls to settle. */
+  readonly settled: number;
   readonly left: number;
   readonly wanted: number;
   readonly resetsAtMs: number;

@@ -1,6 +1,8 @@
-import { createPrivateKey, createPublicKey, hkdfSync, sign, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, hkdfSync, sign } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, linkSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Secret } from "../../lib/redact.ts";
+import type { AuditSigner } from "../audit/chain.ts";
 import { KEY_BYTES, type RandomBytes } from "./envelope.ts";
 
 export class VaultError extends Error {
@@ -12,9 +14,9 @@ export interface MasterKey {
   /** Wraps the data keys of credentials. */
   readonly wrapping: Buffer;
   /** Authenticates the head of the audit chain. */
-  readonly auditMac: Buffer;
+  readonly auditMac: Secret;
   /** Signs audit checkpoints (Ed25519, RFC 8032). */
-  readonly auditSigner: { sign(bytes: Uint8Array): Buffer; readonly publicKey: KeyObject };
+  readonly auditSigner: AuditSigner;
 }
 
 const FILE = "vault.key";
@@ -32,8 +34,11 @@ export function loadMasterKey(stateFolder: string, random: RandomBytes): MasterK
   seed.fill(0);
   const key = {
     wrapping: derive("wrapping"),
-    auditMac: derive("audit-head"),
-    auditSigner: { sign: (data: Uint8Array) => sign(null, data, privateKey), publicKey: createPublicKey(privateKey) },
+    auditMac: new Secret(derive("audit-head")),
+    auditSigner: {
+      sign: (data: Uint8Array) => sign(null, data, privateKey),
+      publicKey: createPublicKey(privateKey).export({ format: "der", type: "spki" }),
+    },
   };
   bytes.fill(0);
   return key;

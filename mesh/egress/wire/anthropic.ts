@@ -2,7 +2,8 @@ import { z } from "zod";
 import { err, ok } from "../../../lib/result.ts";
 import type { Json } from "../../../lib/json.ts";
 import { limits } from "../../../protocol/limits.ts";
-import type { GeneratedText, Meter, TokenUsage, WireFormat } from "./format.ts";
+import type { TokenUsage } from "../../ledger/price.ts";
+import type { GeneratedText, Meter, WireFormat } from "./format.ts";
 import { boundedTokens, malformed, outputTokens, passed, tokensFromBytes } from "./parts.ts";
 
 /** Anthropic messages (docs.anthropic.com/en/api/messages). Text, thinking and client tools only, as for OpenAI. */
@@ -142,11 +143,13 @@ class AnthropicMeter implements Meter {
   /** Counts are cumulative over a stream; a field that is absent keeps its last value. */
   #count(usage: z.infer<typeof UsageForm>): void {
     if (!usage) return;
-    const input =
-      (usage.input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0);
+    const most = (field: keyof TokenUsage, seen: number | null | undefined): number =>
+      Math.max(seen ?? 0, this.usage?.[field] ?? 0);
     this.usage = {
-      inputTokens: Math.max(input, this.usage?.inputTokens ?? 0),
-      outputTokens: Math.max(usage.output_tokens ?? 0, this.usage?.outputTokens ?? 0),
+      inputTokens: most("inputTokens", usage.input_tokens),
+      cacheReadTokens: most("cacheReadTokens", usage.cache_read_input_tokens),
+      cacheWriteTokens: most("cacheWriteTokens", usage.cache_creation_input_tokens),
+      outputTokens: most("outputTokens", usage.output_tokens),
     };
   }
 

@@ -1,6 +1,7 @@
 import type { Result } from "../../../lib/result.ts";
 import type { Json } from "../../../lib/json.ts";
 import type { Refusal } from "../../../protocol/refusal.ts";
+import type { TokenUsage } from "../../ledger/price.ts";
 import type { Api } from "../providers.ts";
 
 /** A model call as an agent made it, understood completely; what is not understood was refused. */
@@ -16,11 +17,6 @@ export interface ModelCall {
   readonly inputTokensMax: number;
   /** The body for the provider, bounded to `outputTokens` per answer. */
   body(upstreamModel: string, outputTokens: number, provider: string): Buffer;
-}
-
-export interface TokenUsage {
-  readonly inputTokens: number;
-  readonly outputTokens: number;
 }
 
 /** Text of one channel (a choice, a block) continues in that channel's next event. */

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { err, ok } from "../../../lib/result.ts";
 import type { Json } from "../../../lib/json.ts";
 import { limits } from "../../../protocol/limits.ts";
-import type { GeneratedText, Meter, TokenUsage, WireFormat } from "./format.ts";
+import type { TokenUsage } from "../../ledger/price.ts";
+import type { GeneratedText, Meter, WireFormat } from "./format.ts";
 import { boundedTokens, malformed, outputTokens, passed, tokensFromBytes } from "./parts.ts";
 
 /**
@@ -110,6 +111,11 @@ const Delta = z.object({
     .array(z.object({ function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish() }))
     .nullish(),
 });
+const UsageForm = z.object({
+  prompt_tokens: z.int().min(0),
+  completion_tokens: z.int().min(0),
+  prompt_tokens_details: z.object({ cached_tokens: z.int().min(0).nullish() }).nullish().catch(null),
+});
 const Answer = z.object({
   id: z.string().optional(),
   model: z.string().optional(),
@@ -124,11 +130,15 @@ const Answer = z.object({
       }),
     )
     .catch([]),
-  usage: z
-    .object({ prompt_tokens: z.int().min(0), completion_tokens: z.int().min(0) })
-    .nullish()
-    .catch(null),
+  usage: UsageForm.nullish().catch(null),
 });
+
+/** Here the cached tokens are part of the prompt's. */
+function disjoint(usage: z.infer<typeof UsageForm>): TokenUsage {
+  const cached = Math.min(usage.prompt_tokens_details?.cached_tokens ?? 0, usage.prompt_tokens);
+  const inputTokens = usage.prompt_tokens - cached;
+  return { inputTokens, cacheReadTokens: cached, cacheWriteTokens: 0, outputTokens: usage.completion_tokens };
+}
 
 class OpenaiMeter implements Meter {
   usage: TokenUsage | null = null;
@@ -144,7 +154,7 @@ class OpenaiMeter implements Meter {
     const added: GeneratedText[] = [];
     const { id, model, created, choices, usage } = parsed.data;
     this.#head = { id: id ?? this.#head.id, model: model ?? this.#head.model, created: created ?? this.#head.created };
-    if (usage) this.usage = { inputTokens: usage.prompt_tokens, outputTokens: usage.completion_tokens };
+    if (usage) this.usage = disjoint(usage);
     for (const choice of choices) {
       const part = choice.delta ?? choice.message;
       const calls = part?.tool_calls ?? [];

@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../lib/clock.ts";
+import { randomId } from "../../lib/id.ts";
+import type { MeshOptions } from "../main.ts";
+import { probeFence } from "../sandbox/probe.ts";
+import type { SandboxBackend } from "../sandbox/backend.ts";
+import { localBackend } from "./machine.ts";
+
+interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly fix: string;
+}
+
+/** Versions of Node below which security fixes are missing. */
+const NODE_FLOOR = { 24: "24.22.1", 26: "26.12.1" } as const;
+
+/** `doctor`: what this machine can hold, found by trying. Uses a state of its own, which is removed. Exit code 1 when agents cannot run. */
+export async function doctor(_options: MeshOptions): Promise<number> {
+  const state = mkdtempSync(join(tmpdir(), "cordon-doctor-"));
+  try {
+    const backend = await localBackend({ installation: randomId.next("i").slice(2, 10), state, clock: systemClock });
+    const fence = await checkFence(backend);
+    const checks = [checkNode(), ...fence];
+    process.stdout.write(`${JSON.stringify({ checks })}\n`);
+    return fence.every((check) => check.ok) ? 0 : 1;
+  } finally {
+    rmSync(state, { recursive: true, force: true });
+  }
+}
+
+async function checkFence(backend: SandboxBackend): Promise<Check[]> {
+  const levels = await Promise.all(
+    (["container", "gvisor", "microvm"] as const).map(async (isolation) => {
+      const short = await backend.shortfalls(isolation);
+      return { name: `isolation ${isolation}`, ok: short.length === 0, detail: short.map((each) => each.what).join("; ") || `${backend.name} backend`, fix: short.map((each) => each.remedy).join("; ") };
+    }),
+  );
+  const container = levels.filter((level) => level.name === "isolation container");
+  if (!container.every((level) => level.ok)) return container;
+  const results = await probeFence(backend, { clock: systemClock, id: randomId });
+  await backend.sweep();
+  const probes = results.map((result) => ({ name: `fence: ${result.attempt}`, ok: result.stopped, detail: result.by, fix: result.stopped ? "" : "report it as SECURITY.md says; agents do not start here" }));
+  return [...container, ...probes];
+}
+
+function checkNode(): Check {
+  const [major = 0, minor = 0, patch = 0] = process.versions.node.split(".").map(Number);
+  const floor = NODE_FLOOR[major as keyof typeof NODE_FLOOR] ?? "26.12.1";
+  const [, floorMinor = 0, floorPatch = 0] = floor.split(".").map(Number);
+  const ok = major > 26 || minor > floorMinor || (minor === floorMinor && patch >= floorPatch);
+  return { name: "node", ok, detail: process.version, fix: ok ? "" : `security fixes came with ${floor}: install a newer Node, or run \`npm update\` when the platform package has it` };
+}

@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import { join, resolve } from "node:path";
+import { systemClock as clock } from "../../lib/clock.ts";
+import { randomId as ids } from "../../lib/id.ts";
+import { deskFiles } from "../../protocol/desk.ts";
+import { createAudit } from "../audit/create.ts";
+import { verifyAudit } from "../audit/verify.ts";
+import { Blackboard } from "../blackboard/blackboard.ts";
+import { Inboxes } from "../bus/inboxes.ts";
+import type { Fleet } from "../config/fleet.ts";
+import { loadFleet } from "../config/load.ts";
+import { Desk } from "../desk/desk.ts";
+import { DeskToken } from "../desk/token.ts";
+import { Door } from "../door/door.ts";
+import type { DoorServices } from "../door/services.ts";
+import { Injector } from "../egress/credentials.ts";
+import { ModelGateway } from "../egress/model-gateway.ts";
+import { selvesOf } from "../fleet/self.ts";
+import { Supervisor } from "../fleet/supervisor.ts";
+import { createLedger } from "../ledger/create.ts";
+import type { Caps, Scope } from "../ledger/ledger.ts";
+import { createPrices, type PriceOverride } from "../ledger/prices.ts";
+import type { MeshOptions } from "../main.ts";
+import { Monitor } from "../monitor/monitor.ts";
+import { matrixOf } from "../policy/matrix.ts";
+import { openStore } from "../store/open.ts";
+import { FileTools } from "../tools/files.ts";
+import { loadMasterKey } from "../vault/master-key.ts";
+import { Vault } from "../vault/vault.ts";
+import { CommandError } from "./failure.ts";
+import { requireFence } from "./fence.ts";
+import { installationOf, version } from "./installation.ts";
+import { localBackend } from "./machine.ts";
+import { providersOf } from "./models.ts";
+import { stateFolder } from "./state.ts";
+
+const NO_CAPS: Caps = { day: {}, month: {} };
+
+/** What is to be closed at the end, in the order in which it was opened. */
+type Closing = (() => Promise<unknown>)[];
+
+/** `serve`: the mesh. Resolves with the exit code when it has ended and nothing of it is left. */
+export async function serve(options: MeshOptions): Promise<number> {
+  const fleet = withFolders(loadFleet(options.fleet ?? "cordon.yaml"), options);
+  const state = stateFolder(options.state);
+  const end = Promise.withResolvers<number>();
+  const closing: Closing = [];
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end.resolve(0));
+  try {
+    // A signal while it starts ends it as well.
+    await Promise.race([start(fleet, state, options, closing, end), end.promise]);
+    return await end.promise;
+  } finally {
+    // One that fails must not keep the others open.
+    for (const close of closing.toReversed()) await close().catch((error: unknown) => process.stderr.write(`cordon: while ending: ${String(error)}\n`));
+  }
+}
+
+async function start(fleet: Fleet, state: string, options: MeshOptions, closing: Closing, end: PromiseWithResolvers<number>): Promise<void> {
+  const startedAtMs = clock.nowMs();
+  const fail = (message: string): void => {
+    process.stderr.write(message);
+    end.resolve(1);
+  };
+  const store = await openStore({ path: state });
+  closing.push(() => store.close());
+  void store.failed.then((failure) => fail(`cordon: ${failure.message}\n`));
+  const installation = await installationOf(store, fleet.name, ids);
+  const key = loadMasterKey(state, randomBytes);
+  const audit = createAudit({ store, clock, signer: key.auditSigner, macKey: key.auditMac });
+  closing.push(() => audit.close());
+  const monitor = new Monitor(clock);
+
+  const caps = new Map<Scope, Caps>([["fleet", fleet.budget], ...fleet.agents.map((agent) => [`agent:${agent.name}`, agent.budget] as const)]);
+  const scopes = [...caps.keys()];
+  const prices = createPrices({ clock, overrides: statedPrices(fleet) });
+  await audit.record({ kind: "mesh.started", subject: "mesh", detail: { fleet: fleet.name, version, agents: fleet.agents.length } });
+  const ledger = await createLedger({ store, audit, clock, ids, timeZone: fleet.timeZone, caps: (scope) => caps.get(scope) ?? NO_CAPS });
+
+  const backend = await localBackend({ installation, state, clock });
+  await requireFence(fleet, backend, { clock, id: ids, audit, monitor });
+  const vault = new Vault({ store, audit, clock, key, random: randomBytes });
+  const { providers, close: closeProviders } = await providersOf(fleet, state, vault, clock);
+  closing.push(closeProviders);
+  const gateway = new ModelGateway(clock);
+  closing.push(() => gateway.close());
+
+  const board = new Blackboard(store, clock);
+  const inboxes = new Inboxes(store, clock, ids);
+  const matrix = matrixOf(fleet);
+  const services: DoorServices = {
+    ...{ clock, ids, matrix, audit, ledger, board, inboxes, monitor, providers, gateway },
+    selves: selvesOf(fleet, matrix, providers),
+    prices,
+    injector: new Injector(vault),
+    files: new FileTools(fleet.files, ids),
+    halted: (agent) => supervisor.halted(agent),
+    halt: (agent, cause) => supervisor.halt(agent, cause),
+  };
+  const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(services, caller);
+  const supervisor = new Supervisor({ ...{ fleet, store, audit, monitor, inboxes, backend, clock, ids, makeDoor }, stateFolder: state });
+
+  const desk = new Desk(
+    {
+      ...{ store, audit, monitor, board, inboxes, supervisor },
+      credentials: vault,
+      status: async () => ({ fleet: fleet.name, version, startedAtMs, backend: backend.name, agents: await supervisor.status() }),
+      costs: () => ({ currency: "micro-USD", priceSource: prices.source, lines: ledger.lines(scopes), totals: ledger.totals() }),
+      verifyAudit: () => verifyAudit(store.query, { publicKey: key.auditSigner.publicKey, macKey: key.auditMac }),
+      shutdown: () => end.resolve(0),
+    },
+    new DeskToken(state, randomBytes),
+  );
+  await desk.listenOnSocket(join(state, deskFiles.socket));
+  closing.push(() => desk.close());
+  if (options.listen !== undefined) await desk.listenOnPort(...addressOf(options.listen));
+  closing.push(() => supervisor.stop());
+  process.stdout.write('{"ready":true}\n');
+  supervisor.start().catch((error: unknown) => fail(`cordon: the fleet could not be started: ${String(error)}\n`));
+}
+
+/** A provider of the fleet file has one price for all its models. */
+function statedPrices(fleet: Fleet): PriceOverride[] {
+  return fleet.agents.flatMap(({ model }) => {
+    const provider = fleet.providers.find((each) => each.name === model.provider);
+    return provider ? [{ ...model, inputRate: provider.price.input, outputRate: provider.price.output }] : [];
+  });
+}
+
+/** `--input` and `--output` stand in for the folders of the fleet file. */
+function withFolders(fleet: Fleet, { input, output }: MeshOptions): Fleet {
+  const { read, write } = fleet.files;
+  return { ...fleet, files: { read: input === undefined ? read : resolve(input), write: output === undefined ? write : resolve(output) } };
+}
+
+function addressOf(listen: string): readonly [host: string, port: number] {
+  const match = /^(127\.0\.0\.1|localhost|\[::1\]|[^:]+):(\d{1,5})$/.exec(listen);
+  if (!match || Number(match[2]) > 65_535) throw new CommandError(`\`--listen ${listen}\` is not HOST:PORT: use for example 127.0.0.1:7717`);
+  return [(match[1] ?? "").replace(/^\[|\]$/g, ""), Number(match[2])];
+}

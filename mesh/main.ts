@@ -1,0 +1,53 @@
+import { parseArgs } from "node:util";
+import { loadFleet } from "./config/load.ts";
+import { credential } from "./commands/credential.ts";
+import { doctor } from "./commands/doctor.ts";
+import { costs, verify } from "./commands/offline.ts";
+import { rehearsal } from "./commands/rehearsal.ts";
+import { serve } from "./commands/serve.ts";
+import { explain } from "./commands/failure.ts";
+
+/** The trusted process. `commands/` wires rooms together; nothing else does. */
+export interface MeshOptions {
+  readonly fleet?: string;
+  readonly state?: string;
+  readonly listen?: string;
+  readonly input?: string;
+  readonly output?: string;
+  readonly port?: string;
+  readonly scenario?: string;
+}
+
+/** Each resolves with the exit code: 0 done, 1 refused or failed. */
+const commands: Readonly<Record<string, (options: MeshOptions, words: readonly string[]) => Promise<number> | number>> = {
+  serve,
+  check: ({ fleet }) => {
+    const { name, agents } = loadFleet(fleet ?? "cordon.yaml");
+    process.stdout.write(`${JSON.stringify({ fleet: name, agents: agents.map((agent) => agent.name) })}\n`);
+    return 0;
+  },
+  verify,
+  costs,
+  doctor,
+  credential,
+  rehearsal,
+};
+
+async function main(): Promise<number> {
+  const text = { type: "string" } as const;
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { fleet: text, state: text, listen: text, input: text, output: text, port: text, scenario: text },
+  });
+  const [name = "", ...words] = positionals;
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!command) throw new Error(`the mesh has no command \`${name}\`: it is started by \`cordon\``);
+  return command(values, words);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(explain(error));
+  process.exitCode = 1;
+}

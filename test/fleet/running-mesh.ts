@@ -1,0 +1,125 @@
+/** A real mesh for tests: its own process, its own state, real sandboxes. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openDesk, type Desk } from "../../user/cli/desk-client.ts";
+
+const program = fileURLToPath(new URL("../../mesh/main.ts", import.meta.url));
+
+export interface MeshFixture {
+  readonly folder: string;
+  readonly state: string;
+  readonly desk: Desk;
+  readonly pid: number;
+  /** What the mesh wrote to standard error. */
+  errors(): string;
+  /** SIGKILL: what a power cut or the kernel would do. */
+  kill(): Promise<void>;
+  /** A new mesh on the same state. */
+  again(): Promise<MeshFixture>;
+  /** Orderly stop; the exit code. */
+  stop(): Promise<number>;
+}
+
+/** Writes `files` into a fresh folder (the fleet file among them, as `cordon.yaml`) and starts a mesh on it. */
+export async function startMesh(files: Readonly<Record<string, string>>): Promise<MeshFixture> {
+  const folder = mkdtempSync(join(tmpdir(), "cordon-test-"));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  return launch(folder);
+}
+
+/** Starts a mesh on a folder that `startMesh` has made. */
+async function launch(folder: string): Promise<MeshFixture> {
+  const state = join(folder, "state");
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, "serve", "--fleet", join(folder, "cordon.yaml"), "--state", state], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let errors = "";
+  child.stderr.on("data", (piece: Buffer) => (errors += piece.toString()));
+  const exited = exitOf(child);
+  await Promise.race([ready(child), exited.then((code) => Promise.reject(new Error(`the mesh ended with ${code}: ${errors}`)))]);
+  const desk = await openDesk(state);
+  return {
+    ...{ folder, state, desk },
+    pid: child.pid ?? 0,
+    errors: () => errors,
+    kill: async () => {
+      child.kill("SIGKILL");
+      await exited;
+    },
+    again: () => launch(folder),
+    stop: async () => {
+      child.kill("SIGTERM");
+      const code = await exited;
+      rmSync(folder, { recursive: true, force: true });
+      return code;
+    },
+  };
+}
+
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => child.once("exit", (code) => resolve(code ?? 137)));
+}
+
+function ready(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = "";
+    child.stdout?.on("data", (piece: Buffer) => {
+      seen += piece.toString();
+      if (seen.includes('{"ready":true}')) resolve();
+    });
+  });
+}
+
+/** Resolves with what `look` finds; rejects after `patienceMs`. */
+export async function eventually<T>(what: string, look: () => Promise<T | undefined>, patienceMs = 30_000): Promise<T> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** The JSON lines that a sandbox has printed, by their `kind`. */
+export async function printed(mesh: MeshFixture, agent: string, kind: string): Promise<Record<string, unknown>[]> {
+  const { lines } = await mesh.desk.logs(agent, 2_000);
+  return lines.flatMap((line) => {
+    try {
+      const value = JSON.parse(line) as Record<string, unknown>;
+      return value["kind"] === kind ? [value] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** What every hostile program needs: the door without any client library, and a way to tell what it found. */
+export const attackerPrelude = `
+import http from "node:http";
+import fs from "node:fs";
+import net from "node:net";
+export const tell = (kind, fields) => fs.writeSync(1, JSON.stringify({ kind, ...fields }) + "\\n");
+export const ask = (method, path, body, headers = {}) => new Promise((resolve) => {
+  const request = http.request({ socketPath: "/run/cordon/door.sock", method, path, headers: { "content-type": "application/json", ...headers }, agent: false }, (response) => {
+    let text = "";
+    response.setEncoding("utf8").on("data", (piece) => (text += piece)).on("end", () => resolve({ status: response.statusCode, headers: response.headers, text })).on("error", () => resolve({ status: 0, text }));
+  });
+  request.on("error", (error) => resolve({ status: 0, text: error.code }));
+  request.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
+});
+export const raw = (bytes, waitMs = 1500) => new Promise((resolve) => {
+  const socket = net.connect("/run/cordon/door.sock");
+  let text = "";
+  const end = () => { socket.destroy(); resolve(text); };
+  socket.on("data", (piece) => (text += piece)).on("close", end).on("error", end);
+  setTimeout(end, waitMs);
+  socket.write(bytes);
+});
+`;
