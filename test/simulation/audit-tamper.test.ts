@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import test, { type TestContext } from "node:test";
+import fc from "fast-check";
+import { InvariantError } from "../../lib/assert.ts";
+import { Secret } from "../../lib/redact.ts";
+import { createAudit } from "../../mesh/audit/create.ts";
+import { verifyAudit } from "../../mesh/audit/verify.ts";
+import { openReadOnly, openStore } from "../../mesh/store/open.ts";
+import { limits } from "../../protocol/limits.ts";
+import { auditKeys, SimulatedClock, stateFolder } from "./world.ts";
+
+const RECORDS = 12;
+const keys = auditKeys();
+
+/** A closed state with `RECORDS` records, and the verdict on what `tamper` leaves of it. */
+async function chain(t: TestContext, records = RECORDS): Promise<string> {
+  const path = stateFolder(t);
+  const clock = new SimulatedClock("2026-03-01T10:00:00Z");
+  const store = await openStore({ path, mode: "inline" });
+  const audit = createAudit({ store, clock, ...keys });
+  await Promise.all(
+    Array.from({ length: records }, (_, i) => {
+      clock.pass(10);
+      return audit.record({ kind: `kind.k${i}`, subject: `agent:a${i}`, detail: { number: i } });
+    }),
+  );
+  await audit.close();
+  await store.close();
+  return path;
+}
+
+async function verdictAfter(path: string, tamper: (db: DatabaseSync) => void, withMac = true) {
+  const db = new DatabaseSync(join(path, "cordon.sqlite"));
+  tamper(db);
+  db.close();
+  const state = openReadOnly(path);
+  try {
+    const { macKey } = keys;
+    return await verifyAudit(state.query, { publicKey: keys.signer.publicKey, ...(withMac ? { macKey } : {}) });
+  } finally {
+    state.close();
+  }
+}
+
+/** What a tamperer does inside a transaction that is rolled back, so that one chain serves many attempts. */
+async function attempt(path: string, sql: string, withMac = true) {
+  const before = new DatabaseSync(join(path, "cordon.sqlite"));
+  const tables = ["audit", "audit_checkpoint", "audit_head"];
+  for (const table of tables) before.exec(`CREATE TABLE kept_${table} AS SELECT * FROM ${table}`);
+  before.close();
+  const verdict = await verdictAfter(path, (db) => db.exec(sql), withMac);
+  const after = new DatabaseSync(join(path, "cordon.sqlite"));
+  for (const table of tables) {
+    after.exec(`DELETE FROM ${table}; INSERT INTO ${table} SELECT * FROM kept_${table}; DROP TABLE kept_${table}`);
+  }
+  after.close();
+  return verdict;
+}
+
+function assertFound(verdict: Awaited<ReturnType<typeof verdictAfter>>, badSeq: number, fault: RegExp): void {
+  assert.equal(verdict.ok, false);
+  if (verdict.ok) return;
+  assert.equal(verdict.badSeq, badSeq);
+  assert.match(verdict.fault, fault);
+}
+
+test("an untouched chain verifies, with its checkpoint and its seal", async (t) => {
+  const path = await chain(t);
+  const verdict = await verdictAfter(path, () => {});
+  assert.equal(verdict.ok && verdict.records, RECORDS);
+  assert.equal(verdict.ok && verdict.checkpoints, 1);
+});
+
+test("every field of every record, flipped, is found at its position", async (t) => {
+  const path = await chain(t);
+  const flips = ["at_ms = at_ms + 1", "kind = kind || 'x'", "subject = subject || 'x'", "detail = '{}'", "hash = randomblob(32)"];
+  for (let seq = 1; seq <= RECORDS; seq++) {
+    for (const flip of flips) {
+      assertFound(await attempt(path, `UPDATE audit SET ${flip} WHERE seq = ${seq}`), seq, /altered/);
+    }
+  }
+});
+
+test("a dropped record is missing, at its position", async (t) => {
+  const path = await chain(t);
+  for (let seq = 1; seq < RECORDS; seq++) {
+    assertFound(await attempt(path, `DELETE FROM audit WHERE seq = ${seq}`), seq, /missing/);
+  }
+});
+
+test("a dropped record whose successors move up is found at its position", async (t) => {
+  const path = await chain(t);
+  const sql = "DELETE FROM audit WHERE seq = 5; UPDATE audit SET seq = -seq WHERE seq > 5; UPDATE audit SET seq = -seq - 1 WHERE seq < 0";
+  assertFound(await attempt(path, sql), 5, /altered|missing/);
+});
+
+test("two records that change places are found and called reordered", async (t) => {
+  const path = await chain(t);
+  for (const [a, b] of [[1, 2], [3, 9], [11, 12]] as const) {
+    const sql = `UPDATE audit SET seq = -1 WHERE seq = ${a}; UPDATE audit SET seq = ${a} WHERE seq = ${b}; UPDATE audit SET seq = ${b} WHERE seq = -1`;
+    assertFound(await attempt(path, sql), a, new RegExp(`reordered: the true record stands at ${b}`));
+  }
+});
+
+test("an inserted record is found: between two, before the first, after the last", async (t) => {
+  const path = await chain(t);
+  const forged = (seq: number): string => `INSERT INTO audit VALUES (${seq}, 1, 'forged', 'mesh', '{}', randomblob(32))`;
+  const between = `UPDATE audit SET seq = -seq WHERE seq > 4; UPDATE audit SET seq = -seq + 1 WHERE seq < 0; ${forged(5)}`;
+  assertFound(await attempt(path, between), 5, /inserted/);
+  assertFound(await attempt(path, forged(0)), 0, /inserted/);
+  assertFound(await attempt(path, forged(-3)), -3, /inserted/);
+  assertFound(await attempt(path, forged(RECORDS + 1)), RECORDS + 1, /altered|inserted/);
+});
+
+test("a truncated tail is found, also when its checkpoint goes with it", async (t) => {
+  const path = await chain(t);
+  for (let seq = 1; seq <= RECORDS; seq++) {
+    assertFound(await attempt(path, `DELETE FROM audit WHERE seq >= ${seq}`), seq, /tail dropped/);
+    const both = `DELETE FROM audit WHERE seq >= ${seq}; DELETE FROM audit_checkpoint`;
+    assertFound(await attempt(path, both), seq, /tail dropped/);
+  }
+});
+
+test("a seal that is made to fit a truncated tail fails its proof", async (t) => {
+  const path = await chain(t);
+  const sql = `DELETE FROM audit WHERE seq > 6; DELETE FROM audit_checkpoint;
+    UPDATE audit_head SET seq = 6, hash = (SELECT hash FROM audit WHERE seq = 6)`;
+  assertFound(await attempt(path, sql), 6, /seal .* wrong/);
+  assertFound(await attempt(path, "DELETE FROM audit_head"), RECORDS, /seal .* missing/);
+  assert.equal((await attempt(path, sql, false)).ok, true, "without the key only the chain itself is proved");
+});
+
+test("a checkpoint that was changed, forged or removed is found", async (t) => {
+  const path = await chain(t, limits.audit.checkpointRecordsMax + 5);
+  const due = limits.audit.checkpointRecordsMax;
+  for (const flip of ["hash = randomblob(32)", "at_ms = at_ms + 1", "signature = randomblob(64)", "signature = x''"]) {
+    assertFound(await attempt(path, `UPDATE audit_checkpoint SET ${flip} WHERE seq = ${due}`), due, /checkpoint broken/);
+  }
+  assertFound(await attempt(path, `DELETE FROM audit_checkpoint WHERE seq = ${due}`), due, /checkpoint broken.*missing/);
+});
+
+test("a whole chain forged without the signing key is found at its first checkpoint", async (t) => {
+  const path = await chain(t);
+  const other = auditKeys();
+  const state = openReadOnly(path);
+  t.after(() => state.close());
+  assertFound(await verifyAudit(state.query, { publicKey: other.signer.publicKey }), RECORDS, /checkpoint broken/);
+});
+
+test("any change of any byte of the evidence is found (property)", async (t) => {
+  const path = await chain(t);
+  const field = fc.constantFrom("at_ms", "kind", "subject", "detail", "hash");
+  const value = fc.oneof(fc.integer(), fc.string({ minLength: 1, maxLength: 20, unit: "grapheme-ascii" }));
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: RECORDS }), field, value, async (seq, name, to) => {
+      const literal = name === "at_ms" ? String(Number(to) || 0) : name === "hash" ? "randomblob(32)" : `'${String(to).replaceAll("'", "''")}'`;
+      assertFound(await attempt(path, `UPDATE audit SET ${name} = ${literal} WHERE seq = ${seq}`), seq, /altered/);
+    }),
+    { seed: 20_260_301, numRuns: 60 },
+  );
+});
+
+test("the chain goes on after a restart, and not on an end that was not sealed", async (t) => {
+  const path = await chain(t);
+  const clock = new SimulatedClock("2026-03-02T10:00:00Z");
+  const store = await openStore({ path, mode: "inline" });
+  const audit = createAudit({ store, clock, ...keys });
+  await audit.record({ kind: "mesh.started", subject: "mesh", detail: {} });
+  await audit.close();
+  await store.close();
+  const verdict = await verdictAfter(path, () => {});
+  assert.equal(verdict.ok && verdict.records, RECORDS + 1);
+
+  await verdictAfter(path, (db) => db.exec(`DELETE FROM audit WHERE seq = ${RECORDS + 1}`));
+  const cut = await openStore({ path, mode: "inline" });
+  t.after(() => cut.close());
+  assert.throws(() => createAudit({ store: cut, clock, ...keys }), /not the end that was sealed.*audit verify/);
+});
+
+test("a quiet chain is signed five seconds after its last record", async (t) => {
+  const path = stateFolder(t);
+  const clock = new SimulatedClock("2026-03-01T10:00:00Z");
+  const store = await openStore({ path, mode: "inline" });
+  t.after(() => store.close());
+  const audit = createAudit({ store, clock, ...keys });
+  await audit.record({ kind: "mesh.started", subject: "mesh", detail: {} });
+  assert.equal(store.query.audit.extent().lastCheckpointSeq, null);
+  clock.pass(limits.audit.checkpointIntervalMs);
+  await new Promise((resolve) => setImmediate(resolve));
+  await store.commit([]);
+  assert.equal(store.query.audit.extent().lastCheckpointSeq, 1);
+});
+
+test("an event that is not evidence is refused and moves nothing: secrets, other objects, size, form", async (t) => {
+  const path = stateFolder(t);
+  const store = await openStore({ path, mode: "inline" });
+  t.after(() => store.close());
+  const audit = createAudit({ store, clock: new SimulatedClock("2026-03-01T10:00:00Z"), ...keys });
+  const secret = new Secret(new Uint8Array([1]));
+  const details: unknown[] = [
+    { key: secret },
+    { deep: [{ key: secret }] },
+    { at: new Date(0) },
+    { n: NaN },
+    { u: undefined },
+    { text: "x".repeat(limits.audit.detailBytesMax) },
+  ];
+  for (const detail of details) {
+    await assert.rejects(audit.record({ kind: "a", subject: "mesh", detail: detail as never }), InvariantError);
+  }
+  await assert.rejects(audit.record({ kind: "A b", subject: "mesh", detail: {} }), InvariantError);
+  await assert.rejects(audit.record({ kind: "a", subject: "someone", detail: {} }), InvariantError);
+  assert.equal(audit.head().seq, 0);
+  await audit.record({ kind: "a", subject: "mesh", detail: { fine: true } });
+  assert.equal(store.query.audit.last()?.detail, '{"fine":true}');
+  await audit.close();
+});
