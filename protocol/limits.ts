@@ -80,6 +80,8 @@ export const limits = {
     tmpFilesMax: 16_384,
     /** A whole core for so long after the start, then the sandbox's own share. */
     startBurstMs: 500,
+    /** From the runtime's answer until the kernel must show the whole fence. */
+    confirmTimeoutMs: 2_000,
     watchIntervalMs: 100,
     /** How long the kernel may take to let go of a stopped sandbox's processes, mounts and cgroups. */
     stopProofMs: 10_000,

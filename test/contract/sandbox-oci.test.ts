@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { SandboxError } from "../../mesh/sandbox/backend.ts";
@@ -68,6 +68,24 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
     await assert.rejects(absent.start(specOf("")), SandboxError);
     assert.deepEqual(host.leftovers(), []);
   });
+
+  for (const [what, edit, fault] of [
+    ["no filter", 's/"seccomp":{/"ignored":{/', /no system-call filter/],
+    ["the host's network", 's/{"type":"network"},//', /the net namespace is the host's/],
+    ["a capability", 's/"bounding":\\[\\]/"bounding":["CAP_NET_RAW"]/', /capabilities are left in CapBnd/],
+    ["another user", 's/"uid":1000/"uid":1001/', /the user is not the mapped one/],
+  ] as const) {
+    it(`ends a sandbox that a faulty runtime built with ${what}`, async () => {
+      const runtime = `${host.stateDir}/runtime-${what.replaceAll(/[ ']/g, "-")}`;
+      const find = 'for word in "$@"; do [ "$before" = --bundle ] && sed -i "$edit" "$word/config.json"; before=$word; done';
+      writeFileSync(runtime, `#!/bin/sh\nedit='${edit.replaceAll("'", "'\\''")}'\n${find}\nexec runc "$@"\n`, { mode: 0o755 });
+      const faulty = createOciBackend({ installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs, runtime, clock });
+      const door = testDoor();
+      await assert.rejects(faulty.start(specOf("setInterval(() => {}, 1e6)", { door })), (e: unknown) => e instanceof SandboxError && fault.test(e.message));
+      assert.equal(door.closed, true);
+      assert.deepEqual(host.leftovers(), []);
+    });
+  }
 
   it("does not accept a fence that the kernel does not confirm", async () => {
     const { confirmFence, startTimeOf } = await import("../../mesh/sandbox/proc.ts");
