@@ -19,5 +19,12 @@ if [ "$#" -eq 0 ]; then
   say "no test file was found"
   exit 1
 fi
-exec "$node" --disable-warning=ExperimentalWarning --test --test-concurrency=2 --test-timeout=300000 \
-  --test-reporter=spec "$@"
+summary=$(mktemp)
+trap 'rm -f "$summary"' EXIT
+code=0
+"$node" --disable-warning=ExperimentalWarning --test --test-concurrency=2 --test-timeout=300000 \
+  --test-reporter=spec --test-reporter-destination=stdout \
+  --test-reporter=tap --test-reporter-destination="$summary" "$@" || code=$?
+# After a failure the details come last; the counts are worth repeating below them.
+[ "$code" -eq 0 ] || grep -E '^# (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ' "$summary" || true
+exit "$code"
