@@ -109,11 +109,21 @@ test("the input never counts more tokens than the request has bytes (property)",
   );
 });
 
+test("the rule, in numbers; and not even numbers that grow when they are written out count above their bytes", () => {
+  assert.deepEqual([0, 1, 4, 5, 8, 9].map(tokensOf), [0, 1, 1, 2, 2, 3]);
+  const growing = Array.from({ length: 3_000 }, () => "1e20").join(",");
+  const body = `{"model":"echo","messages":[{"role":"user","content":""}],"tools":[{"type":"function","function":{"name":"t","parameters":{"enum":[${growing}]}}}]}`;
+  const read = openAi.read(JSON.parse(body), body.length);
+  assert.ok(read.ok);
+  assert.equal(read.value.inputTokens, body.length);
+});
+
 test("the first of several stop sequences ends the text before it", () => {
   assert.deepEqual(pick(say("one two three", { stop: ["three", "two"] })), {
     text: "one ",
     finish: { type: "stop", sequence: "two" },
   });
+  assert.equal(say("one two three", { stop: ["two", "three"] }).text, "one ");
   assert.deepEqual(pick(say("one two", { stop: ["x", ""] })), { text: "one two", finish: { type: "end" } });
   assert.deepEqual(pick(say("one two three", { stop: ["three"], maxTokens: 1 })), {
     text: "one ",

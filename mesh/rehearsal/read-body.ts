@@ -2,7 +2,6 @@ import type { IncomingMessage } from "node:http";
 
 /** The whole body, or undefined when it is larger than `bytesMax`; reads no further than that. */
 export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> {
-  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return undefined;
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
