@@ -8,6 +8,9 @@ cd "$root"
 
 setup_modules
 setup_node
+# A test that starts `node` by name gets the Node that runs the tests.
+PATH=$(dirname -- "$node"):$PATH
+export PATH
 if ! setup_sandbox_tools; then say "going on without: tests that need a real sandbox will fail or say why they skip"; fi
 
 if [ "$#" -eq 0 ]; then
