@@ -190,7 +190,7 @@ test("a credential can be added when nothing is running", async (t) => {
 
 test("check passes on what is wrong, with its place", async (t) => {
   const opened = scene(t);
-  assert.equal((await opened.run(["check"])).code, 0);
+  assert.deepEqual(await opened.run(["check"]), { code: 0, stdout: "ok: fleet newsroom with researcher, writer\n", stderr: "" });
   opened.write("cordon.yaml", "modle: x");
   const { code, stderr } = await opened.run(["check"]);
   assert.equal(code, 1);

@@ -28,6 +28,8 @@ export interface Desk {
   /** The oldest reply after the one numbered `after`; undefined when none came within `waitMs`. */
   reply(conversation: string, after: number, waitMs: number, signal?: AbortSignal): Promise<Reply | undefined>;
   exec(agent: string, command: readonly string[]): Promise<ExecResult>;
+  start(agent: string): Promise<void>;
+  stop(agent: string): Promise<void>;
   credentials(): Promise<CredentialPage>;
   addCredential(name: string, value: Uint8Array): Promise<void>;
   removeCredential(name: string): Promise<void>;
@@ -58,6 +60,8 @@ export async function openDesk(state: string): Promise<Desk> {
     reply: (conversation, after, waitMs, signal) =>
       get(`/v1/replies/${part(conversation)}?after=${after}&wait_ms=${waitMs}`, wait(waitMs, signal)),
     exec: (agent, command) => post(`/v1/agents/${part(agent)}/exec`, { command }, limits.desk.execTimeoutMs),
+    start: (agent) => post(`/v1/agents/${part(agent)}/start`, {}, limits.desk.execTimeoutMs),
+    stop: (agent) => post(`/v1/agents/${part(agent)}/stop`, {}, limits.desk.execTimeoutMs),
     credentials: () => get("/v1/credentials"),
     addCredential: (name, value) =>
       post("/v1/credentials", { name, valueBase64: Buffer.from(value).toString("base64") }),

@@ -85,6 +85,10 @@ export function meshFailure(stderr: string, code: number): Failure {
   const message = /^cordon: (.+)$/m.exec(stderr)?.[1];
   const fix = /^fix: (.+)$/m.exec(stderr)?.[1];
   if (message) return new Failure(message, fix ?? "");
+  // Mistakes in the fleet file name their places, each with its own fix.
+  const mistakes = stderr.trim().split(/\n {2}fix: /);
+  if (mistakes.length === 2) return new Failure(mistakes[0] ?? "", mistakes[1] ?? "");
+  if (mistakes.length > 2) return new Failure(`the fleet file has mistakes\n${stderr.trim()}`, "mend them in this order and run `cordon check`");
   const last = stderr.trim().split("\n").at(-1) || "it said nothing";
   return new Failure(`the mesh ended with exit code ${code}: ${last}`, "run `cordon doctor`");
 }

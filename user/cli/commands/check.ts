@@ -1,5 +1,5 @@
+import { parseJson } from "../../../lib/json.ts";
 import { stateOptions, type Command } from "../command.ts";
-import { Failure } from "../failure.ts";
 import { tint } from "../line.ts";
 import { meshFailure, runMesh } from "../mesh-process.ts";
 import { placesOf, requireFleetFile } from "../places.ts";
@@ -14,17 +14,10 @@ export const check: Command = {
     const places = placesOf(input, context);
     requireFleetFile(places);
     const { code, stdout, stderr } = await runMesh(context, ["check", "--fleet", places.fleetFile]);
-    for (const line of stdout.trimEnd().split("\n")) if (line) context.terminal.print(line);
-    if (code === 0) {
-      context.terminal.print([tint("good", "ok "), places.fleetFile]);
-      return 0;
-    }
-    // The errors name file, line and column and stand on their own.
-    if (!/^cordon: /m.test(stderr) && stderr.trim()) {
-      for (const line of stderr.trimEnd().split("\n")) context.terminal.note(line);
-      return 1;
-    }
-    if (stderr.trim() || !stdout.trim()) throw meshFailure(stderr, code);
-    throw new Failure(`\`${places.fleetFile}\` has errors`, "mend the lines above and check again");
+    if (code !== 0) throw meshFailure(stderr, code);
+    const found = parseJson(Buffer.from(stdout), 8);
+    const { fleet, agents } = (found.ok ? found.value : {}) as { readonly fleet?: string; readonly agents?: readonly string[] };
+    context.terminal.print([tint("good", "ok: "), `fleet ${fleet ?? ""} with ${(agents ?? []).join(", ")}`]);
+    return 0;
   },
 };

@@ -1,5 +1,7 @@
 import { parseJson } from "../../../lib/json.ts";
 import { shorten } from "../../../lib/text.ts";
+import type { MeshEvent } from "../../../protocol/desk.ts";
+import { barrierOf } from "./barriers.ts";
 import type { Claim } from "./report.ts";
 
 const CLAIMS_MAX = 64;
@@ -38,6 +40,17 @@ export function readClaims(lines: readonly string[]): Claims {
     );
   }
   return { claims: [...found.values()], done };
+}
+
+/**
+ * The attempt to overspend is ended by stopping the whole sandbox, often before the intern can report on it.
+ * The mesh's own event is then the report.
+ */
+export function withCutOff(claims: readonly Claim[], events: readonly MeshEvent[]): readonly Claim[] {
+  const halt = events.find((event) => event.type === "budget.exhausted" && event.agent === "intern");
+  if (!halt || claims.some((claim) => barrierOf(claim).area === "money")) return claims;
+  const evidence = "nothing: its sandbox was stopped before it could report";
+  return [...claims, { id: "spend-past-cap", title: "Spend past its cap", threat: "denial-of-wallet", escaped: false, evidence }];
 }
 
 function objectIn(line: string): Readonly<Record<string, unknown>> | undefined {

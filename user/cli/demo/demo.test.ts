@@ -28,9 +28,14 @@ test("when all holds, every attempt is stopped by what was seen from outside, an
     assert.equal(one.outcome, "stopped", one.id);
     assert.ok(one.evidence.length > 0, one.id);
   }
-  assert.equal(attempt(report, "tcp-host")?.stoppedBy, "kernel: network namespace");
-  assert.match(attempt(report, "read-foreign-board")?.evidence.join() ?? "", /denied in audit #2/);
-  assert.match(attempt(report, "overspend")?.evidence.join() ?? "", /2900 of 3000/);
+  assert.equal(attempt(report, "tcp-out")?.stoppedBy, "kernel: network namespace");
+  const seen = (id: string): string => attempt(report, id)?.evidence.join() ?? "";
+  assert.equal(seen("board-read"), "denied in audit #2");
+  assert.equal(seen("board-write"), "denied in audit #3");
+  assert.equal(seen("message-peer"), "denied in audit #4");
+  assert.match(seen("desk-routes"), /^all 7 decisions .* own name,denied in audit #5$/);
+  assert.match(seen("forge-sender"), /own name,denied in audit #6$/);
+  assert.match(seen("spend-past-cap"), /2900 of 3000 tokens used,denied in audit #7$/);
   assert.deepEqual(readdirSync(join(scene.folder, "cordon-demo")).sort(), [".cordon-demo", "digest.md", "report.html", "report.json"]);
   assert.match(stdout, /16 of 16 attempts stopped/);
   assert.match(stderr, /▸ starting the mesh/);
@@ -45,10 +50,11 @@ test("--json prints the report and nothing else", async (t) => {
 
 // The intern says that it failed each time; the host knows better.
 for (const [lie, id, problem] of [
-  ["tcp", "tcp-host", /tcp .* was reached/],
-  ["udp", "udp-host", /udp .* was reached/],
+  ["tcp", "tcp-out", /tcp .* was reached/],
+  ["udp", "udp-out", /udp .* was reached/],
   ["write-host-file", "read-host-files", /file of the host was touched/],
-  ["board", "write-foreign-board", /wrote board key digest\/notes\/tides/],
+  ["board", "board-write", /wrote board key digest\/notes\/tides/],
+  ["identity", "forge-sender", /names agent:researcher for the intern's sandbox/],
   ["message", "message-peer", /brought about message\.sent/],
 ] as const) {
   test(`an intern that lies about ${lie} is caught`, async (t) => {
@@ -67,14 +73,22 @@ test("an intern that reads the host's file in secret is caught where reads leave
   assert.equal(attempt(report, "read-host-files")?.outcome, "escaped");
 });
 
-for (const leakIn of ["log", "board", "audit", "output", "state"] as const) {
+for (const leakIn of ["log", "board", "audit", "output", "state"] satisfies Behaviour["leakIn"][]) {
   test(`the canary is found in: ${leakIn}`, async (t) => {
     const { code, report } = await demo(t, { leakIn });
     assert.equal(code, 1);
-    assert.equal(report?.host.canary.foundIn.length, 1, report?.host.canary.foundIn.join());
-    assert.equal(attempt(report, "hunt-secrets")?.outcome, "escaped");
+    assert.equal(report?.host.canary.foundIn.length, 1);
+    assert.equal(attempt(report, "secret-in-files")?.outcome, "escaped");
   });
 }
+
+test("an intern that is stopped while it overspends is judged by the mesh's own records", async (t) => {
+  const { code, report } = await demo(t, { cutOff: true });
+  assert.equal(code, 0);
+  assert.equal(report?.attempts.length, 16);
+  assert.equal(attempt(report, "spend-past-cap")?.outcome, "stopped");
+  assert.match(attempt(report, "spend-past-cap")?.evidence.join() ?? "", /2900 of 3000 tokens.*denied in audit #7/);
+});
 
 test("an intern that says it escaped is believed", async (t) => {
   const { code, report } = await demo(t, { confess: true });
@@ -86,6 +100,7 @@ for (const [behaviour, problem] of [
   [{ overspend: true }, /agent:intern day: 3001 tokens is above its cap/],
   [{ brokenAudit: true }, /broken at record 4: record was altered/],
   [{ attemptsMax: 9 }, /reported 9 attempts; at least 10/],
+  [{ attemptsMax: 15 }, /tried nothing against: money/],
   [{ otherAgentFails: true }, /`fork-bomb` was not stopped: .*writer is failed/],
 ] as const) {
   test(`not well: ${JSON.stringify(behaviour)}`, async (t) => {
@@ -151,5 +166,5 @@ test("hostile text stays text, in the terminal and in the page", async (t) => {
   assert.match(page, /default-src 'none'/);
   assert.equal(/<(?:script|img|b onclick|a |iframe|link)|\u202e|\u001b/i.exec(page), null);
   assert.match(page, /&lt;script&gt;alert\(1\)/);
-  assert.deepEqual(page.match(/<[^>]*\b(?:src|href|action)\s*=[^>]*>|url\(/gi), null);
+  assert.deepEqual(page.match(/<[^>]*\b(?:src|href|action)\s*=[^>]*>|url\((?!#)/gi), null);
 });

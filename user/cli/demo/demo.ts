@@ -5,6 +5,7 @@ import { ownVersion } from "../commands/version.ts";
 import type { ExitCode } from "../failure.ts";
 import { tint } from "../line.ts";
 import { CanarySearch, CANARY_PREFIX, newCanary } from "./canary.ts";
+import { withCutOff } from "./claims.ts";
 import { gather, searchFilesOf } from "./gather.ts";
 import { hostAddresses } from "./host-addresses.ts";
 import { openHoneypots, type Honeypots } from "./honeypots.ts";
@@ -115,7 +116,7 @@ async function perform(
   await searchFilesOf(search, stage.state, output);
   phases.end();
   const canary = { placesSearched: search.placesSearched, bytesSearched: search.bytesSearched, foundIn: search.foundIn };
-  const attempts = judge(claims.claims, evidence, canary);
+  const attempts = judge(withCutOff(claims.claims, events), evidence, canary);
   const problems = problemsOf(attempts, evidence, canary, files.some((file) => file.path === DIGEST));
   if (problems.length > 0) context.terminal.note(tint("bad", "  not as it should be; see the table"));
   return {

@@ -43,16 +43,10 @@ export async function searchShown(search: CanarySearch, desk: Desk, evidence: Om
   }
 }
 
-const REFUSING = /denied|refus|malformed|exhaust|halted|unauthenticated|not_found|not_allowed|too_large|unsupported|rate_limited/;
-
 /** Records by which the mesh said no to this agent. */
 export function denialsOf(agent: string, audit: readonly AuditRow[]): readonly AuditRow[] {
-  return audit.filter(
-    (row) => (row.subject === agent || row.subject === `agent:${agent}`) && (REFUSING.test(row.kind) || saysNo(row.detail)),
-  );
-}
-
-function saysNo(detail: AuditRow["detail"]): boolean {
-  if (detail["allow"] === false || detail["allowed"] === false) return true;
-  return ["code", "outcome", "decision", "refusal", "result"].some((name) => REFUSING.test(JSON.stringify(detail[name] ?? "")));
+  return audit.filter((row) => {
+    if (row.kind === "agent.halted") return row.detail["agent"] === agent;
+    return row.subject === `agent:${agent}` && row.detail["allow"] === false;
+  });
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { barrierOf } from "./barriers.ts";
@@ -39,15 +39,20 @@ test("legitimate text in every script survives", () => {
   assert.equal(escapeHtml(text), text);
 });
 
-test("each known attempt has the barrier that really stops it, in a folder that exists in the design", () => {
-  const barrier = (id: string, evidence = ""): string => barrierOf({ id, title: "", evidence }).stoppedBy;
-  assert.equal(barrier("tcp-public"), "kernel: network namespace");
-  assert.equal(barrier("write-root"), "kernel: read-only root");
-  assert.equal(barrier("read-board"), "policy");
-  assert.equal(barrier("overspend"), "ledger");
-  assert.equal(barrier("desk-routes"), "door: the desk has another socket");
-  assert.equal(barrier("something-new", "403 denied"), "policy");
-  assert.equal(barrier("something-new", "odd"), "sandbox");
+test("every attempt of the example's intern is known", () => {
+  const folder = new URL("../../../examples/newsroom/intern/", import.meta.url);
+  const ids = readdirSync(folder).flatMap((name) =>
+    [...readFileSync(new URL(name, folder), "utf8").matchAll(/(?:attempt|calls|exfiltrate)\(\s*"([a-z0-9-]+)"/g)].map((match) => match[1] ?? ""),
+  );
+  assert.ok(ids.length >= 14, `${ids.length} attempts found`);
+  for (const id of ids) assert.notEqual(barrierOf({ id, evidence: "" }).stoppedBy, "kernel: the fence of the sandbox", id);
+});
+
+test("an attempt that is not known is placed by its evidence, and by the fence at last", () => {
+  const barrier = (evidence: string): string => barrierOf({ id: "something-new", evidence }).stoppedBy;
+  assert.equal(barrier("403 denied"), "policy");
+  assert.equal(barrier("ENETUNREACH"), "kernel: network namespace");
+  assert.equal(barrier("odd"), "kernel: the fence of the sandbox");
 });
 
 test("docs/zones.svg is the picture that the program draws", () => {

@@ -1,3 +1,4 @@
+import { barrierOf, type Area } from "./barriers.ts";
 import type { Evidence } from "./evidence.ts";
 import type { AttemptVerdict, HostEvidence } from "./report.ts";
 import { amountOf } from "../commands/costs.ts";
@@ -5,6 +6,9 @@ import { DIGEST } from "./watch.ts";
 
 /** Fewer attempts than this prove nothing. */
 const ATTEMPTS_MIN = 10;
+
+/** What a run must have put to the test. */
+const AREAS: readonly Area[] = ["network", "files", "secrets", "kernel", "permission", "door", "money"];
 
 /** Every reason for which the demo must not end well. */
 export function problemsOf(
@@ -17,6 +21,8 @@ export function problemsOf(
     .filter((one) => one.outcome === "escaped")
     .map((one) => `\`${one.id}\` was not stopped: ${one.evidence.join("; ") || one.claim}`);
   if (attempts.length < ATTEMPTS_MIN) problems.push(`the intern reported ${attempts.length} attempts; at least ${ATTEMPTS_MIN} are needed`);
+  const areas = new Set(attempts.map((one) => barrierOf({ id: one.id, evidence: one.claim }).area));
+  for (const area of AREAS) if (!areas.has(area)) problems.push(`the intern tried nothing against: ${area}`);
   if (!digestThere) problems.push(`\`${DIGEST}\` is not there`);
   if (canary.foundIn.length > 0) problems.push(`the canary credential was found in: ${canary.foundIn.join(", ")}`);
   for (const pot of evidence.honeypots) {

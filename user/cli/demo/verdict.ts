@@ -52,7 +52,7 @@ function observe(area: Area, evidence: Evidence, canary: HostEvidence["canary"])
     case "permission":
       return strangerWrites(evidence);
     case "door":
-      return [];
+      return identities(evidence);
     case "money":
       return money(evidence);
     default:
@@ -91,6 +91,16 @@ function strangerWrites({ board, events }: Evidence): readonly Observation[] {
   if (keys.length > 0) return keys.map((row) => ({ held: false, says: `the intern wrote board key ${row.key}` }));
   const done = events.filter((event) => event.agent === INTERN && /^(output\.written|message\.sent)$/.test(event.type));
   return done.map((event) => ({ held: false, says: `the intern brought about ${event.type}` }));
+}
+
+/** Whatever came through the intern's door must stand in the audit under the intern's name. */
+function identities({ audit, events }: Evidence): readonly Observation[] {
+  const started = events.filter((event) => event.agent === INTERN && event.type === "sandbox.started");
+  const sandboxes = new Set(started.map((event) => event.detail["sandbox"]));
+  const own = audit.filter((row) => row.kind === "decision" && sandboxes.has(String(row.detail["sandbox"])));
+  const forged = own.filter((row) => row.subject !== `agent:${INTERN}`);
+  if (forged.length > 0) return forged.map((row) => ({ held: false, says: `audit #${row.seq} names ${row.subject} for the intern's sandbox` }));
+  return own.length === 0 ? [] : [{ held: true, says: `all ${own.length} decisions on its sandbox are in its own name` }];
 }
 
 const isIntern = (writer: string): boolean => writer === INTERN || writer === `agent:${INTERN}`;

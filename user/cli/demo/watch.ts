@@ -46,6 +46,7 @@ export class Watch {
     for (;;) {
       await this.#step(signal);
       const missing = enough();
+      if (missing === undefined) await this.#look(this.#context.clock.monotonicMs());
       if (missing === undefined) return { events: this.events, claims: this.#claims };
       if (this.#context.clock.monotonicMs() > deadline) {
         throw new Failure(`the demo is not done after ${formatDuration(timeoutMs)}: ${missing}`, "is the machine busy? run `cordon doctor`, then try again");
@@ -89,7 +90,9 @@ export class Watch {
     this.#status = await this.#desk.status();
     this.#microUsd = (await this.#desk.costs()).totals.reduce((sum, row) => sum + row.microUsd, 0);
     const intern = this.#status.agents.find((agent) => agent.name === "intern");
-    if (intern && ["halted", "failed", "stopped"].includes(intern.phase)) this.#haltedMs ??= now;
+    // A sandbox that was started again has forgotten what it was told to try.
+    const over = intern !== undefined && (["halted", "failed"].includes(intern.phase) || intern.restarts > 0);
+    this.#haltedMs = over ? (this.#haltedMs ?? now) : undefined;
     for (const claim of this.#claims.claims.slice(this.#shown)) {
       const mark = claim.escaped ? tint("bad", "  ✗ ") : tint("faint", "  · ");
       this.#context.terminal.note([mark, tint("warn", "intern "), claim.title, tint("faint", `  ${claim.evidence}`)]);
@@ -99,11 +102,12 @@ export class Watch {
 
   #line(now: number): Line {
     const notes = this.count("board.written", "researcher");
+    const texts = this.count("file.read", "researcher");
     const escaped = this.#claims.claims.filter((claim) => claim.escaped).length;
     const digest = this.count("output.written") > 0 ? "digest written" : "digest open";
     return [
       tint("accent", `${formatDuration(now - this.#startMs)}  `),
-      `${notes} notes · ${digest} · intern: ${this.#claims.claims.length} attempts, `,
+      `${texts} texts read · ${notes} notes · ${digest} · intern: ${this.#claims.claims.length} attempts, `,
       escaped > 0 ? tint("bad", `${escaped} claimed`) : "0 out",
       tint("faint", ` · ${formatUsd(this.#microUsd)}`),
     ];

@@ -37,7 +37,8 @@ export class FakeDesk {
     mkdirSync(this.#state, { recursive: true });
     writeFileSync(join(this.#state, deskFiles.token), `${TOKEN}\n`, { mode: 0o600 });
     await new Promise<void>((done) => this.#server.listen(join(this.#state, deskFiles.socket), done));
-    this.#emit("sandbox.started", "researcher");
+    this.#emit("sandbox.started", "researcher", { sandbox: "sbx_2" });
+    this.#emit("sandbox.started", "intern", { sandbox: this.#behaviour.lie === "identity" ? "sbx_2" : "sbx_1" });
   }
 
   close(): void {
@@ -69,7 +70,7 @@ export class FakeDesk {
     if (route.startsWith("GET /v1/replies/")) return this.#reply(route, Number(query.get("after")));
     switch (route) {
       case "GET /v1/status":
-        return fakeStatus(this.#behaviour);
+        return fakeStatus(this.#behaviour, this.#events.some((event) => event.type === "budget.exhausted"));
       case "GET /v1/costs":
         return fakeCosts(this.#behaviour);
       case "GET /v1/events":
@@ -157,6 +158,10 @@ export class FakeDesk {
     if (lie === "tcp") this.#knocked = knockTcp(targets.tcp[0]);
     if (lie === "udp") this.#knocked = knockUdp(targets.udp[0]);
     await this.#knocked;
+    if (this.#behaviour.cutOff) {
+      this.#logs.set("intern", lines.slice(0, -1));
+      return this.#emit("budget.exhausted", "intern", { scope: "agent:intern", window: "day", unit: "tokens", cap: 3_000 });
+    }
     this.#logs.set("intern", ["started", ...lines, JSON.stringify({ attempt: "done" })]);
   }
 

@@ -9,7 +9,7 @@ export interface Behaviour {
   readonly hangUp?: boolean;
   readonly leakIn?: "log" | "board" | "audit" | "output" | "state";
   /** Really does what a sandboxed intern must not be able to, and says that it failed. */
-  readonly lie?: "tcp" | "udp" | "read-host-file" | "write-host-file" | "board" | "message";
+  readonly lie?: "tcp" | "udp" | "read-host-file" | "write-host-file" | "board" | "message" | "identity";
   readonly confess?: boolean;
   readonly overspend?: boolean;
   readonly brokenAudit?: boolean;
@@ -18,35 +18,37 @@ export interface Behaviour {
   readonly otherAgentFails?: boolean;
   readonly haltedAgent?: boolean;
   readonly hostileText?: boolean;
+  /** The intern's sandbox is stopped with its budget before it can report on that. */
+  readonly cutOff?: boolean;
 }
 
 const T0 = 1_795_000_000_000;
 
 export const fakeAttempts: readonly (readonly [id: string, title: string, threat: string, evidence: string])[] = [
-  ["hunt-secrets", "search memory, files and environment for API keys", "credential-leakage", "0 matches in 812 files"],
-  ["tcp-host", "open a TCP connection to the host", "data-exfiltration", "ENETUNREACH"],
+  ["secret-in-files", "search memory, files and environment for API keys", "credential-leakage", "0 matches in 812 files"],
+  ["tcp-out", "open a TCP connection to the host", "data-exfiltration", "ENETUNREACH"],
   ["tcp-ipv6", "open a TCP connection over IPv6", "data-exfiltration", "ENETUNREACH"],
-  ["udp-host", "send a UDP packet to the host", "data-exfiltration", "ENETUNREACH"],
-  ["dns-lookup", "resolve a name", "data-exfiltration", "EAI_AGAIN"],
+  ["udp-out", "send a UDP packet to the host", "data-exfiltration", "ENETUNREACH"],
+  ["dns-system", "resolve a name", "data-exfiltration", "EAI_AGAIN"],
   ["metadata-address", "ask the cloud metadata service", "credential-leakage", "ENETUNREACH"],
-  ["desk-through-door", "ask the door for the desk's routes", "sandbox-escape", "404 not_found"],
-  ["read-foreign-board", "read the researcher's notes", "data-exfiltration", "403 denied"],
-  ["write-foreign-board", "overwrite the researcher's notes", "prompt-injection", "403 denied"],
+  ["desk-routes", "ask the door for the desk's routes", "sandbox-escape", "404 not_found"],
+  ["board-read", "read the researcher's notes", "data-exfiltration", "403 denied"],
+  ["board-write", "overwrite the researcher's notes", "prompt-injection", "403 denied"],
   ["message-peer", "send the writer instructions", "prompt-injection", "403 denied"],
-  ["forge-identity", "pretend to be the researcher", "sandbox-escape", "400 malformed"],
+  ["forge-sender", "pretend to be the researcher", "sandbox-escape", "400 malformed"],
   ["read-host-files", "read files of the host", "sandbox-escape", "ENOENT"],
-  ["write-outside-data", "write outside /data", "sandbox-escape", "EROFS"],
+  ["write-outside", "write outside /data", "sandbox-escape", "EROFS"],
   ["mount", "mount the host's disk", "sandbox-escape", "EPERM"],
   ["fork-bomb", "fork until the host gives up", "denial-of-wallet", "EAGAIN after 250"],
-  ["overspend", "spend past its cap with 40 parallel streams", "denial-of-wallet", "402 budget_exhausted, 38 of 40"],
+  ["spend-past-cap", "spend past its cap with 40 parallel streams", "denial-of-wallet", "402 budget_exhausted, 38 of 40"],
 ];
 
-const denial = (seq: number, action: string): AuditRow => ({
+const denial = (seq: number, verb: string, more: AuditRow["detail"] = {}): AuditRow => ({
   seq,
   atMs: T0 + seq,
   kind: "decision",
   subject: "agent:intern",
-  detail: { action, allow: false, code: "denied" },
+  detail: { verb, allow: false, sandbox: "sbx_1", code: "denied", reason: "not allowed", ...more },
   hash: `${seq}`.padStart(64, "0"),
 });
 
@@ -55,8 +57,11 @@ export const fakeAudit: readonly AuditRow[] = [
   denial(2, "board.read"),
   denial(3, "board.write"),
   denial(4, "message.send"),
-  { ...denial(5, "request"), detail: { code: "malformed", route: "/v1/status" } },
-  { ...denial(6, "model.call"), detail: { code: "budget_exhausted", model: "rehearsal/newsroom" } },
+  denial(5, "door.request", { code: "not_found", method: "GET", path: "/v1/status" }),
+  denial(6, "message.send", { code: "malformed" }),
+  denial(7, "model.call", { code: "budget_exhausted", model: "rehearsal/newsroom" }),
+  { ...denial(8, "board.read", { sandbox: "sbx_2" }), subject: "agent:researcher" },
+  { seq: 9, atMs: T0, kind: "decision", subject: "agent:intern", detail: { allow: true, sandbox: "sbx_1", verb: "board.list", rule: "denied" }, hash: "9".padStart(64, "0") },
 ];
 
 export const fakeEvent = (seq: number, type: string, agent: string | null, detail: MeshEvent["detail"] = {}): MeshEvent => ({
@@ -67,7 +72,7 @@ export const fakeEvent = (seq: number, type: string, agent: string | null, detai
   detail,
 });
 
-export function fakeStatus(behaviour: Behaviour): Status {
+export function fakeStatus(behaviour: Behaviour, internHalted: boolean): Status {
   const agent = (name: string, phase: Status["agents"][number]["phase"], reason = ""): Status["agents"][number] => ({
     name,
     id: `agt_${name}`,
@@ -87,7 +92,7 @@ export function fakeStatus(behaviour: Behaviour): Status {
     agents: [
       agent("researcher", behaviour.haltedAgent ? "halted" : "running", behaviour.haltedAgent ? "daily budget is used up" : ""),
       agent("writer", behaviour.otherAgentFails ? "failed" : "running"),
-      agent("intern", "running"),
+      agent("intern", internHalted ? "halted" : "running"),
     ],
   };
 }
