@@ -52,7 +52,10 @@ export interface Sandbox {
   onEvent(listener: (event: SandboxEvent) => void): void;
   usage(): Promise<{ readonly memoryBytes: number; readonly pids: number; readonly cpuUs: number }>;
   /** Runs `command` inside the same fence as an operator's debugging aid. */
-  exec(command: readonly string[], bounds: { readonly outputBytesMax: number; readonly timeoutMs: number }): Promise<{
+  exec(
+    command: readonly string[],
+    bounds: { readonly outputBytesMax: number; readonly timeoutMs: number },
+  ): Promise<{
     readonly exitCode: number;
     readonly stdout: string;
     readonly stderr: string;

@@ -15,7 +15,13 @@ const spec: SandboxSpec = {
 };
 interface Bundle {
   root: { readonly: boolean };
-  process: { user: object; noNewPrivileges: boolean; capabilities: Record<string, string[]>; env: string[]; rlimits: { type: string; hard: number }[] };
+  process: {
+    user: object;
+    noNewPrivileges: boolean;
+    capabilities: Record<string, string[]>;
+    env: string[];
+    rlimits: { type: string; hard: number }[];
+  };
   mounts: { destination: string; options: string[] }[];
   linux: {
     namespaces: { type: string; path?: string }[];
@@ -25,11 +31,17 @@ interface Bundle {
     maskedPaths: string[];
   };
 }
-const bundle = (code: string | null = null) => bundleOf(spec, sandboxPlacesOf(placesOf("abcdefgh", "/s"), "a"), 0x7000_0000, code) as Bundle;
+const bundle = (code: string | null = null) =>
+  bundleOf(spec, sandboxPlacesOf(placesOf("abcdefgh", "/s"), "a"), 0x7000_0000, code) as Bundle;
 
 describe("the bundle", () => {
   it("has every namespace of its own and joins none", () => {
-    assert.deepEqual(bundle().linux.namespaces.map((n) => n.type).toSorted(), ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"]);
+    assert.deepEqual(
+      bundle()
+        .linux.namespaces.map((n) => n.type)
+        .toSorted(),
+      ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+    );
     assert.ok(bundle().linux.namespaces.every((n) => n.path === undefined));
   });
   it("maps ids to an unprivileged range and drops every capability", () => {
@@ -41,7 +53,10 @@ describe("the bundle", () => {
   it("has a read-only root, no /sys, no cgroup file system, and nodev, nosuid on every mount that is not /dev", () => {
     assert.equal(bundle("/c").root.readonly, true);
     const { mounts } = bundle("/c");
-    assert.deepEqual(mounts.map((m) => m.destination), ["/proc", "/dev", "/tmp", "/data", "/run/cordon/door.sock", "/code"]);
+    assert.deepEqual(
+      mounts.map((m) => m.destination),
+      ["/proc", "/dev", "/tmp", "/data", "/run/cordon/door.sock", "/code"],
+    );
     for (const mount of mounts) {
       assert.ok(mount.options.includes("nosuid"), mount.destination);
       if (mount.destination !== "/dev") assert.ok(mount.options.includes("nodev"), mount.destination);

@@ -112,7 +112,14 @@ export class Cgroup {
   /** Folders that still stand. */
   async standing(): Promise<readonly string[]> {
     const folders = this.#groups.folders(this.#path);
-    const found = await Promise.all(folders.map((f) => readdir(f).then(() => true, () => false)));
+    const found = await Promise.all(
+      folders.map((f) =>
+        readdir(f).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    );
     return folders.filter((_, i) => found[i]);
   }
 
@@ -131,4 +138,9 @@ function counter(file: string, name: string): number {
 }
 
 const field = (text: string, name: string): number =>
-  Number(text.split("\n").find((line) => line.startsWith(`${name} `))?.split(" ")[1] ?? 0);
+  Number(
+    text
+      .split("\n")
+      .find((line) => line.startsWith(`${name} `))
+      ?.split(" ")[1] ?? 0,
+  );

@@ -36,7 +36,10 @@ export async function dismantle(host: Host, id: string, image: string | null): P
     const left = await whatIsLeft(at, cgroup, image);
     if (left.length === 0) break;
     if (host.clock.monotonicMs() > deadline) {
-      throw new SandboxError(`sandbox \`${id}\` is not gone: ${left.join(", ")}`, "run `cordon down` again, or reboot the machine");
+      throw new SandboxError(
+        `sandbox \`${id}\` is not gone: ${left.join(", ")}`,
+        "run `cordon down` again, or reboot the machine",
+      );
     }
     await host.clock.sleep(Math.min(200, 5 * 2 ** attempt));
   }
@@ -73,7 +76,13 @@ async function removeFolder(at: SandboxPlaces): Promise<void> {
 
 async function whatIsLeft(at: SandboxPlaces, cgroup: Cgroup, image: string | null): Promise<readonly string[]> {
   const left = [...(await mountsUnder(at.dir)), ...(await cgroup.standing())];
-  if (await lstat(at.dir).then(() => true, () => false)) left.push(at.dir);
+  if (
+    await lstat(at.dir).then(
+      () => true,
+      () => false,
+    )
+  )
+    left.push(at.dir);
   if (image !== null) left.push(...(await loopDevices((file) => file === image)));
   return left;
 }

@@ -26,7 +26,8 @@ export async function claimIdRange(places: Places, id: string, volume: string, w
   await writeFile(draft, ownerOf(places, id), { mode: 0o600 });
   try {
     // Spread by name, so that volumes rarely meet and rarely have to be given to another owner.
-    const first = createHash("sha256").update(`${places.installation}/${volume}`).digest().readUInt32LE() % hostIdRangesMax;
+    const first =
+      createHash("sha256").update(`${places.installation}/${volume}`).digest().readUInt32LE() % hostIdRangesMax;
     for (let n = wanted === undefined ? 0 : -1; n < ATTEMPTS_MAX; n++) {
       const slot = n < 0 ? (wanted as number) : (first + n) % hostIdRangesMax;
       if (slot < 0 || slot >= hostIdRangesMax || !Number.isInteger(slot)) continue;

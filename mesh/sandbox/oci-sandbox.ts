@@ -66,11 +66,22 @@ export class OciSandbox implements Sandbox, Watched {
 
   emit(event: SandboxEvent): void {
     if (event.type === "exited") this.#milestones.push(event);
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // One bad listener must not blind the watch of all sandboxes; it is still an uncaught error.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 
   usage(): Promise<CgroupUsage> {
-    return this.#cgroup.usage();
+    return this.#cgroup.usage().catch((cause: unknown) => {
+      throw new SandboxError(`sandbox \`${this.id}\` is not running`, "start it first", { cause });
+    });
   }
 
   async exec(command: readonly string[], bounds: { readonly outputBytesMax: number; readonly timeoutMs: number }) {
@@ -83,7 +94,8 @@ export class OciSandbox implements Sandbox, Watched {
     const onTimeout = async (): Promise<void> => {
       const pid = Number(await readFile(pidFile, "latin1").catch(() => "0"));
       const startTime = pid > 1 ? startTimeOf(pid) : null;
-      if (startTime !== null && (await this.#cgroup.processes()).includes(pid)) signalProcess(pid, startTime, "SIGKILL");
+      if (startTime !== null && (await this.#cgroup.processes()).includes(pid))
+        signalProcess(pid, startTime, "SIGKILL");
     };
     const options = { ...bounds, onTimeout: () => void onTimeout() };
     const done = await this.#host.runtime.exec(this.id, this.#at, pidFile, command, options);

@@ -33,6 +33,12 @@ export interface OciOptions {
   readonly runDir?: string;
 }
 
+/** What a start has made so far, for whoever has to undo it. */
+interface Made {
+  output?: SandboxOutput;
+  sandbox?: OciSandbox;
+}
+
 export function createOciBackend(options: OciOptions): SandboxBackend {
   const places = placesOf(options.installation, options.stateDir, options.runDir);
   return new OciBackend(options, places);
@@ -46,6 +52,8 @@ class OciBackend implements SandboxBackend {
   readonly #watch: Watch;
   readonly #live = new Set<string>();
   readonly #volumes = new Set<string>();
+  /** A start must not build in folders that the end of the last sandbox is about to remove. */
+  #tidied: Promise<void> = Promise.resolve();
   #cgroups: Promise<Cgroups | null> | undefined;
 
   constructor(options: OciOptions, places: Places) {
@@ -76,7 +84,8 @@ class OciBackend implements SandboxBackend {
   async start(spec: SandboxSpec): Promise<Sandbox> {
     const host = await this.#host();
     const codeFolder = await checkSpec(spec);
-    if (this.#live.has(spec.id)) throw new SandboxError(`sandbox id \`${spec.id}\` was used before`, "give every start a new id");
+    if (this.#live.has(spec.id))
+      throw new SandboxError(`sandbox id \`${spec.id}\` was used before`, "give every start a new id");
     if (this.#volumes.has(spec.volume)) {
       throw new SandboxError(`volume \`${spec.volume}\` is in use`, "stop the sandbox that uses it first");
     }
@@ -85,19 +94,25 @@ class OciBackend implements SandboxBackend {
     const forget = async (): Promise<void> => {
       this.#live.delete(spec.id);
       this.#volumes.delete(spec.volume);
-      if (this.#live.size === 0) await tidy(host);
+      if (this.#live.size === 0) this.#tidied = tidy(host);
+      await this.#tidied;
     };
-    const made: { output?: SandboxOutput } = {};
+    const made: Made = {};
     try {
+      await this.#tidied;
       const sandbox = await this.#build(host, spec, codeFolder, made, forget);
       this.#watch.add(sandbox);
       return sandbox;
     } catch (error) {
       made.output?.destroy();
       await spec.door.close().catch(() => undefined);
-      const stuck = await dismantle(host, spec.id, imageOf(this.#places, spec.volume)).catch((fault: unknown) => fault);
+      const stuck = await dismantle(host, spec.id, imageOf(this.#places, spec.volume)).then(
+        () => null,
+        (fault: unknown) => asSandboxError(fault, spec.id),
+      );
       await forget();
-      throw asSandboxError(stuck ? new AggregateError([error, stuck], `${String(error)}; ${String(stuck)}`) : error, spec.id);
+      const cause = asSandboxError(error, spec.id);
+      throw stuck ? new SandboxError(`${cause.message}; ${stuck.message}`, stuck.remedy, { cause }) : cause;
     }
   }
 
@@ -105,7 +120,7 @@ class OciBackend implements SandboxBackend {
     host: Host,
     spec: SandboxSpec,
     codeFolder: string | null,
-    made: { output?: SandboxOutput },
+    made: Made,
     onGone: () => Promise<void>,
   ): Promise<OciSandbox> {
     const { clock } = this.#options;
@@ -117,7 +132,7 @@ class OciBackend implements SandboxBackend {
       this.#openDoor(spec, at, range),
       mountVolume(this.#places, spec.volume, spec.limits.diskBytes, range, at.data, clock),
       this.#part("mount", ["--bind", "-o", "ro,nosuid,nodev", this.#options.rootfs, at.rootfs], "the root file system"),
-      this.#part("mkfifo", ["--mode=600", at.log], "the log pipe"),
+      this.#part("mkfifo", ["--mode=200", at.log], "the log pipe"),
       writeFile(at.config, JSON.stringify(bundleOf(spec, at, range.hostId, codeFolder)), { mode: 0o600 }),
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
@@ -125,16 +140,19 @@ class OciBackend implements SandboxBackend {
     await chmod(at.dir, 0o711);
 
     const reader = openSync(at.log, constants.O_RDONLY | constants.O_NONBLOCK);
-    let sandbox: OciSandbox | undefined;
-    const output = new SandboxOutput(reader, clock, (bytesPerSecond) => sandbox?.emit({ type: "log_flood", bytesPerSecond }));
+    const output = new SandboxOutput(reader, clock, (bytesPerSecond) =>
+      made.sandbox?.emit({ type: "log_flood", bytesPerSecond }),
+    );
     made.output = output;
+    // A program that opens /dev/stdout anew needs the right to write to it.
+    await chown(at.log, range.hostId + SANDBOX_UID, range.hostId + SANDBOX_UID);
     const writer = openSync(at.log, constants.O_WRONLY);
     const pid = await host.runtime.run(spec.id, at, writer).finally(() => closeSync(writer));
     const startTime = startTimeOf(pid) ?? "ended";
     if (startTime !== "ended") await confirmFence(pid, startTime, range.hostId + SANDBOX_UID, clock);
     const image = imageOf(this.#places, spec.volume);
-    sandbox = new OciSandbox(spec, host, { pid, startTime, image, output, onGone });
-    return sandbox;
+    made.sandbox = new OciSandbox(spec, host, { pid, startTime, image, output, onGone });
+    return made.sandbox;
   }
 
   async #makeFolder(at: SandboxPlaces): Promise<void> {

@@ -28,7 +28,10 @@ const OUTPUT_BYTES_MAX = 256 * 1024;
 const ABSTRACT_OF_SIBLING = "cordon-probe-sibling";
 
 /** All attempts with what stopped them; `fenceHolds` reads it. Throws SandboxError when the probe cannot start. */
-export async function probeFence(backend: SandboxBackend, { clock, id }: { clock: Clock; id: Id }): Promise<readonly ProbeResult[]> {
+export async function probeFence(
+  backend: SandboxBackend,
+  { clock, id }: { clock: Clock; id: Id },
+): Promise<readonly ProbeResult[]> {
   const bait = await layBait(id.next("bait"));
   const volumes = [id.next("probe"), id.next("sibling")] as const;
   const running: Sandbox[] = [];
@@ -59,7 +62,8 @@ export function judge(lines: readonly string[], caught: readonly string[]): read
     const name = result?.attempt ?? line.slice(0, 200);
     const known = result !== null && (attempts.includes(name) || (controls as readonly string[]).includes(name));
     // A line that nobody expects, or a second one of the same name, is not evidence of anything.
-    if (!known || reported.has(name)) reported.set(name, { attempt: name, stopped: false, by: "unexpected line of the probe" });
+    if (!known || reported.has(name))
+      reported.set(name, { attempt: name, stopped: false, by: "unexpected line of the probe" });
     else reported.set(name, result);
   }
   const missing = (attempt: string): ProbeResult => ({ attempt, stopped: false, by: "the probe did not report" });

@@ -60,7 +60,10 @@ async function faultOf(pid: number, hostUid: number): Promise<string | null> {
       if (!/^0+$/.test(value(set))) return `capabilities are left in ${set}`;
     }
     for (const name of NAMESPACES) {
-      const [ours, theirs] = await Promise.all([readlink(`/proc/self/ns/${name}`), readlink(`/proc/${pid}/ns/${name}`)]);
+      const [ours, theirs] = await Promise.all([
+        readlink(`/proc/self/ns/${name}`),
+        readlink(`/proc/${pid}/ns/${name}`),
+      ]);
       if (ours === theirs) return `the ${name} namespace is the host's`;
     }
     return null;

@@ -11,7 +11,10 @@ const ZONES = ["agent/", "protocol/", "lib/"];
 const SPECIFIER = /(^[ \t]*(?:import|export)\b[^"'();]*?\bfrom\s*|^[ \t]*import\s*|\bimport\(\s*)(["'])([^"'\n]+)\2/gm;
 
 /** Path (`agent/init/main.js`) → source, in a fixed order. Throws SandboxError for an import that the image cannot hold. */
-export async function compileAgent(projectDir: string, entries: readonly string[]): Promise<ReadonlyMap<string, string>> {
+export async function compileAgent(
+  projectDir: string,
+  entries: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
   const done = new Map<string, string>();
   const todo = entries.map((entry) => posix.normalize(entry));
   for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
@@ -37,7 +40,10 @@ async function compileFile(projectDir: string, path: string): Promise<{ source: 
   const source = stripped.replace(SPECIFIER, (_, lead: string, quote: string, specifier: string) => {
     if (specifier.startsWith("node:")) return lead + quote + specifier + quote;
     if (!/^\.{1,2}\//.test(specifier)) {
-      throw new SandboxError(`\`${path}\` imports \`${specifier}\``, "the agent image carries no packages: use `import type`, or code of its own");
+      throw new SandboxError(
+        `\`${path}\` imports \`${specifier}\``,
+        "the agent image carries no packages: use `import type`, or code of its own",
+      );
     }
     imports.push(posix.join(dirname(path), specifier));
     return lead + quote + specifier.replace(/\.ts$/, ".js") + quote;

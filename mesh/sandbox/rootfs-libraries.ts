@@ -16,7 +16,8 @@ export async function librariesOf(program: string, clock: Clock): Promise<Readon
   found.set(loader.slice(1), loader);
   // `--list` maps the libraries and prints where they are; it does not run the program.
   const done = await runProgram(loader, ["--list", program], { clock });
-  if (done.code !== 0) throw new SandboxError(`\`${loader} --list ${program}\` failed: ${done.stderr.trim()}`, "use node from `npm ci`");
+  if (done.code !== 0)
+    throw new SandboxError(`\`${loader} --list ${program}\` failed: ${done.stderr.trim()}`, "use node from `npm ci`");
   const libraries = [...done.stdout.matchAll(/^\s*(\S+) => (\/\S+) \(0x/gm)].map((m) => m[2] ?? "");
   // All go where the C library is: a folder that its loader searches without any configuration file.
   const home = dirname(libraries.find((file) => /\/(libc\.so\.6|libc\.musl-|ld-musl-)/.test(file)) ?? loader);
@@ -31,7 +32,10 @@ async function interpreterOf(program: string): Promise<string | null> {
     const head = Buffer.alloc(HEADER_BYTES_MAX);
     await handle.read(head, 0, head.length, 0);
     if (head.toString("latin1", 0, 6) !== "\x7fELF\x02\x01") {
-      throw new SandboxError(`\`${program}\` is not a 64-bit ELF program`, "use the node binary itself, not a wrapper script");
+      throw new SandboxError(
+        `\`${program}\` is not a 64-bit ELF program`,
+        "use the node binary itself, not a wrapper script",
+      );
     }
     const table = Number(head.readBigUInt64LE(32));
     const size = head.readUInt16LE(54);

@@ -30,7 +30,13 @@ describe("the agent image", () => {
       "lib/a.ts": "export const a: number = 1; export type B = number;\n",
     });
     const files = await compileAgent(root, ["agent/init/main.ts"]);
-    assert.deepEqual([...files.keys()].toSorted(), ["agent/init/late.js", "agent/init/main.js", "agent/init/side.js", "lib/a.js", "protocol/p.js"]);
+    assert.deepEqual([...files.keys()].toSorted(), [
+      "agent/init/late.js",
+      "agent/init/main.js",
+      "agent/init/side.js",
+      "lib/a.js",
+      "protocol/p.js",
+    ]);
     const main = files.get("agent/init/main.js") ?? "";
     assert.match(main, /from "\.\.\/\.\.\/lib\/a\.js"/);
     assert.match(main, /import\("\.\/late\.js"\)/);
@@ -45,7 +51,10 @@ describe("the agent image", () => {
     "an absolute path": `import "/etc/x.js";\n`,
   })) {
     it(`refuses an import of ${what}`, async () => {
-      const root = tree(`bad-${what.replaceAll(" ", "-")}`, { "agent/init/main.ts": source, "mesh/vault/vault.ts": "export {};\n" });
+      const root = tree(`bad-${what.replaceAll(" ", "-")}`, {
+        "agent/init/main.ts": source,
+        "mesh/vault/vault.ts": "export {};\n",
+      });
       await assert.rejects(compileAgent(root, ["agent/init/main.ts"]), { name: "SandboxError" });
     });
   }
@@ -54,14 +63,24 @@ describe("the agent image", () => {
 describe("the root file system", () => {
   it("is the same folder for two builders at once, closed to writing, and another one for another agent", async () => {
     const files = { "agent/init/main.ts": "export {};\n" };
-    const options = { cacheDir: join(folder, "cache"), projectDir: tree("one", files), nodePath: process.execPath, clock };
+    const options = {
+      cacheDir: join(folder, "cache"),
+      projectDir: tree("one", files),
+      nodePath: process.execPath,
+      clock,
+    };
     const [a, b] = await Promise.all([ensureRootfs(options), ensureRootfs(options)]);
     assert.equal(a, b);
     assert.deepEqual(readdirSync(options.cacheDir).length, 1);
     const other = tree("two", { "agent/init/main.ts": "export const x = 1;\n" });
     const c = await ensureRootfs({ ...options, projectDir: other });
     assert.notEqual(a, c);
-    assert.deepEqual(readdirSync(a).toSorted(), ["bin", "code", "data", "dev", "etc", "lib", "lib64", "opt", "proc", "run", "sys", "tmp"].filter((n) => n !== "lib64" || readdirSync(a).includes(n)));
+    assert.deepEqual(
+      readdirSync(a).toSorted(),
+      ["bin", "code", "data", "dev", "etc", "lib", "lib64", "opt", "proc", "run", "sys", "tmp"].filter(
+        (n) => n !== "lib64" || readdirSync(a).includes(n),
+      ),
+    );
     assert.deepEqual(readdirSync(join(a, "bin")), ["node"]);
     assert.deepEqual(readdirSync(join(a, "etc")).toSorted(), ["group", "hosts", "nsswitch.conf", "passwd"]);
     assert.equal(statSync(join(a, "bin/node")).mode & 0o7777, 0o555);

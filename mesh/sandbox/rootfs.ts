@@ -4,7 +4,19 @@
  * name is the hash of everything in it, so two builders at once make the same folder.
  */
 import { createHash } from "node:crypto";
-import { chmod, constants, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile, access } from "node:fs/promises";
+import {
+  chmod,
+  constants,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+  access,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { sandboxPaths } from "../../protocol/sandbox-paths.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -45,7 +57,13 @@ export async function ensureRootfs(options: RootfsOptions): Promise<string> {
   const entries = await contentOf(options);
   const folder = join(options.cacheDir, `rootfs-${await hashOf(entries)}`);
   await removeDeadDrafts(options.cacheDir);
-  if (await access(folder).then(() => true, () => false)) return folder;
+  if (
+    await access(folder).then(
+      () => true,
+      () => false,
+    )
+  )
+    return folder;
   // Closed to other users of the machine, for the folder under a sandbox's /tmp is open to all.
   await mkdir(options.cacheDir, { recursive: true, mode: 0o700 });
   const draft = await mkdtemp(join(options.cacheDir, `building-${process.pid}-`));
@@ -107,7 +125,13 @@ async function build(draft: string, entries: ReadonlyMap<string, Entry>): Promis
 async function removeDeadDrafts(cacheDir: string): Promise<void> {
   for (const name of await readdir(cacheDir).catch(() => [])) {
     const pid = BUILDING.exec(name)?.[1];
-    if (pid && !(await access(`/proc/${pid}`).then(() => true, () => false))) {
+    if (
+      pid &&
+      !(await access(`/proc/${pid}`).then(
+        () => true,
+        () => false,
+      ))
+    ) {
       await rm(join(cacheDir, name), { recursive: true, force: true });
     }
   }

@@ -15,7 +15,13 @@ export async function findRuntime(searchPath: string): Promise<string | null> {
   for (const name of RUNTIMES) {
     for (const folder of folders) {
       const file = join(folder, name);
-      if (await access(file, constants.X_OK).then(() => true, () => false)) return file;
+      if (
+        await access(file, constants.X_OK).then(
+          () => true,
+          () => false,
+        )
+      )
+        return file;
     }
   }
   return null;
@@ -47,7 +53,18 @@ export class Runtime {
   async run(id: string, at: SandboxPlaces, outputFd: number): Promise<number> {
     await mkdir(this.#places.runtimeRoot, { recursive: true, mode: 0o700 });
     const errors = join(at.dir, "runtime.log");
-    const args = [...this.#global, "--log", errors, "run", "--detach", "--bundle", at.dir, "--pid-file", at.pidFile, id];
+    const args = [
+      ...this.#global,
+      "--log",
+      errors,
+      "run",
+      "--detach",
+      "--bundle",
+      at.dir,
+      "--pid-file",
+      at.pidFile,
+      id,
+    ];
     const done = await runProgram(this.file, args, {
       clock: this.#clock,
       outputFd,

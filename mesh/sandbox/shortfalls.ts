@@ -27,10 +27,14 @@ interface Machine {
 
 export async function shortfallsOf(machine: Machine, isolation: Isolation): Promise<readonly Shortfall[]> {
   if (isolation !== "container") {
-    return [{ what: `isolation \`${isolation}\` is not in this version`, remedy: "set `isolation: container`, or wait for a later version" }];
+    return [
+      {
+        what: `isolation \`${isolation}\` is not in this version`,
+        remedy: "set `isolation: container`, or wait for a later version",
+      },
+    ];
   }
   const groups = await Promise.all([
-    platform(),
     runtimeFaults(machine.runtime, machine.cgroups),
     cgroupFaults(machine.cgroups),
     userNamespaces(),
@@ -38,12 +42,13 @@ export async function shortfallsOf(machine: Machine, isolation: Isolation): Prom
     loopSupport(),
     rootfsFaults(machine.rootfs),
   ]);
-  return groups.flat();
+  return [platform(), ...groups].flat();
 }
 
 function platform(): Shortfall[] {
   const found: Shortfall[] = [];
-  if (process.platform !== "linux") found.push({ what: "the oci backend needs Linux", remedy: "run Cordon on Linux, or in a Linux VM" });
+  if (process.platform !== "linux")
+    found.push({ what: "the oci backend needs Linux", remedy: "run Cordon on Linux, or in a Linux VM" });
   if (process.getuid?.() !== 0) found.push({ what: "not running as root", remedy: "run the same command with `sudo`" });
   if (!seccompFor(process.arch)) {
     found.push({ what: `no system-call list for \`${process.arch}\``, remedy: "use an x86-64 or arm64 machine" });
@@ -52,9 +57,11 @@ function platform(): Shortfall[] {
 }
 
 async function runtimeFaults(runtime: Runtime | null, cgroups: Cgroups | null): Promise<Shortfall[]> {
-  if (runtime === null) return [{ what: "no OCI runtime (runc or crun) on PATH", remedy: "run `apt-get install runc`" }];
+  if (runtime === null)
+    return [{ what: "no OCI runtime (runc or crun) on PATH", remedy: "run `apt-get install runc`" }];
   const version = await runtime.version();
-  if (version === null) return [{ what: `\`${runtime.file}\` does not answer`, remedy: "run `apt-get install --reinstall runc`" }];
+  if (version === null)
+    return [{ what: `\`${runtime.file}\` does not answer`, remedy: "run `apt-get install --reinstall runc`" }];
   const [name, number] = version.split(" ");
   const [major = 0, minor = 0] = (number ?? "").split(".").map(Number);
   if (name === "runc" && (major < 1 || (major === 1 && minor < 1))) {
@@ -72,7 +79,8 @@ async function runtimeFaults(runtime: Runtime | null, cgroups: Cgroups | null): 
 }
 
 async function cgroupFaults(cgroups: Cgroups | null): Promise<Shortfall[]> {
-  if (cgroups === null) return [{ what: "no cgroup file system is mounted", remedy: "mount cgroup2 on `/sys/fs/cgroup`" }];
+  if (cgroups === null)
+    return [{ what: "no cgroup file system is mounted", remedy: "mount cgroup2 on `/sys/fs/cgroup`" }];
   const found = cgroups.missing.map((name) => ({
     what: `cgroup controller \`${name}\` is missing`,
     remedy: `enable \`${name}\` for the root group (kernel option \`cgroup_enable=${name}\`)`,
@@ -94,7 +102,12 @@ async function programs(): Promise<Shortfall[]> {
   const found: Shortfall[] = [];
   for (const [name, from] of Object.entries(PROGRAMS)) {
     const places = SYSTEM_PATH.split(":").map((folder) => access(join(folder, name), constants.X_OK));
-    if (await Promise.any(places).then(() => false, () => true)) {
+    if (
+      await Promise.any(places).then(
+        () => false,
+        () => true,
+      )
+    ) {
       found.push({ what: `\`${name}\` is missing`, remedy: `run \`apt-get install ${from}\`` });
     }
   }
@@ -107,11 +120,19 @@ async function loopSupport(): Promise<Shortfall[]> {
     await (await open("/dev/loop-control", "r")).close();
     return [];
   } catch {
-    return [{ what: "loop devices cannot be had (`/dev/loop-control`)", remedy: "run `modprobe loop`; in a container, pass the device in" }];
+    return [
+      {
+        what: "loop devices cannot be had (`/dev/loop-control`)",
+        remedy: "run `modprobe loop`; in a container, pass the device in",
+      },
+    ];
   }
 }
 
 async function rootfsFaults(rootfs: string): Promise<Shortfall[]> {
-  const ready = await access(join(rootfs, "bin/node"), constants.X_OK).then(() => true, () => false);
+  const ready = await access(join(rootfs, "bin/node"), constants.X_OK).then(
+    () => true,
+    () => false,
+  );
   return ready ? [] : [{ what: "the agents' root file system is not built", remedy: "call `ensureRootfs` first" }];
 }

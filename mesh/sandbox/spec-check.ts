@@ -32,7 +32,8 @@ function checkLimits({ memoryBytes, cpus, pids, diskBytes }: SandboxSpec["limits
   if (!Number.isSafeInteger(diskBytes) || diskBytes < diskBytesMin) {
     fail(`disk of ${diskBytes} bytes is refused`, `give a sandbox at least ${diskBytesMin} bytes`);
   }
-  if (!(cpus >= 0.01 && cpus <= 1024)) fail(`\`${cpus}\` cpus are refused`, "give a sandbox between 0.01 and 1024 cpus");
+  if (!(cpus >= 0.01 && cpus <= 1024))
+    fail(`\`${cpus}\` cpus are refused`, "give a sandbox between 0.01 and 1024 cpus");
   if (!Number.isSafeInteger(pids) || pids < 1 || pids > 1e6) {
     fail(`\`${pids}\` pids are refused`, "give a sandbox between 1 and 1000000 pids");
   }
@@ -45,7 +46,10 @@ export function checkCommand(command: readonly string[]): void {
     fail("command is too long or holds a NUL", `keep it under ${commandWordsMax} words and ${commandBytesMax} bytes`);
   }
   if (!command[0] || !isAbsolute(command[0])) {
-    fail(`command \`${command[0] ?? ""}\` is not an absolute path`, "write the program's whole path, for example `/bin/node`");
+    fail(
+      `command \`${command[0] ?? ""}\` is not an absolute path`,
+      "write the program's whole path, for example `/bin/node`",
+    );
   }
 }
 
@@ -58,7 +62,10 @@ function checkEnvironment(environment: SandboxSpec["environment"]): void {
   for (const [name, value] of entries) {
     // The value may be private, so only the name is shown.
     if (!/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(name)) {
-      fail(`environment name \`${name.slice(0, 64)}\` is refused`, "use letters, digits and `_`, not starting with a digit");
+      fail(
+        `environment name \`${name.slice(0, 64)}\` is refused`,
+        "use letters, digits and `_`, not starting with a digit",
+      );
     }
     if (/^LD_/.test(name) || Object.hasOwn(fixedEnvironment, name)) {
       fail(`environment name \`${name}\` is set by the sandbox itself`, `remove \`${name}\``);
@@ -71,7 +78,9 @@ function checkEnvironment(environment: SandboxSpec["environment"]): void {
 
 async function checkCodeFolder(folder: string): Promise<string> {
   if (!isAbsolute(folder)) fail(`code folder \`${folder}\` is not an absolute path`, "give its whole path");
-  const found = await realpath(folder).catch(() => fail(`code folder \`${folder}\` does not exist`, "create it, or correct `code`"));
+  const found = await realpath(folder).catch(() =>
+    fail(`code folder \`${folder}\` does not exist`, "create it, or correct `code`"),
+  );
   const info = await stat(found);
   if (!info.isDirectory()) fail(`code folder \`${folder}\` is not a folder`, "name a folder in `code`");
   if ((info.mode & 0o005) !== 0o005) {

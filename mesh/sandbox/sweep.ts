@@ -67,7 +67,8 @@ async function endHelpers(host: Host): Promise<void> {
 
 async function detachLoops(host: Host): Promise<void> {
   const devices = await loopDevices((file) => file.startsWith(host.places.volumesDir + sep));
-  for (const device of devices) await runProgram("losetup", ["--detach", device], { clock: host.clock }).catch(() => undefined);
+  for (const device of devices)
+    await runProgram("losetup", ["--detach", device], { clock: host.clock }).catch(() => undefined);
 }
 
 /** Removes the folders and groups that only hold sandboxes; only when this process has none. */

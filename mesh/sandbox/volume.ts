@@ -114,11 +114,16 @@ export async function eraseVolume(places: Places, volume: string): Promise<void>
 }
 
 async function need(program: string, args: readonly string[], clock: Clock): Promise<void> {
-  const done = await runProgram(program, args, { clock, timeoutMs: limits.sandbox.startTimeoutMs }).catch((error: Error) => ({
-    code: 127,
-    stderr: error.message,
-  }));
+  const done = await runProgram(program, args, { clock, timeoutMs: limits.sandbox.startTimeoutMs }).catch(
+    (error: Error) => ({
+      code: 127,
+      stderr: error.message,
+    }),
+  );
   if (done.code === 0) return;
   const why = done.stderr.trim().split("\n").at(-1) ?? "";
-  throw new SandboxError(`\`${program}\` failed for /data: ${why}`, "check free disk space, loop devices and that e2fsprogs is installed");
+  throw new SandboxError(
+    `\`${program}\` failed for /data: ${why}`,
+    "check free disk space, loop devices and that e2fsprogs is installed",
+  );
 }

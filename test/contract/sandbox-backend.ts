@@ -78,8 +78,24 @@ export function sandboxContract(name: string, makeBackend: () => Promise<Backend
       assert.equal(await runToEnd(test.backend, script), "false EROFS\n");
     });
 
+    it("lets a program open its standard output anew", async () => {
+      const script = `import fs from "node:fs"; for (const p of ["/dev/stdout", "/proc/self/fd/2"]) fs.writeFileSync(p, p + "\\n")`;
+      assert.equal(await runToEnd(test.backend, script), "/dev/stdout\n/proc/self/fd/2\n");
+    });
+
+    it("starts and stops many at once, again and again", async () => {
+      for (let round = 0; round < 3; round++) {
+        const texts = await Promise.all([1, 2, 3].map((n) => runToEnd(test.backend, `console.log(${n})`)));
+        assert.deepEqual(texts, ["1\n", "2\n", "3\n"]);
+        nothingLeft();
+      }
+    });
+
     it("stops: SIGTERM first, SIGKILL after the grace, every process with it", async () => {
-      const polite = await startWatched(test.backend, specOf(`process.on("SIGTERM", () => { console.log("bye"); process.exit(0) }); console.log("up"); ${FOREVER}`));
+      const polite = await startWatched(
+        test.backend,
+        specOf(`process.on("SIGTERM", () => { console.log("bye"); process.exit(0) }); console.log("up"); ${FOREVER}`),
+      );
       await polite.until((_, text) => text.includes("up"));
       await polite.sandbox.stop(5_000);
       assert.equal(await polite.ended(), "up\nbye\n");
@@ -96,7 +112,8 @@ export function sandboxContract(name: string, makeBackend: () => Promise<Backend
     it("runs an operator's command inside the same fence, bounded in output and time", async () => {
       const run = await startWatched(test.backend, specOf(`console.log("up"); ${FOREVER}`));
       await run.until((_, text) => text.includes("up"));
-      const exec = (code: string, bounds = { outputBytesMax: 4096, timeoutMs: 5_000 }) => run.sandbox.exec(["/bin/node", "-e", code], bounds);
+      const exec = (code: string, bounds = { outputBytesMax: 4096, timeoutMs: 5_000 }) =>
+        run.sandbox.exec(["/bin/node", "-e", code], bounds);
       const status = await exec(`const s = require("fs").readFileSync("/proc/self/status", "utf8");
         console.log(process.getuid(), /CapBnd:\\s*0+$/m.test(s), /CapEff:\\s*0+$/m.test(s), /Seccomp:\\s*2/.test(s), /NoNewPrivs:\\s*1/.test(s)); process.exit(7)`);
       assert.deepEqual(status, { exitCode: 7, stdout: "1000 true true true true\n", stderr: "", truncated: false });
@@ -110,7 +127,9 @@ export function sandboxContract(name: string, makeBackend: () => Promise<Backend
         && !/^State:\\s*Z/m.test(require("fs").readFileSync("/proc/" + n + "/status", "utf8"))).length)`);
       assert.equal(names.stdout, "2\n");
       const usage = await run.sandbox.usage();
-      assert.ok(usage.memoryBytes > 1e6 && usage.memoryBytes < 192 * 1024 ** 2 && usage.pids >= 1 && usage.cpuUs > 1000);
+      assert.ok(
+        usage.memoryBytes > 1e6 && usage.memoryBytes < 192 * 1024 ** 2 && usage.pids >= 1 && usage.cpuUs > 1000,
+      );
       await run.sandbox.stop(0);
       await assert.rejects(exec("1"), SandboxError);
     });
@@ -128,7 +147,9 @@ export function sandboxContract(name: string, makeBackend: () => Promise<Backend
     });
 
     it("holds a sandbox back when nobody reads its output, and can still stop it", async () => {
-      const sandbox = await test.backend.start(specOf(`import fs from "node:fs"; for (;;) fs.writeSync(1, "x".repeat(65536));`));
+      const sandbox = await test.backend.start(
+        specOf(`import fs from "node:fs"; for (;;) fs.writeSync(1, "x".repeat(65536));`),
+      );
       await new Promise((resolve) => setTimeout(resolve, 500));
       const { cpuUs } = await sandbox.usage();
       await new Promise((resolve) => setTimeout(resolve, 300));
@@ -150,17 +171,26 @@ export function sandboxContract(name: string, makeBackend: () => Promise<Backend
     it("undoes everything when a part of the fence fails, and says what to do", async () => {
       const door = testDoor();
       const broken: SandboxSpec = specOf("", { command: ["/bin/absent"], door });
-      await assert.rejects(test.backend.start(broken), (e: unknown) => e instanceof SandboxError && e.remedy !== "" && /absent/.test(e.message));
+      await assert.rejects(
+        test.backend.start(broken),
+        (e: unknown) => e instanceof SandboxError && e.remedy !== "" && /absent/.test(e.message),
+      );
       assert.equal(door.closed, true);
       nothingLeft();
       const deaf = { listen: () => Promise.reject(new Error("no door")), close: async () => undefined };
-      await assert.rejects(test.backend.start(specOf("", { door: deaf })), (e: unknown) => e instanceof SandboxError && /no door/.test(e.message));
+      await assert.rejects(
+        test.backend.start(specOf("", { door: deaf })),
+        (e: unknown) => e instanceof SandboxError && /no door/.test(e.message),
+      );
       nothingLeft();
     });
 
     for (const [what, change] of Object.entries(badSpecs)) {
       it(`refuses ${what} before it builds anything`, async () => {
-        await assert.rejects(test.backend.start(specOf("", change)), (e: unknown) => e instanceof SandboxError && e.remedy !== "");
+        await assert.rejects(
+          test.backend.start(specOf("", change)),
+          (e: unknown) => e instanceof SandboxError && e.remedy !== "",
+        );
         nothingLeft();
       });
     }

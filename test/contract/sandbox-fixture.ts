@@ -34,9 +34,18 @@ export interface TestHost {
 
 let built: Promise<string> | undefined;
 export const buildRootfs = (): Promise<string> =>
-  (built ??= ensureRootfs({ cacheDir: join(projectDir, ".cache/test-rootfs"), projectDir, nodePath: process.execPath, clock, entries: ["lib/assert.ts"] }));
+  (built ??= ensureRootfs({
+    cacheDir: join(projectDir, ".cache/test-rootfs"),
+    projectDir,
+    nodePath: process.execPath,
+    clock,
+    entries: ["lib/assert.ts"],
+  }));
 
-export async function openHost(stateDir = mkdtempSync(join(tmpdir(), "cordon-state-")), installation = randomId.next("t").slice(2, 10)): Promise<TestHost> {
+export async function openHost(
+  stateDir = mkdtempSync(join(tmpdir(), "cordon-state-")),
+  installation = randomId.next("t").slice(2, 10),
+): Promise<TestHost> {
   const rootfs = await buildRootfs();
   const runtime = await findRuntime("");
   const again = (): SandboxBackend => createOciBackend({ installation, stateDir, rootfs, runtime, clock });
@@ -52,14 +61,24 @@ export async function openHost(stateDir = mkdtempSync(join(tmpdir(), "cordon-sta
 
 /** Looks with other means than the code under test: mount table, losetup, find, processes. */
 function leftoversOf(installation: string, stateDir: string): readonly string[] {
-  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n").filter((line) => line.includes(`/${installation}/`));
+  const mounts = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(`/${installation}/`));
   const loops = spawnSync("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"], { encoding: "utf8" });
   const looped = loops.stdout.split("\n").filter((line) => line.includes(stateDir));
-  const groups = spawnSync("find", ["/sys/fs/cgroup", "-maxdepth", "3", "-name", `cordon-${installation}`], { encoding: "utf8" });
+  const groups = spawnSync("find", ["/sys/fs/cgroup", "-maxdepth", "3", "-name", `cordon-${installation}`], {
+    encoding: "utf8",
+  });
   const folder = existsSync(`/run/cordon/${installation}`) ? readdirSync(`/run/cordon/${installation}`) : [];
   const ids = existsSync("/run/cordon/ids") ? readdirSync("/run/cordon/ids") : [];
   const claims = ids.filter((name) => readFileSync(`/run/cordon/ids/${name}`, "utf8").startsWith(`${installation}/`));
-  return [...mounts, ...looped, ...groups.stdout.split("\n").filter(Boolean), ...folder, ...claims.map((c) => `claim ${c}`)];
+  return [
+    ...mounts,
+    ...looped,
+    ...groups.stdout.split("\n").filter(Boolean),
+    ...folder,
+    ...claims.map((c) => `claim ${c}`),
+  ];
 }
 
 export interface TestDoor extends DoorListener {
@@ -134,7 +153,8 @@ export async function startWatched(backend: SandboxBackend, spec: SandboxSpec): 
   const until: Watched["until"] = async (found, timeoutMs = 10_000) => {
     const deadline = clock.monotonicMs() + timeoutMs;
     while (!found(events, text)) {
-      if (clock.monotonicMs() > deadline) throw new Error(`waited in vain; events ${JSON.stringify(events)}; output ${text.slice(0, 500)}`);
+      if (clock.monotonicMs() > deadline)
+        throw new Error(`waited in vain; events ${JSON.stringify(events)}; output ${text.slice(0, 500)}`);
       await clock.sleep(10);
     }
   };
@@ -146,6 +166,10 @@ export async function startWatched(backend: SandboxBackend, spec: SandboxSpec): 
 }
 
 /** Runs a script to its end and returns what it printed. */
-export async function runToEnd(backend: SandboxBackend, script: string, changes: Partial<SandboxSpec> = {}): Promise<string> {
+export async function runToEnd(
+  backend: SandboxBackend,
+  script: string,
+  changes: Partial<SandboxSpec> = {},
+): Promise<string> {
   return (await startWatched(backend, specOf(script, changes))).ended();
 }

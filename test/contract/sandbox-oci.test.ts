@@ -7,7 +7,15 @@ import { SandboxError } from "../../mesh/sandbox/backend.ts";
 import { createOciBackend } from "../../mesh/sandbox/oci.ts";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { sandboxContract } from "./sandbox-backend.ts";
-import { openHost, runToEnd, skipUnlessRoot, specOf, startWatched, testDoor, type TestHost } from "./sandbox-fixture.ts";
+import {
+  openHost,
+  runToEnd,
+  skipUnlessRoot,
+  specOf,
+  startWatched,
+  testDoor,
+  type TestHost,
+} from "./sandbox-fixture.ts";
 
 sandboxContract("oci", () => openHost());
 
@@ -20,16 +28,27 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
 
   it("gives the door to the sandbox's own host user and closes it to all others", async () => {
     const doors = [testDoor(), testDoor()] as const;
-    const runs = await Promise.all(doors.map((door) => startWatched(host.backend, specOf("setInterval(() => {}, 1e6)", { door }))));
+    const runs = await Promise.all(
+      doors.map((door) => startWatched(host.backend, specOf("setInterval(() => {}, 1e6)", { door }))),
+    );
     const infos = doors.map((door) => statSync(door.path ?? ""));
-    assert.deepEqual(infos.map((info) => info.mode & 0o777), [0o600, 0o600]);
-    assert.ok(infos.every((info) => info.uid >= 0x7000_0000 && info.uid === info.gid && (info.uid - 0x7000_0000) % 2048 === 1000));
+    assert.deepEqual(
+      infos.map((info) => info.mode & 0o777),
+      [0o600, 0o600],
+    );
+    assert.ok(
+      infos.every(
+        (info) => info.uid >= 0x7000_0000 && info.uid === info.gid && (info.uid - 0x7000_0000) % 2048 === 1000,
+      ),
+    );
     assert.notEqual(infos[0]?.uid, infos[1]?.uid);
     await Promise.all(runs.map((run) => run.sandbox.stop(0)));
   });
 
   it("gives a volume to its new host user when its range is taken, following no link", async () => {
-    const spec = specOf(`import fs from "node:fs"; fs.writeFileSync("/data/note", "n"); fs.symlinkSync("/etc/passwd", "/data/link"); fs.mkdirSync("/data/d/e/f", { recursive: true })`);
+    const spec = specOf(
+      `import fs from "node:fs"; fs.writeFileSync("/data/note", "n"); fs.symlinkSync("/etc/passwd", "/data/link"); fs.mkdirSync("/data/d/e/f", { recursive: true })`,
+    );
     await (await startWatched(host.backend, spec)).ended();
     const record = JSON.parse(readFileSync(`${host.stateDir}/volumes/${spec.volume}.json`, "utf8")) as { slot: number };
     const passwd = statSync("/etc/passwd").uid;
@@ -54,15 +73,30 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
     const volume = `grow-${host.installation}`;
     assert.equal(await runToEnd(host.backend, script, { volume, limits: limits(8 << 20) }), "false\n");
     assert.equal(await runToEnd(host.backend, script, { volume, limits: limits(16 << 20) }), "true\n");
-    await assert.rejects(host.backend.start(specOf("", { volume, limits: limits(8 << 20) })), (e: unknown) => e instanceof SandboxError && /raise `disk`/.test(e.remedy));
+    await assert.rejects(
+      host.backend.start(specOf("", { volume, limits: limits(8 << 20) })),
+      (e: unknown) => e instanceof SandboxError && /raise `disk`/.test(e.remedy),
+    );
     assert.deepEqual(host.leftovers(), []);
   });
 
   it("does not start without a runtime, and says so", async () => {
-    const bare = createOciBackend({ installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs, runtime: null, clock });
+    const bare = createOciBackend({
+      installation: host.installation,
+      stateDir: host.stateDir,
+      rootfs: host.rootfs,
+      runtime: null,
+      clock,
+    });
     assert.match(JSON.stringify(await bare.shortfalls("container")), /no OCI runtime/);
     await assert.rejects(bare.start(specOf("")), SandboxError);
-    const absent = createOciBackend({ installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs, runtime: "/usr/bin/true", clock });
+    const absent = createOciBackend({
+      installation: host.installation,
+      stateDir: host.stateDir,
+      rootfs: host.rootfs,
+      runtime: "/usr/bin/true",
+      clock,
+    });
     assert.match(JSON.stringify(await absent.shortfalls("container")), /does not answer/);
     // A runtime that says yes and builds nothing must not pass for a fence.
     await assert.rejects(absent.start(specOf("")), SandboxError);
@@ -77,11 +111,23 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
   ] as const) {
     it(`ends a sandbox that a faulty runtime built with ${what}`, async () => {
       const runtime = `${host.stateDir}/runtime-${what.replaceAll(/[ ']/g, "-")}`;
-      const find = 'for word in "$@"; do [ "$before" = --bundle ] && sed -i "$edit" "$word/config.json"; before=$word; done';
-      writeFileSync(runtime, `#!/bin/sh\nedit='${edit.replaceAll("'", "'\\''")}'\n${find}\nexec runc "$@"\n`, { mode: 0o755 });
-      const faulty = createOciBackend({ installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs, runtime, clock });
+      const find =
+        'for word in "$@"; do [ "$before" = --bundle ] && sed -i "$edit" "$word/config.json"; before=$word; done';
+      writeFileSync(runtime, `#!/bin/sh\nedit='${edit.replaceAll("'", "'\\''")}'\n${find}\nexec runc "$@"\n`, {
+        mode: 0o755,
+      });
+      const faulty = createOciBackend({
+        installation: host.installation,
+        stateDir: host.stateDir,
+        rootfs: host.rootfs,
+        runtime,
+        clock,
+      });
       const door = testDoor();
-      await assert.rejects(faulty.start(specOf("setInterval(() => {}, 1e6)", { door })), (e: unknown) => e instanceof SandboxError && fault.test(e.message));
+      await assert.rejects(
+        faulty.start(specOf("setInterval(() => {}, 1e6)", { door })),
+        (e: unknown) => e instanceof SandboxError && fault.test(e.message),
+      );
       assert.equal(door.closed, true);
       assert.deepEqual(host.leftovers(), []);
     });
@@ -101,7 +147,9 @@ describe("oci backend: after kill -9 of the mesh", { skip: skipUnlessRoot, timeo
   for (const delayMs of [5, 15, 30, 45, 60, 75, 90, 120, 200, 500]) {
     it(`clears what stands ${delayMs} ms into a start`, async () => {
       const host = await openHost();
-      const child = spawn(process.execPath, [script, host.installation, host.stateDir], { stdio: ["ignore", "pipe", "inherit"] });
+      const child = spawn(process.execPath, [script, host.installation, host.stateDir], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
       await new Promise((resolve) => child.stdout.once("data", resolve));
       await clock.sleep(delayMs);
       child.kill("SIGKILL");
@@ -118,14 +166,20 @@ describe("oci backend: after kill -9 of the mesh", { skip: skipUnlessRoot, timeo
 
   it("names the sandboxes it ended and leaves other installations alone", async () => {
     const [host, other] = [await openHost(), await openHost()];
-    const [mine, theirs] = [specOf("setInterval(() => {}, 1e6)"), specOf(`console.log("up"); setInterval(() => {}, 1e6)`)];
+    const [mine, theirs] = [
+      specOf("setInterval(() => {}, 1e6)"),
+      specOf(`console.log("up"); setInterval(() => {}, 1e6)`),
+    ];
     const lost = await host.backend.start(mine);
     lost.output.resume();
     const kept = await startWatched(other.backend, theirs);
     assert.deepEqual(await host.again().sweep(), [mine.id]);
     assert.deepEqual(host.leftovers(), []);
     await kept.until((_, text) => text.includes("up"));
-    assert.equal(kept.events.some((event) => event.type === "exited"), false);
+    assert.equal(
+      kept.events.some((event) => event.type === "exited"),
+      false,
+    );
     assert.deepEqual(await other.backend.sweep(), [], "a mesh does not sweep its own");
     await kept.sandbox.stop(0);
     await host.close();

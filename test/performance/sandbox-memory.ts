@@ -43,5 +43,8 @@ for (const count of [1, 10]) {
 await Promise.all(sandboxes.map((sandbox) => sandbox.stop(0)));
 await host.close();
 console.log("sandboxes   PSS each   cgroup each (MiB)");
-for (const row of rows) console.log(`${String(row.sandboxes).padStart(9)} ${row.pssMiB.toFixed(1).padStart(10)} ${row.groupMiB.toFixed(1).padStart(13)}`);
+for (const row of rows)
+  console.log(
+    `${String(row.sandboxes).padStart(9)} ${row.pssMiB.toFixed(1).padStart(10)} ${row.groupMiB.toFixed(1).padStart(13)}`,
+  );
 console.log(JSON.stringify(rows));

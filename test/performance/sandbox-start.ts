@@ -26,7 +26,10 @@ async function fenced(volume: string): Promise<Sample> {
   const asked = new Promise<number>((resolve) => server.once("request", () => resolve(performance.now())));
   const door = {
     listen: (path: string) => new Promise<void>((resolve) => server.listen(path, () => resolve())),
-    close: async () => void (server.close(), server.closeAllConnections()),
+    close: async () => {
+      server.close();
+      server.closeAllConnections();
+    },
   };
   const t0 = performance.now();
   const sandbox = await host.backend.start(specOf(SCRIPT, { door, volume }));
@@ -51,11 +54,16 @@ async function bare(n: number): Promise<Sample> {
   spec.root = { path: host.rootfs, readonly: true };
   spec.process = { ...spec.process, terminal: false, args: ["/bin/node", "--input-type=module", "--eval", SCRIPT] };
   const doorMount = { destination: "/run/cordon/door.sock", type: "bind", source: socket, options: ["bind"] };
-  spec.mounts = [...spec.mounts.filter((m: { destination: string }) => m.destination !== doorMount.destination), doorMount];
+  spec.mounts = [
+    ...spec.mounts.filter((m: { destination: string }) => m.destination !== doorMount.destination),
+    doorMount,
+  ];
   writeFileSync(join(bareDir, "config.json"), JSON.stringify(spec));
   const root = join(bareDir, "state");
   const t0 = performance.now();
-  const child = spawn(runtime, ["--root", root, "run", "--bundle", bareDir, `bare-${process.pid}-${n}`], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(runtime, ["--root", root, "run", "--bundle", bareDir, `bare-${process.pid}-${n}`], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const line = await new Promise<number>((resolve) => child.stdout.once("data", () => resolve(performance.now())));
   const sample = { lineMs: line - t0, doorMs: (await asked) - t0 };
   spawnSync(runtime, ["--root", root, "delete", "--force", `bare-${process.pid}-${n}`]);
@@ -76,16 +84,27 @@ for (let n = 0; n < rounds; n++) {
 rmSync(bareDir, { recursive: true, force: true });
 await host.close();
 
-const p = (values: readonly number[], q: number): number => values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN;
+const p = (values: readonly number[], q: number): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN;
 const row = (list: readonly Sample[]) => {
   const [line, door] = [list.map((s) => s.lineMs), list.map((s) => s.doorMs)];
   return { lineP50: p(line, 0.5), lineP95: p(line, 0.95), doorP50: p(door, 0.5), doorP95: p(door, 0.95) };
 };
 const result = { rounds, bare: row(samples.bare), first: row(samples.first), again: row(samples.again) };
-const ratio = (of: typeof result.bare) => ({ line: of.lineP50 / result.bare.lineP50, door: of.doorP50 / result.bare.doorP50 });
-const cells = (r: typeof result.bare): string => Object.values(r).map((ms) => ms.toFixed(1).padStart(9)).join("");
+const ratio = (of: typeof result.bare) => ({
+  line: of.lineP50 / result.bare.lineP50,
+  door: of.doorP50 / result.bare.doorP50,
+});
+const cells = (r: typeof result.bare): string =>
+  Object.values(r)
+    .map((ms) => ms.toFixed(1).padStart(9))
+    .join("");
 console.log(`${"ms".padEnd(34)} line p50 line p95 door p50 door p95`);
 console.log(`${"bare runc run".padEnd(34)}${cells(result.bare)}`);
-console.log(`${"sandbox, new volume".padEnd(34)}${cells(result.first)}   ratio ${ratio(result.first).line.toFixed(2)} / ${ratio(result.first).door.toFixed(2)}`);
-console.log(`${"sandbox, its volume stands".padEnd(34)}${cells(result.again)}   ratio ${ratio(result.again).line.toFixed(2)} / ${ratio(result.again).door.toFixed(2)}`);
+console.log(
+  `${"sandbox, new volume".padEnd(34)}${cells(result.first)}   ratio ${ratio(result.first).line.toFixed(2)} / ${ratio(result.first).door.toFixed(2)}`,
+);
+console.log(
+  `${"sandbox, its volume stands".padEnd(34)}${cells(result.again)}   ratio ${ratio(result.again).line.toFixed(2)} / ${ratio(result.again).door.toFixed(2)}`,
+);
 console.log(JSON.stringify({ ...result, ratioFirst: ratio(result.first), ratioAgain: ratio(result.again) }));

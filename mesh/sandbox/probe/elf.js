@@ -78,4 +78,13 @@ const header = (machine) => {
 };
 
 const segment = (flags, address, fileBytes, memoryBytes = fileBytes) =>
-  Buffer.concat([u32(1), u32(flags), u64(0), u64(address), u64(address), u64(fileBytes), u64(memoryBytes), u64(0x10000)]);
+  Buffer.concat([
+    u32(1),
+    u32(flags),
+    u64(0),
+    u64(address),
+    u64(address),
+    u64(fileBytes),
+    u64(memoryBytes),
+    u64(0x10000),
+  ]);

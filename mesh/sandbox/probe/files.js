@@ -3,7 +3,21 @@ import fs from "node:fs";
 import { rawCalls } from "./elf.js";
 import { allowedCalls, forThisMachine } from "./raw-calls.js";
 
-const DEVICES = ["mem", "kmem", "kmsg", "port", "kvm", "fuse", "loop-control", "loop0", "sda", "vda", "nvme0n1", "net/tun", "vhost-vsock"];
+const DEVICES = [
+  "mem",
+  "kmem",
+  "kmsg",
+  "port",
+  "kvm",
+  "fuse",
+  "loop-control",
+  "loop0",
+  "sda",
+  "vda",
+  "nvme0n1",
+  "net/tun",
+  "vhost-vsock",
+];
 
 const attempt = (run) => {
   try {
@@ -18,7 +32,9 @@ const every = (items, run) => {
 };
 const only = (found, allowed) => {
   const others = found.filter((name) => !allowed.includes(name));
-  return others.length > 0 ? { stopped: false, by: others.join(", ") } : { stopped: true, by: `only ${found.join(", ")}` };
+  return others.length > 0
+    ? { stopped: false, by: others.join(", ") }
+    : { stopped: true, by: `only ${found.join(", ")}` };
 };
 
 /** A file that can be read without a byte of content was masked. */
@@ -36,25 +52,86 @@ const runFrom = (path) => {
 
 export async function tryFiles(report) {
   const say = (name, { stopped, by }) => report(name, stopped, by);
-  say("write to the root", every(["/x", "/etc/x", "/bin/x", "/opt/cordon/x", "/run/cordon/x", "/code/x", "/dev/x"], (p) => fs.writeFileSync(p, "x")));
-  say("replace node", every(["/bin/node", "/proc/self/exe"], (p) => fs.openSync(p, "r+")));
-  say("write to /proc/sys", every(["kernel/hostname", "kernel/core_pattern", "net/ipv4/ip_forward", "vm/overcommit_memory"], (p) => fs.writeFileSync(`/proc/sys/${p}`, "1")));
-  say("kernel through /proc", every(["kcore", "kmsg", "kallsyms", "keys", "timer_list", "sysrq-trigger", "iomem", "modules"], (p) => readSome(`/proc/${p}`)));
-  say("sysrq", attempt(() => fs.writeFileSync("/proc/sysrq-trigger", "h")));
+  say(
+    "write to the root",
+    every(["/x", "/etc/x", "/bin/x", "/opt/cordon/x", "/run/cordon/x", "/code/x", "/dev/x"], (p) =>
+      fs.writeFileSync(p, "x"),
+    ),
+  );
+  say(
+    "replace node",
+    every(["/bin/node", "/proc/self/exe"], (p) => fs.openSync(p, "r+")),
+  );
+  say(
+    "write to /proc/sys",
+    every(["kernel/hostname", "kernel/core_pattern", "net/ipv4/ip_forward", "vm/overcommit_memory"], (p) =>
+      fs.writeFileSync(`/proc/sys/${p}`, "1"),
+    ),
+  );
+  say(
+    "kernel through /proc",
+    every(["kcore", "kmsg", "kallsyms", "keys", "timer_list", "sysrq-trigger", "iomem", "modules"], (p) =>
+      readSome(`/proc/${p}`),
+    ),
+  );
+  say(
+    "sysrq",
+    attempt(() => fs.writeFileSync("/proc/sysrq-trigger", "h")),
+  );
   say("/sys", only(fs.readdirSync("/sys"), []));
-  say("devices", every(DEVICES, (name) => fs.openSync(`/dev/${name}`, "r")));
-  say("devices present", only(fs.readdirSync("/dev").filter((n) => fs.statSync(`/dev/${n}`, { throwIfNoEntry: false })?.isCharacterDevice()), ["null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr"]));
-  say("controlling terminal", { stopped: fs.statSync("/dev/tty").rdev === fs.statSync("/dev/null").rdev, by: "null device" });
-  say("container engine", every(["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock"], (p) => fs.statSync(p)));
+  say(
+    "devices",
+    every(DEVICES, (name) => fs.openSync(`/dev/${name}`, "r")),
+  );
+  say(
+    "devices present",
+    only(
+      fs.readdirSync("/dev").filter((n) => fs.statSync(`/dev/${n}`, { throwIfNoEntry: false })?.isCharacterDevice()),
+      ["null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr"],
+    ),
+  );
+  say("controlling terminal", {
+    stopped: fs.statSync("/dev/tty").rdev === fs.statSync("/dev/null").rdev,
+    by: "null device",
+  });
+  say(
+    "container engine",
+    every(["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock"], (p) => fs.statSync(p)),
+  );
   say("other doors", only(fs.readdirSync("/run/cordon"), ["door.sock"]));
-  say("processes of the host", only(fs.readdirSync("/proc").filter((n) => /^\d+$/.test(n) && fs.readFileSync(`/proc/${n}/cmdline`, "latin1").split("\0")[0] !== "/bin/node"), []));
+  say(
+    "processes of the host",
+    only(
+      fs
+        .readdirSync("/proc")
+        .filter(
+          (n) => /^\d+$/.test(n) && fs.readFileSync(`/proc/${n}/cmdline`, "latin1").split("\0")[0] !== "/bin/node",
+        ),
+      [],
+    ),
+  );
   say("host files through /proc/1/root", only(fs.readdirSync("/proc/1/root"), fs.readdirSync("/")));
-  say("run a program from /tmp", attempt(() => runFrom("/tmp/program")));
-  say("become root", attempt(() => process.setuid(0)));
-  say("give a file away", attempt(() => {
-    fs.writeFileSync("/data/owned", "");
-    fs.chownSync("/data/owned", 0, 0);
-  }));
-  say("control: /tmp can be written", attempt(() => fs.writeFileSync("/tmp/control", "x")));
-  say("control: /data can be written", attempt(() => fs.writeFileSync("/data/control", "x")));
+  say(
+    "run a program from /tmp",
+    attempt(() => runFrom("/tmp/program")),
+  );
+  say(
+    "become root",
+    attempt(() => process.setuid(0)),
+  );
+  say(
+    "give a file away",
+    attempt(() => {
+      fs.writeFileSync("/data/owned", "");
+      fs.chownSync("/data/owned", 0, 0);
+    }),
+  );
+  say(
+    "control: /tmp can be written",
+    attempt(() => fs.writeFileSync("/tmp/control", "x")),
+  );
+  say(
+    "control: /data can be written",
+    attempt(() => fs.writeFileSync("/data/control", "x")),
+  );
 }

@@ -73,7 +73,10 @@ export async function tryNetwork(report, target) {
     report(attempt, stopped, by);
   });
   await Promise.all(work);
-  const interfaces = readFileSync("/proc/net/dev", "utf8").split("\n").slice(2).map((l) => l.split(":")[0].trim());
+  const interfaces = readFileSync("/proc/net/dev", "utf8")
+    .split("\n")
+    .slice(2)
+    .map((l) => l.split(":")[0].trim());
   const others = interfaces.filter((name) => name !== "" && name !== "lo");
   report("network interfaces", others.length === 0, others.join(", ") || "loopback only");
   const door = await doorAnswers();

@@ -16,7 +16,12 @@ export async function tryRawCalls(report) {
   names.forEach((name, i) => {
     const result = whole ? Number(stdout.readBigInt64LE(i * 8)) : 0;
     if (name in allowedCalls) report(`control: call ${name}`, !(result > 0), result);
-    else report(`call ${name}`, whole && -result in REFUSED, whole ? (REFUSED[-result] ?? `result ${result}`) : "the program did not finish");
+    else
+      report(
+        `call ${name}`,
+        whole && (-result) in REFUSED,
+        whole ? (REFUSED[-result] ?? `result ${result}`) : "the program did not finish",
+      );
   });
   otherArchitectures(report);
 }

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { limits } from "../../../protocol/limits.ts";
-import { openHost, runToEnd, skipUnlessRoot, specOf, startWatched, type TestHost } from "../../contract/sandbox-fixture.ts";
+import {
+  openHost,
+  runToEnd,
+  skipUnlessRoot,
+  specOf,
+  startWatched,
+  type TestHost,
+} from "../../contract/sandbox-fixture.ts";
 
 const MiB = 1024 ** 2;
 const small = { memoryBytes: 128 * MiB, cpus: 1, pids: 32, diskBytes: 8 * MiB };

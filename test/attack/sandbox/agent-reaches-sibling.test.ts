@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openHost, runToEnd, skipUnlessRoot, specOf, startWatched, testDoor, type TestHost, type Watched } from "../../contract/sandbox-fixture.ts";
+import {
+  openHost,
+  runToEnd,
+  skipUnlessRoot,
+  specOf,
+  startWatched,
+  testDoor,
+  type TestHost,
+  type Watched,
+} from "../../contract/sandbox-fixture.ts";
 
 /** The victim holds a secret in its memory, files and environment, and listens wherever it can. */
 const VICTIM = `import fs from "node:fs"; import net from "node:net";
@@ -41,7 +50,10 @@ describe("hostile code reaches for a sibling sandbox", { skip: skipUnlessRoot, t
       let killed = 0; for (let pid = 2; pid < 70000; pid++) try { if (!own.includes(pid)) { process.kill(pid, 0); killed++; } } catch {}
       console.log(seen, killed, fs.existsSync("/dev/shm"), fs.existsSync("/dev/mqueue"));`;
     assert.equal(await attack(code), "1 0 false false\n");
-    assert.equal(victim.events.some((event) => event.type === "exited"), false);
+    assert.equal(
+      victim.events.some((event) => event.type === "exited"),
+      false,
+    );
   });
 
   it("by searching every readable file for its secret", async () => {
@@ -52,6 +64,12 @@ describe("hostile code reaches for a sibling sandbox", { skip: skipUnlessRoot, t
           if (b.subarray(0, n).includes("canary-" + "7f3a")) hits++; } } catch {} } };
       walk("/", 0); console.log(files > 100, hits);`;
     assert.equal(await attack(code), "true 0\n");
+  });
+
+  it("by a file descriptor of the mesh that came along", async () => {
+    const code = `import fs from "node:fs"; const links = fs.readdirSync("/proc/self/fd").map((n) => { try { return fs.readlinkSync("/proc/self/fd/" + n) } catch { return "gone" } });
+      const known = /^(\\/dev\\/null|pipe:\\[|anon_inode:|gone|\\/proc\\/[0-9]+\\/fd|.*\\/log$)/; console.log(links.filter((l) => !known.test(l)).join() || "none", links.length > 3);`;
+    assert.equal(await attack(code), "none true\n");
   });
 
   it("by answering in its name at the door: the socket is the identity", async () => {

@@ -49,6 +49,12 @@ describe("hostile code leaves traps in /data", { skip: skipUnlessRoot, timeout: 
     const volume = `full-${host.installation}`;
     const fill = `import fs from "node:fs"; let n = 0; try { for (;;) fs.appendFileSync("/data/x", Buffer.alloc(65536)); } catch {} try { for (;;) fs.mkdirSync("/data/" + n++); } catch {} console.log("full");`;
     assert.equal(await runToEnd(host.backend, fill, { volume, limits }), "full\n");
-    assert.equal(await runToEnd(host.backend, `import fs from "node:fs"; fs.rmSync("/data/x"); console.log("freed")`, { volume, limits }), "freed\n");
+    assert.equal(
+      await runToEnd(host.backend, `import fs from "node:fs"; fs.rmSync("/data/x"); console.log("freed")`, {
+        volume,
+        limits,
+      }),
+      "freed\n",
+    );
   });
 });

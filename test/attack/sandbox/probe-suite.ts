@@ -22,7 +22,10 @@ export function attackSuite(name: string, attempts: readonly string[]): void {
       });
     }
     it("nothing arrived at the host", () => {
-      assert.deepEqual(results.filter((r) => r.attempt.endsWith("arrived at the host")), []);
+      assert.deepEqual(
+        results.filter((r) => r.attempt.endsWith("arrived at the host")),
+        [],
+      );
     });
   });
 }
