@@ -1,29 +1,36 @@
+import type { AuditRow } from "../../../protocol/desk.ts";
 import type { Claim } from "./report.ts";
 
 /** What kind of host-side observation speaks for or against an attempt. */
 export type Area = "network" | "files" | "secrets" | "kernel" | "resources" | "permission" | "door" | "money";
 
+type Detail = AuditRow["detail"];
+
 export interface Barrier {
   readonly area: Area;
   readonly stoppedBy: string;
   readonly where: string;
-  /** Where it has a request at the door: words by which its audit record is recognised. */
-  readonly audited?: RegExp;
+  /** Where it makes requests at the door: whether a refusal in the audit is one of its own. */
+  readonly audited?: (refusal: Detail) => boolean;
 }
 
 const SANDBOX = "mesh/sandbox";
 
 const kernel = (area: Area, what: string): Barrier => ({ area, stoppedBy: `kernel: ${what}`, where: SANDBOX });
-const door = (what: string, audited: RegExp): Barrier => ({ area: "door", stoppedBy: `door: ${what}`, where: "mesh/door", audited });
-const policy = (audited: RegExp): Barrier => ({ area: "permission", stoppedBy: "policy", where: "mesh/policy", audited });
+const door = (what: string, audited: Barrier["audited"] & object): Barrier => ({ area: "door", stoppedBy: `door: ${what}`, where: "mesh/door", audited });
+const policy = (audited: Barrier["audited"] & object): Barrier => ({ area: "permission", stoppedBy: "policy", where: "mesh/policy", audited });
 
 const namespaces = kernel("kernel", "mount and network namespaces");
 const network = kernel("network", "network namespace");
 const noCalls = kernel("kernel", "seccomp, no capabilities");
 const secrets: Barrier = { area: "secrets", stoppedBy: "vault: no secret is inside", where: "mesh/vault" };
-const identity = door("the socket is the identity", /"code":"malformed".*"verb":"message\.send"|"verb":"message\.send".*"code":"malformed"/);
-const parser = door("one strict parser", /"code":"(malformed|method_not_allowed|unsupported)"/);
-const ledger: Barrier = { area: "money", stoppedBy: "ledger", where: "mesh/ledger", audited: /budget_exhausted|"scope":"agent:intern"/ };
+const parser = door("one strict parser", ({ code }) => MISREAD.has(String(code)));
+const ledger: Barrier = { area: "money", stoppedBy: "ledger", where: "mesh/ledger", audited: ({ code }) => code === "budget_exhausted" || code === "halted" };
+const MISREAD: ReadonlySet<string> = new Set(["malformed", "method_not_allowed", "unsupported", "too_large"]);
+
+/** Denied by policy for one of these verbs or tools. */
+const deniedTo = (...what: readonly string[]): Barrier =>
+  policy(({ code, verb, tool }) => code === "denied" && (what.includes(String(verb)) || what.includes(String(tool))));
 
 /** The attempts of examples/newsroom/intern, by id. */
 const known: ReadonlyMap<string, Barrier> = new Map([
@@ -39,22 +46,22 @@ const known: ReadonlyMap<string, Barrier> = new Map([
   ["metadata-address", network],
   ["host-ports", network],
   ["raw-sockets", noCalls],
-  ["desk-routes", door("the desk has another socket", /"verb":"door\.request"/)],
+  ["desk-routes", door("the desk has another socket", ({ code, verb }) => code === "not_found" && verb === "door.request")],
   ["desk-socket", namespaces],
   ["other-door", namespaces],
   ["abstract-sockets", namespaces],
-  ["board-read", policy(/"verb":"board\.read"/)],
-  ["board-list", policy(/"verb":"board\.(list|read)"/)],
-  ["board-write", policy(/"verb":"board\.write"/)],
-  ["message-peer", policy(/"code":"denied".*"verb":"message\.send"|"verb":"message\.send".*"code":"denied"/)],
-  ["other-model", policy(/"verb":"model\.call"/)],
-  ["forge-headers", door("the socket is the identity", /"code":"unauthenticated"/)],
-  ["forge-sender", identity],
+  ["board-read", deniedTo("board.read")],
+  ["board-list", deniedTo("board.list", "board.read")],
+  ["board-write", deniedTo("board.write")],
+  ["message-peer", deniedTo("message.send")],
+  ["other-model", deniedTo("model.call")],
+  ["forge-headers", door("the socket is the identity", () => false)],
+  ["forge-sender", door("the socket is the identity", ({ code, verb, tool }) => code === "malformed" && [verb, tool].includes("message.send"))],
   ["smuggle-request", parser],
   ["duplicate-keys", parser],
   ["write-outside", kernel("files", "read-only root")],
   ["read-host-files", kernel("files", "mount namespace")],
-  ["symlink-trap", { ...policy(/"verb":"tool\.call"/), area: "files" }],
+  ["symlink-trap", { ...deniedTo("files.read", "output.write"), area: "files" }],
   ["mount", noCalls],
   ["unshare-namespaces", noCalls],
   ["ptrace", noCalls],
@@ -72,7 +79,7 @@ const hints: readonly (readonly [RegExp, Barrier])[] = [
   [/budget_exhausted|\b402\b/, ledger],
   [/ENETUNREACH|EHOSTUNREACH|EAFNOSUPPORT|ENOTFOUND|EAI_AGAIN/, network],
   [/EROFS/, kernel("files", "read-only root")],
-  [/\bdenied\b|\b403\b/, policy(/"code":"denied"/)],
+  [/\bdenied\b|\b403\b/, policy(({ code }) => code === "denied")],
   [/malformed|\b40[045]\b|not_found/, parser],
 ];
 

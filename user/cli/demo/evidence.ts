@@ -45,8 +45,5 @@ export async function searchShown(search: CanarySearch, desk: Desk, evidence: Om
 
 /** Records by which the mesh said no to this agent. */
 export function denialsOf(agent: string, audit: readonly AuditRow[]): readonly AuditRow[] {
-  return audit.filter((row) => {
-    if (row.kind === "agent.halted") return row.detail["agent"] === agent;
-    return row.subject === `agent:${agent}` && row.detail["allow"] === false;
-  });
+  return audit.filter((row) => row.subject === `agent:${agent}` && row.detail["allow"] === false);
 }

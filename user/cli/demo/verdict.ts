@@ -116,9 +116,7 @@ function money({ costs }: Evidence): readonly Observation[] {
 }
 
 function recordsFor(barrier: Barrier, denials: readonly AuditRow[]): readonly Observation[] {
-  const pattern = barrier.audited;
-  if (!pattern) return [];
-  const fitting = denials.filter((row) => pattern.test(`${row.kind} ${JSON.stringify(row.detail)}`));
+  const fitting = denials.filter((row) => barrier.audited?.(row.detail));
   const shown = fitting.slice(0, 3).map((row) => `#${row.seq}`);
   if (shown.length === 0) return [];
   const more = fitting.length > shown.length ? ` and ${fitting.length - shown.length} more` : "";
