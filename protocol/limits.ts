@@ -96,6 +96,8 @@ export const limits = {
     hostIdFirst: 0x7000_0000,
     hostIdRangesMax: 1_000_000,
     probeTimeoutMs: 20_000,
+    /** A root file system that no start has asked for in so long is removed from the cache. */
+    rootfsIdleMs: 86_400_000,
   },
   /** The scripted model of demos and tests, and its scenario files. */
   rehearsal: {

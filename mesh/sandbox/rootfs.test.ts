@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { compileAgent } from "./rootfs-agent.ts";
@@ -86,5 +95,20 @@ describe("the root file system", () => {
     assert.equal(statSync(join(a, "bin/node")).mode & 0o7777, 0o555);
     assert.equal(statSync(join(a, "opt/cordon/agent/init/main.js")).mode & 0o7777, 0o444);
     assert.equal(readFileSync(join(a, "opt/cordon/package.json"), "utf8"), '{"type":"module"}\n');
+  });
+
+  it("is removed from the cache when nobody has used it for a day, and drafts of dead builders are", async () => {
+    const cacheDir = join(folder, "old");
+    const options = {
+      cacheDir,
+      projectDir: tree("three", { "agent/init/main.ts": "export {};\n" }),
+      nodePath: process.execPath,
+    };
+    const [old, recent, draft] = [`rootfs-${"0".repeat(32)}`, `rootfs-${"1".repeat(32)}`, "building-999999999-x"];
+    for (const name of [old, recent, draft]) mkdirSync(join(cacheDir, name, "inside"), { recursive: true });
+    const nowMs = clock.nowMs();
+    utimesSync(join(cacheDir, old), nowMs / 1000 - 90_000, nowMs / 1000 - 90_000);
+    const made = await ensureRootfs({ ...options, clock });
+    assert.deepEqual(readdirSync(cacheDir).toSorted(), [basename(made), recent].toSorted());
   });
 });

@@ -16,10 +16,14 @@ import {
   rm,
   writeFile,
   access,
+  stat,
+  utimes,
 } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { sandboxPaths } from "../../protocol/sandbox-paths.ts";
+import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { readMounts } from "./mounts.ts";
 import { compileAgent } from "./rootfs-agent.ts";
 import { librariesOf } from "./rootfs-libraries.ts";
 
@@ -39,6 +43,7 @@ type Entry = { readonly from: string } | { readonly content: string };
 /** Raise it when `build` lays the same files out in another way: modes, owners. */
 const LAYOUT = 2;
 const AGENT_ENTRIES = ["agent/init/main.ts"];
+const ROOTFS = /^rootfs-[0-9a-f]{32}$/;
 const BUILDING = /^building-(\d+)-/;
 
 const fixedFiles: Readonly<Record<string, string>> = {
@@ -57,6 +62,7 @@ export async function ensureRootfs(options: RootfsOptions): Promise<string> {
   const entries = await contentOf(options);
   const folder = join(options.cacheDir, `rootfs-${await hashOf(entries)}`);
   await removeDeadDrafts(options.cacheDir);
+  await removeIdleFolders(options, folder);
   if (
     await access(folder).then(
       () => true,
@@ -119,6 +125,19 @@ async function build(draft: string, entries: ReadonlyMap<string, Entry>): Promis
   for (const folder of folders) await chmod(folder, 0o755);
   // The runtime gives a tmpfs the mode of the folder it covers, whatever the mount option says.
   await chmod(join(draft, "tmp"), 0o1777);
+}
+
+/** Older versions, each as large as node. Each use renews a folder's time; one that a sandbox has mounted stays in any case. */
+async function removeIdleFolders({ cacheDir, clock }: RootfsOptions, current: string): Promise<void> {
+  const nowMs = clock.nowMs();
+  await utimes(current, nowMs / 1000, nowMs / 1000).catch(() => undefined);
+  const mounted = new Set((await readMounts()).map((mount) => basename(mount.root)));
+  for (const name of await readdir(cacheDir).catch(() => [])) {
+    const path = join(cacheDir, name);
+    if (!ROOTFS.test(name) || mounted.has(name) || path === current) continue;
+    const info = await stat(path).catch(() => null);
+    if (info && nowMs - info.mtimeMs > limits.sandbox.rootfsIdleMs) await rm(path, { recursive: true, force: true });
+  }
 }
 
 /** Drafts of builders that were killed. */
