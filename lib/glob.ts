@@ -1,49 +1,82 @@
 /**
  * Separator-aware globs over `/`-separated keys: `*` matches one whole segment or a part of one,
  * `**` (a segment of its own) any number of segments, also none. No other character is special.
- * Time is O(pattern × key); there is no backtracking.
+ * Allocates nothing; only the last star of each kind is ever tried again, so time is O(pattern × key).
  */
 export function globMatches(pattern: string, key: string): boolean {
-  const want = pattern.split("/");
-  const have = key.split("/");
-  // reach[j]: the first j segments of the key are matched by the pattern read so far.
-  let reach = new Array<boolean>(have.length + 1).fill(false);
-  reach[0] = true;
-  for (const segment of want) {
-    const next = new Array<boolean>(have.length + 1).fill(false);
-    if (segment === "**") {
-      let seen = false;
-      for (let j = 0; j <= have.length; j++) next[j] = seen ||= reach[j] === true;
-    } else {
-      for (let j = 0; j < have.length; j++) {
-        if (reach[j] && segmentMatches(segment, have[j] ?? "")) next[j + 1] = true;
-      }
-    }
-    reach = next;
-  }
-  return reach[have.length] === true;
+  // Most pairs differ before the first star: that is found without looking at segments.
+  let same = 0;
+  while (same < pattern.length && pattern.charCodeAt(same) === key.charCodeAt(same) && key.charCodeAt(same) !== STAR)
+    same++;
+  const wanted = pattern.charCodeAt(same);
+  if (wanted !== STAR && !(wanted === SLASH && same === key.length))
+    return same === pattern.length && same === key.length;
+  return segmentsMatch(pattern, key);
 }
 
-/** Greedy match of one segment with `*`: remembers the last star only, so it is linear per star. */
-function segmentMatches(pattern: string, text: string): boolean {
+function segmentsMatch(pattern: string, key: string): boolean {
+  // Offsets of the segments to compare; one past the length means that none is left.
   let p = 0;
-  let t = 0;
-  let star = -1;
+  let k = 0;
+  let afterStars = -1;
   let mark = 0;
-  while (t < text.length) {
-    if (p < pattern.length && pattern[p] === "*") {
-      star = p++;
-      mark = t;
-    } else if (p < pattern.length && pattern[p] === text[t]) {
+  while (k <= key.length) {
+    const keyEnd = segmentEnd(key, k);
+    if (p <= pattern.length) {
+      const patternEnd = segmentEnd(pattern, p);
+      if (isDoubleStar(pattern, p, patternEnd)) {
+        afterStars = p = patternEnd + 1;
+        mark = k;
+        continue;
+      }
+      if (segmentMatches(pattern, p, patternEnd, key, k, keyEnd)) {
+        p = patternEnd + 1;
+        k = keyEnd + 1;
+        continue;
+      }
+    }
+    if (afterStars < 0) return false;
+    p = afterStars;
+    k = mark = segmentEnd(key, mark) + 1;
+  }
+  while (p <= pattern.length) {
+    const end = segmentEnd(pattern, p);
+    if (!isDoubleStar(pattern, p, end)) return false;
+    p = end + 1;
+  }
+  return true;
+}
+
+const STAR = 42;
+const SLASH = 47;
+
+function segmentEnd(text: string, from: number): number {
+  const slash = text.indexOf("/", from);
+  return slash < 0 ? text.length : slash;
+}
+
+const isDoubleStar = (pattern: string, from: number, to: number): boolean =>
+  to - from === 2 && pattern.charCodeAt(from) === STAR && pattern.charCodeAt(from + 1) === STAR;
+
+/** One segment of the pattern, [p, pEnd), against one of the key, [k, kEnd). */
+function segmentMatches(pattern: string, p: number, pEnd: number, key: string, k: number, kEnd: number): boolean {
+  let afterStar = -1;
+  let mark = 0;
+  while (k < kEnd) {
+    const code = p < pEnd ? pattern.charCodeAt(p) : -1;
+    if (code === STAR) {
+      afterStar = ++p;
+      mark = k;
+    } else if (code === key.charCodeAt(k)) {
       p++;
-      t++;
-    } else if (star >= 0) {
-      p = star + 1;
-      t = ++mark;
+      k++;
+    } else if (afterStar >= 0) {
+      p = afterStar;
+      k = ++mark;
     } else {
       return false;
     }
   }
-  while (pattern[p] === "*") p++;
-  return p === pattern.length;
+  while (p < pEnd && pattern.charCodeAt(p) === STAR) p++;
+  return p === pEnd;
 }

@@ -38,12 +38,12 @@ function isBoardPath(key: string, segmentForm: RegExp): boolean {
   );
 }
 
-/** A relative path for files that the mesh serves or takes: same form as a board key, spaces allowed inside. */
+/** A relative path for files that the mesh serves or takes: letters of any script, no hidden files and folders. */
 export const FilePath = z
   .string()
   .min(1)
   .max(limits.tool.pathBytesMax)
   .refine(
-    (path) => path.split("/").every((s) => /^[\p{L}\p{N}._ ()+-]+$/u.test(s) && s !== "." && s !== ".."),
-    "must be a relative path without `.` or `..` segments",
+    (path) => path.split("/").every((s) => /^[\p{L}\p{N}_ ()+-][\p{L}\p{N}._ ()+-]*$/u.test(s)),
+    "must be a relative path without segments that begin with `.`",
   );

@@ -102,6 +102,8 @@ export class Inboxes {
 
   settle(agent: string, id: string): { readonly writes: readonly Write[]; done(): void } {
     this.#settling.add(id);
+    // Counted now: once the end is on disk, the count would leave it out a second time.
+    this.depth(agent);
     return {
       writes: [["messages.settle", this.#clock.nowMs(), defaultTenant, id]],
       done: () => {

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
-import type { z } from "zod";
 import { nearest } from "../../lib/nearest.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
@@ -8,6 +7,7 @@ import type { Caps } from "../ledger/ledger.ts";
 import { builtInProviders } from "../egress/providers.ts";
 import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
 import type { Isolation } from "../sandbox/backend.ts";
+import { describe, FAULTS_MAX } from "./describe.ts";
 import { FleetForm, type AgentForm, type BudgetForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
 
@@ -20,7 +20,8 @@ export function parseFleet(text: string, folder: string): Result<Fleet, readonly
   const source = new Source(text);
   if (source.faults.length > 0) return err(source.faults);
   const parsed = FleetForm.safeParse(source.value);
-  if (!parsed.success) return err(inOrder(parsed.error.issues.flatMap((issue) => describe(source, issue))));
+  if (!parsed.success)
+    return err(inOrder(parsed.error.issues.slice(0, FAULTS_MAX).flatMap((issue) => describe(source, issue))));
   const reader = new Reader(source, folder, parsed.data);
   const fleet = reader.fleet();
   return reader.faults.length > 0 ? err(inOrder(reader.faults)) : ok(fleet);
@@ -29,108 +30,25 @@ export function parseFleet(text: string, folder: string): Result<Fleet, readonly
 const inOrder = (faults: readonly Fault[]): readonly Fault[] =>
   [...faults].sort((a, b) => a.line - b.line || a.column - b.column);
 
-/** One zod issue → faults that name the key, what was expected and, where possible, what was meant. */
-function describe(source: Source, issue: z.core.$ZodIssue): Fault[] {
-  const path: Path = issue.path;
-  const where = path.length > 0 ? `\`${path.map(String).join(".")}\`` : "the file";
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => {
-      const meant = nearest(key, knownKeys);
-      return source.at(
-        path,
-        `unknown key \`${key}\` in ${where}`,
-        meant ? `did you mean \`${meant}\`?` : "remove it",
-        key,
-      );
-    });
-  }
-  if (issue.code === "invalid_key")
-    return [
-      source.at(
-        path.slice(0, -1),
-        `\`${String(path.at(-1))}\` is not a name`,
-        issue.issues[0]?.message ?? "rename it",
-        String(path.at(-1)),
-      ),
-    ];
-  if (issue.code === "invalid_value") {
-    return [
-      source.at(
-        path,
-        `${where} has a value that is not known`,
-        `expected one of ${issue.values.map((v) => `\`${String(v)}\``).join(", ")}`,
-      ),
-    ];
-  }
-  if (issue.code === "invalid_union")
-    return [source.at(path, `${where} has the wrong type`, "expected a number or a text with a unit")];
-  if (issue.code === "invalid_type") {
-    const missing = issue.input === undefined;
-    return [
-      source.at(
-        path,
-        missing ? `${where} is missing or empty` : `${where} has the wrong type`,
-        `expected ${issue.expected}`,
-      ),
-    ];
-  }
-  return [source.at(path, `${where} is refused`, issue.message)];
-}
-
-const knownKeys = [
-  ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
-  ...[
-    "read",
-    "write",
-    "day",
-    "month",
-    "tokens",
-    "usd",
-    "model",
-    "sandbox",
-    "memory",
-    "cpus",
-    "pids",
-    "disk",
-    "isolation",
-  ],
-  ...[
-    "instructions",
-    "command",
-    "code",
-    "may",
-    "message",
-    "blackboard",
-    "reach",
-    "use",
-    "tools",
-    "api",
-    "base_url",
-    "credential",
-    "price",
-    "input",
-    "output",
-  ],
-];
-
 /** Second pass: references, paths and defaults. */
 class Reader {
   readonly faults: Fault[] = [];
   readonly #source: Source;
   readonly #folder: string;
   readonly #form: FleetForm;
+  readonly #agents: ReadonlySet<string>;
 
   constructor(source: Source, folder: string, form: FleetForm) {
     this.#source = source;
     this.#folder = folder;
     this.#form = form;
+    this.#agents = new Set(Object.keys(form.agents));
   }
 
   fleet(): Fleet {
     const form = this.#form;
-    const names = Object.keys(form.agents);
-    if (names.length > limits.fleet.agentsMax) {
-      this.#fault(["agents"], `${names.length} agents`, `at most ${limits.fleet.agentsMax}`);
+    if (this.#agents.size > limits.fleet.agentsMax) {
+      this.#fault(["agents"], `${this.#agents.size} agents`, `at most ${limits.fleet.agentsMax}`);
     }
     for (const name of Object.keys(form.providers ?? {})) {
       if (Object.hasOwn(builtInProviders, name))
@@ -153,7 +71,7 @@ class Reader {
         credential: entry.credential ?? null,
         price: entry.price,
       })),
-      agents: names.map((name) => this.#agent(name, form.agents[name] ?? {})),
+      agents: [...this.#agents].map((name) => this.#agent(name, form.agents[name] ?? {})),
     };
   }
 
@@ -186,11 +104,10 @@ class Reader {
 
   #permissions(at: Path, name: string, form: AgentForm): Permissions {
     const message = form.may?.message ?? [];
-    const known = Object.keys(this.#form.agents);
     message.forEach((peer, index) => {
       const place = [...at, "may", "message", index];
-      if (!known.includes(peer)) {
-        const meant = nearest(peer, known);
+      if (!this.#agents.has(peer)) {
+        const meant = nearest(peer, [...this.#agents]);
         this.#fault(
           place,
           `no agent \`${peer}\``,
@@ -226,10 +143,13 @@ class Reader {
         );
       return "";
     }
-    const text = readFileSync(path, "utf8");
-    if (Buffer.byteLength(text) > limits.fleet.instructionsBytesMax)
+    try {
+      if (statSync(path).size <= limits.fleet.instructionsBytesMax) return readFileSync(path, "utf8");
       this.#fault(at, "instructions are too long", `at most ${limits.fleet.instructionsBytesMax} bytes`);
-    return text;
+    } catch (error) {
+      this.#fault(at, `\`${path}\` cannot be read`, (error as Error).message);
+    }
+    return "";
   }
 
   #model(at: Path, text: string | undefined, agent: string): ModelRef {

@@ -61,9 +61,7 @@ const Agent = z.strictObject({
 
 const Provider = z.strictObject({
   api: z.enum(["openai", "anthropic"]),
-  base_url: z
-    .url({ protocol: /^https?$/ })
-    .refine((url) => !new URL(url).username && !new URL(url).search, "must hold no user name and no query"),
+  base_url: z.string().max(512).refine(isBaseUrl, "must be an http or https URL without user name, query and fragment"),
   credential: Name.optional(),
   price: z.strictObject({ input: Usd, output: Usd }),
 });
@@ -86,6 +84,11 @@ export const FleetForm = z.strictObject({
 export type FleetForm = z.infer<typeof FleetForm>;
 export type AgentForm = z.infer<typeof Agent>;
 export type BudgetForm = z.infer<typeof Budget>;
+
+function isBaseUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && !/[?#@\s]/.test(text);
+}
 
 function isTimeZone(name: string): boolean {
   try {

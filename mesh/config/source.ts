@@ -1,4 +1,5 @@
-import { isMap, isScalar, LineCounter, parseDocument, type Document, type Node } from "yaml";
+import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit, type Document, type Node } from "yaml";
+import { limits } from "../../protocol/limits.ts";
 
 /** A mistake in the fleet file, where it stands (line and column from 1) and how to mend it. */
 export interface Fault {
@@ -18,27 +19,56 @@ export class Source {
   readonly #lines = new LineCounter();
 
   constructor(text: string) {
-    // YAML 1.2 core schema: no custom tags, no merge keys; duplicate keys are errors.
-    this.#document = parseDocument(text, {
-      lineCounter: this.#lines,
-      uniqueKeys: true,
-      schema: "core",
-      merge: false,
-      prettyErrors: false,
-    });
-    const problems = [...this.#document.errors, ...this.#document.warnings];
-    this.faults = problems.map((problem) => ({
-      ...this.#place(problem.pos[0]),
-      message: lowerFirst(problem.message.split("\n")[0] ?? "not valid YAML"),
-      fix: "correct the YAML at this place",
-    }));
-    if (this.faults.length > 0) return;
-    try {
-      this.value = this.#document.toJS({ maxAliasCount: 0 });
-    } catch {
-      // Aliases can blow a small file up beyond any bound, and hide what a line means.
-      this.faults = [{ line: 1, column: 1, message: "aliases (`*name`) are refused", fix: "write the value out" }];
+    if (Buffer.byteLength(text) > limits.fleet.fileBytesMax) {
+      this.#document = parseDocument("");
+      const message = `larger than ${limits.fleet.fileBytesMax} bytes`;
+      this.faults = [{ line: 1, column: 1, message, fix: "split the fleet" }];
+      return;
     }
+    // YAML 1.2 core schema: no merge keys. `uniqueKeys` would compare each key with each other one: see `twice`.
+    const options = { uniqueKeys: false, schema: "core", merge: false, prettyErrors: false } as const;
+    this.#document = parseDocument(text, { ...options, lineCounter: this.#lines });
+    const problems = [...this.#document.errors, ...this.#document.warnings].map((problem) => {
+      const [message, fix] =
+        problem.code === "RESOURCE_EXHAUSTION"
+          ? TOO_DEEP
+          : [lowerFirst(firstLine(problem.message)), "correct the YAML at this place"];
+      return { ...this.#place(problem.pos[0]), message, fix };
+    });
+    this.faults = problems.length > 0 ? problems : this.#unplain();
+    if (this.faults.length === 0) this.value = this.#document.toJS({ maxAliasCount: 0 });
+  }
+
+  /** YAML beyond plain values: what it says is not what a reader sees, or two readers could see two things. */
+  #unplain(): Fault[] {
+    const faults: Fault[] = [];
+    const refuse = (node: Node, message: string, fix: string): void => {
+      faults.push({ ...this.#place(node.range?.[0] ?? 0), message, fix });
+    };
+    visit(this.#document, {
+      Node: (_key, node, path) => {
+        if (isAlias(node)) refuse(node, "aliases (`*name`) are refused", "write the value out");
+        else if (node.anchor !== undefined) refuse(node, "anchors (`&name`) are refused", "remove it");
+        else if (node.tag !== undefined) refuse(node, "tags (`!name`) are refused", "remove it");
+        else if (path.length > DEPTH_MAX) refuse(node, ...TOO_DEEP);
+        else return undefined;
+        return visit.BREAK;
+      },
+    });
+    if (faults.length > 0) return faults;
+    visit(this.#document, {
+      Map: (_key, { items }) => {
+        const seen = new Set<unknown>();
+        for (const { key } of items) {
+          if (!isScalar(key)) refuse(key as Node, "a key is a list or a mapping", "use a word as key");
+          else if (key.value === "__proto__") refuse(key, "the key `__proto__` is refused", "remove it");
+          else if (seen.has(String(key.value)))
+            refuse(key, `the key \`${String(key.value)}\` is there twice`, "remove one of them");
+          else seen.add(String(key.value));
+        }
+      },
+    });
+    return faults;
   }
 
   /** The fault at `path`; with `key`, at that key of the mapping there. */
@@ -69,4 +99,9 @@ export class Source {
   }
 }
 
+/** Nodes between the root and a value; no place of a fleet file is so deep. */
+const DEPTH_MAX = 32;
+const TOO_DEEP = ["nested too deeply", "correct the nesting"] as const;
+
+const firstLine = (text: string): string => text.split("\n")[0] ?? "";
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

@@ -103,16 +103,17 @@ export class Desk {
         ),
       );
     }
-    const url = new URL(request.url ?? "/", "http://desk");
-    const found = find(request.method ?? "", url.pathname);
-    if (!found) return sendRefusal(response, unknown(request.method ?? "", url.pathname));
+    // Only the canonical spelling of a path is known: no decoding, no normalising.
+    const [path = "", query] = (request.url ?? "").split("?", 2);
+    const found = find(request.method ?? "", path);
+    if (!found) return sendRefusal(response, unknown(request.method ?? "", path));
     const body = request.method === "POST" ? await readJson(request, limits.desk.bodyBytesMax) : undefined;
     if (body && !body.ok) return sendRefusal(response, body.error);
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     const answer = await found.handler(this.#services, {
       name: found.name,
-      query: url.searchParams,
+      query: new URLSearchParams(query),
       body: body?.value.value ?? null,
       signal: gone.signal,
     });

@@ -19,12 +19,13 @@ const MESSAGE_ID = /^msg_[a-z0-9]{26}$/;
 export function route(method: string, target: string): Result<DoorRequest, Refusal> {
   const mark = target.indexOf("?");
   const path = mark < 0 ? target : target.slice(0, mark);
-  const query = mark < 0 ? "" : target.slice(mark + 1);
+  const query = mark < 0 ? undefined : target.slice(mark + 1);
   if (path === doorRoutes.inbox) return only("GET", method, path) ?? inbox(query);
-  if (query !== "" && path !== doorRoutes.anthropicMessages) return err(unknown(method, target));
+  // The official Anthropic client adds `?beta=true`; it changes nothing here.
+  const known = query === undefined || (path === doorRoutes.anthropicMessages && query === "beta=true");
+  if (!known) return err(unknown(method, target));
   if (path === doorRoutes.self) return only("GET", method, path) ?? ok({ kind: "self" });
   if (path === doorRoutes.openaiChat) return only("POST", method, path) ?? ok({ kind: "model", api: "openai" });
-  // The official client adds `?beta=true`; it changes nothing here.
   if (path === doorRoutes.anthropicMessages)
     return only("POST", method, path) ?? ok({ kind: "model", api: "anthropic" });
   const [, version, room, item, verb, ...more] = path.split("/");
@@ -39,8 +40,8 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   return err(unknown(method, path));
 }
 
-function inbox(query: string): Result<DoorRequest, Refusal> {
-  if (query === "") return ok({ kind: "inbox", waitMs: 0 });
+function inbox(query: string | undefined): Result<DoorRequest, Refusal> {
+  if (query === undefined) return ok({ kind: "inbox", waitMs: 0 });
   const match = /^wait_ms=(\d{1,6})$/.exec(query);
   if (!match) return err(refusal("malformed", "the inbox takes `wait_ms` only", "use `?wait_ms=25000`"));
   return ok({ kind: "inbox", waitMs: Math.min(Number(match[1]), limits.door.inboxWaitMsMax) });

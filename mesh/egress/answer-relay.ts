@@ -75,6 +75,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   /** From outside: the agent has gone, or the time is up. */
   abort(reason: "client_gone" | "timeout"): void {
+    if (this.#ended) return;
     if (reason === "timeout" && this.#streaming) return this.#cut("timeout");
     if (reason === "timeout") return this.#fail(`took longer than ${limits.model.totalTimeoutMs} ms`, "unknown");
     // Of a plain answer nothing was seen, though the provider may have written all of it.
@@ -91,6 +92,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
+    if (this.#ended) return;
     this.#status = status;
     const type = String(headers["content-type"] ?? "")
       .split(";")[0]
@@ -192,7 +194,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
       return this.#fail("sent an answer that is not JSON", "unknown");
     }
     const texts = this.#exchange.meter.read(answer);
-    if (texts.some(({ channel, text }) => this.#watch?.read(channel, text).found))
+    if (texts.some(({ channel, text }) => this.#watch?.read(channel, text)))
       return this.#fail("sent the credential back", "seen");
     this.#sink.head(this.#status, this.#headers);
     this.#sink.write(this.#scrub(body));
@@ -207,7 +209,6 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   /** Reads whole events before they are passed on. */
   #meter(events: Buffer): "clean" | "suspect" | "secret" | "over" {
-    let open = 0;
     for (const data of eventData(events)) {
       if (data === "[DONE]") continue;
       let event: Json;
@@ -217,16 +218,15 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
         continue;
       }
       for (const { channel, text } of this.#exchange.meter.read(event)) {
-        const seen = this.#watch?.read(channel, text);
-        if (seen?.found) return "secret";
-        open = seen?.open ?? 0;
+        if (this.#watch?.read(channel, text)) return "secret";
       }
     }
     if (this.#exchange.meter.outputTokensSeen > this.#exchange.outputTokensMax) return "over";
-    return open >= PATTERN_BYTES_MIN ? "suspect" : "clean";
+    return (this.#watch?.open ?? 0) >= PATTERN_BYTES_MIN ? "suspect" : "clean";
   }
 
   #pass(controller: Dispatcher.DispatchController, bytes: Buffer): void {
+    this.#exchange.meter.passed();
     const clean = this.#scrub(bytes);
     if (clean.length === 0 || this.#sink.write(clean)) return;
     controller.pause();

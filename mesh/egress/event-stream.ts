@@ -38,7 +38,11 @@ function lastBorder(bytes: Buffer, from: number): number {
 /** The `data` of each event in a text of whole events; comments and other fields are passed over. */
 export function* eventData(events: Buffer): Generator<string> {
   let data: string[] = [];
-  for (const line of events.toString("utf8").split(/\r\n|\n|\r/)) {
+  // A reader drops the byte order mark before a stream's first line.
+  for (const line of events
+    .toString("utf8")
+    .replace(/^\ufeff/, "")
+    .split(/\r\n|\n|\r/)) {
     if (line === "") {
       if (data.length > 0) yield data.join("\n");
       data = [];

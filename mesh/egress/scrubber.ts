@@ -28,10 +28,12 @@ export class Scrubber {
       state = next[(state << 8) | (input[i] ?? 0)] ?? 0;
       const length = match[state] ?? 0;
       if (length > 0) {
-        out.push(input.subarray(from, Math.max(from, i + 1 - length)), placeholder);
-        this.hits++;
+        // A match that begins in what was just replaced (one secret begins another) makes that longer.
+        if (i + 1 - length >= from) {
+          out.push(input.subarray(from, i + 1 - length), placeholder);
+          this.hits++;
+        }
         from = i + 1;
-        state = 0;
       }
     }
     const hold = Math.min(depth[state] ?? 0, input.length - from);
@@ -52,7 +54,7 @@ export class Scrubber {
 
 /**
  * Follows text that arrives in pieces through several channels (the deltas of a streamed answer), where a
- * secret could be split so that no piece holds it. `open` is the longest match that is under way.
+ * secret could be split so that no piece holds it.
  */
 export class TextWatch {
   readonly #automaton: Automaton;
@@ -62,8 +64,9 @@ export class TextWatch {
     this.#automaton = automaton;
   }
 
-  read(channel: number, text: string): { readonly found: boolean; readonly open: number } {
-    const { next, depth, match } = this.#automaton;
+  /** True when a secret ends in `text`. */
+  read(channel: number, text: string): boolean {
+    const { next, match } = this.#automaton;
     let state = this.#states.get(channel) ?? 0;
     let found = false;
     for (const byte of Buffer.from(text)) {
@@ -71,9 +74,14 @@ export class TextWatch {
       if (match[state]) found = true;
     }
     this.#states.set(channel, state);
+    return found;
+  }
+
+  /** Bytes of the longest match that is under way in any channel. */
+  get open(): number {
     let open = 0;
-    for (const each of this.#states.values()) open = Math.max(open, depth[each] ?? 0);
-    return { found, open };
+    for (const state of this.#states.values()) open = Math.max(open, this.#automaton.depth[state] ?? 0);
+    return open;
   }
 }
 

@@ -1,19 +1,43 @@
 /**
  * Removes from text that comes from outside what a person does not see but a model reads: tag characters
- * (U+E0000–E007F), bidirectional overrides and isolates, C0/C1 controls but tab and line feed, interlinear
- * and other invisible format characters, private use, lone surrogates (UAX #9, UTS #39). Joiners (ZWJ, ZWNJ)
- * and variation selectors stay where they join letters or emoji, as scripts and emoji need them.
+ * (U+E0000–E007F), bidirectional overrides and isolates, C0/C1 controls but tab and line feed, fillers, interlinear
+ * and other invisible format characters, private use, lone surrogates (UAX #9, UTS #39). What scripts and emoji
+ * need stays, one at a time and where they need it only (RFC 5892 appendix A, UTS #51, UTS #37).
  */
 export function sanitise(text: string): { readonly text: string; readonly removed: number } {
   const whole = text.toWellFormed().replace(/\r\n?/g, "\n");
-  const clean = whole.replace(INVISIBLE, "").replace(LONELY_JOINER, "");
+  const clean = whole.replace(INVISIBLE, "$1").replace(STRAY, "");
   return { text: clean, removed: whole.length - clean.length };
 }
 
+/** The three flags that are spelled with tags (England, Scotland, Wales) are group 1, so that they stay. */
 const INVISIBLE =
   // eslint-disable-next-line no-control-regex, no-misleading-character-class -- these characters are the subject here
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ue000-\uf8ff\ufeff\uffa0\ufff9-\ufffd\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}\u{f0000}-\u{10ffff}]/gu;
+  /(\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f})|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u202a-\u202e\u2060-\u206f\u3164\ue000-\uf8ff\ufe03-\ufe0d\ufeff\uffa0\ufff9-\ufffd\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e0120}-\u{e0fff}\u{f0000}-\u{10ffff}]/gu;
 
-/** A joiner or selector that follows neither a letter, a mark, a digit nor a symbol joins nothing: it only hides data. */
-const LONELY_JOINER =
-  /(?<![\p{L}\p{M}\p{N}\p{S}\p{Emoji}])[\u200c\u200d\ufe00-\ufe0f]+|(?<=[\u200c\u200d\ufe00-\ufe0f])[\ufe00-\ufe0f]+/gu;
+/** Scripts in which a joiner changes how letters look. */
+const JOINING = [
+  ..."Arab Syrc Mand Mong Phag Nkoo Adlm Rohg Deva Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh".split(" "),
+  ..."Khmr Laoo Thai Mymr Tibt Lana Bali Java Sund".split(" "),
+];
+const inScripts = (codes: readonly string[]): string => codes.map((code) => `\\p{Script_Extensions=${code}}`).join("");
+const RTL = `[${inScripts(["Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm"])}]`;
+const BETWEEN = String.raw`[\p{P}\p{Zs}\p{N}]{0,2}`;
+
+/** Characters that are right in some surroundings, where they do not stand in them. */
+const STRAY = new RegExp(
+  [
+    // Zero-width space: breaks words in scripts that write no spaces.
+    `(?<![${inScripts(["Khmr", "Laoo", "Thai", "Mymr", "Tibt", "Java", "Bali"])}])\\u200b`,
+    `(?<![${inScripts(JOINING)}])\\u200c`,
+    // Joiner: after a letter of those scripts, or between two parts of an emoji.
+    `(?<![${inScripts(JOINING)}])(?<![\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\ufe0f](?=\\u200d\\p{Extended_Pictographic}))\\u200d`,
+    // Direction marks: near a letter that is written from right to left.
+    `(?<!${RTL}${BETWEEN})[\\u061c\\u200e\\u200f](?!${BETWEEN}${RTL})`,
+    // Variation selectors: of emoji, of letters and symbols with variants, of ideographs.
+    String.raw`(?<!\p{Emoji})[\ufe0e\ufe0f]`,
+    String.raw`(?<![\p{Script=Han}\p{Script=Mymr}\p{Script=Phag}\p{Sm}])[\ufe00-\ufe02]`,
+    String.raw`(?<!\p{Script=Han})[\u{e0100}-\u{e011f}]`,
+  ].join("|"),
+  "gu",
+);

@@ -25,7 +25,8 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Res
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
+    // Left early, an iterator destroys the connection, and with it the answer.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > bytesMax) return tooLarge;
       chunks.push(chunk);

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import type { Id } from "../../lib/id.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -33,7 +33,7 @@ export class FileTools {
 
   async read(path: string): Promise<Result<ToolResults["files.read"] & { readonly removed: number }, Refusal>> {
     if (this.#readFolder === null) return err(notServed("read"));
-    const folder = await inside(this.#readFolder, path);
+    const folder = isServable(path) && (await inside(this.#readFolder, path));
     if (!folder) return err(noFile(path));
     let file;
     try {
@@ -66,39 +66,52 @@ export class FileTools {
 
   async write(path: string, content: string): Promise<Result<ToolResults["output.write"], Refusal>> {
     if (this.#writeFolder === null) return err(notServed("write"));
+    if (!isServable(path)) return err(refusal("denied", `\`${path}\` cannot be written`, "use a plain relative path"));
     await mkdir(this.#writeFolder, { recursive: true });
     this.#written ??= listFiles(this.#writeFolder, limits.tool.outputFilesMax).then(
       (files) => new Set(files.map((file) => file.path)),
     );
     const written = await this.#written;
-    if (!written.has(path) && written.size >= limits.tool.outputFilesMax) {
+    const isNew = !written.has(path);
+    if (isNew && written.size >= limits.tool.outputFilesMax) {
       return err(refusal("too_large", `the output folder holds ${written.size} files`, "write to a file that exists"));
     }
-    const folder = await inside(this.#writeFolder, path, true);
-    if (!folder) return err(refusal("denied", `\`${path}\` leaves the output folder`, "use another path"));
-    const bytes = Buffer.from(content);
-    const draft = join(folder, `.${this.#ids.next("draft")}`);
-    const file = await open(
-      draft,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-      0o644,
-    );
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    try {
-      await rename(draft, join(folder, basename(path)));
-    } catch {
-      await rm(draft, { force: true });
-      return err(refusal("conflict", `\`${path}\` is a folder`, "use another path"));
-    }
+    // Counted before it is there, so that many writes at once keep the bound.
     written.add(path);
-    return ok({ path, bytes: bytes.length });
+    const refused = await this.#put(this.#writeFolder, path, Buffer.from(content));
+    if (!refused) return ok({ path, bytes: Buffer.byteLength(content) });
+    if (isNew) written.delete(path);
+    return err(refused);
+  }
+
+  /** Whole or not at all: written under another name, then renamed. */
+  async #put(root: string, path: string, bytes: Buffer): Promise<Refusal | undefined> {
+    const folder = await inside(root, path, true);
+    if (!folder) return refusal("denied", `\`${path}\` leaves the output folder`, "use another path");
+    const draft = join(folder, `.${this.#ids.next("draft")}`);
+    try {
+      await writeFile(draft, bytes, { flag: "wx", mode: 0o644, flush: true });
+      await rename(draft, join(folder, basename(path)));
+      return undefined;
+    } catch (error) {
+      await rm(draft, { force: true });
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === "EISDIR") return refusal("conflict", `\`${path}\` is a folder`, "use another path");
+      return refusal(
+        "store_failed",
+        `\`${path}\` could not be written (${code})`,
+        "tell the operator to look at the output folder",
+      );
+    }
   }
 }
+
+/** The strict form of the protocol, no deeper than what is listed, in names that every file system takes. */
+const isServable = (path: string): boolean => {
+  const segments = path.split("/");
+  const short = segments.every((segment) => Buffer.byteLength(segment) <= NAME_BYTES_MAX);
+  return short && segments.length <= DEPTH_MAX && FilePath.safeParse(path).success;
+};
 
 /** The real folder of `path` below `root`, made if wanted; undefined when a link leads elsewhere or it is not there. */
 async function inside(root: string, path: string, make = false): Promise<string | undefined> {
@@ -134,7 +147,7 @@ async function listFiles(root: string, max: number): Promise<{ path: string; byt
     for (const entry of await readdir(folder, { withFileTypes: true })) {
       const full = join(folder, entry.name);
       const path = relative(root, full).split(sep).join("/");
-      if (entry.name.startsWith(".") || !FilePath.safeParse(path).success) continue;
+      if (!isServable(path)) continue;
       if (entry.isDirectory() && path.split("/").length < DEPTH_MAX) folders.push(full);
       else if (entry.isFile() && files.length < max) files.push({ path, bytes: await sizeOf(full) });
     }
@@ -143,6 +156,7 @@ async function listFiles(root: string, max: number): Promise<{ path: string; byt
 }
 
 const DEPTH_MAX = 8;
+const NAME_BYTES_MAX = 255;
 
 async function sizeOf(path: string): Promise<number> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, hkdfSync, sign } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, linkSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Secret } from "../../lib/redact.ts";
 import type { AuditSigner } from "../audit/chain.ts";
 import { KEY_BYTES, type RandomBytes } from "./envelope.ts";
@@ -80,6 +80,7 @@ function makeKey(path: string, random: RandomBytes): Buffer {
   closeSync(file);
   try {
     linkSync(draft, path);
+    syncFolder(dirname(path));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
     return readKey(path) ?? bytes;
@@ -87,4 +88,11 @@ function makeKey(path: string, random: RandomBytes): Buffer {
     unlinkSync(draft);
   }
   return bytes;
+}
+
+/** The name must be on disk before anything that was sealed with the key. */
+function syncFolder(folder: string): void {
+  const file = openSync(folder, "r");
+  fsyncSync(file);
+  closeSync(file);
 }

@@ -82,6 +82,8 @@ export class Vault {
     await this.#audit.record({ kind: "credential.removed", subject: by, detail: { name } }, [
       ["credentials.revokeAll", defaultTenant, name],
     ]);
+    // A version that was on its way to the disk when it was removed has gone live since.
+    this.#live.delete(name);
     return true;
   }
 

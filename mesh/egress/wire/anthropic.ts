@@ -123,7 +123,14 @@ class AnthropicMeter implements Meter {
   outputTokensSeen = 0;
   outputBytesSeen = 0;
   complete = false;
+  #started = false;
   #openBlock: number | undefined;
+  /** The same as the agent has seen it. */
+  #seen: { readonly started: boolean; readonly openBlock: number | undefined; readonly complete: boolean } = {
+    started: false,
+    openBlock: undefined,
+    complete: false,
+  };
 
   read(data: Json): readonly GeneratedText[] {
     const parsed = Answer.safeParse(data);
@@ -134,10 +141,15 @@ class AnthropicMeter implements Meter {
     const bytes = Buffer.byteLength(text);
     this.outputBytesSeen += bytes;
     this.outputTokensSeen += tokensFromBytes(bytes);
+    if (type === "message_start") this.#started = true;
     if (type === "content_block_start") this.#openBlock = index;
     if (type === "content_block_stop") this.#openBlock = undefined;
     if (type === "message_stop" || type === "message") this.complete = true;
     return bytes > 0 ? [{ channel: index, text }] : [];
+  }
+
+  passed(): void {
+    this.#seen = { started: this.#started, openBlock: this.#openBlock, complete: this.complete };
   }
 
   /** Counts are cumulative over a stream; a field that is absent keeps its last value. */
@@ -156,8 +168,18 @@ class AnthropicMeter implements Meter {
   ending(reason: string): string {
     const event = (type: string, fields: object): string =>
       `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
-    const block = this.#openBlock === undefined ? "" : event("content_block_stop", { index: this.#openBlock });
+    const { started, openBlock, complete } = this.#seen;
+    const comment = `: cordon ${reason}\n\n`;
+    if (complete) return comment;
+    const start = started ? "" : event("message_start", { message: EMPTY_MESSAGE });
+    const block = openBlock === undefined ? "" : event("content_block_stop", { index: openBlock });
     const usage = { output_tokens: this.usage?.outputTokens ?? this.outputTokensSeen };
-    return `: cordon ${reason}\n\n${block}${event("message_delta", { delta: { stop_reason: "max_tokens", stop_sequence: null }, usage })}${event("message_stop", {})}`;
+    return `${comment}${start}${block}${event("message_delta", { delta: { stop_reason: "max_tokens", stop_sequence: null }, usage })}${event("message_stop", {})}`;
   }
 }
+
+/** For a reader that has seen nothing yet, since every stream begins with one. */
+const EMPTY_MESSAGE = {
+  ...{ id: "msg_cordon", type: "message", role: "assistant", model: "", content: [] },
+  ...{ stop_reason: null, stop_sequence: null, usage: { input_tokens: 0, output_tokens: 0 } },
+};

@@ -37,7 +37,9 @@ export interface Meter {
   readonly outputBytesSeen: number;
   /** True when the provider has said that the answer is complete. */
   readonly complete: boolean;
-  /** The events that end a stream in good form at this point, in the provider's own format. */
+  /** What was read so far has been passed on to the agent. */
+  passed(): void;
+  /** The events that end a stream in good form after what was passed on, in the provider's own format. */
   ending(reason: string): string;
 }
 

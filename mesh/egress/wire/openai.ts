@@ -108,13 +108,21 @@ const Delta = z.object({
   refusal: z.string().nullish(),
   reasoning_content: z.string().nullish(),
   tool_calls: z
-    .array(z.object({ function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish() }))
+    .array(
+      z.object({
+        index: z.int().min(0).max(limits.model.toolsMax).nullish().catch(null),
+        function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
+      }),
+    )
     .nullish(),
 });
 const UsageForm = z.object({
   prompt_tokens: z.int().min(0),
   completion_tokens: z.int().min(0),
-  prompt_tokens_details: z.object({ cached_tokens: z.int().min(0).nullish() }).nullish().catch(null),
+  prompt_tokens_details: z
+    .object({ cached_tokens: z.int().min(0).nullish() })
+    .nullish()
+    .catch(null),
 });
 const Answer = z.object({
   id: z.string().optional(),
@@ -140,6 +148,21 @@ function disjoint(usage: z.infer<typeof UsageForm>): TokenUsage {
   return { inputTokens, cacheReadTokens: cached, cacheWriteTokens: 0, outputTokens: usage.completion_tokens };
 }
 
+/** Each kind of text, and each tool call, goes on by itself: a secret may be split over one of them. */
+function textsOf(part: z.infer<typeof Delta> | null | undefined): [slot: number, text: string][] {
+  const calls = part?.tool_calls ?? [];
+  return [
+    [0, part?.content ?? ""],
+    [1, part?.refusal ?? ""],
+    [2, part?.reasoning_content ?? ""],
+    ...calls.map((call, at): [number, string] => [
+      3 + (call.index ?? at),
+      `${call.function?.name ?? ""}${call.function?.arguments ?? ""}`,
+    ]),
+  ];
+}
+const CHANNELS_PER_CHOICE = 1_024;
+
 class OpenaiMeter implements Meter {
   usage: TokenUsage | null = null;
   outputTokensSeen = 0;
@@ -147,6 +170,8 @@ class OpenaiMeter implements Meter {
   complete = false;
   #head: { id: string; model: string; created: number } = { id: "chatcmpl-cordon", model: "", created: 0 };
   readonly #open = new Set<number>();
+  /** Choices that the agent has seen open, once it has seen any. */
+  #openPassed: ReadonlySet<number> | undefined;
 
   read(data: Json): readonly GeneratedText[] {
     const parsed = Answer.safeParse(data);
@@ -157,28 +182,30 @@ class OpenaiMeter implements Meter {
     if (usage) this.usage = disjoint(usage);
     for (const choice of choices) {
       const part = choice.delta ?? choice.message;
-      const calls = part?.tool_calls ?? [];
-      const texts = [
-        part?.content,
-        part?.refusal,
-        part?.reasoning_content,
-        ...calls.flatMap((call) => [call.function?.name, call.function?.arguments]),
-      ];
-      const text = texts.join("");
-      const bytes = Buffer.byteLength(text);
-      if (bytes > 0) added.push({ channel: choice.index, text });
+      let bytes = 0;
+      for (const [slot, text] of textsOf(part)) {
+        if (text === "") continue;
+        bytes += Buffer.byteLength(text);
+        added.push({ channel: choice.index * CHANNELS_PER_CHOICE + slot, text });
+      }
       this.outputBytesSeen += bytes;
       this.outputTokensSeen += tokensFromBytes(bytes);
       if (choice.finish_reason) this.#open.delete(choice.index);
       else if (choice.delta) this.#open.add(choice.index);
     }
-    this.complete = this.#open.size === 0 && (this.usage !== null || choices.some((choice) => choice.finish_reason));
+    const ends = usage || choices.some((choice) => choice.finish_reason);
+    this.complete = this.#open.size === 0 && (this.complete || Boolean(ends));
     return added;
+  }
+
+  passed(): void {
+    if (this.#openPassed || this.#open.size > 0 || this.complete) this.#openPassed = new Set(this.#open);
   }
 
   ending(reason: string): string {
     const head = { ...this.#head, object: "chat.completion.chunk" };
-    const chunks = [...this.#open].map((index) => ({
+    // A reader that has seen nothing yet is told that the first answer ended.
+    const chunks = [...(this.#openPassed ?? [0])].map((index) => ({
       ...head,
       choices: [{ index, delta: {}, finish_reason: "length" }],
     }));

@@ -1,0 +1,90 @@
+import type { z } from "zod";
+import { nearest } from "../../lib/nearest.ts";
+import type { Fault, Path, Source } from "./source.ts";
+
+/** Of one kind; nobody mends more at once, and each costs a search for its place. */
+export const FAULTS_MAX = 50;
+
+/** One zod issue → faults that name the key, what was expected and, where possible, what was meant. */
+export function describe(source: Source, issue: z.core.$ZodIssue): Fault[] {
+  const path: Path = issue.path;
+  const where = path.length > 0 ? `\`${path.map(String).join(".")}\`` : "the file";
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.slice(0, FAULTS_MAX).map((key) => {
+      const meant = nearest(key, knownKeys);
+      return source.at(
+        path,
+        `unknown key \`${key}\` in ${where}`,
+        meant ? `did you mean \`${meant}\`?` : "remove it",
+        key,
+      );
+    });
+  }
+  if (issue.code === "invalid_key")
+    return [
+      source.at(
+        path.slice(0, -1),
+        `\`${String(path.at(-1))}\` is not a name`,
+        issue.issues[0]?.message ?? "rename it",
+        String(path.at(-1)),
+      ),
+    ];
+  if (issue.code === "invalid_value") {
+    return [
+      source.at(
+        path,
+        `${where} has a value that is not known`,
+        `expected one of ${issue.values.map((v) => `\`${String(v)}\``).join(", ")}`,
+      ),
+    ];
+  }
+  if (issue.code === "invalid_union")
+    return [source.at(path, `${where} has the wrong type`, "expected a number or a text with a unit")];
+  if (issue.code === "invalid_type") {
+    const missing = issue.input === undefined;
+    return [
+      source.at(
+        path,
+        missing ? `${where} is missing or empty` : `${where} has the wrong type`,
+        `expected ${issue.expected}`,
+      ),
+    ];
+  }
+  return [source.at(path, `${where} is refused`, issue.message)];
+}
+
+const knownKeys = [
+  ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
+  ...[
+    "read",
+    "write",
+    "day",
+    "month",
+    "tokens",
+    "usd",
+    "model",
+    "sandbox",
+    "memory",
+    "cpus",
+    "pids",
+    "disk",
+    "isolation",
+  ],
+  ...[
+    "instructions",
+    "command",
+    "code",
+    "may",
+    "message",
+    "blackboard",
+    "reach",
+    "use",
+    "tools",
+    "api",
+    "base_url",
+    "credential",
+    "price",
+    "input",
+    "output",
+  ],
+];
