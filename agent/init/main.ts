@@ -7,9 +7,7 @@ import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import { limits } from "../../protocol/limits.ts";
 import { relay, sandboxPaths } from "../../protocol/sandbox-paths.ts";
-import { runLoop } from "../loop/loop.ts";
 import { guestEnvironment, ownEnvironment } from "./environment.ts";
-import { runGuest } from "./guest.ts";
 import { describeFault, jsonLog, type Log } from "./log.ts";
 import { startRelay } from "./relay.ts";
 
@@ -24,9 +22,14 @@ const log = jsonLog(systemClock, (line) => {
 
 async function main(command: readonly string[]): Promise<number> {
   await relayFor(log);
-  if (command.length > 0) return runGuest({ command, environment: guestEnvironment(ownEnvironment()), log });
+  // Each way is loaded only when it is taken: what is not loaded takes no memory in any sandbox.
+  if (command.length > 0) {
+    const { runGuest } = await import("./guest.ts");
+    return runGuest({ command, environment: guestEnvironment(ownEnvironment()), log });
+  }
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
+  const { runLoop } = await import("../loop/loop.ts");
   await runLoop({
     doorSocket: sandboxPaths.door,
     dataFolder: sandboxPaths.data,

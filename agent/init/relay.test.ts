@@ -168,7 +168,11 @@ test("a door that breaks the connection breaks the client's, and the other way r
   await closed(socket);
 
   const gone = new Promise((resolve) => {
-    onDoor = (atDoor) => atDoor.resume().once("end", () => atDoor.destroy()).once("close", resolve);
+    onDoor = (atDoor) =>
+      atDoor
+        .resume()
+        .once("end", () => atDoor.destroy())
+        .once("close", resolve);
   });
   const rude = client();
   rude.write("x", () => rude.resetAndDestroy());

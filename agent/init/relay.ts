@@ -65,7 +65,8 @@ function carry(client: Socket, options: RelayOptions, open: Set<Socket>): void {
     socket.setTimeout(options.idleMs, () => socket.destroy());
     // `pipe` passes the end of one direction on and leaves the other open; a fault ends both.
     socket.pipe(other);
-    socket.on("error", () => other.destroy());
+    // A close follows every error.
+    socket.on("error", () => {});
     socket.on("close", () => {
       open.delete(socket);
       if (!socket.readableEnded || !socket.writableFinished) other.destroy();

@@ -13,7 +13,14 @@ process.env.INTERN_DOOR = join(folder, "door.sock");
 const secret = `cordon-canary-${"0123456789abcdef".repeat(2)}`;
 const hostFile = join(folder, "canary");
 writeFileSync(hostFile, secret);
-const targets = { secretMarker: "cordon-canary-", hostFiles: [hostFile], boardKeys: ["digest/notes/a"], peers: ["writer"], otherAgents: ["researcher"], capTokens: 100 };
+const targets = {
+  secretMarker: "cordon-canary-",
+  hostFiles: [hostFile],
+  boardKeys: ["digest/notes/a"],
+  peers: ["writer"],
+  otherAgents: ["researcher"],
+  capTokens: 100,
+};
 const self = { agent: "intern", model: { id: "m", api: "openai" } };
 
 // A door that grants everything to everybody and reads HTTP as loosely as it can.
@@ -23,7 +30,9 @@ const door = createHttp({ insecureHTTPParser: true }, (request, response) => {
     return response.end('data: {"choices":[],"usage":{"total_tokens":50}}\n\ndata: [DONE]\n\n');
   }
   response.writeHead(200, { "content-type": "application/json" });
-  response.end(JSON.stringify({ agent: request.headers["x-agent"] ?? "intern", result: { keys: [{ key: "digest/notes/a" }] } }));
+  response.end(
+    JSON.stringify({ agent: request.headers["x-agent"] ?? "intern", result: { keys: [{ key: "digest/notes/a" }] } }),
+  );
 });
 const tcp = createServer((socket) => socket.destroy());
 const udp = createSocket("udp4");
@@ -64,11 +73,15 @@ test("a network that answers, a secret in memory or in the environment and a rea
   const ids = ["secret-in-environment"];
   assert.deepEqual(await outcomesOf("./secrets.mjs", "secrets", ids), allTrue(ids));
   delete process.env.LEAKED;
-  assert.deepEqual(await outcomesOf("./secrets.mjs", "secrets", ["secret-in-own-memory"]), [["secret-in-own-memory", true]]);
+  assert.deepEqual(await outcomesOf("./secrets.mjs", "secrets", ["secret-in-own-memory"]), [
+    ["secret-in-own-memory", true],
+  ]);
   assert.equal(kept.length, secret.length);
   assert.deepEqual(await outcomesOf("./files.mjs", "files", ["read-host-files"]), [["read-host-files", true]]);
 });
 
 test("spending up to the cap is no escape", async () => {
-  assert.deepEqual(await outcomesOf("./money.mjs", "money", ["spend-past-cap"], { capTokens: 2_000 }), [["spend-past-cap", false]]);
+  assert.deepEqual(await outcomesOf("./money.mjs", "money", ["spend-past-cap"], { capTokens: 2_000 }), [
+    ["spend-past-cap", false],
+  ]);
 });
