@@ -77,7 +77,7 @@ export async function createLedger({ store, audit, clock, ids, caps, timeZone }:
       const left = cap - settled - reserved;
       if (amountOf(wanted, unit) <= left) continue;
       const resetsAtMs = open[kind].endMs;
-      return { scope, window: kind, unit, cap, left: Math.max(0, left), wanted: amountOf(wanted, unit), resetsAtMs };
+      return { scope, window: kind, unit, cap, settled, left: Math.max(0, left), wanted: amountOf(wanted, unit), resetsAtMs };
     }
     return undefined;
   }

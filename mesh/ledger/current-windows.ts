@@ -25,7 +25,7 @@ export class CurrentWindows {
     const reopen = (kind: WindowKind): Window => {
       const newest = parts.query.ledger.newestWindowStartMs(kind);
       const window = this.#windowAt(kind, Math.max(parts.clock.nowMs(), newest ?? -Infinity));
-      // Another time zone may cut the calendar elsewhere: a window that is still open keeps its counters.
+      // In another time zone the open day may have begun before the stored one: it keeps the stored counters.
       return newest !== undefined && newest > window.startMs ? { startMs: newest, endMs: window.endMs } : window;
     };
     this.#open = { day: reopen("day"), month: reopen("month") };

@@ -5,6 +5,7 @@ import { limits } from "../../protocol/limits.ts";
 import { classify, storeFailure } from "./failure.ts";
 import { createPrivateFile, storeFiles } from "./files.ts";
 import { applicationId, migrations } from "./migrations.ts";
+import { StoreFailure } from "./store.ts";
 
 /** Opens for writing: makes the database if there is none, checks it, and brings it to this version. Throws StoreFailure. */
 export function openWriter(folder: string): DatabaseSync {
@@ -28,11 +29,11 @@ export function openWriter(folder: string): DatabaseSync {
 export function openReader(folder: string): DatabaseSync {
   const file = join(folder, storeFiles.database);
   return opening(folder, () => {
-    if (!existsSync(file)) throw storeFailure("io", folder, "there is no state yet");
+    if (!existsSync(file)) throw new StoreFailure("io", `there is no state in \`${folder}\` yet: start the mesh once with \`cordon up\``);
     const db = new DatabaseSync(file, { readOnly: true, timeout: limits.store.busyTimeoutMs });
     return checked(db, () => {
       if (identify(db, folder) < migrations.length) {
-        throw storeFailure("io", folder, "it is of an older version: start the mesh once to bring it up to date");
+        throw new StoreFailure("io", `state in \`${folder}\` is of an older version: start the mesh once with \`cordon up\``);
       }
     });
   });
@@ -92,7 +93,7 @@ function checkPages(db: DatabaseSync, folder: string, file: string): void {
 }
 
 function migrate(db: DatabaseSync, version: number): void {
-  if (version === migrations.length) return;
+  // Also when there is nothing to change: SQLite opens what it may only read without a word, a write tells.
   db.exec("BEGIN IMMEDIATE");
   for (const step of migrations.slice(version)) db.exec(step);
   db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${migrations.length}`);

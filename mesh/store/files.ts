@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** Files of the store, inside the state folder. SQLite keeps `-wal` and `-shm` files beside the database. */
@@ -6,6 +6,8 @@ export const storeFiles = { database: "cordon.sqlite", lock: "lock.sqlite" } as 
 
 export const createPrivateFolder = (folder: string): void => {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // SQLite would only say that it cannot open a file.
+  accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
 };
 
 /**

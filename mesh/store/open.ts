@@ -29,14 +29,17 @@ export async function openStore({ path, mode = "worker", faults = () => {} }: St
   const lock = takeLock(path);
   let group: GroupCommit | undefined;
   let reader: ReturnType<typeof openReader> | undefined;
-  const letGo = (): void => {
+  const closeReader = (): void => {
     if (reader?.isOpen) reader.close();
+  };
+  const letGo = (): void => {
+    closeReader();
     lock.release();
   };
   try {
     group = new GroupCommit(path, mode === "worker" ? await startWriter(path) : inlineWriter(path, faults, letGo));
     reader = openReader(path);
-    return join(group, queriesOn(reader, path, group), letGo);
+    return join(group, queriesOn(reader, path, group), closeReader, letGo);
   } catch (error) {
     await group?.close();
     letGo();
@@ -44,13 +47,19 @@ export async function openStore({ path, mode = "worker", faults = () => {} }: St
   }
 }
 
-function join(group: GroupCommit, query: Queries, letGo: () => void): Store {
+function join(group: GroupCommit, query: Queries, closeReader: () => void, letGo: () => void): Store {
   let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    // The writer must be the last to leave: only then does SQLite fold the log into the database.
+    closeReader();
+    await group.close();
+    letGo();
+  };
   return {
     commit: (writes) => group.commit(writes),
     query,
     failed: group.failed,
-    close: () => (closing ??= group.close().finally(letGo)),
+    close: () => (closing ??= close()),
   };
 }
 

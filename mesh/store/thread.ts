@@ -9,7 +9,7 @@ const WRITER = new URL(import.meta.url.endsWith(".ts") ? "./writer.ts" : "./writ
 
 /** Starts the writer thread; resolves when it has opened the database, rejects with its StoreFailure. */
 export async function startWriter(folder: string): Promise<(group: GroupCommit) => Executor> {
-  const worker = new Worker(WRITER, { workerData: { folder }, env: {}, name: "cordon-store" });
+  const worker = new Worker(WRITER, { workerData: { folder }, env: {}, execArgv: [], name: "cordon-store" });
   const first = await new Promise<FromWriter>((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);

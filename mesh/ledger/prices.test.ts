@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import fc from "fast-check";
+import { systemClock, type Clock } from "../../lib/clock.ts";
+import { InvariantError } from "../../lib/assert.ts";
+import { compilePrice, costOf, flatPrice, worstCase, type TokenUsage } from "./price.ts";
+import { createPrices, priceListVersion } from "./prices.ts";
+
+const at = (day: string): Clock => ({ ...systemClock, nowMs: () => Date.parse(day) });
+const usage = (part: Partial<TokenUsage>): TokenUsage => ({
+  inputTokens: 0,
+  cacheReadTokens: 0,
+  cacheWriteTokens: 0,
+  outputTokens: 0,
+  ...part,
+});
+
+test("no price, no call: an unknown model, provider, or an oversized name has none", () => {
+  const { priceOf } = createPrices({ clock: at("2026-11-01") });
+  assert.equal(priceOf("openai", "gpt-no-such"), undefined);
+  assert.equal(priceOf("nobody", "gpt-4o"), undefined);
+  assert.equal(priceOf("openai", "gpt-4o" + "x".repeat(300)), undefined);
+  assert.equal(priceOf("openai", "text-embedding-3-small"), undefined, "no output price");
+});
+
+test("the list is compiled into whole micro-USD, with tiers and cache prices", () => {
+  const price = createPrices({ clock: at("2026-11-01") }).priceOf("anthropic", "claude-sonnet-4-5");
+  assert.ok(price);
+  assert.equal(costOf(price, usage({ inputTokens: 1_000_000 - 900_000 })).microUsd, 300_000);
+  assert.equal(costOf(price, usage({ inputTokens: 300_000 })).microUsd, 1_800_000, "the dearer tier from 200k");
+  assert.equal(costOf(price, usage({ cacheReadTokens: 1_000 })).microUsd, 300);
+  assert.equal(costOf(price, usage({ outputTokens: 1_000 })).microUsd, 15_000);
+  assert.equal(price.worstInput, 12_000_000, "a one-hour cache write in the dearer tier");
+});
+
+test("a dated price is that of its day, and the dearer one on the day before it changes", () => {
+  const rate = (day: string): number | undefined =>
+    createPrices({ clock: at(day) }).priceOf("google", "gemini-3.6-flash")?.worstInput;
+  assert.deepEqual([rate("2026-12-30T00:00:00Z"), rate("2026-12-31T12:00:00Z"), rate("2027-01-02T00:00:00Z")], [750_000, 1_500_000, 1_500_000]);
+});
+
+test("a price with a part that is not understood is no price", () => {
+  assert.equal(compilePrice("s", [{ input_mtok: 1, output_mtok: 1, requests_kcount: 5 }]), undefined);
+  assert.equal(compilePrice("s", [{ input_mtok: 1 }]), undefined);
+  assert.ok(compilePrice("s", [{ input_mtok: 1, output_mtok: 1 }]));
+});
+
+test("the rehearsal model has a declared price; a model of one's own has the price of the fleet file", () => {
+  const overrides = [{ provider: "local", model: "small", inputRate: 0, outputRate: 0 }];
+  const { priceOf, source } = createPrices({ clock: systemClock, overrides });
+  assert.equal(priceOf("rehearsal", "newsroom")?.source, "rehearsal price");
+  assert.deepEqual(costOf(priceOf("rehearsal", "newsroom")!, usage({ inputTokens: 1_000, outputTokens: 1_000 })), { tokens: 2_000, microUsd: 18_000 });
+  assert.deepEqual(worstCase(priceOf("local", "small")!, 10, 10, 1), { tokens: 20, microUsd: 0 });
+  assert.match(source, /genai-prices/);
+});
+
+test("money is rounded up, never down, and what cannot be counted is the largest safe integer", () => {
+  const price = flatPrice("s", 1, 1);
+  assert.equal(costOf(price, usage({ inputTokens: 1 })).microUsd, 1);
+  assert.equal(costOf(price, usage({})).microUsd, 0);
+  const max = Number.MAX_SAFE_INTEGER;
+  assert.deepEqual(worstCase(flatPrice("s", max, max), max, max, max), { tokens: max, microUsd: max });
+  for (const bad of [-1, 0.5, NaN, Infinity]) {
+    assert.throws(() => worstCase(price, bad, 1, 1), InvariantError);
+    assert.throws(() => costOf(price, usage({ outputTokens: bad })), InvariantError);
+    assert.throws(() => flatPrice("s", bad, 1), InvariantError);
+  }
+  assert.throws(() => worstCase(price, 1, 1, 0), InvariantError);
+});
+
+test("no split of a call's tokens costs more than its worst case (property)", () => {
+  const { priceOf } = createPrices({ clock: at("2026-11-01") });
+  const models = [["anthropic", "claude-sonnet-4-5"], ["openai", "gpt-4o"], ["openai", "o3"], ["google", "gemini-2.5-pro"]] as const;
+  const count = fc.nat({ max: 400_000 });
+  fc.assert(
+    fc.property(fc.constantFrom(...models), count, count, count, count, ([provider, model], input, read, write, output) => {
+      const price = priceOf(provider, model);
+      assert.ok(price);
+      const worst = worstCase(price, input + read + write, output, 1);
+      const cost = costOf(price, usage({ inputTokens: input, cacheReadTokens: read, cacheWriteTokens: write, outputTokens: output }));
+      assert.ok(cost.microUsd <= worst.microUsd);
+      assert.equal(cost.tokens, worst.tokens);
+    }),
+    { seed: 20_260_301, numRuns: 500 },
+  );
+});
+
+test("the version that people are shown is the installed one", () => {
+  const file = new URL("../../node_modules/@pydantic/genai-prices/package.json", import.meta.url);
+  assert.equal((JSON.parse(readFileSync(file, "utf8")) as { version: string }).version, priceListVersion);
+});

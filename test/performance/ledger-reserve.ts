@@ -1,0 +1,132 @@
+/**
+ * Durable reservations a second (reserve + audit record in one transaction, 256 in flight) against raw
+ * node:sqlite commits of one row under the same fsync policy, interleaved in one run; with an empty ledger
+ * and with one of a million rows. Usage: node test/performance/ledger-reserve.ts [--rows N] [--seconds S]
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { parseArgs } from "node:util";
+import { systemClock } from "../../lib/clock.ts";
+import { randomId } from "../../lib/id.ts";
+import { createAudit } from "../../mesh/audit/create.ts";
+import { createLedger } from "../../mesh/ledger/create.ts";
+import type { Scope } from "../../mesh/ledger/ledger.ts";
+import { openStore } from "../../mesh/store/open.ts";
+import { auditKeys, noCaps } from "../simulation/world.ts";
+
+const IN_FLIGHT = 256;
+const { values } = parseArgs({ options: { rows: { type: "string" }, seconds: { type: "string" } } });
+const rows = Number(values.rows ?? 1_000_000);
+const sliceMs = Number(values.seconds ?? 1) * 1_000;
+const ROUNDS = 5;
+
+type Sample = { readonly perSecond: number; readonly p50Ms: number; readonly p99Ms: number };
+
+function sample(latencies: number[], elapsedMs: number): Sample {
+  latencies.sort((a, b) => a - b);
+  const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? NaN;
+  return { perSecond: (latencies.length / elapsedMs) * 1_000, p50Ms: at(0.5), p99Ms: at(0.99) };
+}
+
+async function openSubject(path: string) {
+  const store = await openStore({ path });
+  const audit = createAudit({ store, clock: systemClock, ...auditKeys() });
+  const ledger = await createLedger({ store, audit, clock: systemClock, ids: randomId, caps: () => noCaps, timeZone: "UTC" });
+  const slice = async (): Promise<Sample> => {
+    const latencies: number[] = [];
+    const begin = performance.now();
+    const lane = async (n: number): Promise<void> => {
+      const scopes: Scope[] = ["fleet", `agent:a${n % 20}`];
+      while (performance.now() - begin < sliceMs) {
+        const start = performance.now();
+        const hold = ledger.reserve(scopes, { tokens: 1_000, microUsd: 15_000 }, "model");
+        if (!hold.ok) throw new Error("no cap was set");
+        await audit.record({ kind: "decision", subject: `agent:a${n % 20}`, detail: { hold: hold.value.id } }, hold.value.writes);
+        latencies.push(performance.now() - start);
+      }
+    };
+    await Promise.all(Array.from({ length: IN_FLIGHT }, (_, n) => lane(n)));
+    return sample(latencies, performance.now() - begin);
+  };
+  const close = async (): Promise<void> => {
+    await audit.close();
+    await store.close();
+  };
+  return { slice, close };
+}
+
+function openRaw(path: string) {
+  const db = new DatabaseSync(join(path, "raw.sqlite"));
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT)");
+  const insert = db.prepare("INSERT INTO t (text) VALUES (?)");
+  const slice = (): Sample => {
+    const latencies: number[] = [];
+    const begin = performance.now();
+    while (performance.now() - begin < sliceMs) {
+      const start = performance.now();
+      insert.run("decision agent:a1 reserved 1000 tokens");
+      latencies.push(performance.now() - start);
+    }
+    return sample(latencies, performance.now() - begin);
+  };
+  return { slice, close: () => db.close() };
+}
+
+/** A ledger with a past: counters of old days, and a million audit records that stand for themselves. */
+async function withPast(path: string): Promise<void> {
+  await (await openStore({ path })).close();
+  const db = new DatabaseSync(join(path, "cordon.sqlite"));
+  db.exec("PRAGMA synchronous = OFF");
+  db.exec(`BEGIN;
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
+      INSERT INTO audit SELECT -i, i, 'decision', 'agent:a1', '{"hold":"hold_abcdefghijkmnpqrstuvwxyz"}', randomblob(32) FROM n;
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
+      INSERT INTO budget_counter SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, 'tokens', i, 0 FROM n;
+    COMMIT`);
+  db.close();
+}
+
+const middle = (samples: readonly Sample[]): Sample =>
+  [...samples].sort((a, b) => a.perSecond - b.perSecond)[Math.floor(samples.length / 2)] as Sample;
+
+const folders = ["empty", "past", "raw"].map(() => mkdtempSync(join(tmpdir(), "cordon-performance-")));
+try {
+  const [empty, past, raw] = folders as [string, string, string];
+  await withPast(past);
+  const starts: number[] = [];
+  const open = async (path: string) => {
+    const begin = performance.now();
+    // The rows of the past are not chained: their numbers lie below the first record, and their seal is absent.
+    const subject = await openSubject(path);
+    starts.push(performance.now() - begin);
+    return subject;
+  };
+  const subjects = { empty: await open(empty), past: await open(past) };
+  const base = openRaw(raw);
+  const samples: Record<"empty" | "past" | "raw", Sample[]> = { empty: [], past: [], raw: [] };
+  for (let round = 0; round <= ROUNDS; round++) {
+    const taken = { empty: await subjects.empty.slice(), raw: base.slice(), past: await subjects.past.slice() };
+    // The first round warms up.
+    if (round > 0) for (const name of ["empty", "raw", "past"] as const) samples[name].push(taken[name]);
+  }
+  await subjects.empty.close();
+  await subjects.past.close();
+  base.close();
+  const result = { empty: middle(samples.empty), past: middle(samples.past), raw: middle(samples.raw) };
+  const line = (name: string, { perSecond, p50Ms, p99Ms }: Sample): void =>
+    console.log(`${name.padEnd(34)} ${perSecond.toFixed(0).padStart(8)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`);
+  line("raw node:sqlite, one row a commit", result.raw);
+  line("reserve + audit, 0 rows", result.empty);
+  line(`reserve + audit, 2 x ${rows} rows`, result.past);
+  const ratios = {
+    toRaw: result.empty.perSecond / result.raw.perSecond,
+    pastToEmpty: result.past.perSecond / result.empty.perSecond,
+  };
+  console.log(`ratio to raw ${ratios.toRaw.toFixed(2)}, with a past to without ${ratios.pastToEmpty.toFixed(2)}`);
+  console.log(`start ${starts.map((ms) => `${ms.toFixed(0)} ms`).join(" (empty), ")} (past)`);
+  console.log(JSON.stringify({ rows, inFlight: IN_FLIGHT, rounds: ROUNDS, ...result, ratios, startMs: starts }));
+} finally {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+}
