@@ -1,5 +1,6 @@
 /** Every path of the host that a sandbox uses. All names are exact: nothing is ever looked up by prefix. */
 import { join } from "node:path";
+import { limits } from "../../protocol/limits.ts";
 import { assert } from "../../lib/assert.ts";
 
 /** Short, because the path of a Unix socket ends at 107 bytes. */
@@ -61,5 +62,6 @@ export function sandboxPlacesOf(places: Places, id: string): SandboxPlaces {
   };
 }
 
-export const isSandboxId = (id: string): boolean => /^[a-z0-9_-]{1,60}$/.test(id) && id !== RUNTIME_STATE;
-export const isVolumeName = (name: string): boolean => /^[a-z0-9_-]{1,60}$/.test(name);
+export const isVolumeName = (name: string): boolean =>
+  name.length <= limits.sandbox.idCharsMax && /^[a-z0-9_-]+$/.test(name);
+export const isSandboxId = (id: string): boolean => isVolumeName(id) && id !== RUNTIME_STATE;

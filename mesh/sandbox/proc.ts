@@ -51,7 +51,10 @@ export async function confirmFence(pid: number, startTime: string, hostUid: numb
 async function faultOf(pid: number, hostUid: number): Promise<string | null> {
   try {
     const status = await readFile(`/proc/${pid}/status`, "latin1");
-    const value = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+    const lines = new Map(
+      status.split("\n").map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 1).trim()]),
+    );
+    const value = (name: string): string => lines.get(name) ?? "";
     if (value("Seccomp") !== "2") return "no system-call filter";
     if (value("NoNewPrivs") !== "1") return "new privileges can be gained";
     if (value("Uid") !== Array(4).fill(hostUid).join("\t")) return "the user is not the mapped one";

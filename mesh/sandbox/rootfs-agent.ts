@@ -3,12 +3,10 @@ import { readFile } from "node:fs/promises";
 import { stripTypeScriptTypes } from "node:module";
 import { dirname, join, posix, relative, sep } from "node:path";
 import { SandboxError } from "./backend.ts";
+import { mapSpecifiers } from "./module-specifiers.ts";
 
 /** The physical wall: no other folder of the tree can get into the image. */
 const ZONES = ["agent/", "protocol/", "lib/"];
-
-/** `import`/`export … from "x"` and `import "x"` at the start of a line, and `import("x")`. */
-const SPECIFIER = /(^[ \t]*(?:import|export)\b[^"'();]*?\bfrom\s*|^[ \t]*import\s*|\bimport\(\s*)(["'])([^"'\n]+)\2/gm;
 
 /** Path (`agent/init/main.js`) → source, in a fixed order. Throws SandboxError for an import that the image cannot hold. */
 export async function compileAgent(
@@ -37,8 +35,8 @@ async function compileFile(projectDir: string, path: string): Promise<{ source: 
   });
   const stripped = path.endsWith(".ts") ? stripTypeScriptTypes(text, { mode: "strip" }) : text;
   const imports: string[] = [];
-  const source = stripped.replace(SPECIFIER, (_, lead: string, quote: string, specifier: string) => {
-    if (specifier.startsWith("node:")) return lead + quote + specifier + quote;
+  const source = mapSpecifiers(stripped, (specifier) => {
+    if (specifier.startsWith("node:")) return specifier;
     if (!/^\.{1,2}\//.test(specifier)) {
       throw new SandboxError(
         `\`${path}\` imports \`${specifier}\``,
@@ -46,7 +44,7 @@ async function compileFile(projectDir: string, path: string): Promise<{ source: 
       );
     }
     imports.push(posix.join(dirname(path), specifier));
-    return lead + quote + specifier.replace(/\.ts$/, ".js") + quote;
+    return specifier.replace(/\.ts$/, ".js");
   });
   return { source, imports };
 }

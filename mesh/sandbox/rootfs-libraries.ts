@@ -18,7 +18,11 @@ export async function librariesOf(program: string, clock: Clock): Promise<Readon
   const done = await runProgram(loader, ["--list", program], { clock });
   if (done.code !== 0)
     throw new SandboxError(`\`${loader} --list ${program}\` failed: ${done.stderr.trim()}`, "use node from `npm ci`");
-  const libraries = [...done.stdout.matchAll(/^\s*(\S+) => (\/\S+) \(0x/gm)].map((m) => m[2] ?? "");
+  // Lines of the form `name => /path (0xaddress)`; the kernel's own library has no path.
+  const libraries = done.stdout.split("\n").flatMap((line) => {
+    const path = line.split(" => ")[1]?.split(" (0x")[0];
+    return path?.startsWith("/") ? [path] : [];
+  });
   // All go where the C library is: a folder that its loader searches without any configuration file.
   const home = dirname(libraries.find((file) => /\/(libc\.so\.6|libc\.musl-|ld-musl-)/.test(file)) ?? loader);
   for (const file of libraries) if (file !== loader) found.set(join(home, basename(file)).slice(1), file);

@@ -7,6 +7,7 @@ import { SandboxError } from "./backend.ts";
 import type { Places, SandboxPlaces } from "./places.ts";
 import { type Finished, runProgram, SYSTEM_PATH } from "./process.ts";
 
+const REASON_CHARS_MAX = 600;
 const RUNTIMES = ["runc", "crun"];
 
 /** The first of runc and crun on `searchPath` (colon-separated) or in the system's own folders; null when there is none. */
@@ -106,8 +107,15 @@ export class Runtime {
   }
 }
 
-/** The message in a `--log` line of runc (`level=… msg="…"`) or crun. */
+/** The message in a `--log` line of runc (`level=… msg="…"`, Go quoting) or crun. */
 function explain(line: string): string {
-  const quoted = /msg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1];
-  return (quoted?.replace(/\\(.)/g, "$1") ?? line).slice(0, 600);
+  const MARK = 'msg="';
+  const at = line.indexOf(MARK);
+  if (at < 0) return line.slice(0, REASON_CHARS_MAX);
+  let text = "";
+  for (let i = at + MARK.length; i < line.length && line[i] !== '"'; i++) {
+    if (line[i] === "\\") i++;
+    text += line[i] ?? "";
+  }
+  return text.slice(0, REASON_CHARS_MAX);
 }

@@ -164,6 +164,25 @@ describe("oci backend: after kill -9 of the mesh", { skip: skipUnlessRoot, timeo
     });
   }
 
+  it("ends a runtime of the dead mesh that is still at work, and no other process", async () => {
+    const host = await openHost();
+    const path = `/run/cordon/${host.installation}/${"runtime"}`;
+    const process_ = (argv0: string, word: string) =>
+      spawn("/bin/sh", ["-c", "sleep 60 & wait", argv0, word], { argv0, stdio: "ignore", detached: true });
+    const all = [
+      process_("runc", path),
+      process_("runc", `${path}-of-another`.replace("/runtime", "x/runtime")),
+      process_("editor", path),
+    ];
+    await clock.sleep(50);
+    await host.again().sweep();
+    await clock.sleep(50);
+    const ended = all.map((child) => child.signalCode);
+    for (const child of all) if (child.pid) process.kill(-child.pid, "SIGKILL");
+    assert.deepEqual(ended, ["SIGKILL", null, null]);
+    await host.close();
+  });
+
   it("names the sandboxes it ended and leaves other installations alone", async () => {
     const [host, other] = [await openHost(), await openHost()];
     const [mine, theirs] = [
