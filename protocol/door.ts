@@ -12,7 +12,7 @@
  * Anything else is refused. A refusal is a RefusalBody, on model routes the provider's own error shape.
  */
 import { z } from "zod";
-import { Label } from "./label.ts";
+import type { Label } from "./label.ts";
 import { limits } from "./limits.ts";
 import { BoardGlob, BoardKey, FilePath, Name } from "./names.ts";
 

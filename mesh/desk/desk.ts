@@ -128,14 +128,17 @@ function find(
   path: string,
 ): { readonly handler: (typeof deskRoutes)[string]; readonly name: string } | undefined {
   const exact = `${method} ${path}`;
-  if (Object.hasOwn(deskRoutes, exact) && !exact.includes("*")) return { handler: deskRoutes[exact]!, name: "" };
+  const fixed = exact.includes("*") ? undefined : handlerOf(exact);
+  if (fixed) return { handler: fixed, name: "" };
   const parts = path.split("/");
   const name = parts[3] ?? "";
   if (!/^[a-z0-9_-]{1,64}$/.test(name)) return undefined;
   const pattern = `${method} ${[...parts.slice(0, 3), "*", ...parts.slice(4)].join("/")}`;
-  const handler = Object.hasOwn(deskRoutes, pattern) ? deskRoutes[pattern] : undefined;
+  const handler = handlerOf(pattern);
   return handler && { handler, name };
 }
+
+const handlerOf = (pattern: string) => (Object.hasOwn(deskRoutes, pattern) ? deskRoutes[pattern] : undefined);
 
 const unknown = (method: string, path: string): Refusal =>
   refusal(

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { canonicalJson, parseJson, type Json } from "./json.ts";
+
+const parse = (text: string, depthMax = 32) => parseJson(Buffer.from(text), depthMax);
+const fault = (text: string, depthMax?: number): string => {
+  const parsed = parse(text, depthMax);
+  return parsed.ok ? "accepted" : parsed.error;
+};
+
+test("the same name twice in one object is refused, however it is spelled", () => {
+  for (const text of [
+    `{"a":1,"a":2}`,
+    `{"a":1,"\\u0061":2}`,
+    `{"x":[{"k":{},"\\u006b":1}]}`,
+    `{"/":1,"\\/":2}`,
+    `{"a":{"a":1},"b":[1,2],"a":3}`,
+    `{"":1,"":2}`,
+  ]) {
+    assert.equal(fault(text), "an object has the same name twice", text);
+  }
+});
+
+test("the same name in two objects, or as a value, is not twice", () => {
+  for (const text of [
+    `{"a":{"a":1},"b":{"a":2}}`,
+    `[{"a":1},{"a":1}]`,
+    `{"a":"a","b":["a","a"]}`,
+    `{"a":"{\\"b\\":1,\\"b\\":2}"}`,
+  ]) {
+    assert.deepEqual(parse(text), { ok: true, value: JSON.parse(text) });
+  }
+});
+
+test("the name __proto__ is refused in every spelling and depth; as a value it is text", () => {
+  for (const text of [`{"__proto__":1}`, `[{"a":{"__proto__":{}}}]`, `{"\\u005f_proto__":1}`]) {
+    assert.equal(fault(text), "the name `__proto__` is refused");
+  }
+  assert.equal(fault(`["__proto__"]`), "accepted");
+});
+
+test("depth is counted in levels of objects and lists together, not in brackets inside of text", () => {
+  assert.equal(fault(`[[{"a":[]}]]`, 4), "accepted");
+  assert.equal(fault(`[[{"a":[]}]]`, 3), "nested deeper than 3 levels");
+  assert.equal(fault(`["[[[[[","{{{{"]`, 1), "accepted");
+  assert.equal(fault(`[[],[],[],[]]`, 2), "accepted");
+  assert.equal(fault(`1`, 0), "accepted");
+});
+
+test("bytes that are not UTF-8, a byte order mark and what is not JSON are refused", () => {
+  for (const bytes of [
+    [0x22, 0xff, 0x22],
+    [0x22, 0xc0, 0xaf, 0x22],
+    [0x22, 0xed, 0xa0, 0x80, 0x22],
+    [0x22, 0xe2, 0x82],
+  ]) {
+    assert.deepEqual(parseJson(Uint8Array.from(bytes), 8), { ok: false, error: "body is not valid UTF-8" });
+  }
+  for (const text of ["\ufeff{}", "", "{", "{}{}", "{'a':1}", "[1,]", "NaN", "// x\n{}", "\u00a0{}"]) {
+    assert.equal(fault(text), "body is not valid JSON", JSON.stringify(text));
+  }
+});
+
+test("what it accepts it reads as JSON.parse does", () => {
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      const parsed = parse(text, 1_000);
+      assert.deepEqual(parsed, { ok: true, value: JSON.parse(text) });
+    }),
+    { seed: 1, numRuns: 500, examples: [[`{"a\\"b":1,"a\\\\":2}`], [`{"a":"\\\\","b":1}`]] },
+  );
+});
+
+test("it never throws, and refuses whatever JSON.parse refuses", () => {
+  const text = fc.string({ unit: fc.constantFrom(...'{}[]",:\\u0a1ntrue '), maxLength: 24 });
+  fc.assert(
+    fc.property(text, (candidate) => {
+      const parsed = parse(candidate, 4);
+      if (parsed.ok) assert.deepEqual(parsed.value, JSON.parse(candidate));
+    }),
+    { seed: 2, numRuns: 2_000 },
+  );
+});
+
+const shuffled = (value: Json, order: (names: string[]) => string[]): Json => {
+  if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return value.map((item) => shuffled(item as Json, order));
+  const object = value as { readonly [key: string]: Json };
+  return Object.fromEntries(order(Object.keys(object)).map((name) => [name, shuffled(object[name]!, order)]));
+};
+
+test("canonical JSON does not depend on the order of names, and is JSON of the same value", () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.infiniteStream(fc.nat()), (json, numbers) => {
+      const value = JSON.parse(JSON.stringify(json)) as Json;
+      const order = (names: string[]): string[] =>
+        names
+          .map((name) => [numbers.next().value, name] as const)
+          .sort(([a], [b]) => a - b)
+          .map(([, name]) => name);
+      assert.equal(canonicalJson(shuffled(value, order)), canonicalJson(value));
+      assert.deepEqual(JSON.parse(canonicalJson(value)), value);
+    }),
+    { seed: 3, numRuns: 500 },
+  );
+});
+
+test("canonical JSON is pinned: code-unit order, no white space", () => {
+  assert.equal(
+    canonicalJson({ b: [1, { d: null, c: "é" }], "10": true, "9": false, B: -0.5 }),
+    `{"10":true,"9":false,"B":-0.5,"b":[1,{"c":"é","d":null}]}`,
+  );
+});
