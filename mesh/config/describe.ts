@@ -41,7 +41,7 @@ export function describe(source: Source, issue: z.core.$ZodIssue): Fault[] {
   if (issue.code === "invalid_union")
     return [source.at(path, `${where} has the wrong type`, "expected a number or a text with a unit")];
   if (issue.code === "invalid_type") {
-    const missing = issue.input === undefined;
+    const missing = issue.input === undefined || issue.input === null;
     return [
       source.at(
         path,

@@ -19,7 +19,7 @@ const sandboxDefaults = { memory: 384 * MiB, cpus: 0.15, pids: 256, disk: 256 * 
 export function parseFleet(text: string, folder: string): Result<Fleet, readonly Fault[]> {
   const source = new Source(text);
   if (source.faults.length > 0) return err(source.faults);
-  const parsed = FleetForm.safeParse(source.value);
+  const parsed = FleetForm.safeParse(source.value, { reportInput: true });
   if (!parsed.success)
     return err(inOrder(parsed.error.issues.slice(0, FAULTS_MAX).flatMap((issue) => describe(source, issue))));
   const reader = new Reader(source, folder, parsed.data);
