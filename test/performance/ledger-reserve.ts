@@ -3,6 +3,7 @@
  * node:sqlite commits of one row under the same fsync policy, interleaved in one run; with an empty ledger
  * and with one of a million rows. Usage: node test/performance/ledger-reserve.ts [--rows N] [--seconds S]
  */
+import { createSecretKey } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,10 +11,12 @@ import { DatabaseSync } from "node:sqlite";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
+import { genesisHash, headMac, recordHash } from "../../mesh/audit/chain.ts";
 import { createAudit } from "../../mesh/audit/create.ts";
 import { createLedger } from "../../mesh/ledger/create.ts";
 import type { Scope } from "../../mesh/ledger/ledger.ts";
 import { openStore } from "../../mesh/store/open.ts";
+import { statements } from "../../mesh/store/statements.ts";
 import { auditKeys, noCaps } from "../simulation/world.ts";
 
 const IN_FLIGHT = 256;
@@ -21,6 +24,7 @@ const { values } = parseArgs({ options: { rows: { type: "string" }, seconds: { t
 const rows = Number(values.rows ?? 1_000_000);
 const sliceMs = Number(values.seconds ?? 1) * 1_000;
 const ROUNDS = 5;
+const keys = auditKeys();
 
 type Sample = { readonly perSecond: number; readonly p50Ms: number; readonly p99Ms: number };
 
@@ -32,7 +36,7 @@ function sample(latencies: number[], elapsedMs: number): Sample {
 
 async function openSubject(path: string) {
   const store = await openStore({ path });
-  const audit = createAudit({ store, clock: systemClock, ...auditKeys() });
+  const audit = createAudit({ store, clock: systemClock, ...keys });
   const ledger = await createLedger({ store, audit, clock: systemClock, ids: randomId, caps: () => noCaps, timeZone: "UTC" });
   const slice = async (): Promise<Sample> => {
     const latencies: number[] = [];
@@ -74,17 +78,23 @@ function openRaw(path: string) {
   return { slice, close: () => db.close() };
 }
 
-/** A ledger with a past: counters of old days, and a million audit records that stand for themselves. */
+/** A ledger with a past: counters of old days, and a sealed chain of records. */
 async function withPast(path: string): Promise<void> {
   await (await openStore({ path })).close();
   const db = new DatabaseSync(join(path, "cordon.sqlite"));
-  db.exec("PRAGMA synchronous = OFF");
-  db.exec(`BEGIN;
+  db.exec(`PRAGMA synchronous = OFF; BEGIN;
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
-      INSERT INTO audit SELECT -i, i, 'decision', 'agent:a1', '{"hold":"hold_abcdefghijkmnpqrstuvwxyz"}', randomblob(32) FROM n;
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
-      INSERT INTO budget_counter SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, 'tokens', i, 0 FROM n;
-    COMMIT`);
+      INSERT INTO budget_counter SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, 'tokens', i, 0 FROM n`);
+  const insert = db.prepare(statements["audit.insert"]);
+  const detail = '{"hold":"hold_abcdefghijkmnpqrstuvwxyz"}';
+  let hash = genesisHash;
+  for (let seq = 1; seq <= rows; seq++) {
+    hash = recordHash(hash, { seq, atMs: seq, kind: "decision", subject: "agent:a1", detail });
+    insert.run(seq, seq, "decision", "agent:a1", detail, hash);
+  }
+  const key = keys.macKey.reveal((bytes) => createSecretKey(bytes));
+  if (rows > 0) db.prepare(statements["audit.setHead"]).run(rows, hash, headMac(key, rows, hash));
+  db.exec("COMMIT");
   db.close();
 }
 
@@ -98,7 +108,6 @@ try {
   const starts: number[] = [];
   const open = async (path: string) => {
     const begin = performance.now();
-    // The rows of the past are not chained: their numbers lie below the first record, and their seal is absent.
     const subject = await openSubject(path);
     starts.push(performance.now() - begin);
     return subject;
