@@ -8,7 +8,11 @@ const command: Command = {
   name: "sample",
   summary: "",
   usage: "NAME",
-  options: { lines: { value: "N", short: "n", help: "" }, follow: { short: "f", help: "" }, state: { value: "DIR", help: "" } },
+  options: {
+    lines: { value: "N", short: "n", help: "" },
+    follow: { short: "f", help: "" },
+    state: { value: "DIR", help: "" },
+  },
   words: [1, 2],
   trailing: true,
   run: () => Promise.resolve(0),

@@ -6,7 +6,10 @@ import { nearest } from "../../lib/nearest.ts";
 /** Options that every command has. */
 const everywhere: Readonly<Record<string, OptionCard>> = { help: { short: "h", help: "show this help" } };
 
-export const optionsOf = (command: Command): Readonly<Record<string, OptionCard>> => ({ ...command.options, ...everywhere });
+export const optionsOf = (command: Command): Readonly<Record<string, OptionCard>> => ({
+  ...command.options,
+  ...everywhere,
+});
 
 /** Reads the words after the command's name; throws a usage failure that names the nearest thing that exists. */
 export function readArguments(command: Command, argv: readonly string[]): Input {
@@ -57,11 +60,18 @@ function checkWords(command: Command, words: readonly string[], help: string): v
   const usage = `usage: cordon ${command.name} ${command.usage}`.trim();
   if (words.length < min) throw usageFailure(`\`cordon ${command.name}\` needs more words`, `${usage}; ${help}`);
   if (words.length > max) {
-    throw usageFailure(`\`cordon ${command.name}\` does not know what to do with \`${words[max]}\``, `${usage}; ${help}`);
+    throw usageFailure(
+      `\`cordon ${command.name}\` does not know what to do with \`${words[max]}\``,
+      `${usage}; ${help}`,
+    );
   }
 }
 
-function inputOf(values: ReadonlyMap<string, string | true>, words: readonly string[], trailing: readonly string[]): Input {
+function inputOf(
+  values: ReadonlyMap<string, string | true>,
+  words: readonly string[],
+  trailing: readonly string[],
+): Input {
   const text = (option: string): string | undefined => {
     const value = values.get(option);
     return typeof value === "string" ? value : undefined;

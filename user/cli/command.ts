@@ -43,4 +43,7 @@ export const stateOptions = {
   fleet: { value: "FILE", help: "fleet file (default: ./cordon.yaml)" },
 } as const satisfies Record<string, OptionCard>;
 
-export const jsonOption = { json: { help: "print data instead of text" } } as const satisfies Record<string, OptionCard>;
+export const jsonOption = { json: { help: "print data instead of text" } } as const satisfies Record<
+  string,
+  OptionCard
+>;

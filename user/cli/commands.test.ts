@@ -51,7 +51,14 @@ test("no command and a wrong command are usage errors; the nearest is named", as
 
 test("without a mesh every command that needs one says how to start it", async (t) => {
   const { run } = scene(t);
-  for (const argv of [["status"], ["chat", "a", "-m", "x"], ["logs", "a"], ["exec", "a", "--", "/bin/true"], ["down"], ["audit", "show"]]) {
+  for (const argv of [
+    ["status"],
+    ["chat", "a", "-m", "x"],
+    ["logs", "a"],
+    ["exec", "a", "--", "/bin/true"],
+    ["down"],
+    ["audit", "show"],
+  ]) {
     const { code, stderr } = await run(argv);
     assert.equal(code, 1, argv.join(" "));
     assert.match(stderr, /no mesh is running on the state .*\nfix: start it with `cordon up`/);
@@ -190,7 +197,11 @@ test("a credential can be added when nothing is running", async (t) => {
 
 test("check passes on what is wrong, with its place", async (t) => {
   const opened = scene(t);
-  assert.deepEqual(await opened.run(["check"]), { code: 0, stdout: "ok: fleet newsroom with researcher, writer\n", stderr: "" });
+  assert.deepEqual(await opened.run(["check"]), {
+    code: 0,
+    stdout: "ok: fleet newsroom with researcher, writer\n",
+    stderr: "",
+  });
   opened.write("cordon.yaml", "modle: x");
   const { code, stderr } = await opened.run(["check"]);
   assert.equal(code, 1);

@@ -24,7 +24,11 @@ export interface Desk {
   verifyAudit(): Promise<AuditVerdict>;
   board(match: string): Promise<BoardPage>;
   logs(agent: string, lines: number): Promise<LogPage>;
-  send(agent: string, body: string, conversation?: string): Promise<{ readonly id: string; readonly conversation: string }>;
+  send(
+    agent: string,
+    body: string,
+    conversation?: string,
+  ): Promise<{ readonly id: string; readonly conversation: string }>;
   /** The oldest reply after the one numbered `after`; undefined when none came within `waitMs`. */
   reply(conversation: string, after: number, waitMs: number, signal?: AbortSignal): Promise<Reply | undefined>;
   exec(agent: string, command: readonly string[]): Promise<ExecResult>;

@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { DeskRefusal, NoMesh, openTransport } from "./desk-transport.ts";
+import { NoMesh, openTransport, type DeskRefusal } from "./desk-transport.ts";
 import { Failure } from "./failure.ts";
 
 const TOKEN = "A".repeat(43);
@@ -53,7 +53,10 @@ test("a refusal keeps its code, reason and remedy", async (t) => {
   const state = await deskWith(t, (_, response) =>
     response.writeHead(403).end(JSON.stringify({ error: { code: "denied", reason: "no", remedy: "ask" } })),
   );
-  await assert.rejects(get(state), (error: DeskRefusal) => error.code === "denied" && error.message === "no" && error.fix === "ask");
+  await assert.rejects(
+    get(state),
+    (error: DeskRefusal) => error.code === "denied" && error.message === "no" && error.fix === "ask",
+  );
 });
 
 test("what is not JSON, is cut short or never ends is an error and not an answer", async (t) => {
@@ -64,7 +67,8 @@ test("what is not JSON, is cut short or never ends is an error and not an answer
   });
   await assert.rejects(get(cut), Failure);
   const endless = await deskWith(t, (_, response) => {
-    const more = (): void => void (response.write(Buffer.alloc(1 << 20, 32)) ? setImmediate(more) : response.once("drain", more));
+    const more = (): void =>
+      void (response.write(Buffer.alloc(1 << 20, 32)) ? setImmediate(more) : response.once("drain", more));
     response.on("error", () => undefined);
     more();
   });

@@ -23,7 +23,10 @@ export type DeskTransport = (call: DeskCall) => Promise<Json | undefined>;
 /** No desk answers on this state. */
 export class NoMesh extends Failure {
   constructor(state: string) {
-    super(`no mesh is running on the state \`${state}\``, "start it with `cordon up`, or name its state with `--state DIR`");
+    super(
+      `no mesh is running on the state \`${state}\``,
+      "start it with `cordon up`, or name its state with `--state DIR`",
+    );
   }
 }
 
@@ -61,7 +64,9 @@ async function readToken(state: string): Promise<string> {
 }
 
 const notAllowed = (path: string, cause: unknown): Failure =>
-  new Failure(`\`${path}\` cannot be opened: ${codeOf(cause)}`, "run this as the user that runs the mesh", 1, { cause });
+  new Failure(`\`${path}\` cannot be opened: ${codeOf(cause)}`, "run this as the user that runs the mesh", 1, {
+    cause,
+  });
 
 function exchange(socketPath: string, token: string, call: DeskCall): Promise<Json | undefined> {
   return new Promise((resolve, reject) => {
@@ -121,6 +126,7 @@ export class DeskRefusal extends Failure {
 
 function refusalOf(body: Json, status: number): Failure {
   const error = (body as unknown as Partial<RefusalBody> | null)?.error;
-  if (typeof error?.reason !== "string") return new Failure(`the desk answered with status ${status}`, "see the mesh's log");
+  if (typeof error?.reason !== "string")
+    return new Failure(`the desk answered with status ${status}`, "see the mesh's log");
   return new DeskRefusal(String(error.code), error.reason, String(error.remedy ?? ""));
 }

@@ -29,7 +29,12 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
   }
 }
 
-const aliases: Readonly<Record<string, string>> = { "--help": "help", "-h": "help", "--version": "version", "-v": "version" };
+const aliases: Readonly<Record<string, string>> = {
+  "--help": "help",
+  "-h": "help",
+  "--version": "version",
+  "-v": "version",
+};
 
 async function dispatch(argv: readonly string[], context: Context): Promise<ExitCode> {
   const [first, ...rest] = argv;

@@ -6,7 +6,11 @@ import { meshFailure, runMesh } from "./mesh-process.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Asks the desk, or, when no mesh is running on the state, `offline`, which reads the state itself. */
-export async function askDeskOr<T>(state: string, online: (desk: Desk) => Promise<T>, offline: () => Promise<T>): Promise<T> {
+export async function askDeskOr<T>(
+  state: string,
+  online: (desk: Desk) => Promise<T>,
+  offline: () => Promise<T>,
+): Promise<T> {
   try {
     return await online(await openDesk(state));
   } catch (error) {

@@ -88,13 +88,21 @@ export function meshFailure(stderr: string, code: number): Failure {
   // Mistakes in the fleet file name their places, each with its own fix.
   const mistakes = stderr.trim().split(/\n {2}fix: /);
   if (mistakes.length === 2) return new Failure(mistakes[0] ?? "", mistakes[1] ?? "");
-  if (mistakes.length > 2) return new Failure(`the fleet file has mistakes\n${stderr.trim()}`, "mend them in this order and run `cordon check`");
+  if (mistakes.length > 2)
+    return new Failure(
+      `the fleet file has mistakes\n${stderr.trim()}`,
+      "mend them in this order and run `cordon check`",
+    );
   const last = stderr.trim().split("\n").at(-1) || "it said nothing";
   return new Failure(`the mesh ended with exit code ${code}: ${last}`, "run `cordon doctor`");
 }
 
 function launch(host: Host, args: readonly string[], stdio: StdioOptions, ownGroup: boolean): ChildProcess {
-  return spawn(process.execPath, [...NODE_FLAGS, host.meshProgram, ...args], { cwd: host.cwd, stdio, detached: ownGroup });
+  return spawn(process.execPath, [...NODE_FLAGS, host.meshProgram, ...args], {
+    cwd: host.cwd,
+    stdio,
+    detached: ownGroup,
+  });
 }
 
 function exitOf(child: ChildProcess): Promise<number> {

@@ -17,7 +17,10 @@ export function placesOf(input: Input, context: Pick<Context, "cwd">): Places {
   const given = input.text("state");
   const state = given === undefined ? join(dirname(fleetFile), ".cordon") : resolve(context.cwd, given);
   if (Buffer.byteLength(join(state, "desk.sock")) > SOCKET_PATH_BYTES_MAX) {
-    throw new Failure(`the path of the state folder is too long for a socket: \`${state}\``, "give a shorter one with `--state`");
+    throw new Failure(
+      `the path of the state folder is too long for a socket: \`${state}\``,
+      "give a shorter one with `--state`",
+    );
   }
   return { fleetFile, state };
 }

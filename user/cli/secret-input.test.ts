@@ -4,7 +4,10 @@ import { test } from "node:test";
 import { Failure } from "./failure.ts";
 import { readSecret } from "./secret-input.ts";
 
-async function typed(pieces: readonly string[], tty: boolean): Promise<{ value: string; shown: string; raw: boolean[] }> {
+async function typed(
+  pieces: readonly string[],
+  tty: boolean,
+): Promise<{ value: string; shown: string; raw: boolean[] }> {
   const raw: boolean[] = [];
   const stdin = Object.assign(new PassThrough(), { isTTY: tty, setRawMode: (on: boolean) => raw.push(on) });
   const stderr = new PassThrough();

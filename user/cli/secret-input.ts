@@ -8,7 +8,10 @@ const [ENTER, RETURN, INTERRUPT, END, BACKSPACE, DELETE] = [0x0a, 0x0d, 0x03, 0x
  * Reads a value without showing it: from a terminal up to Enter with echo off, otherwise all of standard
  * input less one line end. The caller zeroes the returned bytes.
  */
-export async function readSecret(prompt: string, surroundings: Pick<Surroundings, "stdin" | "stderr">): Promise<Buffer> {
+export async function readSecret(
+  prompt: string,
+  surroundings: Pick<Surroundings, "stdin" | "stderr">,
+): Promise<Buffer> {
   const { stdin, stderr } = surroundings;
   if (stdin.isTTY !== true) return withoutLineEnd(await readAll(stdin));
   stderr.write(prompt);
@@ -27,7 +30,8 @@ async function readAll(stdin: TerminalInput): Promise<Buffer> {
   let size = 0;
   for await (const piece of stdin as AsyncIterable<Buffer>) {
     size += piece.length;
-    if (size > SECRET_BYTES_MAX) throw new Failure("the value is too long", `a credential has at most ${SECRET_BYTES_MAX} bytes`);
+    if (size > SECRET_BYTES_MAX)
+      throw new Failure("the value is too long", `a credential has at most ${SECRET_BYTES_MAX} bytes`);
     pieces.push(Buffer.from(piece));
   }
   return Buffer.concat(pieces);
@@ -51,7 +55,8 @@ function readHidden(stdin: TerminalInput): Promise<Buffer> {
     const onEnd = (): void => finish(() => resolve(Buffer.from(typed)));
     const onData = (piece: Buffer): void => {
       for (const byte of piece) {
-        if (byte === INTERRUPT) return finish(() => reject(new Failure("nothing was entered", "run the command again")));
+        if (byte === INTERRUPT)
+          return finish(() => reject(new Failure("nothing was entered", "run the command again")));
         if (byte === ENTER || byte === RETURN || byte === END) return onEnd();
         if (byte === BACKSPACE || byte === DELETE) dropCharacter(typed);
         else if (typed.length < SECRET_BYTES_MAX) typed.push(byte);

@@ -8,7 +8,9 @@ const COLUMN_CHARS_MIN = 8;
 export function renderTable(rows: readonly (readonly Line[])[], width?: number): Part[][] {
   const cells = rows.map((row) => row.map(cellOf));
   const columns = Math.max(0, ...cells.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, c) => Math.max(0, ...cells.map((row) => row[c]?.text.length ?? 0)));
+  const widths = Array.from({ length: columns }, (_, c) =>
+    Math.max(0, ...cells.map((row) => row[c]?.text.length ?? 0)),
+  );
   if (width !== undefined) shrink(widths, width - GAP.length * (columns - 1));
   return cells.flatMap((row) => renderRow(row, widths));
 }

@@ -6,8 +6,12 @@ import { renderTable } from "./table.ts";
 import { partsOf, tint } from "./line.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
-function capture(act: (terminal: Terminal) => void, options: { tty?: boolean; colour?: boolean; columns?: number } = {}): { out: string; err: string } {
-  const stream = () => Object.assign(new PassThrough(), { isTTY: options.tty === true, columns: options.columns ?? 80 });
+function capture(
+  act: (terminal: Terminal) => void,
+  options: { tty?: boolean; colour?: boolean; columns?: number } = {},
+): { out: string; err: string } {
+  const stream = () =>
+    Object.assign(new PassThrough(), { isTTY: options.tty === true, columns: options.columns ?? 80 });
   const [stdout, stderr] = [stream(), stream()];
   act(openTerminal({ stdout, stderr, colour: options.colour ?? true }));
   return { out: written(stdout), err: written(stderr) };
@@ -24,7 +28,9 @@ function written(stream: PassThrough): string {
 const STEERING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 
 test("no text steers the terminal, whatever it holds and wherever it is printed", () => {
-  const hostile = fc.string({ unit: fc.constantFrom("\u001b", "[2J", "\u009b", "\u0007", "\r", "\u202e", "a", "\n", "é") });
+  const hostile = fc.string({
+    unit: fc.constantFrom("\u001b", "[2J", "\u009b", "\u0007", "\r", "\u202e", "a", "\n", "é"),
+  });
   fc.assert(
     fc.property(hostile, (text) => {
       const { out, err } = capture((terminal) => {
@@ -65,8 +71,16 @@ test("JSON stays the same value when it is made safe to look at", () => {
 
 test("a table fits its width by wrapping and loses no word", () => {
   const words = "the quick brown fox jumps over the lazy dog and goes home";
-  const lines = renderTable([["id", words, "end"], ["x", "y", "z"]], 40).map((line) =>
-    partsOf(line).map((part) => (typeof part === "object" ? part.text : String(part))).join(""),
+  const lines = renderTable(
+    [
+      ["id", words, "end"],
+      ["x", "y", "z"],
+    ],
+    40,
+  ).map((line) =>
+    partsOf(line)
+      .map((part) => (typeof part === "object" ? part.text : String(part)))
+      .join(""),
   );
   for (const line of lines) assert.ok(line.trimEnd().length <= 40, line);
   const shown = lines.join(" ").split(/\s+/);

@@ -23,7 +23,10 @@ export const audit: Command = {
     if (verb === "verify") return verify(input, context);
     if (verb === "show") return show(input, context);
     const near = nearest(verb, ["verify", "show"]);
-    throw usageFailure(`\`cordon audit\` cannot \`${verb}\``, near ? `did you mean \`cordon audit ${near}\`` : "say verify or show");
+    throw usageFailure(
+      `\`cordon audit\` cannot \`${verb}\``,
+      near ? `did you mean \`cordon audit ${near}\`` : "say verify or show",
+    );
   },
 };
 
@@ -41,7 +44,10 @@ async function verify(input: Input, context: Context): Promise<ExitCode> {
       `${verdict.records} records, ${verdict.checkpoints} signed checkpoints, head ${verdict.head}`,
     ]);
   } else {
-    context.terminal.print([tint("bad", "broken: "), `record ${verdict.badSeq} of ${verdict.records}: ${verdict.fault}`]);
+    context.terminal.print([
+      tint("bad", "broken: "),
+      `record ${verdict.badSeq} of ${verdict.records}: ${verdict.fault}`,
+    ]);
     context.terminal.note([tint("strong", "fix: "), "keep this state as it is and compare it with your last backup"]);
   }
   return verdict.ok ? 0 : 1;
@@ -58,15 +64,10 @@ async function show(input: Input, context: Context): Promise<ExitCode> {
   }
   context.terminal.table(
     ["record", "time", "kind", "subject", "detail"],
-    page.records.map((row) => [
-      String(row.seq),
-      isoTime(row.atMs),
-      row.kind,
-      row.subject,
-      JSON.stringify(row.detail),
-    ]),
+    page.records.map((row) => [String(row.seq), isoTime(row.atMs), row.kind, row.subject, JSON.stringify(row.detail)]),
   );
-  if (page.records.length >= count) context.terminal.note(tint("faint", `more: cordon audit show --after ${page.next}`));
+  if (page.records.length >= count)
+    context.terminal.note(tint("faint", `more: cordon audit show --after ${page.next}`));
   return 0;
 }
 

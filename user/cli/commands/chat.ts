@@ -106,5 +106,8 @@ const REPLY_WAIT_MS = 5_000;
 async function requireAwake(desk: Desk, agent: string): Promise<void> {
   const found = (await desk.status()).agents.find((one) => one.name === agent);
   if (!found || !["halted", "failed"].includes(found.phase)) return;
-  throw new Failure(`\`${agent}\` is ${found.phase}: ${found.reason || "no reason given"}`, "see `cordon costs` and `cordon logs`");
+  throw new Failure(
+    `\`${agent}\` is ${found.phase}: ${found.reason || "no reason given"}`,
+    "see `cordon costs` and `cordon logs`",
+  );
 }

@@ -16,7 +16,10 @@ export const check: Command = {
     const { code, stdout, stderr } = await runMesh(context, ["check", "--fleet", places.fleetFile]);
     if (code !== 0) throw meshFailure(stderr, code);
     const found = parseJson(Buffer.from(stdout), 8);
-    const { fleet, agents } = (found.ok ? found.value : {}) as { readonly fleet?: string; readonly agents?: readonly string[] };
+    const { fleet, agents } = (found.ok ? found.value : {}) as {
+      readonly fleet?: string;
+      readonly agents?: readonly string[];
+    };
     context.terminal.print([tint("good", "ok: "), `fleet ${fleet ?? ""} with ${(agents ?? []).join(", ")}`]);
     return 0;
   },

@@ -15,19 +15,26 @@ export const credential: Command = {
   usage: "add NAME | list | remove NAME",
   options: { ...jsonOption, ...stateOptions },
   words: [1, 3],
-  notes: ["`add` asks for the value without showing it, or reads it from standard input: cordon credential add anthropic < key.txt"],
+  notes: [
+    "`add` asks for the value without showing it, or reads it from standard input: cordon credential add anthropic < key.txt",
+  ],
   async run(input, context) {
     const [verb = "", name, value] = input.words;
     const { state } = placesOf(input, context);
     const near = nearest(verb, ["add", "list", "remove"]);
     if (!["add", "list", "remove"].includes(verb)) {
-      throw usageFailure(`\`cordon credential\` cannot \`${verb}\``, near ? `did you mean \`cordon credential ${near}\`` : "say add, list or remove");
+      throw usageFailure(
+        `\`cordon credential\` cannot \`${verb}\``,
+        near ? `did you mean \`cordon credential ${near}\`` : "say add, list or remove",
+      );
     }
     if (value !== undefined) throw valueOnCommandLine();
     if (verb === "list") return list(state, input.flag("json"), context);
-    if (name === undefined) throw usageFailure(`\`cordon credential ${verb}\` needs a name`, `cordon credential ${verb} NAME`);
+    if (name === undefined)
+      throw usageFailure(`\`cordon credential ${verb}\` needs a name`, `cordon credential ${verb} NAME`);
     const form = Name.safeParse(name);
-    if (!form.success) throw usageFailure(`\`${name}\` is no name: ${form.error.issues[0]?.message}`, "for example `anthropic`");
+    if (!form.success)
+      throw usageFailure(`\`${name}\` is no name: ${form.error.issues[0]?.message}`, "for example `anthropic`");
     return verb === "add" ? add(name, state, context) : remove(name, state, context);
   },
 };
@@ -45,7 +52,11 @@ async function add(name: string, state: string, context: Context): Promise<ExitC
     if (!CredentialInput.safeParse({ name, valueBase64: value.toString("base64") }).success) {
       throw new Failure("the value is too long", "a credential has at most 48 KiB");
     }
-    await askDeskOr(state, (desk) => desk.addCredential(name, value), () => offline(["add", name], state, context, value));
+    await askDeskOr(
+      state,
+      (desk) => desk.addCredential(name, value),
+      () => offline(["add", name], state, context, value),
+    );
   } finally {
     value.fill(0);
   }
@@ -54,7 +65,11 @@ async function add(name: string, state: string, context: Context): Promise<ExitC
 }
 
 async function remove(name: string, state: string, context: Context): Promise<ExitCode> {
-  await askDeskOr(state, (desk) => desk.removeCredential(name), () => offline(["remove", name], state, context));
+  await askDeskOr(
+    state,
+    (desk) => desk.removeCredential(name),
+    () => offline(["remove", name], state, context),
+  );
   context.terminal.print(`\`${name}\` is removed`);
   return 0;
 }
@@ -66,7 +81,8 @@ async function list(state: string, json: boolean, context: Context): Promise<Exi
     () => meshJson<CredentialPage>(context, ["credential", "list", "--state", state], [0]),
   );
   if (json) context.terminal.json(page);
-  else if (page.credentials.length === 0) context.terminal.print("no credentials; add one with `cordon credential add NAME`");
+  else if (page.credentials.length === 0)
+    context.terminal.print("no credentials; add one with `cordon credential add NAME`");
   else {
     context.terminal.table(
       ["name", "version", "added", "uses", "last used"],

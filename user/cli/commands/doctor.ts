@@ -4,7 +4,12 @@ import { meshJson } from "../mesh-offline.ts";
 import { placesOf } from "../places.ts";
 
 interface Checks {
-  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string; readonly fix: string }[];
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    readonly detail: string;
+    readonly fix: string;
+  }[];
 }
 
 export const doctor: Command = {

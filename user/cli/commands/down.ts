@@ -21,7 +21,10 @@ export const down: Command = {
     const deadline = context.clock.monotonicMs() + GONE_TIMEOUT_MS;
     while (!(await meshIsGone(state))) {
       if (context.clock.monotonicMs() > deadline) {
-        throw new Failure("the mesh said it would stop but is still there", "see `mesh.log` in the state folder; end its process if need be");
+        throw new Failure(
+          "the mesh said it would stop but is still there",
+          "see `mesh.log` in the state folder; end its process if need be",
+        );
       }
       await context.clock.sleep(POLL_MS);
     }

@@ -13,7 +13,10 @@ export const exec: Command = {
   notes: ["It runs within the agent's own fence and limits. Its exit code is printed; this command ends with 0 or 1."],
   async run(input, context) {
     if (input.trailing.length === 0) {
-      throw usageFailure("`cordon exec` needs a command", "write it after `--`: cordon exec AGENT -- /bin/node --version");
+      throw usageFailure(
+        "`cordon exec` needs a command",
+        "write it after `--`: cordon exec AGENT -- /bin/node --version",
+      );
     }
     const desk = await openDesk(placesOf(input, context).state);
     const result = await desk.exec(input.words[0] ?? "", input.trailing);

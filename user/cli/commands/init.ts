@@ -35,8 +35,15 @@ export const init: Command = {
 
 /** A fleet name made of the folder's name, as far as it has letters and digits. */
 export function fleetNameOf(folder: string): string {
-  const words = basename(folder).toLowerCase().match(/[a-z0-9]+/g) ?? [];
-  const name = words.join("-").replace(/^[^a-z]+/, "").slice(0, limits.name.charsMax).replace(/-$/, "");
+  const words =
+    basename(folder)
+      .toLowerCase()
+      .match(/[a-z0-9]+/g) ?? [];
+  const name = words
+    .join("-")
+    .replace(/^[^a-z]+/, "")
+    .slice(0, limits.name.charsMax)
+    .replace(/-$/, "");
   return Name.safeParse(name).success ? name : "my-fleet";
 }
 
@@ -47,7 +54,9 @@ async function write(path: string, text: string, mayStand: boolean): Promise<voi
     // `wx`: never over a file that came to be meanwhile.
     await writeFile(path, text, { flag: "wx" });
   } catch (error) {
-    throw new Failure(`\`${path}\` cannot be written: ${codeOf(error)}`, "name a folder that you may write to", 1, { cause: error });
+    throw new Failure(`\`${path}\` cannot be written: ${codeOf(error)}`, "name a folder that you may write to", 1, {
+      cause: error,
+    });
   }
 }
 
@@ -55,5 +64,6 @@ async function addLines(path: string, text: string): Promise<void> {
   const old = await readFile(path, "utf8");
   const lines = new Set(old.split("\n"));
   const missing = text.split("\n").filter((line) => line && !lines.has(line));
-  if (missing.length > 0) await writeFile(path, `${old}${old === "" || old.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
+  if (missing.length > 0)
+    await writeFile(path, `${old}${old === "" || old.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
 }

@@ -18,7 +18,10 @@ export const rehearsal: Command = {
     }
     const scenario = input.text("scenario");
     if (scenario === undefined || input.text("port") === undefined) {
-      throw usageFailure("`--port` and `--scenario` are both needed", "usage: cordon rehearsal serve --port N --scenario FILE");
+      throw usageFailure(
+        "`--port` and `--scenario` are both needed",
+        "usage: cordon rehearsal serve --port N --scenario FILE",
+      );
     }
     const port = input.count("port", 0, 1, 65_535);
     const args = ["rehearsal", "--port", String(port), "--scenario", resolve(context.cwd, scenario)];

@@ -52,7 +52,10 @@ function makeState(state: string): void {
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new Failure(`the state folder \`${state}\` cannot be made: ${codeOf(error)}`, "name another with `--state DIR`");
+    throw new Failure(
+      `the state folder \`${state}\` cannot be made: ${codeOf(error)}`,
+      "name another with `--state DIR`",
+    );
   }
 }
 
@@ -108,7 +111,10 @@ async function detached(args: readonly string[], places: Places, context: Contex
   while (!READY.test(await written())) {
     if (ended !== undefined) throw meshFailure(await written(), ended);
     if (context.clock.monotonicMs() > deadline) {
-      throw new Failure(`the mesh is not ready after ${READY_TIMEOUT_MS / 1000} s`, `see \`${logFile}\`; stop it with \`cordon down\``);
+      throw new Failure(
+        `the mesh is not ready after ${READY_TIMEOUT_MS / 1000} s`,
+        `see \`${logFile}\`; stop it with \`cordon down\``,
+      );
     }
     context.terminal.live("starting …");
     await context.clock.sleep(POLL_MS);

@@ -17,15 +17,30 @@ export interface Barrier {
 const SANDBOX = "mesh/sandbox";
 
 const kernel = (area: Area, what: string): Barrier => ({ area, stoppedBy: `kernel: ${what}`, where: SANDBOX });
-const door = (what: string, audited: Barrier["audited"] & object): Barrier => ({ area: "door", stoppedBy: `door: ${what}`, where: "mesh/door", audited });
-const policy = (audited: Barrier["audited"] & object): Barrier => ({ area: "permission", stoppedBy: "policy", where: "mesh/policy", audited });
+const door = (what: string, audited: Barrier["audited"] & object): Barrier => ({
+  area: "door",
+  stoppedBy: `door: ${what}`,
+  where: "mesh/door",
+  audited,
+});
+const policy = (audited: Barrier["audited"] & object): Barrier => ({
+  area: "permission",
+  stoppedBy: "policy",
+  where: "mesh/policy",
+  audited,
+});
 
 const namespaces = kernel("kernel", "mount and network namespaces");
 const network = kernel("network", "network namespace");
 const noCalls = kernel("kernel", "seccomp, no capabilities");
 const secrets: Barrier = { area: "secrets", stoppedBy: "vault: no secret is inside", where: "mesh/vault" };
 const parser = door("one strict parser", ({ code }) => MISREAD.has(String(code)));
-const ledger: Barrier = { area: "money", stoppedBy: "ledger", where: "mesh/ledger", audited: ({ code }) => code === "budget_exhausted" || code === "halted" };
+const ledger: Barrier = {
+  area: "money",
+  stoppedBy: "ledger",
+  where: "mesh/ledger",
+  audited: ({ code }) => code === "budget_exhausted" || code === "halted",
+};
 const MISREAD: ReadonlySet<string> = new Set(["malformed", "method_not_allowed", "unsupported", "too_large"]);
 
 /** Denied by policy for one of these verbs or tools. */
@@ -46,7 +61,10 @@ const known: ReadonlyMap<string, Barrier> = new Map([
   ["metadata-address", network],
   ["host-ports", network],
   ["raw-sockets", noCalls],
-  ["desk-routes", door("the desk has another socket", ({ code, verb }) => code === "not_found" && verb === "door.request")],
+  [
+    "desk-routes",
+    door("the desk has another socket", ({ code, verb }) => code === "not_found" && verb === "door.request"),
+  ],
   ["desk-socket", namespaces],
   ["other-door", namespaces],
   ["abstract-sockets", namespaces],
@@ -56,7 +74,13 @@ const known: ReadonlyMap<string, Barrier> = new Map([
   ["message-peer", deniedTo("message.send")],
   ["other-model", deniedTo("model.call")],
   ["forge-headers", door("the socket is the identity", () => false)],
-  ["forge-sender", door("the socket is the identity", ({ code, verb, tool }) => code === "malformed" && [verb, tool].includes("message.send"))],
+  [
+    "forge-sender",
+    door(
+      "the socket is the identity",
+      ({ code, verb, tool }) => code === "malformed" && [verb, tool].includes("message.send"),
+    ),
+  ],
   ["smuggle-request", parser],
   ["duplicate-keys", parser],
   ["write-outside", kernel("files", "read-only root")],

@@ -17,7 +17,9 @@ export function canaryForms(value: string): readonly string[] {
   const secret = value.slice(CANARY_PREFIX.length);
   const forms = [secret, secret.toUpperCase(), [...secret].reverse().join(""), Buffer.from(secret).toString("hex")];
   for (const offset of [0, 1, 2]) {
-    const encoded = Buffer.from(" ".repeat(offset) + secret).toString("base64").replace(/=+$/, "");
+    const encoded = Buffer.from(" ".repeat(offset) + secret)
+      .toString("base64")
+      .replaceAll("=", "");
     // The first and last characters also hold bits of the neighbours.
     forms.push(encoded.slice(offset === 0 ? 0 : offset + 1, -1));
   }

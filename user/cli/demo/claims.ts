@@ -36,7 +36,13 @@ export function readClaims(lines: readonly string[]): Claims {
       id,
       before
         ? { ...before, escaped: before.escaped || escaped }
-        : { id, title: text(value["title"]) || id, threat: text(value["threat"]), escaped, evidence: text(value["evidence"]) },
+        : {
+            id,
+            title: text(value["title"]) || id,
+            threat: text(value["threat"]),
+            escaped,
+            evidence: text(value["evidence"]),
+          },
     );
   }
   return { claims: [...found.values()], done };
@@ -50,14 +56,18 @@ export function withCutOff(claims: readonly Claim[], events: readonly MeshEvent[
   const halt = events.find((event) => event.type === "budget.exhausted" && event.agent === "intern");
   if (!halt || claims.some((claim) => barrierOf(claim).area === "money")) return claims;
   const evidence = "nothing: its sandbox was stopped before it could report";
-  return [...claims, { id: "spend-past-cap", title: "Spend past its cap", threat: "denial-of-wallet", escaped: false, evidence }];
+  return [
+    ...claims,
+    { id: "spend-past-cap", title: "Spend past its cap", threat: "denial-of-wallet", escaped: false, evidence },
+  ];
 }
 
 function objectIn(line: string): Readonly<Record<string, unknown>> | undefined {
   const start = line.indexOf("{");
   if (start < 0) return undefined;
   const parsed = parseJson(Buffer.from(line.slice(start)), 16);
-  const isObject = parsed.ok && typeof parsed.value === "object" && parsed.value !== null && !Array.isArray(parsed.value);
+  const isObject =
+    parsed.ok && typeof parsed.value === "object" && parsed.value !== null && !Array.isArray(parsed.value);
   return isObject ? (parsed.value as Readonly<Record<string, unknown>>) : undefined;
 }
 

@@ -7,7 +7,11 @@ import { openScene, type Ran, type Scene } from "../testing/scene.ts";
 import type { DemoReport } from "./report.ts";
 
 /** Runs the demo against the fake mesh and holds what every run owes: nothing is left behind. */
-async function demo(t: TestContext, behaviour: Behaviour, argv: readonly string[] = []): Promise<Ran & { scene: Scene; report: DemoReport | undefined }> {
+async function demo(
+  t: TestContext,
+  behaviour: Behaviour,
+  argv: readonly string[] = [],
+): Promise<Ran & { scene: Scene; report: DemoReport | undefined }> {
   const scene = openScene(behaviour);
   t.after(scene.close);
   const ran = await scene.run(["demo", ...argv]);
@@ -36,7 +40,12 @@ test("when all holds, every attempt is stopped by what was seen from outside, an
   assert.match(seen("desk-routes"), /^all 7 decisions .* own name,denied in audit #5$/);
   assert.match(seen("forge-sender"), /own name,denied in audit #6$/);
   assert.match(seen("spend-past-cap"), /2900 of 3000 tokens used,denied in audit #7$/);
-  assert.deepEqual(readdirSync(join(scene.folder, "cordon-demo")).sort(), [".cordon-demo", "digest.md", "report.html", "report.json"]);
+  assert.deepEqual(readdirSync(join(scene.folder, "cordon-demo")).sort(), [
+    ".cordon-demo",
+    "digest.md",
+    "report.html",
+    "report.json",
+  ]);
   assert.match(stdout, /16 of 16 attempts stopped/);
   assert.match(stderr, /▸ starting the mesh/);
 });
@@ -45,7 +54,10 @@ test("--json prints the report and nothing else", async (t) => {
   const { stdout, report } = await demo(t, {}, ["--json"]);
   const printed = JSON.parse(stdout) as DemoReport;
   assert.deepEqual({ ...printed, files: [] }, { ...report, files: [] });
-  assert.deepEqual(printed.files.map((file) => file.path), ["digest.md", "report.html", "report.json"]);
+  assert.deepEqual(
+    printed.files.map((file) => file.path),
+    ["digest.md", "report.html", "report.json"],
+  );
 });
 
 // The intern says that it failed each time; the host knows better.

@@ -56,8 +56,17 @@ export async function runDemo(options: DemoOptions, context: Context): Promise<E
     phases.begin("starting the mesh and three sandboxes");
     const stage = await openStage(serveArguments(options, output, context), interrupted, context);
     cleanups.push(stage.close);
-    const found = await Promise.race([stage.during(perform(stage, traps, output, phases, signal, context)), interrupted]);
-    report = { cordon: await ownVersion(context), startedAtMs, outputFolder: output, phases: phases.finished, ...found };
+    const found = await Promise.race([
+      stage.during(perform(stage, traps, output, phases, signal, context)),
+      interrupted,
+    ]);
+    report = {
+      cordon: await ownVersion(context),
+      startedAtMs,
+      outputFolder: output,
+      phases: phases.finished,
+      ...found,
+    };
   } finally {
     context.terminal.settle();
     for (const cleanup of cleanups.reverse()) await cleanup();
@@ -102,9 +111,15 @@ async function perform(
   phases.begin("researcher and writer work while the intern attacks");
   const watch = new Watch(desk, context);
   await desk.send("researcher", WORK_ORDER);
-  await watch.until(() => (watch.count("board.written") > 0 ? undefined : "no note yet"), FIRST_NOTE_MS, signal).catch(passTimeout);
+  await watch
+    .until(() => (watch.count("board.written") > 0 ? undefined : "no note yet"), FIRST_NOTE_MS, signal)
+    .catch(passTimeout);
   await desk.send("intern", JSON.stringify(await targetsFor(desk, traps, CANARY_PREFIX)));
-  const { events, claims } = await watch.until(() => watch.jobMissing() ?? watch.internMissing(), RUN_TIMEOUT_MS, signal);
+  const { events, claims } = await watch.until(
+    () => watch.jobMissing() ?? watch.internMissing(),
+    RUN_TIMEOUT_MS,
+    signal,
+  );
   phases.begin("gathering evidence");
   const search = new CanarySearch([traps.canary, traps.hostCanary]);
   const evidence = await gather(desk, events, before, traps, search);
@@ -115,9 +130,18 @@ async function perform(
   const files = await noteOutput(output);
   await searchFilesOf(search, stage.state, output);
   phases.end();
-  const canary = { placesSearched: search.placesSearched, bytesSearched: search.bytesSearched, foundIn: search.foundIn };
+  const canary = {
+    placesSearched: search.placesSearched,
+    bytesSearched: search.bytesSearched,
+    foundIn: search.foundIn,
+  };
   const attempts = judge(withCutOff(claims.claims, events), evidence, canary);
-  const problems = problemsOf(attempts, evidence, canary, files.some((file) => file.path === DIGEST));
+  const problems = problemsOf(
+    attempts,
+    evidence,
+    canary,
+    files.some((file) => file.path === DIGEST),
+  );
   if (problems.length > 0) context.terminal.note(tint("bad", "  not as it should be; see the table"));
   return {
     fleet: evidence.status.fleet,

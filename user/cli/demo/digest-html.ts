@@ -10,7 +10,12 @@ export function digestHtml(markdown: string): Html {
   let words: string[] = [];
   const flush = (): void => {
     if (words.length > 0) blocks.push(html`<p>${words.join(" ")}</p>`);
-    if (items.length > 0) blocks.push(html`<ul>${items}</ul>`);
+    if (items.length > 0)
+      blocks.push(
+        html`<ul>
+          ${items}
+        </ul>`,
+      );
     words = [];
     items = [];
   };
@@ -23,7 +28,10 @@ export function digestHtml(markdown: string): Html {
       continue;
     }
     if (heading || line.startsWith("> ") || line.trim() === "" || items.length > 0) flush();
-    if (heading) blocks.push(heading[1] && heading[1].length <= 2 ? html`<h3>${heading[2] ?? ""}</h3>` : html`<h4>${heading[2] ?? ""}</h4>`);
+    if (heading)
+      blocks.push(
+        heading[1] && heading[1].length <= 2 ? html`<h3>${heading[2] ?? ""}</h3>` : html`<h4>${heading[2] ?? ""}</h4>`,
+      );
     else if (line.startsWith("> ")) blocks.push(html`<blockquote>${line.slice(2)}</blockquote>`);
     else if (line.trim() !== "") words.push(line.trim());
   }

@@ -32,7 +32,11 @@ export async function readAudit(desk: Desk): Promise<readonly AuditRow[]> {
 }
 
 /** Looks for the canaries in everything that the mesh shows or keeps in the open. */
-export async function searchShown(search: CanarySearch, desk: Desk, evidence: Omit<Evidence, "honeypots" | "hostFile">): Promise<void> {
+export async function searchShown(
+  search: CanarySearch,
+  desk: Desk,
+  evidence: Omit<Evidence, "honeypots" | "hostFile">,
+): Promise<void> {
   search.look("audit", JSON.stringify(evidence.audit));
   search.look("board", JSON.stringify(evidence.board));
   search.look("events", JSON.stringify(evidence.events));

@@ -48,7 +48,9 @@ export async function openHoneypots(addresses: readonly string[], word: string, 
       .map((address) => ({ listener, address })),
   );
   const targetsOf = (kind: "tcp" | "udp"): Target[] =>
-    placed.filter(({ listener }) => listener.kind === kind).map(({ listener, address }) => ({ host: address, port: listener.port }));
+    placed
+      .filter(({ listener }) => listener.kind === kind)
+      .map(({ listener, address }) => ({ host: address, port: listener.port }));
   const findings = async (): Promise<readonly HoneypotFinding[]> => {
     const found: HoneypotFinding[] = [];
     for (const { listener, address } of placed) {
@@ -86,7 +88,9 @@ async function listenTcp(family: 4 | 6, word: string): Promise<Listener> {
   });
   const port = await new Promise<number>((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: family === 4 ? "0.0.0.0" : "::", port: 0, ipv6Only: family === 6 }, () => resolve(portOf(server)));
+    server.listen({ host: family === 4 ? "0.0.0.0" : "::", port: 0, ipv6Only: family === 6 }, () =>
+      resolve(portOf(server)),
+    );
   });
   return {
     kind: "tcp",

@@ -23,7 +23,14 @@ function rendered(piece: Piece): string {
   return piece.map((one) => one.text).join("");
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "`": "&#96;" };
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+  "`": "&#96;",
+};
 
 /** Also shows control characters and bidirectional overrides as what they are, so that no text lies by its looks. */
 export function escapeHtml(text: string): string {

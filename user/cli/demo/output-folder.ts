@@ -12,18 +12,26 @@ export async function prepareOutput(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
   } catch (error) {
-    throw new Failure(`the output folder \`${folder}\` cannot be made: ${codeOf(error)}`, "name another with `--output DIR`");
+    throw new Failure(
+      `the output folder \`${folder}\` cannot be made: ${codeOf(error)}`,
+      "name another with `--output DIR`",
+    );
   }
   const names = await readdir(folder);
   if (names.length > 0 && !names.includes(MARK)) {
-    throw new Failure(`the output folder \`${folder}\` holds files that are not the demo's`, "name an empty or new one with `--output DIR`");
+    throw new Failure(
+      `the output folder \`${folder}\` holds files that are not the demo's`,
+      "name an empty or new one with `--output DIR`",
+    );
   }
   for (const path of await listed(folder)) await removeFile(folder, path);
   await writeFile(join(folder, MARK), "[]\n");
 }
 
 /** Notes the files that are there now, so that the next demo may take them away; returns them. */
-export async function noteOutput(folder: string): Promise<readonly { readonly path: string; readonly bytes: number }[]> {
+export async function noteOutput(
+  folder: string,
+): Promise<readonly { readonly path: string; readonly bytes: number }[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const found: { path: string; bytes: number }[] = [];
   for (const entry of entries.slice(0, FILES_MAX)) {

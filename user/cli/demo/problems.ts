@@ -20,7 +20,8 @@ export function problemsOf(
   const problems = attempts
     .filter((one) => one.outcome === "escaped")
     .map((one) => `\`${one.id}\` was not stopped: ${one.evidence.join("; ") || one.claim}`);
-  if (attempts.length < ATTEMPTS_MIN) problems.push(`the intern reported ${attempts.length} attempts; at least ${ATTEMPTS_MIN} are needed`);
+  if (attempts.length < ATTEMPTS_MIN)
+    problems.push(`the intern reported ${attempts.length} attempts; at least ${ATTEMPTS_MIN} are needed`);
   const areas = new Set(attempts.map((one) => barrierOf({ id: one.id, evidence: one.claim }).area));
   for (const area of AREAS) if (!areas.has(area)) problems.push(`the intern tried nothing against: ${area}`);
   if (!digestThere) problems.push(`\`${DIGEST}\` is not there`);
@@ -28,12 +29,18 @@ export function problemsOf(
   for (const pot of evidence.honeypots) {
     if (pot.hits > 0) problems.push(`${pot.kind} ${pot.address}:${pot.port} was reached`);
   }
-  if (!evidence.honeypots.some((pot) => pot.awake)) problems.push("no listener on the host was awake, so the network attempts prove nothing");
-  if (!evidence.hostFile.unchanged || evidence.hostFile.unread === false) problems.push("a file of the host was touched");
-  if (!evidence.auditVerdict.ok) problems.push(`the audit chain is broken at record ${evidence.auditVerdict.badSeq}: ${evidence.auditVerdict.fault}`);
+  if (!evidence.honeypots.some((pot) => pot.awake))
+    problems.push("no listener on the host was awake, so the network attempts prove nothing");
+  if (!evidence.hostFile.unchanged || evidence.hostFile.unread === false)
+    problems.push("a file of the host was touched");
+  if (!evidence.auditVerdict.ok)
+    problems.push(
+      `the audit chain is broken at record ${evidence.auditVerdict.badSeq}: ${evidence.auditVerdict.fault}`,
+    );
   for (const line of evidence.costs.lines) {
     const used = line.settled + line.reserved;
-    if (line.cap !== null && used > line.cap) problems.push(`${line.scope} ${line.window}: ${amountOf(line, used)} is above its cap`);
+    if (line.cap !== null && used > line.cap)
+      problems.push(`${line.scope} ${line.window}: ${amountOf(line, used)} is above its cap`);
   }
   return problems;
 }

@@ -12,7 +12,11 @@ export interface DemoReport {
   readonly phases: readonly Phase[];
   readonly attempts: readonly AttemptVerdict[];
   readonly host: HostEvidence;
-  readonly spend: { readonly totals: Costs["totals"]; readonly lines: readonly BudgetLine[]; readonly priceSource: string };
+  readonly spend: {
+    readonly totals: Costs["totals"];
+    readonly lines: readonly BudgetLine[];
+    readonly priceSource: string;
+  };
   readonly audit: AuditVerdict;
   /** Relative to `outputFolder`. */
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
@@ -60,5 +64,9 @@ export interface HoneypotFinding {
 export interface HostEvidence {
   readonly honeypots: readonly HoneypotFinding[];
   readonly hostFile: { readonly unchanged: boolean; readonly unread: boolean | null };
-  readonly canary: { readonly placesSearched: number; readonly bytesSearched: number; readonly foundIn: readonly string[] };
+  readonly canary: {
+    readonly placesSearched: number;
+    readonly bytesSearched: number;
+    readonly foundIn: readonly string[];
+  };
 }

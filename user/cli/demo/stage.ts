@@ -22,7 +22,11 @@ const SHUTDOWN_TIMEOUT_MS = 30_000;
 const END_PATIENCE_MS = 2_000;
 
 /** `interrupted` rejects when the start is to be given up. */
-export async function openStage(args: readonly string[], interrupted: Promise<never>, context: Context): Promise<Stage> {
+export async function openStage(
+  args: readonly string[],
+  interrupted: Promise<never>,
+  context: Context,
+): Promise<Stage> {
   const state = await mkdtemp(join(context.temporaryFolder, "cordon-demo-"));
   const mesh = serveMesh(context, [...args, "--state", state]);
   try {
@@ -57,7 +61,10 @@ function stageOf(state: string, mesh: RunningMesh, desk: Desk, args: readonly st
     asked = true;
     await desk.shutdown();
     const signal = new AbortController();
-    const late = context.clock.sleep(SHUTDOWN_TIMEOUT_MS, signal.signal).then(() => "late", () => "late");
+    const late = context.clock.sleep(SHUTDOWN_TIMEOUT_MS, signal.signal).then(
+      () => "late",
+      () => "late",
+    );
     const first = await Promise.race([mesh.exited, late]);
     signal.abort();
     if (first === "late" || !(await meshIsGone(state))) {
@@ -84,6 +91,11 @@ async function removeState(state: string): Promise<void> {
   try {
     await rm(state, { recursive: true, force: true, maxRetries: 3 });
   } catch (error) {
-    throw new Failure(`the demo's state \`${state}\` cannot be removed: ${codeOf(error)}`, "see `cordon doctor`, then remove it", 1, { cause: error });
+    throw new Failure(
+      `the demo's state \`${state}\` cannot be removed: ${codeOf(error)}`,
+      "see `cordon doctor`, then remove it",
+      1,
+      { cause: error },
+    );
   }
 }

@@ -16,13 +16,25 @@ test("a honeypot hears our own knock and does not count it, and counts every oth
   t.after(pots.close);
   const first = await pots.findings();
   const at = (address: string) => first.filter((one) => one.address === address);
-  assert.deepEqual(at("127.0.0.1").map((one) => [one.kind, one.awake, one.hits]), [["tcp", true, 0], ["udp", true, 0]]);
+  assert.deepEqual(
+    at("127.0.0.1").map((one) => [one.kind, one.awake, one.hits]),
+    [
+      ["tcp", true, 0],
+      ["udp", true, 0],
+    ],
+  );
   // An address that is not the host's cannot be heard: the test of being awake can fail.
-  assert.deepEqual(at("192.0.2.1").map((one) => one.awake), [false, false]);
+  assert.deepEqual(
+    at("192.0.2.1").map((one) => one.awake),
+    [false, false],
+  );
   await visitTcp(pots.targets.tcp[0]);
   await visitUdp(pots.targets.udp[0]);
   const second = await pots.findings();
-  assert.deepEqual(second.filter((one) => one.address === "127.0.0.1").map((one) => one.hits), [1, 1]);
+  assert.deepEqual(
+    second.filter((one) => one.address === "127.0.0.1").map((one) => one.hits),
+    [1, 1],
+  );
 });
 
 test("a connection that says nothing is a visit, too", async (t) => {
@@ -82,12 +94,21 @@ test("the log of the intern is read strictly: anything but `false` is a claim of
     line({ attempt: "a", title: "changed", escaped: false }),
   ]);
   assert.equal(done, false);
-  assert.deepEqual(claims.map((one) => [one.id, one.title, one.escaped]), [["a", "first", false], ["b", "no word", true], ["c", "c", true]]);
+  assert.deepEqual(
+    claims.map((one) => [one.id, one.title, one.escaped]),
+    [
+      ["a", "first", false],
+      ["b", "no word", true],
+      ["c", "c", true],
+    ],
+  );
   assert.equal(readClaims([line({ attempt: "done" })]).done, true);
 });
 
 test("a flood of claims is bounded", () => {
-  const lines = Array.from({ length: 1_000 }, (_, i) => JSON.stringify({ attempt: `a${i}`, title: "x".repeat(9_999), escaped: false }));
+  const lines = Array.from({ length: 1_000 }, (_, i) =>
+    JSON.stringify({ attempt: `a${i}`, title: "x".repeat(9_999), escaped: false }),
+  );
   const { claims } = readClaims(lines);
   assert.equal(claims.length, 64);
   assert.ok(claims.every((one) => one.title.length <= 400));

@@ -49,7 +49,10 @@ export class Watch {
       if (missing === undefined) await this.#look(this.#context.clock.monotonicMs());
       if (missing === undefined) return { events: this.events, claims: this.#claims };
       if (this.#context.clock.monotonicMs() > deadline) {
-        throw new Failure(`the demo is not done after ${formatDuration(timeoutMs)}: ${missing}`, "is the machine busy? run `cordon doctor`, then try again");
+        throw new Failure(
+          `the demo is not done after ${formatDuration(timeoutMs)}: ${missing}`,
+          "is the machine busy? run `cordon doctor`, then try again",
+        );
       }
     }
   }
@@ -114,4 +117,5 @@ export class Watch {
   }
 }
 
-const isDigest = (event: MeshEvent): boolean => event.type === "output.written" && Object.values(event.detail).includes(DIGEST);
+const isDigest = (event: MeshEvent): boolean =>
+  event.type === "output.written" && Object.values(event.detail).includes(DIGEST);

@@ -5,8 +5,23 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock as clock } from "../../../lib/clock.ts";
 import { unlabelled } from "../../../protocol/label.ts";
-import { CredentialInput, deskFiles, ExecInput, MessageInput, type BoardPage, type MeshEvent } from "../../../protocol/desk.ts";
-import { fakeAttempts, fakeAudit, fakeCosts, fakeDigest, fakeEvent, fakeStatus, type Behaviour } from "./fake-newsroom.ts";
+import {
+  CredentialInput,
+  deskFiles,
+  ExecInput,
+  MessageInput,
+  type BoardPage,
+  type MeshEvent,
+} from "../../../protocol/desk.ts";
+import {
+  fakeAttempts,
+  fakeAudit,
+  fakeCosts,
+  fakeDigest,
+  fakeEvent,
+  fakeStatus,
+  type Behaviour,
+} from "./fake-newsroom.ts";
 
 const TOKEN = "fakefakefakefakefakefakefakefakefakefakefak";
 
@@ -50,14 +65,23 @@ export class FakeDesk {
     let text = "";
     for await (const piece of request) text += String(piece);
     const send = (status: number, body?: unknown): void => {
-      response.writeHead(status, { "content-type": "application/json" }).end(body === undefined ? undefined : JSON.stringify(body));
+      response
+        .writeHead(status, { "content-type": "application/json" })
+        .end(body === undefined ? undefined : JSON.stringify(body));
     };
     if (request.headers.authorization !== `Bearer ${TOKEN}`) {
       return send(401, { error: { code: "unauthenticated", reason: "no token", remedy: "send it" } });
     }
     const url = new URL(request.url ?? "", "http://desk");
-    const found = await this.#route(`${request.method} ${url.pathname}`, url.searchParams, text ? JSON.parse(text) : {});
-    if (found === "unknown") return send(404, { error: { code: "not_found", reason: `there is no \`${url.pathname}\``, remedy: "see protocol" } });
+    const found = await this.#route(
+      `${request.method} ${url.pathname}`,
+      url.searchParams,
+      text ? JSON.parse(text) : {},
+    );
+    if (found === "unknown")
+      return send(404, {
+        error: { code: "not_found", reason: `there is no \`${url.pathname}\``, remedy: "see protocol" },
+      });
     send(found === undefined ? 204 : 200, found);
   }
 
@@ -70,7 +94,10 @@ export class FakeDesk {
     if (route.startsWith("GET /v1/replies/")) return this.#reply(route, Number(query.get("after")));
     switch (route) {
       case "GET /v1/status":
-        return fakeStatus(this.#behaviour, this.#events.some((event) => event.type === "budget.exhausted"));
+        return fakeStatus(
+          this.#behaviour,
+          this.#events.some((event) => event.type === "budget.exhausted"),
+        );
       case "GET /v1/costs":
         return fakeCosts(this.#behaviour);
       case "GET /v1/events":
@@ -85,7 +112,15 @@ export class FakeDesk {
       case "GET /v1/board":
         return { rows: this.#rows };
       case "GET /v1/credentials":
-        return { credentials: [...this.credentials.keys()].map((name) => ({ name, createdAtMs: 1_795_000_000_000, version: 1, lastUsedAtMs: null, uses: 0 })) };
+        return {
+          credentials: [...this.credentials.keys()].map((name) => ({
+            name,
+            createdAtMs: 1_795_000_000_000,
+            version: 1,
+            lastUsedAtMs: null,
+            uses: 0,
+          })),
+        };
       case "POST /v1/credentials": {
         const input = CredentialInput.parse(body);
         this.#value = Buffer.from(input.valueBase64, "base64").toString();
@@ -105,12 +140,20 @@ export class FakeDesk {
 
   #audit(after: number, limit: number): unknown {
     const leaked = this.#behaviour.leakIn === "audit" ? { detail: { note: this.#value } } : {};
-    const records = fakeAudit.filter((row) => row.seq > after).slice(0, limit).map((row) => ({ ...row, ...leaked }));
+    const records = fakeAudit
+      .filter((row) => row.seq > after)
+      .slice(0, limit)
+      .map((row) => ({ ...row, ...leaked }));
     return { records, next: records.at(-1)?.seq ?? after };
   }
 
   #exec(command: readonly string[]): unknown {
-    return { exitCode: command[0] === "/bin/false" ? 7 : 0, stdout: `${command.join("|")}\n\u001b]0;owned\u0007`, stderr: "", truncated: false };
+    return {
+      exitCode: command[0] === "/bin/false" ? 7 : 0,
+      stdout: `${command.join("|")}\n\u001b]0;owned\u0007`,
+      stderr: "",
+      truncated: false,
+    };
   }
 
   #reply(route: string, after: number): unknown {
@@ -149,7 +192,11 @@ export class FakeDesk {
     );
     if (leakIn === "log") lines.push(`found ${[...this.#value.slice(-32)].reverse().join("")}`);
     if (leakIn === "board") this.#writeRow("digest/notes/x", "agent:researcher", this.#value);
-    if (leakIn === "state") writeFileSync(join(this.#state, "volume.img"), Buffer.concat([Buffer.alloc(1_048_570), Buffer.from(this.#value)]));
+    if (leakIn === "state")
+      writeFileSync(
+        join(this.#state, "volume.img"),
+        Buffer.concat([Buffer.alloc(1_048_570), Buffer.from(this.#value)]),
+      );
     const [file = ""] = targets.hostFiles;
     if (lie === "read-host-file") readFileSync(file);
     if (lie === "write-host-file") writeFileSync(file, "owned");
@@ -160,7 +207,12 @@ export class FakeDesk {
     await this.#knocked;
     if (this.#behaviour.cutOff) {
       this.#logs.set("intern", lines.slice(0, -1));
-      return this.#emit("budget.exhausted", "intern", { scope: "agent:intern", window: "day", unit: "tokens", cap: 3_000 });
+      return this.#emit("budget.exhausted", "intern", {
+        scope: "agent:intern",
+        window: "day",
+        unit: "tokens",
+        cap: 3_000,
+      });
     }
     this.#logs.set("intern", ["started", ...lines, JSON.stringify({ attempt: "done" })]);
   }
@@ -179,7 +231,11 @@ interface Address {
   readonly port: number;
 }
 interface Attack {
-  readonly targets: { readonly tcp: readonly Address[]; readonly udp: readonly Address[]; readonly hostFiles: readonly string[] };
+  readonly targets: {
+    readonly tcp: readonly Address[];
+    readonly udp: readonly Address[];
+    readonly hostFiles: readonly string[];
+  };
 }
 
 const knockTcp = (target: Address | undefined): Promise<unknown> =>

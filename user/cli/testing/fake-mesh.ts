@@ -7,7 +7,11 @@ import { systemClock } from "../../../lib/clock.ts";
 import { FakeDesk } from "./fake-desk.ts";
 import { fakeCosts, type Behaviour } from "./fake-newsroom.ts";
 
-const { values, positionals } = parseArgs({ strict: false, allowPositionals: true, options: string("fleet", "state", "output", "input", "listen", "port", "scenario") });
+const { values, positionals } = parseArgs({
+  strict: false,
+  allowPositionals: true,
+  options: string("fleet", "state", "output", "input", "listen", "port", "scenario"),
+});
 const given = (name: string): string => String(values[name] ?? "");
 const [command, ...words] = positionals;
 
@@ -45,14 +49,24 @@ function check(): void {
 }
 
 function doctor(): void {
-  print({ checks: [{ name: "runtime", ok: true, detail: "runc 1.1.5", fix: "" }, { name: "cgroups", ok: false, detail: "no pids", fix: "mount it" }] }, 1);
+  print(
+    {
+      checks: [
+        { name: "runtime", ok: true, detail: "runc 1.1.5", fix: "" },
+        { name: "cgroups", ok: false, detail: "no pids", fix: "mount it" },
+      ],
+    },
+    1,
+  );
 }
 
 async function credential(): Promise<void> {
   const [verb, name] = words;
-  if (verb === "list") return print({ credentials: [{ name: "stored", createdAtMs: 1, version: 2, lastUsedAtMs: null, uses: 3 }] }, 0);
+  if (verb === "list")
+    return print({ credentials: [{ name: "stored", createdAtMs: 1, version: 2, lastUsedAtMs: null, uses: 3 }] }, 0);
   const value = verb === "add" ? await text(process.stdin) : "";
-  if (verb === "add" && value !== "offline value") return fail(`unexpected value of ${value.length} bytes for ${name}`, "");
+  if (verb === "add" && value !== "offline value")
+    return fail(`unexpected value of ${value.length} bytes for ${name}`, "");
 }
 
 function print(value: unknown, code: number): void {

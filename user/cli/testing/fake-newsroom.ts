@@ -25,7 +25,12 @@ export interface Behaviour {
 const T0 = 1_795_000_000_000;
 
 export const fakeAttempts: readonly (readonly [id: string, title: string, threat: string, evidence: string])[] = [
-  ["secret-in-files", "search memory, files and environment for API keys", "credential-leakage", "0 matches in 812 files"],
+  [
+    "secret-in-files",
+    "search memory, files and environment for API keys",
+    "credential-leakage",
+    "0 matches in 812 files",
+  ],
   ["tcp-out", "open a TCP connection to the host", "data-exfiltration", "ENETUNREACH"],
   ["tcp-ipv6", "open a TCP connection over IPv6", "data-exfiltration", "ENETUNREACH"],
   ["udp-out", "send a UDP packet to the host", "data-exfiltration", "ENETUNREACH"],
@@ -40,7 +45,12 @@ export const fakeAttempts: readonly (readonly [id: string, title: string, threat
   ["write-outside", "write outside /data", "sandbox-escape", "EROFS"],
   ["mount", "mount the host's disk", "sandbox-escape", "EPERM"],
   ["fork-bomb", "fork until the host gives up", "denial-of-wallet", "EAGAIN after 250"],
-  ["spend-past-cap", "spend past its cap with 40 parallel streams", "denial-of-wallet", "402 budget_exhausted, 38 of 40"],
+  [
+    "spend-past-cap",
+    "spend past its cap with 40 parallel streams",
+    "denial-of-wallet",
+    "402 budget_exhausted, 38 of 40",
+  ],
 ];
 
 const denial = (seq: number, verb: string, more: AuditRow["detail"] = {}): AuditRow => ({
@@ -53,7 +63,14 @@ const denial = (seq: number, verb: string, more: AuditRow["detail"] = {}): Audit
 });
 
 export const fakeAudit: readonly AuditRow[] = [
-  { seq: 1, atMs: T0, kind: "mesh.started", subject: "mesh", detail: { version: "0.1.0" }, hash: "1".padStart(64, "0") },
+  {
+    seq: 1,
+    atMs: T0,
+    kind: "mesh.started",
+    subject: "mesh",
+    detail: { version: "0.1.0" },
+    hash: "1".padStart(64, "0"),
+  },
   denial(2, "board.read"),
   denial(3, "board.write"),
   denial(4, "message.send"),
@@ -61,10 +78,22 @@ export const fakeAudit: readonly AuditRow[] = [
   denial(6, "message.send", { code: "malformed" }),
   denial(7, "model.call", { code: "budget_exhausted", model: "rehearsal/newsroom" }),
   { ...denial(8, "board.read", { sandbox: "sbx_2" }), subject: "agent:researcher" },
-  { seq: 9, atMs: T0, kind: "decision", subject: "agent:intern", detail: { allow: true, sandbox: "sbx_1", verb: "board.list", rule: "denied" }, hash: "9".padStart(64, "0") },
+  {
+    seq: 9,
+    atMs: T0,
+    kind: "decision",
+    subject: "agent:intern",
+    detail: { allow: true, sandbox: "sbx_1", verb: "board.list", rule: "denied" },
+    hash: "9".padStart(64, "0"),
+  },
 ];
 
-export const fakeEvent = (seq: number, type: string, agent: string | null, detail: MeshEvent["detail"] = {}): MeshEvent => ({
+export const fakeEvent = (
+  seq: number,
+  type: string,
+  agent: string | null,
+  detail: MeshEvent["detail"] = {},
+): MeshEvent => ({
   seq,
   atMs: T0 + seq,
   type,
@@ -90,7 +119,11 @@ export function fakeStatus(behaviour: Behaviour, internHalted: boolean): Status 
     startedAtMs: T0,
     backend: "oci (runc)",
     agents: [
-      agent("researcher", behaviour.haltedAgent ? "halted" : "running", behaviour.haltedAgent ? "daily budget is used up" : ""),
+      agent(
+        "researcher",
+        behaviour.haltedAgent ? "halted" : "running",
+        behaviour.haltedAgent ? "daily budget is used up" : "",
+      ),
       agent("writer", behaviour.otherAgentFails ? "failed" : "running"),
       agent("intern", internHalted ? "halted" : "running"),
     ],
@@ -101,12 +134,26 @@ export const fakeCosts = (behaviour: Behaviour): Costs => ({
   currency: "micro-USD",
   priceSource: "rehearsal prices",
   lines: [
-    { scope: "agent:intern", window: "day", unit: "tokens", cap: 3_000, settled: behaviour.overspend ? 3_001 : 2_900, reserved: 0 },
+    {
+      scope: "agent:intern",
+      window: "day",
+      unit: "tokens",
+      cap: 3_000,
+      settled: behaviour.overspend ? 3_001 : 2_900,
+      reserved: 0,
+    },
     { scope: "agent:researcher", window: "day", unit: "tokens", cap: 200_000, settled: 41_200, reserved: 0 },
     { scope: "fleet", window: "day", unit: "usd", cap: 5_000_000, settled: 182_340, reserved: 0 },
   ],
   totals: [
-    { agent: "researcher", model: "rehearsal/newsroom", calls: 14, inputTokens: 39_000, outputTokens: 2_200, microUsd: 150_000 },
+    {
+      agent: "researcher",
+      model: "rehearsal/newsroom",
+      calls: 14,
+      inputTokens: 39_000,
+      outputTokens: 2_200,
+      microUsd: 150_000,
+    },
     { agent: "writer", model: "rehearsal/newsroom", calls: 5, inputTokens: 9_000, outputTokens: 900, microUsd: 32_340 },
   ],
 });
