@@ -128,7 +128,7 @@ test("chat sends and prints the reply; each question gets its own answer", async
 
 test("chat with a halted agent says why instead of waiting", async (t) => {
   const opened = await running(t, { haltedAgent: true });
-  const { code, stderr } = await opened.run(["chat", "researcher", "-m", "hello"]);
+  const { code, stderr } = await opened.run(["chat", "researcher", "-m", "hello", "--timeout", "10"]);
   assert.equal(code, 1);
   assert.match(stderr, /`researcher` is halted: daily budget is used up/);
 });

@@ -110,6 +110,7 @@ test("an intern that says it escaped is believed", async (t) => {
 
 for (const [behaviour, problem] of [
   [{ overspend: true }, /agent:intern day: 3001 tokens is above its cap/],
+  [{ overspend: true, attemptsMax: 15 }, /^agent:intern day: 3001 tokens is above its cap$/m],
   [{ brokenAudit: true }, /broken at record 4: record was altered/],
   [{ attemptsMax: 9 }, /reported 9 attempts; at least 10/],
   [{ attemptsMax: 15 }, /tried nothing against: money/],

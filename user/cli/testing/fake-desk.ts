@@ -195,7 +195,7 @@ export class FakeDesk {
     if (leakIn === "state")
       writeFileSync(
         join(this.#state, "volume.img"),
-        Buffer.concat([Buffer.alloc(1_048_570), Buffer.from(this.#value)]),
+        Buffer.concat([Buffer.alloc(1_048_550), Buffer.from(this.#value)]),
       );
     const [file = ""] = targets.hostFiles;
     if (lie === "read-host-file") readFileSync(file);
