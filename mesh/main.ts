@@ -19,19 +19,20 @@ export interface MeshOptions {
 }
 
 /** Each resolves with the exit code: 0 done, 1 refused or failed. */
-const commands: Readonly<Record<string, (options: MeshOptions, words: readonly string[]) => Promise<number> | number>> = {
-  serve,
-  check: ({ fleet }) => {
-    const { name, agents } = loadFleet(fleet ?? "cordon.yaml");
-    process.stdout.write(`${JSON.stringify({ fleet: name, agents: agents.map((agent) => agent.name) })}\n`);
-    return 0;
-  },
-  verify,
-  costs,
-  doctor,
-  credential,
-  rehearsal,
-};
+const commands: Readonly<Record<string, (options: MeshOptions, words: readonly string[]) => Promise<number> | number>> =
+  {
+    serve,
+    check: ({ fleet }) => {
+      const { name, agents } = loadFleet(fleet ?? "cordon.yaml");
+      process.stdout.write(`${JSON.stringify({ fleet: name, agents: agents.map((agent) => agent.name) })}\n`);
+      return 0;
+    },
+    verify,
+    costs,
+    doctor,
+    credential,
+    rehearsal,
+  };
 
 async function main(): Promise<number> {
   const text = { type: "string" } as const;

@@ -16,7 +16,8 @@ const OPERATOR = "principal:operator";
 /** `credential add|list|remove [NAME]`: on the state of a mesh that is not running. The value comes from standard input. */
 export async function credential({ state }: MeshOptions, [verb, name = ""]: readonly string[]): Promise<number> {
   const folder = stateFolder(state);
-  if (verb !== "list" && !Name.safeParse(name).success) throw new CommandError(`\`${name.slice(0, 64)}\` is not a name: use lower-case letters, digits and hyphens`);
+  if (verb !== "list" && !Name.safeParse(name).success)
+    throw new CommandError(`\`${name.slice(0, 64)}\` is not a name: use lower-case letters, digits and hyphens`);
   const store = await openStore({ path: folder });
   const key = loadMasterKey(folder, randomBytes);
   const audit = createAudit({ store, clock: systemClock, signer: key.auditSigner, macKey: key.auditMac });
@@ -44,7 +45,8 @@ async function add(vault: Vault, name: string): Promise<void> {
 }
 
 async function remove(vault: Vault, name: string): Promise<void> {
-  if (!(await vault.remove(name, OPERATOR))) throw new CommandError(`no credential \`${name}\`: see \`cordon credential list\``);
+  if (!(await vault.remove(name, OPERATOR)))
+    throw new CommandError(`no credential \`${name}\`: see \`cordon credential list\``);
 }
 
 /** Standard input to its end; one final line end is not part of the value. */

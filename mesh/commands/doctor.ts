@@ -36,14 +36,24 @@ async function checkFence(backend: SandboxBackend): Promise<Check[]> {
   const levels = await Promise.all(
     (["container", "gvisor", "microvm"] as const).map(async (isolation) => {
       const short = await backend.shortfalls(isolation);
-      return { name: `isolation ${isolation}`, ok: short.length === 0, detail: short.map((each) => each.what).join("; ") || `${backend.name} backend`, fix: short.map((each) => each.remedy).join("; ") };
+      return {
+        name: `isolation ${isolation}`,
+        ok: short.length === 0,
+        detail: short.map((each) => each.what).join("; ") || `${backend.name} backend`,
+        fix: short.map((each) => each.remedy).join("; "),
+      };
     }),
   );
   const container = levels.filter((level) => level.name === "isolation container");
   if (!container.every((level) => level.ok)) return container;
   const results = await probeFence(backend, { clock: systemClock, id: randomId });
   await backend.sweep();
-  const probes = results.map((result) => ({ name: `fence: ${result.attempt}`, ok: result.stopped, detail: result.by, fix: result.stopped ? "" : "report it as SECURITY.md says; agents do not start here" }));
+  const probes = results.map((result) => ({
+    name: `fence: ${result.attempt}`,
+    ok: result.stopped,
+    detail: result.by,
+    fix: result.stopped ? "" : "report it as SECURITY.md says; agents do not start here",
+  }));
   return [...container, ...probes];
 }
 
@@ -52,5 +62,12 @@ function checkNode(): Check {
   const floor = NODE_FLOOR[major as keyof typeof NODE_FLOOR] ?? "26.12.1";
   const [, floorMinor = 0, floorPatch = 0] = floor.split(".").map(Number);
   const ok = major > 26 || minor > floorMinor || (minor === floorMinor && patch >= floorPatch);
-  return { name: "node", ok, detail: process.version, fix: ok ? "" : `security fixes came with ${floor}: install a newer Node, or run \`npm update\` when the platform package has it` };
+  return {
+    name: "node",
+    ok,
+    detail: process.version,
+    fix: ok
+      ? ""
+      : `security fixes came with ${floor}: install a newer Node, or run \`npm update\` when the platform package has it`,
+  };
 }

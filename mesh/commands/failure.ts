@@ -7,7 +7,9 @@ export function explain(error: unknown): string {
   if (error instanceof SandboxError) return `cordon: ${error.message}\nfix: ${error.remedy}\n`;
   if (!(error instanceof Error)) return `cordon: ${String(error)}\n`;
   const expected = EXPECTED.has(error.name) || "code" in error;
-  return expected ? `cordon: ${error.message.replace(/: (?=[^:]*$)/, "\nfix: ")}\n` : `cordon: fault: ${error.stack ?? error.message}\n`;
+  return expected
+    ? `cordon: ${error.message.replace(/: (?=[^:]*$)/, "\nfix: ")}\n`
+    : `cordon: fault: ${error.stack ?? error.message}\n`;
 }
 
 const EXPECTED = new Set(["VaultError", "DeskError", "StoreFailure", "CommandError"]);

@@ -7,17 +7,32 @@ import { SandboxError, type SandboxBackend } from "../sandbox/backend.ts";
 import { fenceHolds, probeFence } from "../sandbox/probe.ts";
 
 /** No agent starts behind a fence that cannot be built, or out of which the probe found a way. */
-export async function requireFence(fleet: Fleet, backend: SandboxBackend, parts: { clock: Clock; id: Id; audit: Audit; monitor: Monitor }): Promise<void> {
+export async function requireFence(
+  fleet: Fleet,
+  backend: SandboxBackend,
+  parts: { clock: Clock; id: Id; audit: Audit; monitor: Monitor },
+): Promise<void> {
   for (const isolation of new Set(fleet.agents.map((agent) => agent.isolation))) {
     const [first, ...more] = await backend.shortfalls(isolation);
-    if (first) throw new SandboxError([first, ...more].map((shortfall) => shortfall.what).join("; "), [first, ...more].map((shortfall) => shortfall.remedy).join("; "));
+    if (first)
+      throw new SandboxError(
+        [first, ...more].map((shortfall) => shortfall.what).join("; "),
+        [first, ...more].map((shortfall) => shortfall.remedy).join("; "),
+      );
   }
   const results = await probeFence(backend, parts);
   const escaped = results.filter((result) => !result.stopped);
-  await parts.audit.record({ kind: "fence.probed", subject: "mesh", detail: { backend: backend.name, attempts: results.length, escaped: escaped.map((result) => result.attempt) } });
+  await parts.audit.record({
+    kind: "fence.probed",
+    subject: "mesh",
+    detail: { backend: backend.name, attempts: results.length, escaped: escaped.map((result) => result.attempt) },
+  });
   parts.monitor.emit("fence.probed", null, { attempts: results.length, escaped: escaped.length });
   if (!fenceHolds(results)) {
     const holes = escaped.map((result) => `${result.attempt} (${result.by})`).join(", ") || "the probe did not finish";
-    throw new SandboxError(`the fence does not hold: ${holes}`, "run `cordon doctor`, and report it as SECURITY.md says; no agent was started");
+    throw new SandboxError(
+      `the fence does not hold: ${holes}`,
+      "run `cordon doctor`, and report it as SECURITY.md says; no agent was started",
+    );
   }
 }

@@ -10,9 +10,18 @@ import type { SandboxBackend } from "../sandbox/backend.ts";
 const projectDir = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The sandboxes of this machine: builds the agents' root file system if it is not there yet. */
-export async function localBackend(parts: { readonly installation: string; readonly state: string; readonly clock: Clock }): Promise<SandboxBackend> {
+export async function localBackend(parts: {
+  readonly installation: string;
+  readonly state: string;
+  readonly clock: Clock;
+}): Promise<SandboxBackend> {
   const { installation, state, clock } = parts;
-  const rootfs = await ensureRootfs({ cacheDir: join(projectDir, ".cache", "rootfs"), projectDir, nodePath: process.execPath, clock });
+  const rootfs = await ensureRootfs({
+    cacheDir: join(projectDir, ".cache", "rootfs"),
+    projectDir,
+    nodePath: process.execPath,
+    clock,
+  });
   const runtime = await findRuntime(readSurroundings().path.join(":"));
   return createOciBackend({ installation, stateDir: state, rootfs, runtime, clock });
 }

@@ -14,7 +14,12 @@ const REHEARSAL = "rehearsal";
  * The providers of a fleet. The rehearsal model is served on a socket of the state folder and wants a key, made
  * for this start and kept in the vault: it is called over the same way as any provider.
  */
-export async function providersOf(fleet: Fleet, state: string, vault: Vault, clock: Clock): Promise<{ readonly providers: ReadonlyMap<string, Provider>; close(): Promise<void> }> {
+export async function providersOf(
+  fleet: Fleet,
+  state: string,
+  vault: Vault,
+  clock: Clock,
+): Promise<{ readonly providers: ReadonlyMap<string, Provider>; close(): Promise<void> }> {
   const providers = new Map<string, Provider>(Object.entries(builtInProviders));
   for (const { name, api, baseUrl, credential } of fleet.providers) {
     providers.set(name, { name, apis: [api], baseUrl, credential, priceList: null });

@@ -40,10 +40,24 @@ function costsOf(ledger: Queries["ledger"]): Costs {
   return {
     currency: "micro-USD",
     priceSource: "as recorded",
-    lines: newest.map(({ scope, window, unit, settled, reserved }) => ({ scope, window, unit, cap: null, settled, reserved })),
+    lines: newest.map(({ scope, window, unit, settled, reserved }) => ({
+      scope,
+      window,
+      unit,
+      cap: null,
+      settled,
+      reserved,
+    })),
     totals: ledger
       .usage()
       .filter((row) => row.scope.startsWith("agent:"))
-      .map(({ scope, model, calls, inputTokens, outputTokens, microUsd }) => ({ agent: scope.slice("agent:".length), model, calls, inputTokens, outputTokens, microUsd })),
+      .map(({ scope, model, calls, inputTokens, outputTokens, microUsd }) => ({
+        agent: scope.slice("agent:".length),
+        model,
+        calls,
+        inputTokens,
+        outputTokens,
+        microUsd,
+      })),
   };
 }

@@ -13,7 +13,8 @@ const KEY = "rehearsal-key";
 /** `rehearsal`: serves the rehearsal model on a loopback port until it is stopped. */
 export async function rehearsal({ port, scenario }: MeshOptions): Promise<number> {
   const number = Number(port ?? "0");
-  if (!/^\d{1,5}$/.test(port ?? "0") || number > 65_535) throw new CommandError(`\`${port}\` is not a port: use 0 to 65535`);
+  if (!/^\d{1,5}$/.test(port ?? "0") || number > 65_535)
+    throw new CommandError(`\`${port}\` is not a port: use 0 to 65535`);
   const server = await startRehearsal({
     listen: { host: "127.0.0.1", port: number },
     scenarios: scenario === undefined ? [] : [loadScenario(scenario)],

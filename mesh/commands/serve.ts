@@ -52,11 +52,18 @@ export async function serve(options: MeshOptions): Promise<number> {
     return await end.promise;
   } finally {
     // One that fails must not keep the others open.
-    for (const close of closing.toReversed()) await close().catch((error: unknown) => process.stderr.write(`cordon: while ending: ${String(error)}\n`));
+    for (const close of closing.toReversed())
+      await close().catch((error: unknown) => process.stderr.write(`cordon: while ending: ${String(error)}\n`));
   }
 }
 
-async function start(fleet: Fleet, state: string, options: MeshOptions, closing: Closing, end: PromiseWithResolvers<number>): Promise<void> {
+async function start(
+  fleet: Fleet,
+  state: string,
+  options: MeshOptions,
+  closing: Closing,
+  end: PromiseWithResolvers<number>,
+): Promise<void> {
   const startedAtMs = clock.nowMs();
   const fail = (message: string): void => {
     process.stderr.write(message);
@@ -71,11 +78,25 @@ async function start(fleet: Fleet, state: string, options: MeshOptions, closing:
   closing.push(() => audit.close());
   const monitor = new Monitor(clock);
 
-  const caps = new Map<Scope, Caps>([["fleet", fleet.budget], ...fleet.agents.map((agent) => [`agent:${agent.name}`, agent.budget] as const)]);
+  const caps = new Map<Scope, Caps>([
+    ["fleet", fleet.budget],
+    ...fleet.agents.map((agent) => [`agent:${agent.name}`, agent.budget] as const),
+  ]);
   const scopes = [...caps.keys()];
   const prices = createPrices({ clock, overrides: statedPrices(fleet) });
-  await audit.record({ kind: "mesh.started", subject: "mesh", detail: { fleet: fleet.name, version, agents: fleet.agents.length } });
-  const ledger = await createLedger({ store, audit, clock, ids, timeZone: fleet.timeZone, caps: (scope) => caps.get(scope) ?? NO_CAPS });
+  await audit.record({
+    kind: "mesh.started",
+    subject: "mesh",
+    detail: { fleet: fleet.name, version, agents: fleet.agents.length },
+  });
+  const ledger = await createLedger({
+    store,
+    audit,
+    clock,
+    ids,
+    timeZone: fleet.timeZone,
+    caps: (scope) => caps.get(scope) ?? NO_CAPS,
+  });
 
   const backend = await localBackend({ installation, state, clock });
   await requireFence(fleet, backend, { clock, id: ids, audit, monitor });
@@ -98,14 +119,28 @@ async function start(fleet: Fleet, state: string, options: MeshOptions, closing:
     halt: (agent, cause) => supervisor.halt(agent, cause),
   };
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(services, caller);
-  const supervisor = new Supervisor({ ...{ fleet, store, audit, monitor, inboxes, backend, clock, ids, makeDoor }, stateFolder: state });
+  const supervisor = new Supervisor({
+    ...{ fleet, store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
+    stateFolder: state,
+  });
 
   const desk = new Desk(
     {
       ...{ store, audit, monitor, board, inboxes, supervisor },
       credentials: vault,
-      status: async () => ({ fleet: fleet.name, version, startedAtMs, backend: backend.name, agents: await supervisor.status() }),
-      costs: () => ({ currency: "micro-USD", priceSource: prices.source, lines: ledger.lines(scopes), totals: ledger.totals() }),
+      status: async () => ({
+        fleet: fleet.name,
+        version,
+        startedAtMs,
+        backend: backend.name,
+        agents: await supervisor.status(),
+      }),
+      costs: () => ({
+        currency: "micro-USD",
+        priceSource: prices.source,
+        lines: ledger.lines(scopes),
+        totals: ledger.totals(),
+      }),
       verifyAudit: () => verifyAudit(store.query, { publicKey: key.auditSigner.publicKey, macKey: key.auditMac }),
       shutdown: () => end.resolve(0),
     },
@@ -115,6 +150,7 @@ async function start(fleet: Fleet, state: string, options: MeshOptions, closing:
   closing.push(() => desk.close());
   if (options.listen !== undefined) await desk.listenOnPort(...addressOf(options.listen));
   closing.push(() => supervisor.stop());
+  await supervisor.reconcile();
   process.stdout.write('{"ready":true}\n');
   supervisor.start().catch((error: unknown) => fail(`cordon: the fleet could not be started: ${String(error)}\n`));
 }
@@ -130,11 +166,15 @@ function statedPrices(fleet: Fleet): PriceOverride[] {
 /** `--input` and `--output` stand in for the folders of the fleet file. */
 function withFolders(fleet: Fleet, { input, output }: MeshOptions): Fleet {
   const { read, write } = fleet.files;
-  return { ...fleet, files: { read: input === undefined ? read : resolve(input), write: output === undefined ? write : resolve(output) } };
+  return {
+    ...fleet,
+    files: { read: input === undefined ? read : resolve(input), write: output === undefined ? write : resolve(output) },
+  };
 }
 
 function addressOf(listen: string): readonly [host: string, port: number] {
   const match = /^(127\.0\.0\.1|localhost|\[::1\]|[^:]+):(\d{1,5})$/.exec(listen);
-  if (!match || Number(match[2]) > 65_535) throw new CommandError(`\`--listen ${listen}\` is not HOST:PORT: use for example 127.0.0.1:7717`);
+  if (!match || Number(match[2]) > 65_535)
+    throw new CommandError(`\`--listen ${listen}\` is not HOST:PORT: use for example 127.0.0.1:7717`);
   return [(match[1] ?? "").replace(/^\[|\]$/g, ""), Number(match[2])];
 }

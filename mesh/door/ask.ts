@@ -9,7 +9,11 @@ import type { Caller, DoorServices } from "./services.ts";
 const describe = (action: Action): { readonly [key: string]: Json } => ({ ...action });
 
 /** Decides an action; a denial is on disk before it is told. */
-export async function ask(services: DoorServices, caller: Caller, action: Action): Promise<Result<{ readonly rule: string }, Refusal>> {
+export async function ask(
+  services: DoorServices,
+  caller: Caller,
+  action: Action,
+): Promise<Result<{ readonly rule: string }, Refusal>> {
   const decision = services.halted(caller.agent) ?? decide(services.matrix, caller.agent, action);
   if ("allow" in decision && decision.allow) return ok({ rule: decision.rule });
   const refused = "allow" in decision ? decision.refusal : decision;
@@ -18,14 +22,30 @@ export async function ask(services: DoorServices, caller: Caller, action: Action
 }
 
 /** Records a permitted action together with the rows that carry it out. */
-export async function recordAllowed(services: DoorServices, caller: Caller, action: Action, rule: string, writes: readonly Write[] = [], more: { readonly [key: string]: Json } = {}): Promise<void> {
+export async function recordAllowed(
+  services: DoorServices,
+  caller: Caller,
+  action: Action,
+  rule: string,
+  writes: readonly Write[] = [],
+  more: { readonly [key: string]: Json } = {},
+): Promise<void> {
   await services.audit.record(
-    { kind: "decision", subject: `agent:${caller.agent}`, detail: { allow: true, sandbox: caller.sandbox, rule, ...describe(action), ...more } },
+    {
+      kind: "decision",
+      subject: `agent:${caller.agent}`,
+      detail: { allow: true, sandbox: caller.sandbox, rule, ...describe(action), ...more },
+    },
     writes,
   );
 }
 
-export async function recordRefusal(services: DoorServices, caller: Caller, about: { readonly [key: string]: Json }, refused: Refusal): Promise<void> {
+export async function recordRefusal(
+  services: DoorServices,
+  caller: Caller,
+  about: { readonly [key: string]: Json },
+  refused: Refusal,
+): Promise<void> {
   const { code, reason } = refused;
   await services.audit.record({
     kind: "decision",

@@ -74,7 +74,8 @@ export class Door implements DoorListener {
       await this.#serve(request, response);
     } catch (error) {
       // The store has failed: refuse, and let the mesh end. Anything else is a bug of ours and ends this request only.
-      if (!(error instanceof StoreFailure)) this.#services.monitor.emit("mesh.fault", this.#caller.agent, { error: String(error).slice(0, 400) });
+      if (!(error instanceof StoreFailure))
+        this.#services.monitor.emit("mesh.fault", this.#caller.agent, { error: String(error).slice(0, 400) });
       sendRefusal(response, refusal("store_failed", "the decision could not be recorded", "look at the mesh's log"));
     } finally {
       this.#concurrent--;
@@ -100,14 +101,21 @@ export class Door implements DoorListener {
     }
   }
 
-  async #act(response: ServerResponse, asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>, body: Json): Promise<void> {
+  async #act(
+    response: ServerResponse,
+    asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>,
+    body: Json,
+  ): Promise<void> {
     const result = await this.#perform(asked, body);
     if (!result.ok) return sendRefusal(response, result.error);
     if (result.value === null) return sendNothing(response);
     sendJson(response, 200, result.value);
   }
 
-  #perform(asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>, body: Json): Promise<Result<unknown, Refusal>> {
+  #perform(
+    asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>,
+    body: Json,
+  ): Promise<Result<unknown, Refusal>> {
     switch (asked.kind) {
       case "tool":
         return toolCall(this.#services, this.#caller, asked.tool, body);
@@ -132,14 +140,25 @@ export class Door implements DoorListener {
 
   /** Requests that are not understood are evidence, too. */
   async #refuse(response: ServerResponse, refused: Refusal, request: IncomingMessage): Promise<void> {
-    const about = { verb: "door.request", method: (request.method ?? "").slice(0, 16), path: (request.url ?? "").slice(0, 200) };
+    const about = {
+      verb: "door.request",
+      method: (request.method ?? "").slice(0, 16),
+      path: (request.url ?? "").slice(0, 200),
+    };
     await recordRefusal(this.#services, this.#caller, about, refused);
     sendRefusal(response, refused);
   }
 
   #turnAway(response: ServerResponse, what: string): void {
     this.#flood(what);
-    sendRefusal(response, refusal("rate_limited", `too many ${what} from this sandbox`, `at most ${limits.door.requestsPerSecond} requests a second, ${limits.door.requestsConcurrentMax} at once`));
+    sendRefusal(
+      response,
+      refusal(
+        "rate_limited",
+        `too many ${what} from this sandbox`,
+        `at most ${limits.door.requestsPerSecond} requests a second, ${limits.door.requestsConcurrentMax} at once`,
+      ),
+    );
   }
 
   /** One event a second, however many are turned away. */

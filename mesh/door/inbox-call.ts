@@ -10,15 +10,24 @@ export async function done(services: DoorServices, caller: Caller, message: stri
   const delivery = services.inboxes.pending(caller.agent, message);
   if (!delivery) return err(noDelivery(message));
   const settled = services.inboxes.settle(caller.agent, message);
-  await services.audit.record({ kind: "message.settled", subject: `agent:${caller.agent}`, detail: { message, answered: false } }, settled.writes);
+  await services.audit.record(
+    { kind: "message.settled", subject: `agent:${caller.agent}`, detail: { message, answered: false } },
+    settled.writes,
+  );
   settled.done();
   return ok(null);
 }
 
 /** Answers and settles in one transaction. A person who asked is always answered; another agent only if it may be messaged. */
-export async function reply(services: DoorServices, caller: Caller, message: string, body: Json): Promise<Result<{ readonly id: string }, Refusal>> {
+export async function reply(
+  services: DoorServices,
+  caller: Caller,
+  message: string,
+  body: Json,
+): Promise<Result<{ readonly id: string }, Refusal>> {
   const parsed = ReplyBody.safeParse(body);
-  if (!parsed.success) return err(refusal("malformed", "a reply is `{\"body\": text}`", "send a text of the permitted length"));
+  if (!parsed.success)
+    return err(refusal("malformed", 'a reply is `{"body": text}`', "send a text of the permitted length"));
   const halted = services.halted(caller.agent);
   if (halted) {
     await recordRefusal(services, caller, { verb: "message.reply", message }, halted);
@@ -31,14 +40,23 @@ export async function reply(services: DoorServices, caller: Caller, message: str
     const asked = await ask(services, caller, { verb: "message.send", to: name });
     if (!asked.ok) return asked;
   }
-  const out = kind === "agent" ? toAgent(services, caller, name, delivery, parsed.data.body) : ok(services.inboxes.answer(name, `agent:${caller.agent}`, delivery, parsed.data.body, agentLabel(caller.agent)));
+  const out =
+    kind === "agent"
+      ? toAgent(services, caller, name, delivery, parsed.data.body)
+      : ok(
+          services.inboxes.answer(name, `agent:${caller.agent}`, delivery, parsed.data.body, agentLabel(caller.agent)),
+        );
   if (!out.ok) return out;
   // Asked again: while the decision was on its way to the disk, another request may have ended the delivery.
   if (!services.inboxes.pending(caller.agent, message)) return err(noDelivery(message));
   const settled = services.inboxes.settle(caller.agent, message);
   const { id, writes } = out.value;
   await services.audit.record(
-    { kind: "message.settled", subject: `agent:${caller.agent}`, detail: { message, answered: true, answer: id, to: delivery.from } },
+    {
+      kind: "message.settled",
+      subject: `agent:${caller.agent}`,
+      detail: { message, answered: true, answer: id, to: delivery.from },
+    },
     [...writes, ...settled.writes],
   );
   out.value.done();
@@ -48,7 +66,14 @@ export async function reply(services: DoorServices, caller: Caller, message: str
 }
 
 const toAgent = (services: DoorServices, caller: Caller, to: string, delivery: Delivery, body: string) =>
-  services.inboxes.post({ to, from: `agent:${caller.agent}`, body, label: agentLabel(caller.agent), conversation: delivery.conversation, replyTo: delivery.id });
+  services.inboxes.post({
+    to,
+    from: `agent:${caller.agent}`,
+    body,
+    label: agentLabel(caller.agent),
+    conversation: delivery.conversation,
+    replyTo: delivery.id,
+  });
 
 function splitSender(sender: string): readonly ["agent" | "principal", string] {
   const name = sender.slice(sender.indexOf(":") + 1);

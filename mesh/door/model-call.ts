@@ -31,7 +31,13 @@ interface Admitted {
 }
 
 /** The life of one model call: parse, decide, reserve, record, send, meter, settle, record. */
-export async function modelCall(services: DoorServices, caller: Caller, api: Api, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function modelCall(
+  services: DoorServices,
+  caller: Caller,
+  api: Api,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const format = formats[api];
   const gone = new AbortController();
   response.once("close", () => gone.abort());
@@ -61,7 +67,12 @@ export async function modelCall(services: DoorServices, caller: Caller, api: Api
   else response.end();
 }
 
-async function admit(services: DoorServices, caller: Caller, format: WireFormat, request: IncomingMessage): Promise<Result<Admitted, Refusal>> {
+async function admit(
+  services: DoorServices,
+  caller: Caller,
+  format: WireFormat,
+  request: IncomingMessage,
+): Promise<Result<Admitted, Refusal>> {
   const body = await readJson(request, limits.door.bodyBytesMax);
   const parsed = body.ok ? format.parse(body.value.value, body.value.bytes) : body;
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
@@ -86,28 +97,54 @@ function resolve(services: DoorServices, format: WireFormat, call: ModelCall): R
   const model = call.model.slice(slash + 1);
   const provider = services.providers.get(name);
   if (!provider?.apis.includes(format.api)) {
-    return err(refusal("unsupported", `provider \`${name}\` does not speak the ${format.api} format`, `call it on its own route`));
+    return err(
+      refusal(
+        "unsupported",
+        `provider \`${name}\` does not speak the ${format.api} format`,
+        `call it on its own route`,
+      ),
+    );
   }
   const price = services.prices.priceOf(provider.priceList ?? provider.name, model);
   if (!price) {
-    return err(refusal("unsupported", `no price is known for \`${call.model}\``, "use a model of the price list, or declare the provider with a `price`"));
+    return err(
+      refusal(
+        "unsupported",
+        `no price is known for \`${call.model}\``,
+        "use a model of the price list, or declare the provider with a `price`",
+      ),
+    );
   }
   return ok({ provider, model, price });
 }
 
 /** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it before anything is sent. */
-async function reserve(services: DoorServices, caller: Caller, call: ModelCall, target: Target, rule: string): Promise<Result<Admitted, Refusal>> {
+async function reserve(
+  services: DoorServices,
+  caller: Caller,
+  call: ModelCall,
+  target: Target,
+  rule: string,
+): Promise<Result<Admitted, Refusal>> {
   const { provider, model, price } = target;
   const injection = provider.credential === null ? null : services.injector.prepare(provider.credential);
   if (injection === undefined) {
-    const missing = refusal("upstream_rejected", `the vault holds no credential \`${provider.credential}\``, `add it with \`cordon credential add ${provider.credential}\``);
+    const missing = refusal(
+      "upstream_rejected",
+      `the vault holds no credential \`${provider.credential}\``,
+      `add it with \`cordon credential add ${provider.credential}\``,
+    );
     return refuse(services, caller, missing, call.model);
   }
   const scopes: readonly Scope[] = ["fleet", `agent:${caller.agent}`];
   const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
   const payable = outputTokensPayable(price, services.ledger.left(scopes), call.inputTokensMax, call.choices);
   const outputTokens = Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
-  const held = services.ledger.reserve(scopes, worstCase(price, call.inputTokensMax, outputTokens, call.choices), call.model);
+  const held = services.ledger.reserve(
+    scopes,
+    worstCase(price, call.inputTokensMax, outputTokens, call.choices),
+    call.model,
+  );
   if (!held.ok) {
     if (exhausted(held.error)) services.halt(caller.agent, held.error);
     return refuse(services, caller, budgetRefusal(held.error), call.model);
@@ -117,11 +154,30 @@ async function reserve(services: DoorServices, caller: Caller, call: ModelCall, 
     {
       kind: "model.reserved",
       subject: `agent:${caller.agent}`,
-      detail: { allow: true, sandbox: caller.sandbox, verb: "model.call", model: call.model, rule, hold: hold.id, tokens: hold.worst.tokens, micro_usd: hold.worst.microUsd, price: price.source, credential: provider.credential },
+      detail: {
+        allow: true,
+        sandbox: caller.sandbox,
+        verb: "model.call",
+        model: call.model,
+        rule,
+        hold: hold.id,
+        tokens: hold.worst.tokens,
+        micro_usd: hold.worst.microUsd,
+        price: price.source,
+        credential: provider.credential,
+      },
     },
     [...hold.writes, ...(injection?.writes ?? [])],
   );
-  return ok({ call, provider, price, hold, injection, outputTokens, body: call.body(model, outputTokens, provider.name) });
+  return ok({
+    call,
+    provider,
+    price,
+    hold,
+    injection,
+    outputTokens,
+    body: call.body(model, outputTokens, provider.name),
+  });
 }
 
 /** An answer shorter than this is of no use. */
@@ -133,7 +189,13 @@ const OUTPUT_TOKENS_MIN = 16;
  */
 const exhausted = ({ wanted, cap, settled }: BudgetRefusal): boolean => wanted <= cap && wanted > cap - settled;
 
-async function finish(services: DoorServices, caller: Caller, admitted: Admitted, meter: Meter, outcome: Outcome | undefined): Promise<void> {
+async function finish(
+  services: DoorServices,
+  caller: Caller,
+  admitted: Admitted,
+  meter: Meter,
+  outcome: Outcome | undefined,
+): Promise<void> {
   const { call, hold, price } = admitted;
   const settled = settle(services.ledger, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
   const ended = outcome?.kind ?? "fault";
@@ -145,7 +207,12 @@ async function finish(services: DoorServices, caller: Caller, admitted: Admitted
     },
     settled.writes,
   );
-  services.monitor.emit("model.settled", caller.agent, { model: call.model, outcome: ended, tokens: settled.tokens, microUsd: settled.microUsd });
+  services.monitor.emit("model.settled", caller.agent, {
+    model: call.model,
+    outcome: ended,
+    tokens: settled.tokens,
+    microUsd: settled.microUsd,
+  });
 }
 
 function reasonOf(outcome: Outcome | undefined): string {
@@ -154,7 +221,12 @@ function reasonOf(outcome: Outcome | undefined): string {
   return outcome.kind === "passed_error" ? `status ${outcome.status}` : outcome.reason;
 }
 
-async function refuse(services: DoorServices, caller: Caller, refused: Refusal, model: string): Promise<Result<never, Refusal>> {
+async function refuse(
+  services: DoorServices,
+  caller: Caller,
+  refused: Refusal,
+  model: string,
+): Promise<Result<never, Refusal>> {
   await recordRefusal(services, caller, { verb: "model.call", model: model.slice(0, 200) }, refused);
   return err(refused);
 }
@@ -168,4 +240,5 @@ function budgetRefusal({ scope, window, unit, cap, left, wanted, resetsAtMs }: B
   );
 }
 
-const single = (value: string | string[] | undefined): string | undefined => (typeof value === "string" ? value : undefined);
+const single = (value: string | string[] | undefined): string | undefined =>
+  typeof value === "string" ? value : undefined;

@@ -28,8 +28,8 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   if (path === doorRoutes.openaiChat) return only("POST", method, path) ?? ok({ kind: "model", api: "openai" });
   if (path === doorRoutes.anthropicMessages)
     return only("POST", method, path) ?? ok({ kind: "model", api: "anthropic" });
-  const [, version, room, item, verb, ...more] = path.split("/");
-  if (version !== "v1" || more.length > 0) return err(unknown(method, path));
+  const [root, version, room, item, verb, ...more] = path.split("/");
+  if (root !== "" || version !== "v1" || more.length > 0) return err(unknown(method, path));
   if (room === "tools" && verb === undefined) {
     const tool = toolNames.find((name) => name === item);
     return tool ? (only("POST", method, path) ?? ok({ kind: "tool", tool })) : err(unknown(method, path));

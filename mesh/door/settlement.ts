@@ -31,12 +31,22 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   const usage = billed === "seen" ? usageSeen(spent) : undefined;
   const cost = usage ? costOf(price, usage) : hold.worst;
   // Of a hold that is charged in full only the sum is known.
-  const inputTokens = usage ? usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens : spent.call.inputTokensMax;
+  const inputTokens = usage
+    ? usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens
+    : spent.call.inputTokensMax;
   const outputTokens = usage ? usage.outputTokens : Math.max(0, hold.worst.tokens - inputTokens);
   const { writes, above } = ledger.settle(hold.id, { inputTokens, outputTokens, cost });
   const tokens = cost.tokens - above.tokens;
   const microUsd = cost.microUsd - above.microUsd;
-  const detail = { charged: usage ? "usage" : "reservation", input_tokens: inputTokens, output_tokens: outputTokens, tokens, micro_usd: microUsd, above_tokens: above.tokens, above_micro_usd: above.microUsd };
+  const detail = {
+    charged: usage ? "usage" : "reservation",
+    input_tokens: inputTokens,
+    output_tokens: outputTokens,
+    tokens,
+    micro_usd: microUsd,
+    above_tokens: above.tokens,
+    above_micro_usd: above.microUsd,
+  };
   return { writes, tokens, microUsd, detail };
 }
 
@@ -48,5 +58,7 @@ function usageSeen({ meter, call }: Spent): TokenUsage {
   }
   const outputTokens = Math.max(reported?.outputTokens ?? 0, meter.outputBytesSeen);
   const known = reported && reported.inputTokens + reported.cacheReadTokens + reported.cacheWriteTokens > 0;
-  return known ? { ...reported, outputTokens } : { inputTokens: call.inputTokensMax, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens };
+  return known
+    ? { ...reported, outputTokens }
+    : { inputTokens: call.inputTokensMax, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens };
 }

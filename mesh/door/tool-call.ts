@@ -19,7 +19,11 @@ export async function toolCall(services: DoorServices, caller: Caller, tool: Too
   const parsed = (toolArguments[tool] as z.ZodType).safeParse(body);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    const refused = refusal("malformed", `\`${tool}\`: ${issue?.path.map(String).join(".") || "arguments"}: ${issue?.message.toLowerCase()}`, "see the tool's parameters");
+    const refused = refusal(
+      "malformed",
+      `\`${tool}\`: ${issue?.path.map(String).join(".") || "arguments"}: ${issue?.message.toLowerCase()}`,
+      "see the tool's parameters",
+    );
     await recordRefusal(services, caller, { verb: "tool.call", tool }, refused);
     return err(refused);
   }
@@ -41,7 +45,10 @@ const tools: Tools = {
     if (!read.ok) return read;
     const { content, removed } = read.value;
     services.monitor.emit("file.read", caller.agent, { path, bytes: content.length, removed });
-    return answer({ path, content }, { integrity: "untrusted", confidentiality: "internal", sources: [`file:${path}`.slice(0, 256)] });
+    return answer(
+      { path, content },
+      { integrity: "untrusted", confidentiality: "internal", sources: [`file:${path}`.slice(0, 256)] },
+    );
   },
 
   async "output.write"(services, caller, { path, content }) {
@@ -80,7 +87,14 @@ const tools: Tools = {
     const action = { verb: "message.send", to } as const;
     const asked = await ask(services, caller, action);
     if (!asked.ok) return asked;
-    const posted = services.inboxes.post({ to, from: `agent:${caller.agent}`, body, label: agentLabel(caller.agent), conversation, replyTo: null });
+    const posted = services.inboxes.post({
+      to,
+      from: `agent:${caller.agent}`,
+      body,
+      label: agentLabel(caller.agent),
+      conversation,
+      replyTo: null,
+    });
     if (!posted.ok) return posted;
     await recordAllowed(services, caller, action, asked.value.rule, posted.value.writes, { message: posted.value.id });
     posted.value.done();
@@ -90,7 +104,12 @@ const tools: Tools = {
 };
 
 /** Decides, and puts the permission on disk before the effect. */
-async function permitted(services: DoorServices, caller: Caller, action: Action, more: { readonly [key: string]: Json } = {}): Promise<Result<null, Refusal>> {
+async function permitted(
+  services: DoorServices,
+  caller: Caller,
+  action: Action,
+  more: { readonly [key: string]: Json } = {},
+): Promise<Result<null, Refusal>> {
   const asked = await ask(services, caller, action);
   if (!asked.ok) return asked;
   await recordAllowed(services, caller, action, asked.value.rule, [], more);
@@ -110,7 +129,12 @@ async function changeBoard(services: DoorServices, caller: Caller, change: Board
   const action = { verb: "board.write", key } as const;
   const asked = await ask(services, caller, action);
   if (!asked.ok) return asked;
-  const prepared = services.board.prepare({ ...change, writer: caller.agent, session: caller.sandbox, label: agentLabel(caller.agent) });
+  const prepared = services.board.prepare({
+    ...change,
+    writer: caller.agent,
+    session: caller.sandbox,
+    label: agentLabel(caller.agent),
+  });
   if (!prepared.ok) return prepared;
   const { version, writes, done } = prepared.value;
   await recordAllowed(services, caller, action, asked.value.rule, writes, { version, deleted: change.value === null });

@@ -7,7 +7,13 @@ import type { Audit } from "../audit/audit.ts";
 import type { AgentSetting } from "../config/fleet.ts";
 import type { Caller } from "../door/services.ts";
 import type { Monitor } from "../monitor/monitor.ts";
-import { SandboxError, type DoorListener, type Sandbox, type SandboxBackend, type SandboxEvent } from "../sandbox/backend.ts";
+import {
+  SandboxError,
+  type DoorListener,
+  type Sandbox,
+  type SandboxBackend,
+  type SandboxEvent,
+} from "../sandbox/backend.ts";
 import type { LogBook } from "./log-book.ts";
 
 export interface RunnerParts {
@@ -107,15 +113,25 @@ export class AgentRunner {
     this.generation++;
     const ended = Promise.withResolvers<void>();
     try {
-      await audit.record({ kind: "sandbox.starting", subject: "mesh", detail: { agent: setting.name, agent_id: this.agentId, sandbox: id, generation: this.generation } }, [
-        ["agents.setGeneration", this.generation, this.agentId],
-      ]);
+      await audit.record(
+        {
+          kind: "sandbox.starting",
+          subject: "mesh",
+          detail: { agent: setting.name, agent_id: this.agentId, sandbox: id, generation: this.generation },
+        },
+        [["agents.setGeneration", this.generation, this.agentId]],
+      );
       this.#parts.onStart();
       const sandbox = await backend.start({
         id,
         volume: this.agentId,
         limits: setting.limits,
-        command: [sandboxPaths.node, "--disable-warning=ExperimentalWarning", sandboxPaths.init, ...(setting.command ?? [])],
+        command: [
+          sandboxPaths.node,
+          "--disable-warning=ExperimentalWarning",
+          sandboxPaths.init,
+          ...(setting.command ?? []),
+        ],
         environment: {},
         codeFolder: setting.code,
         door: this.#parts.makeDoor({ agent: setting.name, sandbox: id }),

@@ -36,7 +36,9 @@ export class LogBook {
 
   /** The last `count` lines, oldest first. */
   async tail(count: number): Promise<string[]> {
-    const texts = await Promise.all([this.#path + OLDER, this.#path].map((path) => readFile(path, "utf8").catch(() => "")));
+    const texts = await Promise.all(
+      [this.#path + OLDER, this.#path].map((path) => readFile(path, "utf8").catch(() => "")),
+    );
     const lines = texts.join("").split("\n").slice(0, -1);
     return lines.slice(-count);
   }
@@ -44,7 +46,10 @@ export class LogBook {
   async #append(lines: readonly string[]): Promise<void> {
     if (lines.length === 0) return;
     const text = lines.map((line) => `${printable(line).slice(0, limits.sandbox.logLineBytesMax)}\n`).join("");
-    this.#bytes ??= await stat(this.#path).then((found) => found.size, () => 0);
+    this.#bytes ??= await stat(this.#path).then(
+      (found) => found.size,
+      () => 0,
+    );
     if (this.#bytes > limits.sandbox.logBytesMax / 2) {
       await rename(this.#path, this.#path + OLDER);
       this.#bytes = 0;

@@ -7,7 +7,11 @@ import { toolCards } from "../tools/cards.ts";
 import { assert } from "../../lib/assert.ts";
 
 /** What each agent is told about itself, worked out once. */
-export function selvesOf(fleet: Fleet, matrix: Matrix, providers: ReadonlyMap<string, Provider>): ReadonlyMap<string, Self> {
+export function selvesOf(
+  fleet: Fleet,
+  matrix: Matrix,
+  providers: ReadonlyMap<string, Provider>,
+): ReadonlyMap<string, Self> {
   return new Map(
     fleet.agents.map(({ name, instructions, model }) => {
       const grants = matrix.get(name);

@@ -41,12 +41,22 @@ export class Supervisor {
     this.#parts = parts;
   }
 
-  /** Ends what an earlier mesh left, brings the register in line with the fleet file, then starts the agents. */
-  async start(): Promise<void> {
-    const { backend, audit, fleet } = this.#parts;
+  /** Ends what an earlier mesh left, and brings the register in line with the fleet file. */
+  async reconcile(): Promise<void> {
+    const { backend, audit } = this.#parts;
     const swept = await backend.sweep();
-    if (swept.length > 0) await audit.record({ kind: "sandbox.swept", subject: "mesh", detail: { count: swept.length, ids: swept.slice(0, 50) } });
+    if (swept.length > 0)
+      await audit.record({
+        kind: "sandbox.swept",
+        subject: "mesh",
+        detail: { count: swept.length, ids: swept.slice(0, 50) },
+      });
     await this.#register();
+  }
+
+  /** Resolves when each agent has had its first start. */
+  async start(): Promise<void> {
+    const { fleet } = this.#parts;
     const waiting = fleet.agents.flatMap((agent) => this.#runners.get(agent.name) ?? []);
     const starters = Array.from({ length: STARTS_AT_ONCE }, async () => {
       for (let runner = waiting.shift(); runner && !this.#closed; runner = waiting.shift()) await runner.start();
@@ -71,10 +81,26 @@ export class Supervisor {
     const until = new Date(cause.resetsAtMs).toISOString();
     const reason = `the ${cause.window} budget of \`${cause.scope}\` is used up`;
     const stop = new AbortController();
-    this.#halted.set(agent, { refusal: refusal("halted", `\`${agent}\` is halted: ${reason}`, `raise the budget and start it again, or wait until ${until}`), stop });
-    this.#parts.monitor.emit("budget.exhausted", agent, { scope: cause.scope, window: cause.window, unit: cause.unit, cap: cause.cap });
+    this.#halted.set(agent, {
+      refusal: refusal(
+        "halted",
+        `\`${agent}\` is halted: ${reason}`,
+        `raise the budget and start it again, or wait until ${until}`,
+      ),
+      stop,
+    });
+    this.#parts.monitor.emit("budget.exhausted", agent, {
+      scope: cause.scope,
+      window: cause.window,
+      unit: cause.unit,
+      cap: cause.cap,
+    });
     this.#parts.audit
-      .record({ kind: "agent.halted", subject: "mesh", detail: { agent, scope: cause.scope, window: cause.window, unit: cause.unit, until } })
+      .record({
+        kind: "agent.halted",
+        subject: "mesh",
+        detail: { agent, scope: cause.scope, window: cause.window, unit: cause.unit, until },
+      })
       .catch(() => {});
     void this.#serveHalt(runner, reason, cause.resetsAtMs, stop.signal);
   }
@@ -151,9 +177,10 @@ export class Supervisor {
       const row = known.get(setting.name);
       const agentId = row?.id ?? ids.next("agt");
       if (!row) {
-        await audit.record({ kind: "agent.created", subject: "mesh", detail: { agent: setting.name, agent_id: agentId } }, [
-          ["agents.insert", agentId, defaultTenant, setting.name, clock.nowMs()],
-        ]);
+        await audit.record(
+          { kind: "agent.created", subject: "mesh", detail: { agent: setting.name, agent_id: agentId } },
+          [["agents.insert", agentId, defaultTenant, setting.name, clock.nowMs()]],
+        );
       }
       const { monitor, backend, makeDoor, inboxes } = this.#parts;
       this.#runners.set(

@@ -4,6 +4,7 @@ import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openReadOnly } from "../../mesh/store/open.ts";
 import { openDesk, type Desk } from "../../user/cli/desk-client.ts";
 
 const program = fileURLToPath(new URL("../../mesh/main.ts", import.meta.url));
@@ -13,8 +14,12 @@ export interface MeshFixture {
   readonly state: string;
   readonly desk: Desk;
   readonly pid: number;
+  /** Names the sandboxes of this state on the host. */
+  readonly installation: string;
   /** What the mesh wrote to standard error. */
   errors(): string;
+  /** Stops and starts one agent. */
+  restart(agent: string): Promise<void>;
   /** SIGKILL: what a power cut or the kernel would do. */
   kill(): Promise<void>;
   /** A new mesh on the same state. */
@@ -36,18 +41,38 @@ export async function startMesh(files: Readonly<Record<string, string>>): Promis
 /** Starts a mesh on a folder that `startMesh` has made. */
 async function launch(folder: string): Promise<MeshFixture> {
   const state = join(folder, "state");
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, "serve", "--fleet", join(folder, "cordon.yaml"), "--state", state], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const child = spawn(
+    process.execPath,
+    [
+      "--disable-warning=ExperimentalWarning",
+      program,
+      "serve",
+      "--fleet",
+      join(folder, "cordon.yaml"),
+      "--state",
+      state,
+    ],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   let errors = "";
   child.stderr.on("data", (piece: Buffer) => (errors += piece.toString()));
   const exited = exitOf(child);
-  await Promise.race([ready(child), exited.then((code) => Promise.reject(new Error(`the mesh ended with ${code}: ${errors}`)))]);
+  await Promise.race([
+    ready(child),
+    exited.then((code) => Promise.reject(new Error(`the mesh ended with ${code}: ${errors}`))),
+  ]);
   const desk = await openDesk(state);
   return {
     ...{ folder, state, desk },
     pid: child.pid ?? 0,
+    installation: installationOf(state),
     errors: () => errors,
+    restart: async (agent) => {
+      await desk.stop(agent);
+      await desk.start(agent);
+    },
     kill: async () => {
       child.kill("SIGKILL");
       await exited;
@@ -60,6 +85,15 @@ async function launch(folder: string): Promise<MeshFixture> {
       return code;
     },
   };
+}
+
+function installationOf(state: string): string {
+  const store = openReadOnly(state);
+  try {
+    return store.query.meta.get("installation") ?? "";
+  } finally {
+    store.close();
+  }
 }
 
 function exitOf(child: ChildProcess): Promise<number> {

@@ -1,0 +1,128 @@
+/** 200 streams at once against a cap that is worth three; a provider that lies; what is left afterwards. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { BudgetLine } from "../../../protocol/desk.ts";
+import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
+
+const CAP_TOKENS = 3_900;
+const STREAMS = 200;
+
+const spender = `
+import { ask, tell } from "./prelude.mjs";
+const call = (content, more = {}) => ask("POST", "/openai/v1/chat/completions", { model: "rehearsal/fault", max_tokens: 1000, messages: [{ role: "user", content }], ...more });
+const first = await Promise.all(Array.from({ length: ${STREAMS} }, (_, index) => call("count 1000", { stream: index % 4 !== 0, model: "rehearsal/fault" })));
+const received = first.reduce((sum, { text }) => sum + (text.match(/"completion_tokens":(\\d+)/g) ?? []).reduce((a, b) => a + Number(b.split(":")[1]), 0), 0);
+const refused = first.find((each) => each.status === 402);
+tell("burst", { statuses: first.map((each) => each.status), received, retry: refused?.headers["x-should-retry"], code: refused && JSON.parse(refused.text).error.code });
+const again = [];
+for (let i = 0; i < 12; i++) again.push((await call("count 1000")).status);
+tell("again", { statuses: again });
+setInterval(() => {}, 1e6);
+`;
+
+const liar = `
+import { ask, tell } from "./prelude.mjs";
+const results = [];
+for (const content of ["fault overrun: count 900", "fault usage-low: count 900", "fault usage-missing: count 900", "fault cut-middle: count 400"]) {
+  for (const stream of [true, false]) {
+    const { status, text } = await ask("POST", "/openai/v1/chat/completions", { model: "rehearsal/fault", stream, max_tokens: 100, messages: [{ role: "user", content }] });
+    results.push({ content, stream, status, words: (text.match(/"content":"/g) ?? []).length, ended: text.includes("[DONE]") });
+  }
+}
+tell("lies", { results });
+setInterval(() => {}, 1e6);
+`;
+
+let mesh: MeshFixture;
+/** The worst that was ever seen of each budget, by an observer from outside. */
+const worst = new Map<string, number>();
+let watching = true;
+let samples = 0;
+let watcher: Promise<void>;
+
+before(async () => {
+  mesh = await startMesh({
+    "cordon.yaml": `
+version: 1
+fleet: money
+defaults: { model: rehearsal/fault, budget: { day: { tokens: 100k, usd: 5.00 } } }
+agents:
+  spender: { command: [/bin/node, /code/spender.mjs], code: code, budget: { day: { tokens: ${CAP_TOKENS} } } }
+  liar: { command: [/bin/node, /code/liar.mjs], code: code }
+  bystander: { instructions: calm.md, model: rehearsal/echo }
+`,
+    "calm.md": "You echo.",
+    "code/prelude.mjs": attackerPrelude,
+    "code/spender.mjs": spender,
+    "code/liar.mjs": liar,
+  });
+  watcher = watch();
+});
+
+after(async () => {
+  watching = false;
+  await watcher;
+  await mesh.stop();
+});
+
+async function watch(): Promise<void> {
+  while (watching) {
+    for (const line of (await mesh.desk.costs()).lines) {
+      if (line.cap === null) continue;
+      const name = nameOf(line);
+      worst.set(name, Math.max(worst.get(name) ?? 0, (line.settled + line.reserved) / line.cap));
+    }
+    samples++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+const nameOf = (line: BudgetLine): string => `${line.scope} ${line.window} ${line.unit}`;
+
+test("of 200 calls at once only those that the cap can pay are answered", async () => {
+  const burst = await eventually("the burst", async () => (await printed(mesh, "spender", "burst"))[0], 60_000);
+  const statuses = burst["statuses"] as number[];
+  const answered = statuses.filter((status) => status === 200).length;
+  assert.equal(statuses.length, STREAMS);
+  // Three whole answers, and shorter ones in what the input bound of those three gives back.
+  assert.ok(answered >= 3 && answered <= 8, `${answered} answered`);
+  assert.equal(statuses.filter((status) => status === 402).length, STREAMS - answered);
+  assert.ok((burst["received"] as number) <= CAP_TOKENS, `${String(burst["received"])} tokens received`);
+  assert.deepEqual([burst["retry"], burst["code"]], ["false", "budget_exhausted"], "the refusal is terminal");
+});
+
+test("the agent is halted, the others go on", async () => {
+  const again = await eventually("the second round", async () => (await printed(mesh, "spender", "again"))[0]);
+  assert.ok((again["statuses"] as number[]).every((status) => status === 402 || status === 403 || status === 200));
+  const status = await eventually("the halt", async () => {
+    const spender = (await mesh.desk.status()).agents.find((agent) => agent.name === "spender");
+    return spender?.phase === "halted" ? spender : undefined;
+  });
+  assert.match(status.reason, /budget of `agent:spender` is used up/);
+  const { conversation } = await mesh.desk.send("bystander", "are you there?");
+  const reply = await mesh.desk.reply(conversation, 0, 20_000);
+  assert.equal(reply?.body, "are you there?");
+});
+
+test("a provider that writes on, lies or breaks off is charged for, and cut", async () => {
+  const { results } = await eventually("the lies", async () => (await printed(mesh, "liar", "lies"))[0], 60_000);
+  const rows = results as { content: string; stream: boolean; status: number; words: number; ended: boolean }[];
+  const overrun = rows.find((row) => row.content.includes("overrun") && row.stream);
+  assert.ok(overrun && overrun.words <= 101, `${overrun?.words} words of 100 came through`);
+  assert.ok(overrun.ended, "and the stream ended in good form");
+  const { records } = await mesh.desk.audit(0, 1_000);
+  const settled = records.filter((record) => record.kind === "model.settled" && record.subject === "agent:liar");
+  assert.equal(settled.length, rows.length, "each call has one end");
+  const charge = (index: number): number => Number(settled[index]?.detail["tokens"] ?? -1);
+  assert.ok(charge(2) >= 100, `usage told too low is charged as seen: ${charge(2)}`);
+  assert.equal(settled[4]?.detail["charged"], "reservation", "missing usage is charged as reserved");
+});
+
+test("settled + reserved never passed any cap, and nothing stays reserved", async () => {
+  assert.ok(samples > 20, `${samples} samples`);
+  assert.ok(worst.size >= 5, "several budgets were watched");
+  for (const [name, share] of worst) assert.ok(share <= 1, `${name} reached ${share} of its cap`);
+  assert.ok((worst.get("agent:spender day tokens") ?? 0) > 0.9, "the cap was really used");
+  const held = (await mesh.desk.costs()).lines.filter((line) => line.reserved > 0);
+  assert.deepEqual(held, []);
+});
