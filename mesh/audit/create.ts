@@ -52,7 +52,13 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
 
   return {
     record: async (event, writes = []) => {
-      const record = { seq: seq + 1, atMs: clock.nowMs(), kind: event.kind, subject: event.subject, detail: canonicalDetail(event) };
+      const record = {
+        seq: seq + 1,
+        atMs: clock.nowMs(),
+        kind: event.kind,
+        subject: event.subject,
+        detail: canonicalDetail(event),
+      };
       hash = recordHash(hash, record);
       seq = record.seq;
       const rows: Write[] = [
@@ -79,7 +85,12 @@ function sealedHead(store: Store, mac: (seq: number, hash: Uint8Array) => Uint8A
   if (lastSeq === null && headSeq === null) return { seq: 0, hash: genesisHash };
   const last = store.query.audit.last();
   const whole =
-    last && headSeq === last.seq && headHash && sealed && sameBytes(headHash, last.hash) && sameBytes(sealed, mac(last.seq, last.hash));
+    last &&
+    headSeq === last.seq &&
+    headHash &&
+    sealed &&
+    sameBytes(headHash, last.hash) &&
+    sameBytes(sealed, mac(last.seq, last.hash));
   if (whole) return { seq: last.seq, hash: last.hash };
   throw new StoreFailure(
     "corrupt",

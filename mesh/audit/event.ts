@@ -10,7 +10,10 @@ const SUBJECT = /^(mesh|(agent|principal):[a-z0-9][a-z0-9:_.@-]*)$/;
 /** The canonical text of an event's detail; a caller that breaks the form of an event is a fault of ours. */
 export function canonicalDetail(event: AuditEvent): string {
   assert(event.kind.length <= 64 && KIND.test(event.kind), "an audit kind is dotted lower-case words");
-  assert(event.subject.length <= 128 && SUBJECT.test(event.subject), "an audit subject is an agent, a principal or mesh");
+  assert(
+    event.subject.length <= 128 && SUBJECT.test(event.subject),
+    "an audit subject is an agent, a principal or mesh",
+  );
   assertPlain(event.detail, 0);
   const detail = canonicalJson(event.detail);
   assert(Buffer.byteLength(detail) <= limits.audit.detailBytesMax, "an audit detail is small");

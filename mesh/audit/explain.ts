@@ -9,7 +9,12 @@ const LOOK_AHEAD_ROWS = 1_000;
  * Says what happened where record `row` does not follow record `goodSeq`, whose hash is `goodHash`.
  * The position is certain; the kind of change is the simplest one that explains the rows that follow.
  */
-export function explain(query: Pick<Queries, "audit">, row: AuditRecordRow, goodSeq: number, goodHash: Uint8Array): string {
+export function explain(
+  query: Pick<Queries, "audit">,
+  row: AuditRecordRow,
+  goodSeq: number,
+  goodHash: Uint8Array,
+): string {
   const want = goodSeq + 1;
   if (row.seq < want) return "inserted: it stands before the first record";
   if (row.seq > want) return row.seq === want + 1 ? "missing" : `missing: records ${want} to ${row.seq - 1}`;

@@ -6,9 +6,11 @@ import type { BudgetLine, Costs } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Store, Write } from "../store/store.ts";
+import { assertAmount, assertScopes, assertUsage, least, nothing } from "./amount.ts";
 import { amountOf, change, Counters, units, type Unit } from "./counters.ts";
 import { CurrentWindows } from "./current-windows.ts";
-import type { Amount, BudgetRefusal, Caps, Ledger, Scope, Usage } from "./ledger.ts";
+import { holdRow, readHold, type OpenHold, type RecoveredHold } from "./hold.ts";
+import type { Amount, BudgetRefusal, Caps, Ledger, Scope } from "./ledger.ts";
 import { UsageTotals } from "./usage.ts";
 import { windowKinds, type Window, type WindowKind } from "./windows.ts";
 
@@ -23,26 +25,12 @@ export interface LedgerParts {
   readonly timeZone: string;
 }
 
-/** A reservation that a crash left open, settled at its worst case. */
-export interface RecoveredHold {
-  readonly id: string;
-  readonly scopes: readonly Scope[];
-  readonly worst: Amount;
-  readonly model: string;
-  readonly atMs: number;
-}
-
 export interface OpenLedger extends Ledger {
   /** Audited already, as `ledger.recovered`. */
   readonly recovered: readonly RecoveredHold[];
   /** The lines of the current windows, two windows by two units for each scope. */
   lines(scopes: readonly Scope[]): BudgetLine[];
   totals(): Costs["totals"];
-}
-
-interface OpenHold extends RecoveredHold {
-  /** The windows it was reserved in, by their start: there it will be settled, also after they ended. */
-  readonly windows: Readonly<Record<WindowKind, number>>;
 }
 
 /** Loads the running totals, and settles what a crash left open, on disk, before it resolves. */
@@ -77,7 +65,16 @@ export async function createLedger({ store, audit, clock, ids, caps, timeZone }:
       const left = cap - settled - reserved;
       if (amountOf(wanted, unit) <= left) continue;
       const resetsAtMs = open[kind].endMs;
-      return { scope, window: kind, unit, cap, settled, left: Math.max(0, left), wanted: amountOf(wanted, unit), resetsAtMs };
+      return {
+        scope,
+        window: kind,
+        unit,
+        cap,
+        settled,
+        left: Math.max(0, left),
+        wanted: amountOf(wanted, unit),
+        resetsAtMs,
+      };
     }
     return undefined;
   }
@@ -91,7 +88,14 @@ export async function createLedger({ store, audit, clock, ids, caps, timeZone }:
       const refused = refusal(scopes, worst, open);
       if (refused) return err(refused);
       const at = starts(open);
-      const hold: OpenHold = { id: ids.next("hold"), scopes: [...scopes], windows: at, worst, model, atMs: clock.nowMs() };
+      const hold: OpenHold = {
+        id: ids.next("hold"),
+        scopes: [...scopes],
+        windows: at,
+        worst,
+        model,
+        atMs: clock.nowMs(),
+      };
       assert(!holds.has(hold.id), "a hold has an id of its own");
       holds.set(hold.id, hold);
       const writes: Write[] = [holdRow(hold)];
@@ -138,22 +142,15 @@ export async function createLedger({ store, audit, clock, ids, caps, timeZone }:
     },
 
     totals: () =>
-      usage.all().flatMap(({ scope, ...total }) =>
-        scope.startsWith("agent:") ? [{ agent: scope.slice("agent:".length), ...total }] : [],
-      ),
+      usage
+        .all()
+        .flatMap(({ scope, ...total }) =>
+          scope.startsWith("agent:") ? [{ agent: scope.slice("agent:".length), ...total }] : [],
+        ),
   };
 
   async function recover(): Promise<RecoveredHold[]> {
-    const left = query.ledger.holds().map(
-      (row): OpenHold => ({
-        id: row.id,
-        scopes: JSON.parse(row.scopes) as Scope[],
-        windows: JSON.parse(row.windows) as Record<WindowKind, number>,
-        worst: { tokens: row.worstTokens, microUsd: row.worstMicroUsd },
-        model: row.model,
-        atMs: row.atMs,
-      }),
-    );
+    const left = query.ledger.holds().map(readHold);
     const open = starts(windows.now());
     for (const kind of windowKinds) {
       for (const startMs of new Set([open[kind], ...left.map((hold) => hold.windows[kind])])) {
@@ -175,13 +172,6 @@ export async function createLedger({ store, audit, clock, ids, caps, timeZone }:
 
 type OpenWindows = Readonly<Record<WindowKind, Window>>;
 
-const nothing: Amount = { tokens: 0, microUsd: 0 };
-
-const least = (a: Amount, b: Amount): Amount => ({
-  tokens: Math.min(a.tokens, b.tokens),
-  microUsd: Math.min(a.microUsd, b.microUsd),
-});
-
 const starts = (open: OpenWindows): Record<WindowKind, number> => ({
   day: open.day.startMs,
   month: open.month.startMs,
@@ -198,34 +188,4 @@ function capOf(caps: Caps, kind: WindowKind, unit: Unit): number | undefined {
   const cap = caps[kind][unit];
   assert(cap === undefined || (Number.isSafeInteger(cap) && cap >= 0), "a cap is a natural number");
   return cap;
-}
-
-const holdRow = ({ id, scopes, windows, worst, model, atMs }: OpenHold): Write => [
-  "ledger.insertHold",
-  id,
-  JSON.stringify(scopes),
-  JSON.stringify(windows),
-  worst.tokens,
-  worst.microUsd,
-  model,
-  atMs,
-];
-
-const SCOPE = /^[a-z]+(:[a-z0-9-]+)?$/;
-
-function assertScopes(scopes: readonly Scope[]): void {
-  assert(scopes.length > 0 && scopes.length <= limits.ledger.scopesMax, "a reservation has a few scopes");
-  assert(new Set(scopes).size === scopes.length, "a reservation names a scope once");
-  assert(scopes.every((scope) => scope.length <= limits.ledger.scopeCharsMax && SCOPE.test(scope)), "a scope is a name");
-}
-
-function assertAmount({ tokens, microUsd }: Amount): void {
-  assert(Number.isSafeInteger(tokens) && tokens >= 0, "an amount of tokens is a natural number");
-  assert(Number.isSafeInteger(microUsd) && microUsd >= 0, "an amount of micro-USD is a natural number");
-}
-
-function assertUsage(usage: Usage): void {
-  assertAmount(usage.cost);
-  assertAmount({ tokens: usage.inputTokens, microUsd: 0 });
-  assertAmount({ tokens: usage.outputTokens, microUsd: 0 });
 }

@@ -37,7 +37,10 @@ test("the list is compiled into whole micro-USD, with tiers and cache prices", (
 test("a dated price is that of its day, and the dearer one on the day before it changes", () => {
   const rate = (day: string): number | undefined =>
     createPrices({ clock: at(day) }).priceOf("google", "gemini-3.6-flash")?.worstInput;
-  assert.deepEqual([rate("2026-12-30T00:00:00Z"), rate("2026-12-31T12:00:00Z"), rate("2027-01-02T00:00:00Z")], [750_000, 1_500_000, 1_500_000]);
+  assert.deepEqual(
+    [rate("2026-12-30T00:00:00Z"), rate("2026-12-31T12:00:00Z"), rate("2027-01-02T00:00:00Z")],
+    [750_000, 1_500_000, 1_500_000],
+  );
 });
 
 test("a price with a part that is not understood is no price", () => {
@@ -50,7 +53,10 @@ test("the rehearsal model has a declared price; a model of one's own has the pri
   const overrides = [{ provider: "local", model: "small", inputRate: 0, outputRate: 0 }];
   const { priceOf, source } = createPrices({ clock: systemClock, overrides });
   assert.equal(priceOf("rehearsal", "newsroom")?.source, "rehearsal price");
-  assert.deepEqual(costOf(priceOf("rehearsal", "newsroom")!, usage({ inputTokens: 1_000, outputTokens: 1_000 })), { tokens: 2_000, microUsd: 18_000 });
+  assert.deepEqual(costOf(priceOf("rehearsal", "newsroom")!, usage({ inputTokens: 1_000, outputTokens: 1_000 })), {
+    tokens: 2_000,
+    microUsd: 18_000,
+  });
   assert.deepEqual(worstCase(priceOf("local", "small")!, 10, 10, 1), { tokens: 20, microUsd: 0 });
   assert.match(source, /genai-prices/);
 });
@@ -71,17 +77,32 @@ test("money is rounded up, never down, and what cannot be counted is the largest
 
 test("no split of a call's tokens costs more than its worst case (property)", () => {
   const { priceOf } = createPrices({ clock: at("2026-11-01") });
-  const models = [["anthropic", "claude-sonnet-4-5"], ["openai", "gpt-4o"], ["openai", "o3"], ["google", "gemini-2.5-pro"]] as const;
+  const models = [
+    ["anthropic", "claude-sonnet-4-5"],
+    ["openai", "gpt-4o"],
+    ["openai", "o3"],
+    ["google", "gemini-2.5-pro"],
+  ] as const;
   const count = fc.nat({ max: 400_000 });
   fc.assert(
-    fc.property(fc.constantFrom(...models), count, count, count, count, ([provider, model], input, read, write, output) => {
-      const price = priceOf(provider, model);
-      assert.ok(price);
-      const worst = worstCase(price, input + read + write, output, 1);
-      const cost = costOf(price, usage({ inputTokens: input, cacheReadTokens: read, cacheWriteTokens: write, outputTokens: output }));
-      assert.ok(cost.microUsd <= worst.microUsd);
-      assert.equal(cost.tokens, worst.tokens);
-    }),
+    fc.property(
+      fc.constantFrom(...models),
+      count,
+      count,
+      count,
+      count,
+      ([provider, model], input, read, write, output) => {
+        const price = priceOf(provider, model);
+        assert.ok(price);
+        const worst = worstCase(price, input + read + write, output, 1);
+        const cost = costOf(
+          price,
+          usage({ inputTokens: input, cacheReadTokens: read, cacheWriteTokens: write, outputTokens: output }),
+        );
+        assert.ok(cost.microUsd <= worst.microUsd);
+        assert.equal(cost.tokens, worst.tokens);
+      },
+    ),
     { seed: 20_260_301, numRuns: 500 },
   );
 });

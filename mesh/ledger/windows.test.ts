@@ -4,7 +4,11 @@ import { calendar, type WindowKind } from "./windows.ts";
 
 function assertWindow(zone: string, kind: WindowKind, at: string, start: string, end: string): void {
   const window = calendar(zone)(kind, Date.parse(at));
-  assert.deepEqual([new Date(window.startMs).toISOString(), new Date(window.endMs).toISOString()], [start, end], `${zone} ${at}`);
+  assert.deepEqual(
+    [new Date(window.startMs).toISOString(), new Date(window.endMs).toISOString()],
+    [start, end],
+    `${zone} ${at}`,
+  );
 }
 
 test("a day begins and ends at local midnight", () => {
@@ -22,11 +26,24 @@ test("a day of 23 hours, of 25 hours, and one whose midnight does not exist", ()
 test("a month ends with its last day, over a leap year, a year's end and a change of the clocks", () => {
   assertWindow("UTC", "month", "2028-02-29T12:00:00Z", "2028-02-01T00:00:00.000Z", "2028-03-01T00:00:00.000Z");
   assertWindow("UTC", "month", "2026-12-31T23:59:59Z", "2026-12-01T00:00:00.000Z", "2027-01-01T00:00:00.000Z");
-  assertWindow("Europe/Berlin", "month", "2026-03-10T00:00:00Z", "2026-02-28T23:00:00.000Z", "2026-03-31T22:00:00.000Z");
+  assertWindow(
+    "Europe/Berlin",
+    "month",
+    "2026-03-10T00:00:00Z",
+    "2026-02-28T23:00:00.000Z",
+    "2026-03-31T22:00:00.000Z",
+  );
 });
 
 test("windows follow one another without a gap for two years, in every kind of zone", () => {
-  for (const zone of ["UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "Pacific/Apia", "Australia/Lord_Howe"]) {
+  for (const zone of [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Africa/Cairo",
+    "Pacific/Apia",
+    "Australia/Lord_Howe",
+  ]) {
     const windowAt = calendar(zone);
     let window = windowAt("day", Date.parse("2026-01-01T12:00:00Z"));
     for (let day = 0; day < 730; day++) {

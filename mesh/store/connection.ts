@@ -29,11 +29,15 @@ export function openWriter(folder: string): DatabaseSync {
 export function openReader(folder: string): DatabaseSync {
   const file = join(folder, storeFiles.database);
   return opening(folder, () => {
-    if (!existsSync(file)) throw new StoreFailure("io", `there is no state in \`${folder}\` yet: start the mesh once with \`cordon up\``);
+    if (!existsSync(file))
+      throw new StoreFailure("io", `there is no state in \`${folder}\` yet: start the mesh once with \`cordon up\``);
     const db = new DatabaseSync(file, { readOnly: true, timeout: limits.store.busyTimeoutMs });
     return checked(db, () => {
       if (identify(db, folder) < migrations.length) {
-        throw new StoreFailure("io", `state in \`${folder}\` is of an older version: start the mesh once with \`cordon up\``);
+        throw new StoreFailure(
+          "io",
+          `state in \`${folder}\` is of an older version: start the mesh once with \`cordon up\``,
+        );
       }
     });
   });

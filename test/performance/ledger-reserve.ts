@@ -37,7 +37,14 @@ function sample(latencies: number[], elapsedMs: number): Sample {
 async function openSubject(path: string) {
   const store = await openStore({ path });
   const audit = createAudit({ store, clock: systemClock, ...keys });
-  const ledger = await createLedger({ store, audit, clock: systemClock, ids: randomId, caps: () => noCaps, timeZone: "UTC" });
+  const ledger = await createLedger({
+    store,
+    audit,
+    clock: systemClock,
+    ids: randomId,
+    caps: () => noCaps,
+    timeZone: "UTC",
+  });
   const slice = async (): Promise<Sample> => {
     const latencies: number[] = [];
     const begin = performance.now();
@@ -47,7 +54,10 @@ async function openSubject(path: string) {
         const start = performance.now();
         const hold = ledger.reserve(scopes, { tokens: 1_000, microUsd: 15_000 }, "model");
         if (!hold.ok) throw new Error("no cap was set");
-        await audit.record({ kind: "decision", subject: `agent:a${n % 20}`, detail: { hold: hold.value.id } }, hold.value.writes);
+        await audit.record(
+          { kind: "decision", subject: `agent:a${n % 20}`, detail: { hold: hold.value.id } },
+          hold.value.writes,
+        );
         latencies.push(performance.now() - start);
       }
     };
@@ -125,7 +135,9 @@ try {
   base.close();
   const result = { empty: middle(samples.empty), past: middle(samples.past), raw: middle(samples.raw) };
   const line = (name: string, { perSecond, p50Ms, p99Ms }: Sample): void =>
-    console.log(`${name.padEnd(34)} ${perSecond.toFixed(0).padStart(8)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`);
+    console.log(
+      `${name.padEnd(34)} ${perSecond.toFixed(0).padStart(8)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`,
+    );
   line("raw node:sqlite, one row a commit", result.raw);
   line("reserve + audit, 0 rows", result.empty);
   line(`reserve + audit, 2 x ${rows} rows`, result.past);

@@ -75,7 +75,13 @@ test("an untouched chain verifies, with its checkpoint and its seal", async (t) 
 
 test("every field of every record, flipped, is found at its position", async (t) => {
   const path = await chain(t);
-  const flips = ["at_ms = at_ms + 1", "kind = kind || 'x'", "subject = subject || 'x'", "detail = '{}'", "hash = randomblob(32)"];
+  const flips = [
+    "at_ms = at_ms + 1",
+    "kind = kind || 'x'",
+    "subject = subject || 'x'",
+    "detail = '{}'",
+    "hash = randomblob(32)",
+  ];
   for (let seq = 1; seq <= RECORDS; seq++) {
     for (const flip of flips) {
       assertFound(await attempt(path, `UPDATE audit SET ${flip} WHERE seq = ${seq}`), seq, /altered/);
@@ -92,13 +98,18 @@ test("a dropped record is missing, at its position", async (t) => {
 
 test("a dropped record whose successors move up is found at its position", async (t) => {
   const path = await chain(t);
-  const sql = "DELETE FROM audit WHERE seq = 5; UPDATE audit SET seq = -seq WHERE seq > 5; UPDATE audit SET seq = -seq - 1 WHERE seq < 0";
+  const sql =
+    "DELETE FROM audit WHERE seq = 5; UPDATE audit SET seq = -seq WHERE seq > 5; UPDATE audit SET seq = -seq - 1 WHERE seq < 0";
   assertFound(await attempt(path, sql), 5, /altered|missing/);
 });
 
 test("two records that change places are found and called reordered", async (t) => {
   const path = await chain(t);
-  for (const [a, b] of [[1, 2], [3, 9], [11, 12]] as const) {
+  for (const [a, b] of [
+    [1, 2],
+    [3, 9],
+    [11, 12],
+  ] as const) {
     const sql = `UPDATE audit SET seq = -1 WHERE seq = ${a}; UPDATE audit SET seq = ${a} WHERE seq = ${b}; UPDATE audit SET seq = ${b} WHERE seq = -1`;
     assertFound(await attempt(path, sql), a, new RegExp(`reordered: the true record stands at ${b}`));
   }
@@ -106,7 +117,8 @@ test("two records that change places are found and called reordered", async (t) 
 
 test("an inserted record is found: between two, before the first, after the last", async (t) => {
   const path = await chain(t);
-  const forged = (seq: number): string => `INSERT INTO audit VALUES (${seq}, 1, 'forged', 'mesh', '{}', randomblob(32))`;
+  const forged = (seq: number): string =>
+    `INSERT INTO audit VALUES (${seq}, 1, 'forged', 'mesh', '{}', randomblob(32))`;
   const between = `UPDATE audit SET seq = -seq WHERE seq > 4; UPDATE audit SET seq = -seq + 1 WHERE seq < 0; ${forged(5)}`;
   assertFound(await attempt(path, between), 5, /inserted/);
   assertFound(await attempt(path, forged(0)), 0, /inserted/);
@@ -136,9 +148,17 @@ test("a checkpoint that was changed, forged or removed is found", async (t) => {
   const path = await chain(t, limits.audit.checkpointRecordsMax + 5);
   const due = limits.audit.checkpointRecordsMax;
   for (const flip of ["hash = randomblob(32)", "at_ms = at_ms + 1", "signature = randomblob(64)", "signature = x''"]) {
-    assertFound(await attempt(path, `UPDATE audit_checkpoint SET ${flip} WHERE seq = ${due}`), due, /checkpoint broken/);
+    assertFound(
+      await attempt(path, `UPDATE audit_checkpoint SET ${flip} WHERE seq = ${due}`),
+      due,
+      /checkpoint broken/,
+    );
   }
-  assertFound(await attempt(path, `DELETE FROM audit_checkpoint WHERE seq = ${due}`), due, /checkpoint broken.*missing/);
+  assertFound(
+    await attempt(path, `DELETE FROM audit_checkpoint WHERE seq = ${due}`),
+    due,
+    /checkpoint broken.*missing/,
+  );
 });
 
 test("a whole chain forged without the signing key is found at its first checkpoint", async (t) => {
@@ -155,7 +175,12 @@ test("any change of any byte of the evidence is found (property)", async (t) => 
   const value = fc.oneof(fc.integer(), fc.string({ minLength: 1, maxLength: 20, unit: "grapheme-ascii" }));
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: RECORDS }), field, value, async (seq, name, to) => {
-      const literal = name === "at_ms" ? String(Number(to) || 0) : name === "hash" ? "randomblob(32)" : `'${String(to).replaceAll("'", "''")}'`;
+      const literal =
+        name === "at_ms"
+          ? String(Number(to) || 0)
+          : name === "hash"
+            ? "randomblob(32)"
+            : `'${String(to).replaceAll("'", "''")}'`;
       assertFound(await attempt(path, `UPDATE audit SET ${name} = ${literal} WHERE seq = ${seq}`), seq, /altered/);
     }),
     { seed: 20_260_301, numRuns: 60 },

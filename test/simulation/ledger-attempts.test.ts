@@ -6,9 +6,15 @@ import { auditKeys, noCaps, openCore, SimulatedClock, stateFolder, type World } 
 
 const both: readonly Scope[] = ["fleet", "agent:intern"];
 const amount = (tokens: number, microUsd = 0): Amount => ({ tokens, microUsd });
-const used = (tokens: number, microUsd = 0): Usage => ({ inputTokens: tokens, outputTokens: 0, cost: { tokens, microUsd } });
-const capped = (day: Caps["day"], month: Caps["month"] = {}) => (scope: Scope): Caps =>
-  scope === "fleet" ? noCaps : { day, month };
+const used = (tokens: number, microUsd = 0): Usage => ({
+  inputTokens: tokens,
+  outputTokens: 0,
+  cost: { tokens, microUsd },
+});
+const capped =
+  (day: Caps["day"], month: Caps["month"] = {}) =>
+  (scope: Scope): Caps =>
+    scope === "fleet" ? noCaps : { day, month };
 
 async function start(t: TestContext, caps: World["caps"], parts: Partial<World> = {}) {
   const clock = new SimulatedClock("2026-03-31T12:00:00Z");
@@ -28,7 +34,8 @@ test("200 concurrent reservations against a cap worth 3: three pass, 197 are ref
   const results = await Promise.all(
     Array.from({ length: 200 }, async () => {
       const result = ledger.reserve(both, amount(1_000, 5), "m");
-      if (result.ok) await audit.record({ kind: "call.reserved", subject: "agent:intern", detail: {} }, result.value.writes);
+      if (result.ok)
+        await audit.record({ kind: "call.reserved", subject: "agent:intern", detail: {} }, result.value.writes);
       return result;
     }),
   );
@@ -44,7 +51,9 @@ test("200 concurrent reservations against a cap worth 3: three pass, 197 are ref
     wanted: 1_000,
     resetsAtMs: Date.parse("2026-04-01T00:00:00Z"),
   });
-  const row = store.query.ledger.allCounters().find((c) => c.scope === "agent:intern" && c.window === "day" && c.unit === "tokens");
+  const row = store.query.ledger
+    .allCounters()
+    .find((c) => c.scope === "agent:intern" && c.window === "day" && c.unit === "tokens");
   assert.deepEqual([row?.settled, row?.reserved], [0, 3_000]);
   await audit.close();
 });
@@ -52,7 +61,10 @@ test("200 concurrent reservations against a cap worth 3: three pass, 197 are ref
 test("all scopes or none: a refusal by the second scope leaves nothing in the first", async (t) => {
   const { ledger } = await start(t, capped({ tokens: 10 }));
   assert.equal(ledger.reserve(both, amount(11), "m").ok, false);
-  assert.deepEqual(ledger.lines(["fleet"]).map((line) => line.reserved), [0, 0, 0, 0]);
+  assert.deepEqual(
+    ledger.lines(["fleet"]).map((line) => line.reserved),
+    [0, 0, 0, 0],
+  );
 });
 
 test("every cap holds by itself: day and month, tokens and money", async (t) => {
@@ -73,7 +85,8 @@ test("every cap holds by itself: day and month, tokens and money", async (t) => 
 });
 
 test("left is the smallest over the scopes, and Infinity without a cap", async (t) => {
-  const caps = (scope: Scope): Caps => (scope === "fleet" ? { day: { tokens: 50 }, month: {} } : { day: { tokens: 100 }, month: { tokens: 40 } });
+  const caps = (scope: Scope): Caps =>
+    scope === "fleet" ? { day: { tokens: 50 }, month: {} } : { day: { tokens: 100 }, month: { tokens: 40 } };
   const { ledger } = await start(t, caps);
   assert.deepEqual(ledger.left(both), { tokens: 40, microUsd: Infinity });
   reserved(ledger.reserve(both, amount(15), "m"));
@@ -160,13 +173,17 @@ test("a day of 25 hours is one window", async (t) => {
 test("a clock that jumps back frees nothing, in this run and after a restart", async (t) => {
   const core = await start(t, capped({ tokens: 100 }));
   await core.store.commit(reserved(core.ledger.reserve(both, amount(100), "m")).writes);
-  core.clock.jumpTo("2026-03-30T12:00:00Z");
+  core.clock.jumpTo("2026-03-28T12:00:00Z");
   assert.equal(core.ledger.left(both).tokens, 0);
   await core.audit.close();
   await core.store.close();
   const again = await openCore({ ...core.world, run: 1 });
   t.after(() => again.store.close());
-  assert.equal(again.ledger.left(both).tokens, 0);
+  for (const at of ["2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z", "2026-03-31T23:59:59Z"]) {
+    core.clock.jumpTo(at);
+    const refused = again.ledger.reserve(both, amount(1), "m");
+    assert.equal(!refused.ok && refused.error.resetsAtMs, Date.parse("2026-04-01T00:00:00Z"), at);
+  }
 });
 
 test("a zone in which the open day began earlier does not empty that day", async (t) => {
@@ -194,12 +211,17 @@ test("a hold that a crash left open is settled at its worst case, once, with a r
   const core = await start(t, capped({ tokens: 100 }));
   await core.store.commit(reserved(core.ledger.reserve(both, amount(60, 7), "m")).writes);
   await core.store.close();
-  for (const [run, recovered] of [[1, 1], [2, 0]] as const) {
+  for (const [run, recovered] of [
+    [1, 1],
+    [2, 0],
+  ] as const) {
     const again = await openCore({ ...core.world, run });
     assert.equal(again.ledger.recovered.length, recovered);
     assert.equal(again.ledger.left(both).tokens, 40);
     assert.equal(again.store.query.audit.last()?.kind, "ledger.recovered");
-    assert.deepEqual(again.ledger.totals(), [{ agent: "intern", model: "m", calls: 1, inputTokens: 0, outputTokens: 0, microUsd: 7 }]);
+    assert.deepEqual(again.ledger.totals(), [
+      { agent: "intern", model: "m", calls: 1, inputTokens: 0, outputTokens: 0, microUsd: 7 },
+    ]);
     await again.store.close();
   }
 });

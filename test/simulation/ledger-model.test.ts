@@ -11,7 +11,10 @@ import { auditKeys, openCore, SimulatedClock, stateFolder, type World } from "./
 
 interface Model {
   /** What the observer knows of each reservation that was acknowledged. */
-  readonly open: Map<string, { readonly hold: Hold; readonly scopes: readonly Scope[]; readonly day: number; readonly month: number }>;
+  readonly open: Map<
+    string,
+    { readonly hold: Hold; readonly scopes: readonly Scope[]; readonly day: number; readonly month: number }
+  >;
   readonly settled: Map<string, number>;
   readonly caps: Record<"day" | "month", { tokens: number; usd: number }>;
   /** Windows never go back: the latest moment that was ever seen. */
@@ -35,8 +38,14 @@ function seen(model: Model, real: Real): number {
 
 function credit(model: Model, scopes: readonly Scope[], day: number, month: number, tokens: number, usd: number): void {
   for (const scope of scopes) {
-    for (const [window, start] of [["day", day], ["month", month]] as const) {
-      for (const [unit, value] of [["tokens", tokens], ["usd", usd]] as const) {
+    for (const [window, start] of [
+      ["day", day],
+      ["month", month],
+    ] as const) {
+      for (const [unit, value] of [
+        ["tokens", tokens],
+        ["usd", usd],
+      ] as const) {
         const key = [scope, window, start, unit].join(" ");
         model.settled.set(key, (model.settled.get(key) ?? 0) + value);
       }
@@ -53,8 +62,14 @@ function compare(model: Model, real: Real): void {
   const reserved = new Map<string, number>();
   for (const { hold, scopes, day, month } of model.open.values()) {
     for (const scope of scopes) {
-      for (const [window, start] of [["day", day], ["month", month]] as const) {
-        for (const [unit, value] of [["tokens", hold.worst.tokens], ["usd", hold.worst.microUsd]] as const) {
+      for (const [window, start] of [
+        ["day", day],
+        ["month", month],
+      ] as const) {
+        for (const [unit, value] of [
+          ["tokens", hold.worst.tokens],
+          ["usd", hold.worst.microUsd],
+        ] as const) {
           const key = [scope, window, start, unit].join(" ");
           reserved.set(key, (reserved.get(key) ?? 0) + value);
         }
@@ -98,7 +113,8 @@ const end = (pick: number, tokens: number | undefined, usd: number): Command => 
     const { worst } = open.hold;
     const cost = { tokens: tokens ?? 0, microUsd: tokens === undefined ? 0 : usd };
     const { ledger, audit } = real.core;
-    const ended = tokens === undefined ? ledger.release(id) : ledger.settle(id, { inputTokens: 1, outputTokens: 1, cost });
+    const ended =
+      tokens === undefined ? ledger.release(id) : ledger.settle(id, { inputTokens: 1, outputTokens: 1, cost });
     await audit.record({ kind: "call.settled", subject: "mesh", detail: {} }, ended.writes);
     assert.deepEqual(ledger.release(id).writes, []);
     model.open.delete(id);
@@ -139,7 +155,9 @@ const crash = (): Command => ({
     }
     model.open.clear();
     // The newest window on disk is the one that is open now; nothing newer was ever counted in.
-    const starts = real.core.store.query.ledger.allCounters().map((row) => (row.window === "day" ? row.windowStartMs : 0));
+    const starts = real.core.store.query.ledger
+      .allCounters()
+      .map((row) => (row.window === "day" ? row.windowStartMs : 0));
     model.latestMs = Math.max(real.world.clock.nowMs(), ...starts);
     compare(model, real);
   },
@@ -168,7 +186,13 @@ test("settled + reserved <= cap, and the rows are the history, whatever happens 
     fc.tuple(fc.nat(), small, small).map(([pick, tokens, usd]) => end(pick, tokens, usd)),
     fc.nat().map((pick) => end(pick, undefined, 0)),
     fc.integer({ min: -30, max: 40 }).map(jump),
-    fc.tuple(fc.constantFrom("day" as const, "month" as const), fc.constantFrom("tokens" as const, "usd" as const), fc.nat({ max: 900 })).map(([w, u, cap]) => setCap(w, u, cap)),
+    fc
+      .tuple(
+        fc.constantFrom("day" as const, "month" as const),
+        fc.constantFrom("tokens" as const, "usd" as const),
+        fc.nat({ max: 900 }),
+      )
+      .map(([w, u, cap]) => setCap(w, u, cap)),
     fc.constant(crash()),
   ];
   await fc.assert(

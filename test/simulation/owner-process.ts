@@ -9,6 +9,9 @@ else for (let i = Number(first); ; i += 50) await Promise.all(Array.from({ lengt
 
 /** What is printed was acknowledged. */
 async function write(n: number): Promise<void> {
-  await store.commit([["meta.set", `row ${n}`, String(n)], ["meta.set", `twin ${n}`, String(n)]]);
+  await store.commit([
+    ["meta.set", `row ${n}`, String(n)],
+    ["meta.set", `twin ${n}`, String(n)],
+  ]);
   process.stdout.write(`${n}\n`);
 }

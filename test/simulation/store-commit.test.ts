@@ -16,7 +16,10 @@ for (const mode of ["worker", "inline"] as const) {
       store.commit([["meta.set", "last", String(i)]]).then(() => answered.push(i)),
     );
     await Promise.all(commits);
-    assert.deepEqual(answered, Array.from({ length: 300 }, (_, i) => i));
+    assert.deepEqual(
+      answered,
+      Array.from({ length: 300 }, (_, i) => i),
+    );
     assert.equal(store.query.meta.get("last"), "299");
   });
 
@@ -42,7 +45,11 @@ for (const mode of ["worker", "inline"] as const) {
       store.commit([put("fleet", "tokens", 2), put("agent:a", "tokens", 9), ["audit.setHead", 2, hash(2), hash(2)]]),
     ]);
     const rows = store.query.ledger.allCounters().map((row) => [row.scope, row.unit, row.settled]);
-    assert.deepEqual(rows, [["agent:a", "tokens", 9], ["fleet", "tokens", 2], ["fleet", "usd", 7]]);
+    assert.deepEqual(rows, [
+      ["agent:a", "tokens", 9],
+      ["fleet", "tokens", 2],
+      ["fleet", "usd", 7],
+    ]);
     assert.equal(store.query.audit.extent().headSeq, 2);
   });
 
@@ -57,13 +64,19 @@ for (const mode of ["worker", "inline"] as const) {
       store.commit([["meta.set", "half", "1"], twice, twice]),
       store.commit([["meta.set", "after", "1"]]),
     ]);
-    assert.deepEqual(results.map((result) => result.status), ["rejected", "rejected", "rejected"]);
+    assert.deepEqual(
+      results.map((result) => result.status),
+      ["rejected", "rejected", "rejected"],
+    );
     assert.ok((await store.failed) instanceof StoreFailure);
     await assert.rejects(store.commit([["meta.set", "late", "1"]]), StoreFailure);
     await store.close();
     const again = await openStore({ path, mode });
     t.after(() => again.close());
-    assert.deepEqual(["before", "same flush", "half", "after", "late"].map((key) => again.query.meta.get(key)), ["1", undefined, undefined, undefined, undefined]);
+    assert.deepEqual(
+      ["before", "same flush", "half", "after", "late"].map((key) => again.query.meta.get(key)),
+      ["1", undefined, undefined, undefined, undefined],
+    );
   });
 
   test(`${mode}: a write that does not fit its statement stops the store before it reaches the disk`, async (t) => {

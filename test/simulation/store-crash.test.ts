@@ -20,20 +20,36 @@ async function workload({ store, audit, ledger }: Core, acknowledged: Set<string
     const hold = ledger.reserve(["fleet", "agent:a"], { tokens: 100, microUsd: 1 }, "m");
     if (!hold.ok) return;
     const { id, writes } = hold.value;
-    await audit.record({ kind: "call.reserved", subject: "agent:a", detail: { name } }, [...writes, ["meta.set", `r-${name}`, id]]);
+    await audit.record({ kind: "call.reserved", subject: "agent:a", detail: { name } }, [
+      ...writes,
+      ["meta.set", `r-${name}`, id],
+    ]);
     acknowledge(`r-${name}`)();
     const usage = { inputTokens: 5, outputTokens: 5, cost: { tokens: 10, microUsd: 1 } };
-    await audit.record({ kind: "call.settled", subject: "agent:a", detail: { name } }, [...ledger.settle(id, usage).writes, ["meta.set", `s-${name}`, id]]);
+    await audit.record({ kind: "call.settled", subject: "agent:a", detail: { name } }, [
+      ...ledger.settle(id, usage).writes,
+      ["meta.set", `s-${name}`, id],
+    ]);
     acknowledge(`s-${name}`)();
   };
   await store.commit([["meta.set", "one", "1"]]).then(acknowledge("one"));
   await call("alone");
   await Promise.all([call("x"), call("y"), call("z")]);
-  await store.commit([["meta.set", "pair-1", "1"], ["meta.set", "pair-2", "1"]]).then(acknowledge("pair-1"));
+  await store
+    .commit([
+      ["meta.set", "pair-1", "1"],
+      ["meta.set", "pair-2", "1"],
+    ])
+    .then(acknowledge("pair-1"));
 }
 
 /** Runs the workload until fault `n`; returns whether that point was reached. */
-async function runUntil(path: string, n: number, fault: () => Error, acknowledged: Set<string>): Promise<FaultPoint | undefined> {
+async function runUntil(
+  path: string,
+  n: number,
+  fault: () => Error,
+  acknowledged: Set<string>,
+): Promise<FaultPoint | undefined> {
   let count = 0;
   let hit: FaultPoint | undefined;
   const dead = Promise.withResolvers<void>();
@@ -54,8 +70,13 @@ async function runUntil(path: string, n: number, fault: () => Error, acknowledge
 async function checkAfter(path: string, n: number, acknowledged: ReadonlySet<string>): Promise<void> {
   const clock = new SimulatedClock("2026-03-01T10:00:00Z");
   const { store, audit, ledger } = await openCore({ path, clock, keys, caps, run: 1 });
-  for (const key of acknowledged) assert.ok(store.query.meta.get(key), `point ${n}: \`${key}\` was acknowledged and is there`);
-  assert.equal(store.query.meta.get("pair-1"), store.query.meta.get("pair-2"), `point ${n}: a commit is whole or not there`);
+  for (const key of acknowledged)
+    assert.ok(store.query.meta.get(key), `point ${n}: \`${key}\` was acknowledged and is there`);
+  assert.equal(
+    store.query.meta.get("pair-1"),
+    store.query.meta.get("pair-2"),
+    `point ${n}: a commit is whole or not there`,
+  );
   let [reservedThere, settledThere] = [0, 0];
   for (const name of ["alone", "x", "y", "z"]) {
     if (store.query.meta.get(`r-${name}`)) reservedThere++;
@@ -64,10 +85,18 @@ async function checkAfter(path: string, n: number, acknowledged: ReadonlySet<str
   const line = ledger.lines(["agent:a"])[0];
   assert.equal(ledger.recovered.length, reservedThere - settledThere, `point ${n}: every open hold was recovered`);
   assert.equal(line?.reserved, 0);
-  assert.equal(line?.settled, settledThere * 10 + (reservedThere - settledThere) * 100, `point ${n}: money is what the rows say`);
+  assert.equal(
+    line?.settled,
+    settledThere * 10 + (reservedThere - settledThere) * 100,
+    `point ${n}: money is what the rows say`,
+  );
   assert.ok((line?.settled ?? Infinity) <= CAP);
   const verdict = await verifyAudit(store.query, { publicKey: keys.signer.publicKey, macKey: keys.macKey });
-  assert.deepEqual([verdict.ok, verdict.records], [true, reservedThere + settledThere + ledger.recovered.length], `point ${n}`);
+  assert.deepEqual(
+    [verdict.ok, verdict.records],
+    [true, reservedThere + settledThere + ledger.recovered.length],
+    `point ${n}`,
+  );
   await store.commit([["meta.set", "after", "1"]]);
   await audit.close();
   await store.close();

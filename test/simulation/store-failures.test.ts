@@ -1,7 +1,17 @@
 /** What a person can do wrong, and what a disk can do: each is told apart, and names its fix. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmdirSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -128,7 +138,9 @@ function mounted(t: TestContext, size: string): { readonly path: string; remount
   return may ? { path, remount: (options) => assert.ok(mount("-o", `remount,${options}`, path)) } : undefined;
 }
 
-async function writeUntilFailure(store: Store): Promise<{ readonly failure: StoreFailure; readonly acknowledged: number }> {
+async function writeUntilFailure(
+  store: Store,
+): Promise<{ readonly failure: StoreFailure; readonly acknowledged: number }> {
   const text = "x".repeat(20_000);
   for (let acknowledged = 0; acknowledged < 1_000; acknowledged++) {
     try {

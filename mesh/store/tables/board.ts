@@ -57,7 +57,8 @@ export type BoardListRow = Omit<BoardEntryRow, "value">;
 
 const META = `v.key, v.version, v.label, v.writer, v.writer_session AS writerSession, v.at_ms AS atMs,
   v.expires_at_ms AS expiresAtMs, v.deleted`;
-const CURRENT = "board_current c JOIN board_version v ON v.tenant = c.tenant AND v.key = c.key AND v.version = c.version";
+const CURRENT =
+  "board_current c JOIN board_version v ON v.tenant = c.tenant AND v.key = c.key AND v.version = c.version";
 // Keys are ASCII (protocol/names.ts), so the highest code point ends every range of a prefix.
 const RANGE = "c.tenant = ?1 AND c.key >= ?2 AND c.key < ?2 || char(1114111) AND c.key > ?3";
 
