@@ -5,7 +5,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import { limits } from "../../protocol/limits.ts";
-import { openaiStream, self, startFakeDoor, toolAnswer, type FakeDoor } from "../testing/fake-door.ts";
+import { openaiStream, self, startFakeDoor, toolAnswer, type FakeDoor, type SeenBody } from "../testing/fake-door.ts";
 import { runLoop } from "./loop.ts";
 
 let door: FakeDoor;
@@ -41,7 +41,7 @@ afterEach(async () => {
 });
 
 const sessionPath = (): string => join(door.folder, "data/sessions/conv_1.json");
-const modelCalls = (): any[] => door.to("/openai/").map(({ body }) => body);
+const modelCalls = (): SeenBody[] => door.to("/openai/").map(({ body }) => body);
 const last = <T>(items: readonly T[]): T => {
   const item = items.at(-1);
   assert.ok(item !== undefined, "there is none");
@@ -56,24 +56,28 @@ test("a message goes through tools to a reply", async () => {
   const settled = await door.settled();
   assert.deepEqual([settled.path, settled.body], ["/v1/inbox/msg_1/reply", { body: "All read." }]);
 
-  const [first, second] = modelCalls();
+  const [first, second] = modelCalls() as [SeenBody, SeenBody];
   assert.deepEqual(first.messages, [
     { role: "system", content: self.instructions },
     { role: "user", content: "Message from principal:operator:\nRead every text." },
   ]);
   assert.deepEqual(
-    first.tools.map((tool: any) => tool.function.name),
+    first.tools.map((tool) => tool.function.name),
     ["files_read", "message_send", "data_list", "data_read", "data_write"],
   );
   assert.deepEqual(
-    second.messages.slice(3).map((message: any) => [message.tool_call_id, JSON.parse(message.content).path]),
+    second.messages.slice(3).map((message) => [message.tool_call_id, JSON.parse(message.content).path]),
     [
       ["call_0", "a.md"],
       ["call_1", "b.md"],
       ["call_2", "c.md"],
     ],
   );
-  assert.deepEqual(JSON.parse(second.messages[3].content), { name: "files.read", path: "a.md", content: "text" });
+  assert.deepEqual(JSON.parse(second.messages[3]?.content ?? ""), {
+    name: "files.read",
+    path: "a.md",
+    content: "text",
+  });
 });
 
 test("results stand in the order of the calls, four run at a time", async () => {
@@ -90,8 +94,8 @@ test("results stand in the order of the calls, four run at a time", async () => 
   door.deliver({});
   await door.settled();
   assert.equal(most, limits.agent.toolCallsConcurrentMax);
-  const results = last(modelCalls()).messages.filter((message: any) => message.role === "tool");
-  assert.deepEqual(results.map((message: any) => JSON.parse(message.content).path).join(""), "012345678");
+  const results = last(modelCalls()).messages.filter((message) => message.role === "tool");
+  assert.deepEqual(results.map((message) => JSON.parse(message.content).path).join(""), "012345678");
 });
 
 test("a refused tool, a tool that is not there and cut-off arguments are told to the model", async () => {
@@ -107,10 +111,10 @@ test("a refused tool, a tool that is not there and cut-off arguments are told to
   assert.equal((await door.settled()).body.body, "I may not.");
   const results = last(modelCalls())
     .messages.slice(3)
-    .map((message: any) => JSON.parse(message.content).error);
+    .map((message) => JSON.parse(message.content).error);
   assert.deepEqual(results[0], denied);
   assert.deepEqual(
-    results.slice(1).map((error: any) => error.code),
+    results.slice(1).map((error: { code: string }) => error.code),
     ["not_found", "malformed"],
   );
   assert.equal(door.to("/v1/tools/").length, 1);
@@ -205,8 +209,8 @@ test("a message that is sent belongs to the conversation", async () => {
   assert.deepEqual(
     door
       .to("/v1/tools/message.send")
-      .map(({ body }) => body.conversation)
-      .sort(),
+      .map(({ body }) => String(body["conversation"]))
+      .sort((a, b) => a.localeCompare(b)),
     ["conv_1", "conv_9"],
   );
 });
@@ -227,7 +231,7 @@ test("a restarted agent remembers, and goes on in the middle", async () => {
   door.model.push({ stream: openaiStream("Ada.") });
   door.deliver({ id: "msg_2", body: "Who am I?" });
   assert.equal((await door.settled()).body.body, "Ada.");
-  const roles = last(modelCalls()).messages.map((message: any) => message.role);
+  const roles = last(modelCalls()).messages.map((message) => message.role);
   assert.deepEqual(roles, ["system", "user", "assistant", "user", "assistant", "tool"]);
 
   door.deliver({ id: "msg_2", body: "Who am I?" });
@@ -274,7 +278,10 @@ test("history stays within bounds and is kept by rename", async () => {
   assert.ok(Math.max(...bodies) < limits.door.bodyBytesMax);
   const saved = JSON.parse(readFileSync(sessionPath(), "utf8"));
   assert.ok(saved.turns.length < 48 && saved.turns.length > 20);
-  assert.match(last(saved.turns.filter((turn: any) => turn.role === "user") as any[]).text, /\n23 y/);
+  assert.match(
+    last(saved.turns.filter((turn: { role: string }) => turn.role === "user") as { text: string }[]).text,
+    /\n23 y/,
+  );
 });
 
 test("idle, the agent is one pending poll", async () => {

@@ -6,10 +6,23 @@ import { join } from "node:path";
 import type { Delivery, Self } from "../../protocol/door.ts";
 import { unlabelled } from "../../protocol/label.ts";
 
+/** What the loop sends, as far as tests look into it. */
+export interface SeenBody {
+  readonly messages: readonly SeenMessage[];
+  readonly tools: readonly { readonly function: { readonly name: string } }[];
+  readonly body: string;
+  readonly [more: string]: unknown;
+}
+export interface SeenMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly tool_call_id: string;
+}
+
 export interface Seen {
   readonly method: string;
   readonly path: string;
-  readonly body: any;
+  readonly body: SeenBody;
 }
 
 /** Pieces are written one by one, so that a test decides where the stream is cut into chunks. */
@@ -26,7 +39,7 @@ export interface FakeDoor {
   readonly model: ModelStep[];
   tool: (
     name: string,
-    body: any,
+    body: SeenBody,
   ) => { readonly status: number; readonly json: unknown } | Promise<{ status: number; json: unknown }>;
   /** Answers of `reply` and `done`. */
   settle: { status: number; json: unknown };

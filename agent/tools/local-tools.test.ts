@@ -9,7 +9,7 @@ import { localTools } from "./local-tools.ts";
 const folder = mkdtempSync(join(tmpdir(), "cordon-data-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const tools = new Map(localTools(join(folder, "files")).map((tool) => [tool.name, tool]));
-const run = (name: string, input: Record<string, unknown>): any => {
+const run = (name: string, input: Record<string, unknown>): unknown => {
   const outcome = tools.get(name)?.run(input);
   return outcome?.ok ? outcome.value : outcome?.error.code;
 };

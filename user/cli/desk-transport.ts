@@ -87,7 +87,7 @@ function exchange(socketPath: string, token: string, call: DeskCall): Promise<Js
       ]),
     });
     outgoing.on("error", reject);
-    outgoing.on("response", (incoming) => readAnswer(incoming, call).then(resolve, reject));
+    outgoing.on("response", (incoming) => void readAnswer(incoming, call).then(resolve, reject));
     outgoing.end(body);
   });
 }

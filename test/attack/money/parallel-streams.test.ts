@@ -36,7 +36,7 @@ setInterval(() => {}, 1e6);
 let mesh: MeshFixture;
 /** The worst that was ever seen of each budget, by an observer from outside. */
 const worst = new Map<string, number>();
-let watching = true;
+const watching = new AbortController();
 let samples = 0;
 let watcher: Promise<void>;
 
@@ -60,13 +60,13 @@ agents:
 });
 
 after(async () => {
-  watching = false;
+  watching.abort();
   await watcher;
   await mesh.stop();
 });
 
 async function watch(): Promise<void> {
-  while (watching) {
+  while (!watching.signal.aborted) {
     for (const line of (await mesh.desk.costs()).lines) {
       if (line.cap === null) continue;
       const name = nameOf(line);

@@ -94,7 +94,7 @@ function others({ status }: Evidence): readonly Observation[] {
   const rest = status.agents.filter((agent) => agent.name !== INTERN);
   const down = rest.filter((agent) => agent.phase === "failed" || agent.phase === "halted");
   if (down.length > 0)
-    return [{ held: false, says: `${down.map((agent) => `${agent.name} is ${agent.phase}`).join(", ")}` }];
+    return [{ held: false, says: down.map((agent) => `${agent.name} is ${agent.phase}`).join(", ") }];
   return [{ held: true, says: `${rest.length} other agents ran on` }];
 }
 
