@@ -67,7 +67,7 @@ class Reader {
       providers: Object.entries(form.providers ?? {}).map(([name, entry]) => ({
         name,
         api: entry.api,
-        baseUrl: entry.base_url.replace(/\/+$/, ""),
+        baseUrl: entry.base_url.endsWith("/") ? entry.base_url.slice(0, -1) : entry.base_url,
         credential: entry.credential ?? null,
         price: entry.price,
       })),

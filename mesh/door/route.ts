@@ -17,6 +17,9 @@ const MESSAGE_ID = /^msg_[a-z0-9]{26}$/;
 
 /** Method and target → request. Only the canonical spelling of a path is known; no decoding, no normalising. */
 export function route(method: string, target: string): Result<DoorRequest, Refusal> {
+  if (target.length > limits.door.urlBytesMax) {
+    return err(refusal("too_large", `the target is longer than ${limits.door.urlBytesMax} bytes`, "send less"));
+  }
   const mark = target.indexOf("?");
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = mark < 0 ? undefined : target.slice(mark + 1);

@@ -151,7 +151,7 @@ function disguises(secret: Uint8Array): Buffer[] {
     const skip = [0, 2, 3][shift] ?? 0;
     const whole = Buffer.concat([Buffer.alloc(shift), plain]);
     for (const encoding of ["base64", "base64url"] as const) {
-      const encoded = whole.toString(encoding).replace(/=+$/, "");
+      const encoded = whole.toString(encoding).replaceAll("=", "");
       forms.push(encoded.slice(skip, Math.floor((whole.length * 8) / 6)));
     }
   }

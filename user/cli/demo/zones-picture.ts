@@ -115,5 +115,7 @@ export const pictureStyle = `
 /** The picture as a file: docs/zones.svg. */
 export function zonesFile(): string {
   const style = `<style>${pictureStyle}\n</style>`;
-  return `${zonesPicture(undefined).text.replace(/<svg[^>]*>/, (tag) => `${tag}\n${style}`)}\n`;
+  const picture = zonesPicture(undefined).text;
+  const afterTag = picture.indexOf(">") + 1;
+  return `${picture.slice(0, afterTag)}\n${style}${picture.slice(afterTag)}\n`;
 }
