@@ -242,3 +242,9 @@ test("an event that is not evidence is refused and moves nothing: secrets, other
   assert.equal(store.query.audit.last()?.detail, '{"fine":true}');
   await audit.close();
 });
+
+test("a character that moves from one field to the next is found", async (t) => {
+  const path = await chain(t);
+  const sql = `UPDATE audit SET kind = kind || substr(subject, 1, 1), subject = substr(subject, 2) WHERE seq = 4`;
+  assertFound(await attempt(path, sql), 4, /altered/);
+});
