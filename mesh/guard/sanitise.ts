@@ -13,7 +13,7 @@ export function sanitise(text: string): { readonly text: string; readonly remove
 /** The three flags that are spelled with tags (England, Scotland, Wales) are group 1, so that they stay. */
 const INVISIBLE =
   // eslint-disable-next-line no-control-regex, no-misleading-character-class -- these characters are the subject here
-  /(\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f})|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u202a-\u202e\u2060-\u206f\u3164\ue000-\uf8ff\ufe03-\ufe0d\ufeff\uffa0\ufff9-\ufffd\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e0120}-\u{e0fff}\u{f0000}-\u{10ffff}]/gu;
+  /(\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f})|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u202a-\u202e\u2060-\u206f\u3164\ue000-\uf8ff\ufe03-\ufe0d\ufeff\uffa0\ufff9-\ufffd\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e0110}-\u{e0fff}\u{f0000}-\u{10ffff}]/gu;
 
 /** Scripts in which a joiner changes how letters look. */
 const JOINING = [
@@ -21,7 +21,8 @@ const JOINING = [
   ..."Khmr Laoo Thai Mymr Tibt Lana Bali Java Sund".split(" "),
 ];
 const inScripts = (codes: readonly string[]): string => codes.map((code) => `\\p{Script_Extensions=${code}}`).join("");
-const RTL = `[${inScripts(["Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm"])}]`;
+// The Arabic letter mark counts as Arabic, but marks must not vouch for one another.
+const RTL = `(?!\\u061c)[${inScripts(["Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm"])}]`;
 const BETWEEN = String.raw`[\p{P}\p{Zs}\p{N}]{0,2}`;
 
 /** Characters that are right in some surroundings, where they do not stand in them. */
@@ -37,7 +38,7 @@ const STRAY = new RegExp(
     // Variation selectors: of emoji, of letters and symbols with variants, of ideographs.
     String.raw`(?<!\p{Emoji})[\ufe0e\ufe0f]`,
     String.raw`(?<![\p{Script=Han}\p{Script=Mymr}\p{Script=Phag}\p{Sm}])[\ufe00-\ufe02]`,
-    String.raw`(?<!\p{Script=Han})[\u{e0100}-\u{e011f}]`,
+    String.raw`(?<!\p{Script=Han})[\u{e0100}-\u{e010f}]`,
   ].join("|"),
   "gu",
 );

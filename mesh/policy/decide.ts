@@ -45,7 +45,7 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
         ? allow(`agents.${agent}.model`)
         : deny(
             `model \`${action.model}\` is not one of \`${agent}\`'s`,
-            `use \`${grants.models[0] ?? ""}\`, or set \`agents.${agent}.model\``,
+            `set \`agents.${agent}.model\` to \`${action.model}\``,
           );
     case "message.send":
       return grants.message.includes(action.to)

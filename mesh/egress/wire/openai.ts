@@ -103,18 +103,21 @@ export const openaiFormat: WireFormat = {
     JSON.stringify({ error: { message: `cordon: ${reason} (${remedy})`, type: "cordon_refusal", param: null, code } }),
 };
 
+/** One field that is not understood must not hide the text in another. */
+const generated = z.string().nullish().catch(null);
 const Delta = z.object({
-  content: z.string().nullish(),
-  refusal: z.string().nullish(),
-  reasoning_content: z.string().nullish(),
+  content: generated,
+  refusal: generated,
+  reasoning_content: generated,
   tool_calls: z
     .array(
       z.object({
         index: z.int().min(0).max(limits.model.toolsMax).nullish().catch(null),
-        function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
+        function: z.object({ name: generated, arguments: generated }).nullish().catch(null),
       }),
     )
-    .nullish(),
+    .nullish()
+    .catch(null),
 });
 const UsageForm = z.object({
   prompt_tokens: z.int().min(0),
@@ -134,7 +137,7 @@ const Answer = z.object({
         index: z.int().min(0).max(limits.model.choicesMax).catch(0),
         delta: Delta.nullish(),
         message: Delta.nullish(),
-        finish_reason: z.string().nullish(),
+        finish_reason: generated,
       }),
     )
     .catch([]),

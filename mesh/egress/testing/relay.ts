@@ -1,0 +1,73 @@
+import type { Dispatcher } from "undici";
+import { AnswerRelay, type Outcome } from "../answer-relay.ts";
+import { compileScrubber } from "../scrubber.ts";
+import type { Provider } from "../providers.ts";
+import type { WireFormat } from "../wire/format.ts";
+
+export const SECRET = "sk-live-4f9a1c77e2b8";
+const provider: Provider = {
+  name: "own",
+  apis: ["openai"],
+  baseUrl: "http://own.test/v1",
+  credential: "own",
+  priceList: null,
+};
+
+interface Setting {
+  readonly format: WireFormat;
+  readonly stream: boolean;
+  readonly outputTokensMax?: number;
+  readonly credential?: boolean;
+}
+
+/** An answer relay between a dispatcher that a test plays and a sink that a test watches. */
+export function playRelay({ format, stream, outputTokensMax = 1_000, credential = true }: Setting) {
+  const heard = {
+    status: 0,
+    headers: {} as Readonly<Record<string, string>>,
+    text: "",
+    resume: undefined as (() => void) | undefined,
+  };
+  const calls: string[] = [];
+  let open = true;
+  const injection = { value: SECRET, automaton: compileScrubber([Buffer.from(SECRET)], "[gone]"), writes: [] };
+  const relay = new AnswerRelay(
+    { provider, meter: format.meter(), stream, outputTokensMax, injection: credential ? injection : null },
+    {
+      head: (status, headers) => Object.assign(heard, { status, headers }),
+      write: (bytes) => {
+        heard.text += bytes.toString();
+        return open;
+      },
+      drained: (resume) => (heard.resume = resume),
+    },
+  );
+  const controller = {
+    abort: () => calls.push("abort"),
+    pause: () => calls.push("pause"),
+    resume: () => calls.push("resume"),
+  } as unknown as Dispatcher.DispatchController;
+  let outcome: Outcome | undefined;
+  void relay.outcome.then((ended) => (outcome = ended));
+  relay.onRequestStart(controller);
+  const type = stream ? "text/event-stream" : "application/json";
+  return {
+    heard,
+    calls,
+    relay,
+    fill: () => (open = false),
+    start: (status = 200, headers: Record<string, string> = {}) =>
+      relay.onResponseStart(controller, status, {
+        "content-type": status >= 400 ? "application/json" : type,
+        ...headers,
+      }),
+    data: (text: string) => relay.onResponseData(controller, Buffer.from(text)),
+    end: () => relay.onResponseEnd(controller),
+    error: (code: string) => relay.onResponseError(controller, Object.assign(new Error("broken"), { code })),
+    /** The outcome, or undefined while the exchange goes on. */
+    async ended(): Promise<Outcome | undefined> {
+      await new Promise((resolve) => setImmediate(resolve));
+      return outcome;
+    },
+  };
+}
