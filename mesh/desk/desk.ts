@@ -66,6 +66,7 @@ export class Desk {
         maxHeaderSize: limits.door.headerBytesMax,
         headersTimeout: limits.door.headTimeoutMs,
         requestTimeout: limits.door.requestTimeoutMs,
+        connectionsCheckingInterval: 1_000,
       },
       (request, response) => {
         response.on("error", () => response.destroy());
@@ -93,7 +94,7 @@ export class Desk {
       request.headers.origin !== undefined ||
       !this.#token.admits(request.headers.authorization)
     ) {
-      this.#services.monitor.emit("desk.refused", null, { path: (request.url ?? "").slice(0, 80) });
+      this.#services.monitor.emitSparsely("desk.refused", null, { path: (request.url ?? "").slice(0, 80) });
       return sendRefusal(
         response,
         refusal(

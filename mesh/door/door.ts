@@ -21,7 +21,6 @@ export class Door implements DoorListener {
   readonly #server: Server;
   readonly #bucket: TokenBucket;
   #concurrent = 0;
-  #floodReportedAtMs = -Infinity;
 
   constructor(services: DoorServices, caller: Caller) {
     const { door } = limits;
@@ -161,11 +160,7 @@ export class Door implements DoorListener {
     );
   }
 
-  /** One event a second, however many are turned away. */
   #flood(what: string): void {
-    const nowMs = this.#services.clock.monotonicMs();
-    if (nowMs - this.#floodReportedAtMs < 1_000) return;
-    this.#floodReportedAtMs = nowMs;
-    this.#services.monitor.emit("door.flood", this.#caller.agent, { what });
+    this.#services.monitor.emitSparsely("door.flood", this.#caller.agent, { what });
   }
 }

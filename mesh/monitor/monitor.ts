@@ -2,11 +2,19 @@ import type { Clock } from "../../lib/clock.ts";
 import type { MeshEvent } from "../../protocol/desk.ts";
 
 const EVENTS_KEPT = 5_000;
+const SPARSE_INTERVAL_MS = 1_000;
 
-/** The newest events of the mesh, for people and displays: bounded, in memory. Evidence is the audit's. */
+/**
+ * The newest events of the mesh, for people and displays: bounded, in memory. Evidence is the audit's.
+ * What is forgotten first is the oldest of what there is most of, so that a flood of one kind pushes out itself only.
+ */
 export class Monitor {
   readonly #clock: Clock;
-  readonly #events: MeshEvent[] = [];
+  #events: MeshEvent[] = [];
+  /** Events kept of each kind of each agent. */
+  readonly #kept = new Map<string, number>();
+  /** Of kinds that are told sparsely: when last, and how often since. */
+  readonly #sparse = new Map<string, { atMs: number; times: number }>();
   readonly #waiting = new Set<() => void>();
   #next = 1;
 
@@ -15,9 +23,23 @@ export class Monitor {
   }
 
   emit(type: string, agent: string | null, detail: MeshEvent["detail"] = {}): void {
-    this.#events.push({ seq: this.#next++, atMs: this.#clock.nowMs(), type, agent, detail });
-    if (this.#events.length > EVENTS_KEPT) this.#events.splice(0, EVENTS_KEPT / 10);
+    const event = { seq: this.#next++, atMs: this.#clock.nowMs(), type, agent, detail };
+    this.#events.push(event);
+    this.#kept.set(kindOf(event), (this.#kept.get(kindOf(event)) ?? 0) + 1);
+    if (this.#events.length > EVENTS_KEPT) this.#forget(EVENTS_KEPT / 10);
     for (const wake of this.#waiting) wake();
+  }
+
+  /** For what a stranger or an agent can cause without end: one event a second; `times` counts those it stands for. */
+  emitSparsely(type: string, agent: string | null, detail: MeshEvent["detail"] = {}): void {
+    const kind = kindOf({ type, agent });
+    const last = this.#sparse.get(kind) ?? { atMs: -Infinity, times: 0 };
+    this.#sparse.set(kind, last);
+    last.times++;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - last.atMs < SPARSE_INTERVAL_MS) return;
+    this.emit(type, agent, { ...detail, times: last.times });
+    [last.atMs, last.times] = [nowMs, 0];
   }
 
   /** Events after `seq`, at once when there are any, else when one comes, or none after `waitMs`. */
@@ -25,6 +47,18 @@ export class Monitor {
     if (this.#next - 1 <= seq && waitMs > 0) await this.#nextEvent(waitMs);
     const from = this.#events.findIndex((event) => event.seq > seq);
     return from < 0 ? [] : this.#events.slice(from, from + limit);
+  }
+
+  #forget(count: number): void {
+    for (let left = count; left > 0;) {
+      const [loudest, kept] = [...this.#kept].reduce((a, b) => (b[1] > a[1] ? b : a));
+      const dropped = Math.min(left, Math.ceil(kept / 2));
+      left -= dropped;
+      if (kept === dropped) this.#kept.delete(loudest);
+      else this.#kept.set(loudest, kept - dropped);
+      let skip = dropped;
+      this.#events = this.#events.filter((event) => kindOf(event) !== loudest || skip-- <= 0);
+    }
   }
 
   #nextEvent(waitMs: number): Promise<void> {
@@ -38,3 +72,5 @@ export class Monitor {
     });
   }
 }
+
+const kindOf = ({ type, agent }: Pick<MeshEvent, "type" | "agent">): string => `${type} ${agent ?? ""}`;

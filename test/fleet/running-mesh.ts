@@ -1,5 +1,6 @@
 /** A real mesh for tests: its own process, its own state, real sandboxes. */
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -28,18 +29,29 @@ export interface MeshFixture {
   stop(): Promise<number>;
 }
 
+export interface MeshSettings {
+  /** HOST:PORT of a desk besides the one on the socket. */
+  readonly listen?: string;
+}
+
 /** Writes `files` into a fresh folder (the fleet file among them, as `cordon.yaml`) and starts a mesh on it. */
-export async function startMesh(files: Readonly<Record<string, string>>): Promise<MeshFixture> {
+export async function startMesh(
+  files: Readonly<Record<string, string>>,
+  settings: MeshSettings = {},
+): Promise<MeshFixture> {
   const folder = mkdtempSync(join(tmpdir(), "cordon-test-"));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
   }
-  return launch(folder);
+  return launch(folder, settings).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
 }
 
 /** Starts a mesh on a folder that `startMesh` has made. */
-async function launch(folder: string): Promise<MeshFixture> {
+async function launch(folder: string, settings: MeshSettings): Promise<MeshFixture> {
   const state = join(folder, "state");
   const child = spawn(
     process.execPath,
@@ -51,6 +63,7 @@ async function launch(folder: string): Promise<MeshFixture> {
       join(folder, "cordon.yaml"),
       "--state",
       state,
+      ...(settings.listen === undefined ? [] : ["--listen", settings.listen]),
     ],
     {
       stdio: ["ignore", "pipe", "pipe"],
@@ -61,7 +74,11 @@ async function launch(folder: string): Promise<MeshFixture> {
   const exited = exitOf(child);
   await Promise.race([
     ready(child),
-    exited.then((code) => Promise.reject(new Error(`the mesh ended with ${code}: ${errors}`))),
+    exited.then(async (code) => {
+      // What it said last is still on its way when it has ended.
+      if (!child.stderr.closed) await once(child.stderr, "close");
+      throw new Error(`the mesh ended with ${code}: ${errors}`);
+    }),
   ]);
   const desk = await openDesk(state);
   return {
@@ -77,7 +94,7 @@ async function launch(folder: string): Promise<MeshFixture> {
       child.kill("SIGKILL");
       await exited;
     },
-    again: () => launch(folder),
+    again: () => launch(folder, settings),
     stop: async () => {
       child.kill("SIGTERM");
       const code = await exited;
