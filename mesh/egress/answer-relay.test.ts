@@ -1,0 +1,317 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { limits } from "../../protocol/limits.ts";
+import { playRelay, SECRET } from "./testing/relay.ts";
+import { anthropicFormat } from "./wire/anthropic.ts";
+import { openaiFormat } from "./wire/openai.ts";
+
+const streaming = (outputTokensMax?: number) =>
+  playRelay({ format: openaiFormat, stream: true, ...(outputTokensMax === undefined ? {} : { outputTokensMax }) });
+const plain = () => playRelay({ format: openaiFormat, stream: false });
+const event = (body: object): string => `data: ${JSON.stringify(body)}\n\n`;
+const say = (content: string): string => event({ choices: [{ index: 0, delta: { content } }] });
+const FINISH = event({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
+const USAGE = event({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 } });
+const DONE = "data: [DONE]\n\n";
+const kindOf = async (play: ReturnType<typeof playRelay>) => {
+  const outcome = await play.ended();
+  assert.ok(outcome, "the exchange goes on");
+  return outcome.kind === "failed"
+    ? [outcome.kind, outcome.refusal.code, outcome.billed]
+    : [outcome.kind, outcome.billed, "reason" in outcome ? outcome.reason : outcome.status];
+};
+
+test("a whole stream passes as it is, however it is cut, and is answered", async () => {
+  const whole = say("Hello") + say(" there") + FINISH + USAGE + DONE;
+  for (const size of [1, 7, 64, whole.length]) {
+    const play = streaming();
+    play.start();
+    for (let at = 0; at < whole.length; at += size) play.data(whole.slice(at, at + size));
+    play.end();
+    assert.equal(play.heard.text, whole);
+    assert.deepEqual(play.heard.headers, { "content-type": "text/event-stream" });
+    assert.deepEqual(await kindOf(play), ["answered", "seen", "complete"]);
+  }
+});
+
+test("a stream without a report is answered, but what it cost is not known", async () => {
+  const play = streaming();
+  play.start();
+  play.data(say("a") + FINISH + DONE);
+  play.end();
+  assert.deepEqual(await kindOf(play), ["answered", "unknown", "complete"]);
+});
+
+test("a stream that passes its reservation is cut in good form, before the rest has passed", async () => {
+  const play = streaming(3);
+  play.start();
+  for (let i = 0; i < 10; i++) play.data(say(`w${i}`));
+  assert.ok(play.heard.text.includes("w2") && !play.heard.text.includes("w3"));
+  assert.match(
+    play.heard.text,
+    /: cordon reservation_used_up\n\ndata: \{[^\n]*"finish_reason":"length"\}\]\}\n\ndata: \[DONE\]\n\n$/,
+  );
+  assert.deepEqual(await kindOf(play), ["cut", "seen", "reservation_used_up"]);
+  assert.deepEqual(play.calls, ["abort"]);
+});
+
+test("a stream that breaks or stops before its end is cut in good form", async () => {
+  for (const [end, reason] of [
+    [(play: ReturnType<typeof playRelay>) => play.error("ECONNRESET"), "upstream_broken"],
+    [(play: ReturnType<typeof playRelay>) => play.end(), "upstream_incomplete"],
+    [(play: ReturnType<typeof playRelay>) => play.relay.abort("timeout"), "timeout"],
+  ] as const) {
+    const play = streaming();
+    play.start();
+    play.data(`${say("whole")}data: {"choices":[{"ind`);
+    end(play);
+    assert.ok(
+      play.heard.text.startsWith(say("whole")) && play.heard.text.endsWith(DONE) && !play.heard.text.includes(`"ind\n`),
+    );
+    assert.deepEqual(await kindOf(play), ["cut", "seen", reason]);
+  }
+});
+
+test("an anthropic stream that is cut inside of a block ends the block, the message and the stream", async () => {
+  const play = playRelay({ format: anthropicFormat, stream: true, outputTokensMax: 2 });
+  play.start();
+  const named = (type: string, fields: object): string =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+  play.data(
+    named("message_start", { message: { usage: { input_tokens: 1, output_tokens: 0 } } }) +
+      named("content_block_start", { index: 0 }),
+  );
+  for (let i = 0; i < 5; i++)
+    play.data(named("content_block_delta", { index: 0, delta: { type: "text_delta", text: "w" } }));
+  assert.deepEqual(
+    [...play.heard.text.matchAll(/^event: (.+)$/gm)].map(([, type]) => type),
+    [
+      "message_start",
+      "content_block_start",
+      "content_block_delta",
+      "content_block_delta",
+      "content_block_stop",
+      "message_delta",
+      "message_stop",
+    ],
+  );
+});
+
+test("an event, a stream or a plain answer beyond its bound is not collected", async () => {
+  const long = streaming();
+  long.start();
+  long.data(`data: ${"x".repeat(limits.model.eventBytesMax)}`);
+  assert.deepEqual(await kindOf(long), ["cut", "seen", "event_too_large"]);
+  const many = streaming(1e9);
+  many.start();
+  const comment = `: ${"x".repeat(200_000)}\n\n`;
+  for (let bytes = 0; bytes <= limits.model.responseBytesMax; bytes += comment.length) many.data(comment);
+  assert.deepEqual(await kindOf(many), ["cut", "seen", "answer_too_large"]);
+  const body = plain();
+  body.start();
+  for (let bytes = 0; bytes <= limits.model.responseBytesMax; bytes += 1_000_000) body.data(" ".repeat(1_000_000));
+  assert.deepEqual(await kindOf(body), ["failed", "upstream_failed", "unknown"]);
+  const error = plain();
+  error.start(500);
+  error.data("x".repeat(65 * 1024));
+  assert.deepEqual(await kindOf(error), ["failed", "upstream_failed", "nothing"]);
+});
+
+test("what was not asked for is refused: another type, a compressed answer, a redirect", async () => {
+  for (const stream of [true, false]) {
+    for (const [status, headers, billed] of [
+      [200, { "content-type": "text/html" }, "unknown"],
+      [200, { "content-type": stream ? "application/json" : "text/event-stream" }, "unknown"],
+      [204, {}, "unknown"],
+      [200, { "content-encoding": "gzip" }, "unknown"],
+      [500, { "content-encoding": "br" }, "unknown"],
+      [302, { location: "https://evil.test/" }, "nothing"],
+      [307, { location: "/v2" }, "nothing"],
+    ] as const) {
+      const play = playRelay({ format: openaiFormat, stream });
+      play.start(status, { ...headers } as Record<string, string>);
+      play.data(say("never"));
+      play.end();
+      assert.deepEqual(
+        await kindOf(play),
+        ["failed", "upstream_failed", billed],
+        `${status} ${JSON.stringify(headers)}`,
+      );
+      assert.equal(play.heard.text, "");
+      assert.deepEqual(play.calls, ["abort"]);
+    }
+  }
+});
+
+test("of 401 and 403 not a word passes; other errors pass, scrubbed", async () => {
+  for (const status of [401, 403]) {
+    const play = plain();
+    play.start(status);
+    play.data(`{"error":"bad key ${SECRET.slice(0, 7)}…"}`);
+    play.end();
+    assert.deepEqual(await kindOf(play), ["failed", "upstream_rejected", "nothing"]);
+    assert.equal(play.heard.text, "");
+  }
+  for (const stream of [true, false]) {
+    for (const status of [400, 404, 429, 500, 529]) {
+      const play = playRelay({ format: openaiFormat, stream });
+      play.start(status, { "retry-after": "3", "set-cookie": "a=b", "x-request-id": `r ${SECRET}` });
+      play.data(`{"error":{"message":"you sent ${SECRET}`);
+      play.data(`"}}`);
+      play.end();
+      assert.equal(play.heard.text, `{"error":{"message":"you sent [gone]"}}`);
+      assert.deepEqual(play.heard.headers, {
+        "content-type": "application/json",
+        "retry-after": "3",
+        "x-request-id": "r [gone]",
+      });
+      assert.deepEqual(await kindOf(play), ["passed_error", "nothing", status]);
+    }
+  }
+});
+
+test("headers that reflect the credential come out without it; others do not come out at all", async () => {
+  const play = streaming();
+  play.start(200, {
+    "x-request-id": `${Buffer.from(SECRET).toString("hex")}\u0007`,
+    "x-api-key": SECRET,
+    "set-cookie": "a=b",
+    server: "x",
+  });
+  assert.deepEqual(play.heard.headers, { "content-type": "text/event-stream", "x-request-id": "[gone]?" });
+});
+
+test("a credential inside of one event is replaced in its bytes, when it is not in the text", async () => {
+  const play = streaming();
+  play.start();
+  play.data(event({ system_fingerprint: SECRET, choices: [{ index: 0, delta: { content: "a" } }] }));
+  play.data(FINISH + USAGE + DONE);
+  play.end();
+  assert.ok(!play.heard.text.includes(SECRET) && play.heard.text.includes("[gone]"));
+  const outcome = await play.ended();
+  assert.ok(outcome?.kind === "answered" && outcome.scrubbed === 1);
+});
+
+/** Characters of the credential that stand in what an agent would put together. */
+function shown(text: string): string {
+  return [...text.matchAll(/"content":"([^"]*)"/g)].map(([, content]) => content).join("");
+}
+
+test("a credential that is split over deltas is cut before more than seven characters have passed", async () => {
+  for (const size of [1, 2, 3, 5, 7, 8, 11, SECRET.length]) {
+    for (const between of [
+      "",
+      ": ping\n\n",
+      event({ choices: [] }),
+      event({ choices: [{ index: 1, delta: { content: "x" } }] }),
+      event({ choices: [{ index: 0, delta: { reasoning_content: "y" } }] }),
+    ]) {
+      const play = streaming();
+      play.start();
+      play.data(say("the key is "));
+      for (let at = 0; at < SECRET.length; at += size) {
+        play.data(say(SECRET.slice(at, at + size)));
+        if (between) play.data(between);
+      }
+      const text = shown(play.heard.text.replaceAll(between || "\0", ""));
+      let common = 0;
+      while (text.endsWith(SECRET.slice(0, common + 1)) || text.includes(SECRET.slice(0, common + 1))) common++;
+      assert.ok(common < 8, `${size} ${between}: ${common} characters passed`);
+      assert.deepEqual(await kindOf(play), ["cut", "seen", "credential_in_answer"]);
+      assert.ok(play.heard.text.endsWith(DONE));
+    }
+  }
+});
+
+test("text that only begins like the credential is held for a while, then passes complete", async () => {
+  const play = streaming();
+  play.start();
+  const parts = [SECRET.slice(0, 9), SECRET.slice(9, 12), "!", "after"].map(say);
+  play.data(parts[0]!);
+  play.data(parts[1]!);
+  assert.equal(play.heard.text, "");
+  play.data(parts[2]!);
+  assert.equal(play.heard.text, parts.slice(0, 3).join(""));
+  play.data(parts[3]! + FINISH + USAGE + DONE);
+  play.end();
+  assert.equal(play.heard.text, parts.join("") + FINISH + USAGE + DONE);
+});
+
+test("a plain answer that holds the credential in its text, escaped as it may be, is not passed", async () => {
+  for (const escaped of [SECRET, SECRET.replace("live", "\\u006cive")]) {
+    const play = plain();
+    play.start();
+    play.data(`{"choices":[{"index":0,"message":{"content":"it is ${escaped}"},"finish_reason":"stop"}]}`);
+    play.end();
+    assert.deepEqual(await kindOf(play), ["failed", "upstream_failed", "seen"]);
+    assert.equal(play.heard.text, "");
+  }
+});
+
+test("a plain answer passes whole; what is not JSON does not", async () => {
+  const play = plain();
+  play.start();
+  const body = JSON.stringify({
+    choices: [{ index: 0, message: { content: "hi" }, finish_reason: "stop" }],
+    usage: { prompt_tokens: 1, completion_tokens: 1 },
+  });
+  play.data(body.slice(0, 9));
+  assert.equal(play.heard.status, 0);
+  play.data(body.slice(9));
+  play.end();
+  assert.deepEqual([play.heard.text, play.heard.status], [body, 200]);
+  assert.deepEqual(await kindOf(play), ["answered", "seen", "complete"]);
+  const broken = plain();
+  broken.start();
+  broken.data("{");
+  broken.end();
+  assert.deepEqual(await kindOf(broken), ["failed", "upstream_failed", "unknown"]);
+});
+
+test("when the agent reads slowly, the provider is paused until it has caught up", () => {
+  const play = streaming();
+  play.start();
+  play.data(say("a"));
+  assert.deepEqual(play.calls, []);
+  play.fill();
+  play.data(say("b"));
+  assert.deepEqual(play.calls, ["pause"]);
+  play.heard.resume?.();
+  assert.deepEqual(play.calls, ["pause", "resume"]);
+});
+
+test("a provider that was never reached costs nothing; one that broke later may have charged", async () => {
+  for (const [code, billed] of [
+    ["ECONNREFUSED", "nothing"],
+    ["ENOENT", "nothing"],
+    ["CERT_HAS_EXPIRED", "nothing"],
+    ["ECONNRESET", "unknown"],
+    ["UND_ERR_HEADERS_TIMEOUT", "unknown"],
+  ] as const) {
+    for (const play of [streaming(), plain()]) {
+      play.error(code);
+      assert.deepEqual(await kindOf(play), ["failed", "upstream_failed", billed], code);
+    }
+  }
+});
+
+test("an agent that has gone ends the provider's answer at once; nothing is written after", async () => {
+  const play = streaming();
+  play.start();
+  play.data(say("a"));
+  play.relay.abort("client_gone");
+  assert.deepEqual(play.calls, ["abort"]);
+  play.data(say("b"));
+  play.end();
+  play.relay.abort("timeout");
+  assert.equal(play.heard.text, say("a"));
+  assert.deepEqual(await kindOf(play), ["aborted", "seen", "client_gone"]);
+  const early = streaming();
+  early.relay.abort("client_gone");
+  early.start();
+  assert.equal(early.heard.status, 0);
+  const unseen = plain();
+  unseen.start();
+  unseen.relay.abort("client_gone");
+  assert.deepEqual(await kindOf(unseen), ["aborted", "unknown", "client_gone"]);
+});
