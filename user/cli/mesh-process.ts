@@ -6,7 +6,8 @@ import type { Surroundings } from "./surroundings.ts";
 type Host = Pick<Surroundings, "meshProgram" | "cwd">;
 
 const OUTPUT_BYTES_MAX = 1024 * 1024;
-const NODE_FLAGS = ["--disable-warning=ExperimentalWarning"];
+/** Nothing in the mesh makes code from text, and nothing may. */
+const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", "--disallow-code-generation-from-strings"];
 /** How long an orderly stop may take before the process is ended. */
 const STOP_PATIENCE_MS = 20_000;
 
