@@ -113,8 +113,8 @@ export class Blackboard {
 
   /** Live entries that match `glob` and that `visible` allows, in order of key. */
   list(glob: string, visible: (key: string) => boolean): BoardPage["rows"] {
-    // The text before the first star bounds the range that is scanned.
-    const prefix = glob.slice(0, (glob.indexOf("*") + 1 || glob.length + 1) - 1);
+    // The text before the first star bounds the range that is scanned; `a/**` matches `a`, too.
+    const prefix = (/^[^*]*/.exec(glob)?.[0] ?? "").replace(/\/$/, "");
     const rows: BoardPage["rows"][number][] = [];
     let after = "";
     for (;;) {

@@ -94,9 +94,11 @@ export class FileTools {
       await rename(draft, join(folder, basename(path)));
       return undefined;
     } catch (error) {
-      await rm(draft, { force: true });
+      await rm(draft, { force: true }).catch(() => {});
       const code = (error as NodeJS.ErrnoException).code;
-      if (code === "EISDIR") return refusal("conflict", `\`${path}\` is a folder`, "use another path");
+      if (code === "EISDIR" || code === "ENOTDIR") {
+        return refusal("conflict", `\`${path}\` is a folder, or leads through a file`, "use another path");
+      }
       return refusal(
         "store_failed",
         `\`${path}\` could not be written (${code})`,

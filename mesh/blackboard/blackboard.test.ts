@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import fc from "fast-check";
+import { systemClock } from "../../lib/clock.ts";
+import { unlabelled } from "../../protocol/label.ts";
+import { limits } from "../../protocol/limits.ts";
+import { openStore } from "../store/open.ts";
+import type { Store } from "../store/store.ts";
+import { Blackboard, type BoardWrite } from "./blackboard.ts";
+
+const root = mkdtempSync(join(tmpdir(), "cordon-board-"));
+after(() => rmSync(root, { recursive: true }));
+
+interface Opened {
+  readonly board: Blackboard;
+  readonly store: Store;
+  readonly clock: { ms: number };
+}
+
+async function withBoard(use: (opened: Opened) => Promise<void>): Promise<void> {
+  const store = await openStore({ path: mkdtempSync(join(root, "s-")), mode: "inline" });
+  const clock = { ms: 1_000 };
+  try {
+    await use({ store, clock, board: new Blackboard(store, { ...systemClock, nowMs: () => clock.ms }) });
+  } finally {
+    await store.close();
+  }
+}
+
+const entry = (key: string, value: string | null, more: Partial<BoardWrite> = {}): BoardWrite => ({
+  ...{ key, value, ifVersion: undefined, ttlSeconds: undefined, writer: "a", session: "s", label: unlabelled },
+  ...more,
+});
+
+/** Prepares and commits; the version, or the code of the refusal. */
+async function write({ board, store }: Opened, change: BoardWrite): Promise<number | string> {
+  const prepared = board.prepare(change);
+  if (!prepared.ok) return prepared.error.code;
+  await store.commit(prepared.value.writes);
+  prepared.value.done();
+  return prepared.value.version;
+}
+
+test("versions count up, and go on over a deletion", () =>
+  withBoard(async (opened) => {
+    assert.deepEqual(
+      [
+        await write(opened, entry("k", "1")),
+        await write(opened, entry("k", "2")),
+        await write(opened, entry("k", null)),
+        await write(opened, entry("k", "4", { ifVersion: 0 })),
+      ],
+      [1, 2, 3, 4],
+    );
+    assert.equal(await write(opened, entry("none", null)), "not_found");
+    const { board } = opened;
+    assert.deepEqual(board.read("k", undefined), { key: "k", version: 4, value: "4", writer: "a", label: unlabelled });
+    assert.deepEqual(
+      [1, 2, 3, 4, 5].map((version) => board.read("k", version)?.value),
+      ["1", "2", undefined, "4", undefined],
+    );
+    await write(opened, entry("k", null));
+    assert.equal(board.read("k", 4), undefined);
+  }));
+
+test("of many that compare with the same version at once, one wins; readers see nothing that is not on disk", () =>
+  withBoard(async ({ board, store }) => {
+    for (const ifVersion of [0, 1, 2]) {
+      const tries = Array.from({ length: 20 }, () => board.prepare(entry("k", String(ifVersion), { ifVersion })));
+      const won = tries.flatMap((tried) => (tried.ok ? [tried.value] : []));
+      assert.equal(won.length, 1);
+      assert.ok(tries.every((tried) => tried.ok || tried.error.code === "conflict"));
+      assert.equal(board.read("k", undefined)?.version ?? 0, ifVersion);
+      await store.commit(won[0]!.writes);
+      won[0]!.done();
+      assert.equal(board.read("k", undefined)?.version, ifVersion + 1);
+    }
+  }));
+
+test("what has expired is not there: for readers, lists, comparisons and deletions", () =>
+  withBoard(async (opened) => {
+    const { board, clock } = opened;
+    await write(opened, entry("k", "1", { ttlSeconds: 10 }));
+    clock.ms += 9_999;
+    assert.equal(board.read("k", undefined)?.version, 1);
+    assert.equal(board.list("**", () => true).length, 1);
+    assert.equal(await write(opened, entry("k", "x", { ifVersion: 0 })), "conflict");
+    clock.ms += 1;
+    assert.equal(board.read("k", undefined), undefined);
+    assert.equal(board.read("k", 1), undefined);
+    assert.deepEqual(
+      board.list("**", () => true),
+      [],
+    );
+    assert.equal(await write(opened, entry("k", "x", { ifVersion: 1 })), "conflict");
+    assert.equal(await write(opened, entry("k", null)), "not_found");
+    assert.equal(await write(opened, entry("k", "2", { ifVersion: 0 })), 2);
+  }));
+
+test("a list shows live rows that match and that the reader may see, in order, bounded", () =>
+  withBoard(async (opened) => {
+    const { board } = opened;
+    for (const key of ["b/2", "a/1", "ab", "a/1/x", "b/1", "c"]) await write(opened, entry(key, key));
+    await write(opened, entry("c", null));
+    const keys = (glob: string, visible = (_key: string) => true): string[] =>
+      board.list(glob, visible).map(({ key }) => key);
+    assert.deepEqual(keys("**"), ["a/1", "a/1/x", "ab", "b/1", "b/2"]);
+    assert.deepEqual(keys("a/*"), ["a/1"]);
+    assert.deepEqual(keys("a/**"), ["a/1", "a/1/x"]);
+    assert.deepEqual(keys("ab/**"), ["ab"]);
+    assert.deepEqual(keys("a*"), ["ab"]);
+    assert.deepEqual(keys("*/1"), ["a/1", "b/1"]);
+    assert.deepEqual(keys("b/1"), ["b/1"]);
+    assert.deepEqual(
+      keys("**", (key) => key.startsWith("b/")),
+      ["b/1", "b/2"],
+    );
+    assert.deepEqual(
+      keys("**", () => false),
+      [],
+    );
+    const many = Array.from({ length: 450 }, (_, i) => `m/${String(i).padStart(3, "0")}`);
+    for (const key of many) await write(opened, entry(key, ""));
+    assert.deepEqual(keys("m/*"), many.slice(0, limits.board.listRowsMax));
+    assert.deepEqual(
+      keys("m/*", (key) => key === "m/449"),
+      ["m/449"],
+    );
+  }));
+
+type Step =
+  | {
+      readonly do: "write" | "delete";
+      readonly key: string;
+      readonly cas: number | undefined;
+      readonly ttl: number | undefined;
+    }
+  | { readonly do: "commit" | "wait" };
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constantFrom("write" as const, "write" as const, "delete" as const),
+    key: fc.constantFrom("a", "b"),
+    cas: fc.option(fc.nat(4), { nil: undefined }),
+    ttl: fc.option(fc.constantFrom(1, 3), { nil: undefined }),
+  }),
+  fc.constantFrom({ do: "commit" as const }, { do: "wait" as const }),
+);
+
+test("any order of writes, commits and time agrees with a model that decides at once", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), (steps) =>
+      withBoard(async ({ board, store, clock }) => {
+        const decided = new Map<string, { version: number; value: string | null; until: number }>();
+        let committed = new Map(decided);
+        let open: (() => Promise<void>)[] = [];
+        const live = (of: typeof decided, key: string) => {
+          const row = of.get(key);
+          return row && row.value !== null && clock.ms < row.until ? row : undefined;
+        };
+        const flush = async (): Promise<void> => {
+          for (const commit of open) await commit();
+          open = [];
+          committed = new Map(decided);
+        };
+        for (const [at, now] of steps.entries()) {
+          if (now.do === "commit") await flush();
+          else if (now.do === "wait") clock.ms += 1_000;
+          else {
+            const value = now.do === "write" ? `v${at}` : null;
+            const before = live(decided, now.key);
+            const prepared = board.prepare(entry(now.key, value, { ifVersion: now.cas, ttlSeconds: now.ttl }));
+            const fits = (now.cas ?? before?.version ?? 0) === (before?.version ?? 0);
+            assert.equal(prepared.ok, fits && (value !== null || before !== undefined));
+            if (!prepared.ok) continue;
+            const version = (decided.get(now.key)?.version ?? 0) + 1;
+            assert.equal(prepared.value.version, version);
+            decided.set(now.key, { version, value, until: now.ttl ? clock.ms + now.ttl * 1_000 : Infinity });
+            open.push(() => store.commit(prepared.value.writes).then(prepared.value.done));
+          }
+          for (const key of ["a", "b"]) {
+            const row = live(committed, key);
+            assert.deepEqual(board.read(key, undefined)?.value, row?.value ?? undefined);
+          }
+          assert.deepEqual(
+            board.list("*", () => true).map(({ key }) => key),
+            ["a", "b"].filter((key) => live(committed, key)),
+          );
+        }
+      }),
+    ),
+    { seed: 18, numRuns: 60 },
+  );
+});
