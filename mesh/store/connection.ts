@@ -83,7 +83,7 @@ function identify(db: DatabaseSync, folder: string): number {
 }
 
 /** Tables that grow without end; the audit has a chain of its own, and SQLite finds a bad page when it reads it. */
-const GROWING: readonly string[] = ["audit", "board_version", "message", "reply"];
+const GROWING: readonly string[] = ["audit", "board_version", "message", "reply", "workflow_event"];
 
 /** Every page of a small database; of a large one the tables that the mesh loads when it starts. */
 function checkPages(db: DatabaseSync, folder: string, file: string): void {

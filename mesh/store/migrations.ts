@@ -5,6 +5,7 @@ import { credentialTables } from "./tables/credentials.ts";
 import { ledgerTables } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
+import { workflowTables } from "./tables/workflow.ts";
 
 /**
  * Step n leads from `PRAGMA user_version` n to n + 1. A step that was released is never changed: the
@@ -12,6 +13,7 @@ import { metaTables } from "./tables/meta.ts";
  */
 export const migrations: readonly string[] = [
   [metaTables, auditTables, ledgerTables, boardTables, messageTables, agentTables, credentialTables].join("\n"),
+  workflowTables,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -6,6 +6,7 @@ import { credentialQueries } from "./tables/credentials.ts";
 import { ledgerQueries } from "./tables/ledger.ts";
 import { messageQueries, replyQueries } from "./tables/messages.ts";
 import { metaQueries } from "./tables/meta.ts";
+import { workflowQueries } from "./tables/workflow.ts";
 
 /** Every read: synchronous, of committed rows only. Throws a StoreFailure when the file cannot be read. */
 export const createQueries = (prepare: Prepare) => ({
@@ -17,6 +18,7 @@ export const createQueries = (prepare: Prepare) => ({
   replies: replyQueries(prepare),
   agents: agentQueries(prepare),
   credentials: credentialQueries(prepare),
+  workflow: workflowQueries(prepare),
 });
 
 export type Queries = ReturnType<typeof createQueries>;

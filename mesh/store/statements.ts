@@ -5,6 +5,7 @@ import { credentialStatements } from "./tables/credentials.ts";
 import { ledgerStatements } from "./tables/ledger.ts";
 import { messageStatements } from "./tables/messages.ts";
 import { metaStatements } from "./tables/meta.ts";
+import { workflowStatements } from "./tables/workflow.ts";
 
 /** Every statement that changes a row. The order of parameters stands above each in its table's file. */
 export const statements = {
@@ -15,6 +16,7 @@ export const statements = {
   ...messageStatements,
   ...agentStatements,
   ...credentialStatements,
+  ...workflowStatements,
 } as const;
 
 export type StatementName = keyof typeof statements;
