@@ -136,6 +136,31 @@ export const limits = {
     relayConnectionsMax: 128,
     relayIdleMs: 660_000,
   },
+  workflow: {
+    fileBytesMax: 256 * KiB,
+    stepsMax: 500,
+    needsMax: 500,
+    /** Workflows that run workflows. */
+    nestingMax: 4,
+    mapItemsMax: 10_000,
+    mapItemsDefault: 100,
+    attemptsMax: 20,
+    backOffMsDefault: 1_000,
+    backOffMsMax: 3_600_000,
+    stepTimeoutMsDefault: 600_000,
+    runTimeoutMsDefault: 86_400_000,
+    timeoutMsMax: 31_536_000_000,
+    expressionCharsMax: 32 * KiB,
+    expressionHolesMax: 64,
+    referenceCharsMax: 512,
+    conditionCharsMax: 1_000,
+    conditionDepthMax: 12,
+    /** JSON values that one condition may look at. */
+    conditionValuesMax: 4_096,
+    schemaNodesMax: 500,
+    schemaDepthMax: 12,
+    patternCharsMax: 200,
+  },
   store: {
     /** Beyond it the disk has stopped keeping up, and the store fails. */
     commitsWaitingMax: 200_000,
@@ -165,6 +190,8 @@ const holds: readonly (readonly [boolean, string])[] = [
   ],
   [limits.agent.historyMessagesMax < limits.model.messagesMax, "history fits a model call"],
   [limits.agent.relayIdleMs > limits.model.totalTimeoutMs, "the relay outlives a model call"],
+  [limits.workflow.stepTimeoutMsDefault <= limits.workflow.runTimeoutMsDefault, "a run outlives one attempt"],
+  [limits.workflow.mapItemsDefault <= limits.workflow.mapItemsMax, "the default of map items is allowed"],
   [limits.door.bodyBytesMax < limits.rehearsal.bodyBytesMax, "a door body fits the rehearsal model"],
 ];
 for (const [held, relation] of holds) if (!held) throw new Error(`limits contradict each other: ${relation}`);

@@ -9,6 +9,8 @@ export interface Workflow {
   readonly version: 1;
   readonly name: string;
   readonly about: string;
+  /** Who may start a run; input from a webhook is untrusted. */
+  readonly startedBy: readonly ("person" | "schedule" | "webhook")[];
   /** What a run is started with; `{ type: "object" }` without properties when the file says nothing. */
   readonly input: JsonSchema;
   /** What `result` must fit; null = anything. */
@@ -72,6 +74,8 @@ export interface Task {
   readonly budget: StepBudget;
   /** All that the work may do, within what the fleet file grants the agent. Empty = thinking only. */
   readonly may: Narrowing;
+  /** What may reach an outward sink (`output.write`, …) of this step without an approval of exactly that value. */
+  readonly accepts: "trusted" | "untrusted";
 }
 
 export type Work =
@@ -195,7 +199,7 @@ export interface PlannedAction {
   readonly rule: string;
 }
 
-/** Null = not bounded. `calls`: model calls; `attempts`: how often the work can be begun. */
+/** `calls`: model calls; `attempts`: how often the work can be begun; `microUsd` null = the price is not known. */
 export interface Worst {
   readonly attempts: number;
   readonly calls: number;
