@@ -149,6 +149,8 @@ install_from_apt() {
     return 1
   fi
   say "installing $* with apt-get …"
+  # A machine that has never asked for the list of packages knows none: then, and only then, the list comes first.
+  [ -n "$(apt-cache policy "$1" 2>/dev/null)" ] || as_root apt-get -qq update >&2 || true
   apt_install "$@" || { as_root apt-get -qq update >&2 && apt_install "$@"; } || {
     say "apt-get could not install $*"
     fix "$(as_root_text)apt-get update && $(as_root_text)apt-get install -y $*"

@@ -74,15 +74,20 @@ export class GroupCommit {
 
   fail(failure: StoreFailure): void {
     if (this.#failure) return;
+    this.#refuseAll(failure);
+    this.#tellFailure(failure);
+  }
+
+  #refuseAll(failure: StoreFailure): void {
     this.#failure = failure;
     for (const { reject } of this.#waiting.splice(this.#answered)) reject(failure);
-    this.#tellFailure(failure);
   }
 
   async close(): Promise<void> {
     this.flush();
     await this.#executor.close();
-    this.fail(storeFailure("io", this.#folder, "the store is closed"));
+    // To be closed is no failure: what comes later is refused, and nobody is alarmed.
+    if (!this.#failure) this.#refuseAll(storeFailure("io", this.#folder, "the store is closed"));
   }
 
   #overflow(): string | undefined {

@@ -27,14 +27,16 @@ function attach(worker: Worker, group: GroupCommit, folder: string): Executor {
   };
   worker.on("message", onMessage);
   worker.on("error", (error) => group.fail(storeFailure("io", folder, "the writer broke", error)));
+  let closing = false;
   worker.on("exit", () => {
-    group.fail(storeFailure("io", folder, "the writer has ended"));
+    if (!closing) group.fail(storeFailure("io", folder, "the writer has ended"));
     closed.resolve();
   });
   const post = (message: ToWriter): void => worker.postMessage(message);
   return {
     run: (writes, upTo) => post({ writes, upTo }),
     close: () => {
+      closing = true;
       post({ close: true });
       return closed.promise;
     },

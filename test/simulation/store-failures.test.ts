@@ -178,3 +178,16 @@ test("a disk that may not be written is `read_only`", async (t) => {
   disk.remount("ro");
   await assertRefused(disk.path, "read_only", /writable/);
 });
+
+test("a store that is closed is no failure, and takes nothing more", async (t) => {
+  for (const mode of ["worker", "inline"] as const) {
+    const store = await openStore({ path: stateFolder(t), mode });
+    let alarmed = false;
+    void store.failed.then(() => (alarmed = true));
+    await store.commit([["meta.set", "key", "value"]]);
+    await store.close();
+    await assert.rejects(store.commit([["meta.set", "key", "later"]]), /is closed/);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(alarmed, false, mode);
+  }
+});
