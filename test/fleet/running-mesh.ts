@@ -25,7 +25,9 @@ export interface MeshFixture {
   kill(): Promise<void>;
   /** A new mesh on the same state. */
   again(): Promise<MeshFixture>;
-  /** Orderly stop; the exit code. */
+  /** Orderly stop that leaves the folder; the exit code. */
+  end(): Promise<number>;
+  /** Orderly stop, and the folder is gone; the exit code. */
   stop(): Promise<number>;
 }
 
@@ -72,19 +74,28 @@ async function launch(folder: string, settings: MeshSettings): Promise<MeshFixtu
   let errors = "";
   child.stderr.on("data", (piece: Buffer) => (errors += piece.toString()));
   const exited = exitOf(child);
-  await Promise.race([
-    ready(child),
-    exited.then(async (code) => {
-      // What it said last is still on its way when it has ended.
-      if (!child.stderr.closed) await once(child.stderr, "close");
-      throw new Error(`the mesh ended with ${code}: ${errors}`);
-    }),
-  ]);
-  const desk = await openDesk(state);
+  const up = async (): Promise<{ readonly desk: Desk; readonly installation: string }> => {
+    await Promise.race([
+      ready(child),
+      exited.then(async (code) => {
+        // What it said last is still on its way when it has ended.
+        if (!child.stderr.closed) await once(child.stderr, "close");
+        throw new Error(`the mesh ended with ${code}: ${errors}`);
+      }),
+    ]);
+    return { desk: await openDesk(state), installation: installationOf(state) };
+  };
+  const { desk, installation } = await up().catch((error: unknown) => {
+    child.kill("SIGTERM");
+    throw error;
+  });
+  const end = (): Promise<number> => {
+    child.kill("SIGTERM");
+    return exited;
+  };
   return {
-    ...{ folder, state, desk },
+    ...{ folder, state, desk, installation, end },
     pid: child.pid ?? 0,
-    installation: installationOf(state),
     errors: () => errors,
     restart: async (agent) => {
       await desk.stop(agent);
@@ -96,8 +107,7 @@ async function launch(folder: string, settings: MeshSettings): Promise<MeshFixtu
     },
     again: () => launch(folder, settings),
     stop: async () => {
-      child.kill("SIGTERM");
-      const code = await exited;
+      const code = await end();
       rmSync(folder, { recursive: true, force: true });
       return code;
     },
