@@ -31,12 +31,17 @@ export const limits = {
     choicesMax: 8,
     toolsMax: 128,
     responseBytesMax: 16 * MiB,
-    eventBytesMax: 256 * KiB,
+    /** The last event of a Responses stream holds the whole answer, its first one the whole request. */
+    eventBytesMax: 2 * MiB,
     firstByteTimeoutMs: 120_000,
     idleTimeoutMs: 60_000,
     totalTimeoutMs: 600_000,
     /** Prompt tokens a provider may add itself when tools are declared. */
     toolPreambleTokensMax: 1_024,
+    imagesMax: 16,
+    /** Pixels. */
+    imageSideMax: 8_192,
+    embeddingsMax: 2_048,
   },
   message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, leaseMs: 120_000 },
   board: {
@@ -46,6 +51,36 @@ export const limits = {
     ttlSecondsMax: 31_536_000,
     listRowsMax: 200,
     keysPerFleetMax: 100_000,
+    /** History kept of a key that is not append-only. */
+    versionsPerKeyMax: 1_000,
+    historyRowsMax: 100,
+    appendOnlyPatternsMax: 100,
+    watchesPerReaderMax: 64,
+    watchRowsMax: 200,
+    /** Changes that one look of a watch passes over, so that a pattern that matches nothing keeps nobody waiting. */
+    watchScanRowsMax: 5_000,
+  },
+  topic: {
+    topicsMax: 10_000,
+    /** Log of one topic: what is older is dropped, and told to who had not taken it. */
+    messagesMax: 10_000,
+    messagesTrimmedMin: 1_000,
+    /** On their way to the disk, of one topic. */
+    messagesPendingMax: 1_024,
+    ttlSecondsMax: 2_592_000,
+    dedupeKeyCharsMax: 128,
+    dedupeMs: 600_000,
+    subscriptionsPerTopicMax: 1_000,
+    pullMessagesMax: 50,
+    /** Taken and not settled, of one subscription. */
+    leasedMessagesMax: 200,
+    /** Between the oldest message that is not settled and the newest that was taken. */
+    windowMessagesMax: 1_000,
+    leaseMs: 60_000,
+    attemptsMax: 5,
+    reasonCharsMax: 200,
+    replySecondsMax: 3_600,
+    repliesMax: 64,
   },
   tool: {
     resultBytesMax: 512 * KiB,
@@ -137,6 +172,13 @@ export const limits = {
     relayIdleMs: 660_000,
   },
   workflow: {
+    /** Of one step, as JSON. */
+    outputBytesMax: 256 * KiB,
+    inputBytesMax: 128 * KiB,
+    /** Works under way at the same moment over all runs; waits, approvals and maps do not count. */
+    worksConcurrentMax: 256,
+    runsOpenMax: 10_000,
+    runsListMax: 200,
     fileBytesMax: 256 * KiB,
     stepsMax: 500,
     needsMax: 500,
@@ -190,6 +232,8 @@ const holds: readonly (readonly [boolean, string])[] = [
   ],
   [limits.agent.historyMessagesMax < limits.model.messagesMax, "history fits a model call"],
   [limits.agent.relayIdleMs > limits.model.totalTimeoutMs, "the relay outlives a model call"],
+  [limits.topic.leasedMessagesMax <= limits.topic.windowMessagesMax, "what is taken fits the window"],
+  [limits.topic.windowMessagesMax < limits.topic.messagesMax, "the window fits the log"],
   [limits.workflow.stepTimeoutMsDefault <= limits.workflow.runTimeoutMsDefault, "a run outlives one attempt"],
   [limits.workflow.mapItemsDefault <= limits.workflow.mapItemsMax, "the default of map items is allowed"],
   [limits.door.bodyBytesMax < limits.rehearsal.bodyBytesMax, "a door body fits the rehearsal model"],

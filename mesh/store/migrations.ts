@@ -2,9 +2,13 @@ import { agentTables } from "./tables/agents.ts";
 import { auditTables } from "./tables/audit.ts";
 import { boardTables } from "./tables/board.ts";
 import { credentialTables } from "./tables/credentials.ts";
+import { hookTables } from "./tables/hooks.ts";
 import { ledgerTables } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
+import { scheduleTables } from "./tables/schedule.ts";
+import { topicTables } from "./tables/topics.ts";
+import { watchTables } from "./tables/watches.ts";
 import { workflowTables } from "./tables/workflow.ts";
 
 /**
@@ -14,6 +18,7 @@ import { workflowTables } from "./tables/workflow.ts";
 export const migrations: readonly string[] = [
   [metaTables, auditTables, ledgerTables, boardTables, messageTables, agentTables, credentialTables].join("\n"),
   workflowTables,
+  [watchTables, topicTables, scheduleTables, hookTables].join("\n"),
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

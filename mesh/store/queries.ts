@@ -3,9 +3,13 @@ import { agentQueries } from "./tables/agents.ts";
 import { auditQueries } from "./tables/audit.ts";
 import { boardQueries } from "./tables/board.ts";
 import { credentialQueries } from "./tables/credentials.ts";
+import { hookQueries } from "./tables/hooks.ts";
 import { ledgerQueries } from "./tables/ledger.ts";
 import { messageQueries, replyQueries } from "./tables/messages.ts";
 import { metaQueries } from "./tables/meta.ts";
+import { scheduleQueries } from "./tables/schedule.ts";
+import { topicQueries } from "./tables/topics.ts";
+import { watchQueries } from "./tables/watches.ts";
 import { workflowQueries } from "./tables/workflow.ts";
 
 /** Every read: synchronous, of committed rows only. Throws a StoreFailure when the file cannot be read. */
@@ -19,6 +23,10 @@ export const createQueries = (prepare: Prepare) => ({
   agents: agentQueries(prepare),
   credentials: credentialQueries(prepare),
   workflow: workflowQueries(prepare),
+  watches: watchQueries(prepare),
+  topics: topicQueries(prepare),
+  schedule: scheduleQueries(prepare),
+  hooks: hookQueries(prepare),
 });
 
 export type Queries = ReturnType<typeof createQueries>;

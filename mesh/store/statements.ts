@@ -2,9 +2,13 @@ import { agentStatements } from "./tables/agents.ts";
 import { auditStatements } from "./tables/audit.ts";
 import { boardStatements } from "./tables/board.ts";
 import { credentialStatements } from "./tables/credentials.ts";
+import { hookStatements } from "./tables/hooks.ts";
 import { ledgerStatements } from "./tables/ledger.ts";
 import { messageStatements } from "./tables/messages.ts";
 import { metaStatements } from "./tables/meta.ts";
+import { scheduleStatements } from "./tables/schedule.ts";
+import { topicStatements } from "./tables/topics.ts";
+import { watchStatements } from "./tables/watches.ts";
 import { workflowStatements } from "./tables/workflow.ts";
 
 /** Every statement that changes a row. The order of parameters stands above each in its table's file. */
@@ -17,6 +21,10 @@ export const statements = {
   ...agentStatements,
   ...credentialStatements,
   ...workflowStatements,
+  ...watchStatements,
+  ...topicStatements,
+  ...scheduleStatements,
+  ...hookStatements,
 } as const;
 
 export type StatementName = keyof typeof statements;

@@ -1,0 +1,61 @@
+import type { Prepare } from "../database.ts";
+
+/** The order in which the board changed, and how far each durable watch has come. Versions from before are numbered too. */
+export const watchTables = `
+  CREATE TABLE board_change (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant  TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    version INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO board_change (tenant, key, version) SELECT tenant, key, version FROM board_version ORDER BY rowid;
+
+  CREATE TABLE board_watch (
+    tenant  TEXT NOT NULL,
+    watcher TEXT NOT NULL,
+    match   TEXT NOT NULL,
+    seq     INTEGER NOT NULL CHECK (seq >= 0),
+    PRIMARY KEY (tenant, watcher, match)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+export const watchStatements = {
+  /** (tenant, key, version): numbered in the order of commit. */
+  "watches.insertChange": "INSERT INTO board_change (tenant, key, version) VALUES (?, ?, ?)",
+  /** (tenant, watcher, match, seq): inserts, or moves the cursor, also back: a watcher may read again. */
+  "watches.put": `INSERT INTO board_watch (tenant, watcher, match, seq) VALUES (?, ?, ?, ?)
+    ON CONFLICT (tenant, watcher, match) DO UPDATE SET seq = excluded.seq`,
+  /** (tenant, watcher, match) */
+  "watches.remove": "DELETE FROM board_watch WHERE tenant = ? AND watcher = ? AND match = ?",
+} as const;
+
+/** `writer` and what follows is null when the version has been dropped from the history. */
+export interface ChangeRow {
+  readonly seq: number;
+  readonly key: string;
+  readonly version: number;
+  readonly label: string | null;
+  readonly writer: string | null;
+  readonly atMs: number | null;
+  readonly deleted: 0 | 1 | null;
+}
+
+export function watchQueries(prepare: Prepare) {
+  const changes = prepare<ChangeRow>(
+    `SELECT c.seq, c.key, c.version, v.label, v.writer, v.at_ms AS atMs, v.deleted
+     FROM board_change c LEFT JOIN board_version v ON v.tenant = c.tenant AND v.key = c.key AND v.version = c.version
+     WHERE c.tenant = ? AND c.seq > ? ORDER BY c.seq LIMIT ?`,
+  );
+  const head = prepare<{ seq: number | null }>("SELECT max(seq) AS seq FROM board_change");
+  const cursor = prepare<{ seq: number }>("SELECT seq FROM board_watch WHERE tenant = ? AND watcher = ? AND match = ?");
+  const count = prepare<{ n: number }>("SELECT count(*) AS n FROM board_watch WHERE tenant = ? AND watcher = ?");
+  return {
+    /** Changes after `seq`, in the order of commit. */
+    changes: (tenant: string, seq: number, limit: number): ChangeRow[] => changes.all(tenant, seq, limit),
+    /** The newest change that is on disk. */
+    head: (): number => head.get()?.seq ?? 0,
+    cursor: (tenant: string, watcher: string, match: string): number | undefined =>
+      cursor.get(tenant, watcher, match)?.seq,
+    count: (tenant: string, watcher: string): number => count.get(tenant, watcher)?.n ?? 0,
+  };
+}
