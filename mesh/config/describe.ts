@@ -6,12 +6,12 @@ import type { Fault, Path, Source } from "./source.ts";
 export const FAULTS_MAX = 50;
 
 /** One zod issue → faults that name the key, what was expected and, where possible, what was meant. */
-export function describe(source: Source, issue: z.core.$ZodIssue): Fault[] {
+export function describe(source: Source, issue: z.core.$ZodIssue, keys: readonly string[] = knownKeys): Fault[] {
   const path: Path = issue.path;
   const where = path.length > 0 ? `\`${path.map(String).join(".")}\`` : "the file";
   if (issue.code === "unrecognized_keys") {
     return issue.keys.slice(0, FAULTS_MAX).map((key) => {
-      const meant = nearest(key, knownKeys);
+      const meant = nearest(key, keys);
       return source.at(
         path,
         `unknown key \`${key}\` in ${where}`,

@@ -34,7 +34,7 @@ interface Item {
 /** Up to the first item that must be there, none shares a character with the repeat. */
 function isClear(item: Item, following: readonly Item[]): boolean {
   for (const next of following) {
-    if (!item.set.isDisjointFrom(next.set)) return false;
+    if ([...next.set].some((code) => item.set.has(code))) return false;
     if (!next.optional) return true;
   }
   return true;
