@@ -72,7 +72,7 @@ test("the arguments of every tool are strict", () => {
 });
 
 test("no refusal has a status that client libraries retry by themselves, but `busy`", () => {
-  for (const [code, status] of Object.entries(refusalStatus)) {
+  for (const [code, status] of Object.entries<number>(refusalStatus)) {
     assert.equal(status === 408 || status === 409 || status === 429 || status >= 500, code === "busy", code);
     assert.ok(status >= 400 && status < 600);
   }

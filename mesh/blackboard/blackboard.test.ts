@@ -166,9 +166,10 @@ test("any order of writes, commits and time agrees with a model that decides at 
           committed = new Map(decided);
         };
         for (const [at, now] of steps.entries()) {
-          if (now.do === "commit") await flush();
-          else if (now.do === "wait") clock.ms += 1_000;
-          else {
+          if (!("key" in now)) {
+            if (now.do === "commit") await flush();
+            else clock.ms += 1_000;
+          } else {
             const value = now.do === "write" ? `v${at}` : null;
             const before = live(decided, now.key);
             const prepared = board.prepare(entry(now.key, value, { ifVersion: now.cas, ttlSeconds: now.ttl }));

@@ -129,7 +129,7 @@ test("what was not asked for is refused: another type, a compressed answer, a re
       [307, { location: "/v2" }, "nothing"],
     ] as const) {
       const play = playRelay({ format: openaiFormat, stream });
-      play.start(status, { ...headers } as Record<string, string>);
+      play.start(status, headers);
       play.data(say("never"));
       play.end();
       assert.deepEqual(

@@ -56,7 +56,7 @@ export function playRelay({ format, stream, outputTokensMax = 1_000, credential 
     calls,
     relay,
     fill: () => (open = false),
-    start: (status = 200, headers: Record<string, string> = {}) =>
+    start: (status = 200, headers: Readonly<Record<string, string | undefined>> = {}) =>
       relay.onResponseStart(controller, status, {
         "content-type": status >= 400 ? "application/json" : type,
         ...headers,

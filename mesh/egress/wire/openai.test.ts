@@ -79,7 +79,10 @@ test("what is not understood is refused", () => {
       (max_tokens) => [{ max_tokens }, "malformed"] as const,
     ),
     [{ messages: [] }, "malformed"],
-    [{ messages: new Array(limits.model.messagesMax + 1).fill(HELLO.messages[0]) }, "malformed"],
+    [
+      { messages: Array.from({ length: limits.model.messagesMax + 1 }, () => ({ role: "user", content: "" })) },
+      "malformed",
+    ],
     [
       { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "https://x/y.png" } }] }] },
       "malformed",
@@ -87,7 +90,12 @@ test("what is not understood is refused", () => {
     [{ messages: [{ role: "user", content: [{ type: "input_audio", input_audio: {} }] }] }, "malformed"],
     [{ messages: [{ role: "root", content: "" }] }, "malformed"],
     [{ tools: [{ type: "web_search" }] }, "malformed"],
-    [{ tools: new Array(limits.model.toolsMax + 1).fill({ type: "function", function: { name: "f" } }) }, "malformed"],
+    [
+      {
+        tools: Array.from({ length: limits.model.toolsMax + 1 }, () => ({ type: "function", function: { name: "f" } })),
+      },
+      "malformed",
+    ],
     ...[
       "service_tier",
       "audio",
@@ -102,13 +110,18 @@ test("what is not understood is refused", () => {
     [{ stream_options: { include_usage: true, x: 1 } }, "unsupported"],
     [{ messages: [{ role: "user", content: "", audio: {} }] }, "unsupported"],
   ] as const) {
-    assert.equal(codeOf({ ...HELLO, ...more } as Json), code, JSON.stringify(more).slice(0, 80));
+    assert.equal(codeOf({ ...HELLO, ...more }), code, JSON.stringify(more).slice(0, 80));
   }
   for (const body of [null, [], "x", {}]) assert.equal(codeOf(body), "malformed");
 });
 
-const chunk = (fields: object): Json =>
-  ({ id: "c1", object: "chat.completion.chunk", created: 5, model: "m", ...fields }) as Json;
+const chunk = (fields: object): Json => ({
+  id: "c1",
+  object: "chat.completion.chunk",
+  created: 5,
+  model: "m",
+  ...fields,
+});
 const delta = (index: number, part: object, finish: string | null = null): Json =>
   chunk({ choices: [{ index, delta: part, finish_reason: finish }] });
 
