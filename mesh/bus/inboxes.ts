@@ -111,8 +111,20 @@ export class Inboxes {
         this.#depth.set(agent, Math.max(0, this.depth(agent) - 1));
         if (this.#leases.get(agent)?.id === id) this.#leases.delete(agent);
         this.#wake(agent);
+        this.#wake(id);
       },
     };
+  }
+
+  /** Resolves when the message `id` is settled, on disk, answered or not; at once when there is none. */
+  async settled(id: string, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && this.#store.query.messages.get(defaultTenant, id)?.state === "queued")
+      await this.#wait(id, limits.message.leaseMs, signal);
+  }
+
+  /** The message that an agent was handed and has not settled. */
+  handedOut(agent: string): string | undefined {
+    return this.#leases.get(agent)?.id;
   }
 
   /** An answer to a person. */
