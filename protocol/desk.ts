@@ -54,11 +54,15 @@ export interface Status {
   readonly agents: readonly AgentStatus[];
 }
 
-/** One budget: tokens are counts, usd are micro-USD; `cap` null = none set. Invariant: settled + reserved <= cap. */
+/**
+ * One budget: usd are micro-USD, the other units are counts; `cap` null = none set. Invariant: settled + reserved <= cap.
+ * `scope`: `fleet`, `team:NAME`, `tenant:NAME`, `agent:NAME`, `run:ID`, `step:RUN/STEP`, or one of these, `>` and a
+ * destination. `window`: `day`, `month`, `run` (never resets) or `rolling:MILLISECONDS`.
+ */
 export interface BudgetLine {
   readonly scope: string;
-  readonly window: "day" | "month";
-  readonly unit: "tokens" | "usd";
+  readonly window: string;
+  readonly unit: "tokens" | "usd" | "requests" | "bytes";
   readonly cap: number | null;
   readonly settled: number;
   readonly reserved: number;
@@ -76,12 +80,21 @@ export interface Costs {
     readonly outputTokens: number;
     readonly microUsd: number;
   }[];
+  /** The same by scope: the fleet, teams, tenants and agents. */
+  readonly scopes?: readonly {
+    readonly scope: string;
+    readonly model: string;
+    readonly calls: number;
+    readonly inputTokens: number;
+    readonly outputTokens: number;
+    readonly microUsd: number;
+  }[];
 }
 
 export interface MeshEvent {
   readonly seq: number;
   readonly atMs: number;
-  /** For example `sandbox.started`, `sandbox.oom`, `call.denied`, `budget.exhausted`, `board.written`. */
+  /** For example `sandbox.started`, `sandbox.oom`, `call.denied`, `budget.exhausted`, `budget.warning`, `board.written`. */
   readonly type: string;
   readonly agent: string | null;
   readonly detail: Readonly<Record<string, string | number | boolean | null>>;

@@ -212,7 +212,7 @@ export const limits = {
     fullCheckBytesMax: 256 * MiB,
   },
   audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
-  ledger: { scopesMax: 8, scopeCharsMax: 64, modelCharsMax: 256 },
+  ledger: { scopesMax: 16, scopeCharsMax: 128, modelCharsMax: 256 },
   name: { charsMax: 40 },
   fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
 } as const;

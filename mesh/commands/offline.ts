@@ -4,6 +4,7 @@ import { verifyAudit } from "../audit/verify.ts";
 import type { MeshOptions } from "../main.ts";
 import { openReadOnly } from "../store/open.ts";
 import type { Queries } from "../store/queries.ts";
+import { countersOf } from "../store/tables/ledger.ts";
 import { loadMasterKey } from "../vault/master-key.ts";
 import { existingState } from "./state.ts";
 
@@ -35,29 +36,19 @@ export function costs({ state }: MeshOptions): number {
 function costsOf(ledger: Queries["ledger"]): Costs {
   const newest = (["day", "month"] as const).flatMap((window) => {
     const startMs = ledger.newestWindowStartMs(window);
-    return startMs === undefined ? [] : ledger.counters(window, startMs);
+    return startMs === undefined ? [] : ledger.totals(window, startMs).flatMap(countersOf);
   });
+  const usage = ledger.usage();
   return {
     currency: "micro-USD",
     priceSource: "as recorded",
     lines: newest.map(({ scope, window, unit, settled, reserved }) => ({
-      scope,
-      window,
-      unit,
+      ...{ scope, window, unit, settled, reserved },
       cap: null,
-      settled,
-      reserved,
     })),
-    totals: ledger
-      .usage()
+    scopes: usage,
+    totals: usage
       .filter((row) => row.scope.startsWith("agent:"))
-      .map(({ scope, model, calls, inputTokens, outputTokens, microUsd }) => ({
-        agent: scope.slice("agent:".length),
-        model,
-        calls,
-        inputTokens,
-        outputTokens,
-        microUsd,
-      })),
+      .map(({ scope, ...total }) => ({ agent: scope.slice("agent:".length), ...total })),
   };
 }

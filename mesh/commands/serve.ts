@@ -140,6 +140,7 @@ async function start(
         priceSource: prices.source,
         lines: ledger.lines(scopes),
         totals: ledger.totals(),
+        scopes: ledger.usage(),
       }),
       verifyAudit: () => verifyAudit(store.query, { publicKey: key.auditSigner.publicKey, macKey: key.auditMac }),
       shutdown: () => end.resolve(0),

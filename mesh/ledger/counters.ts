@@ -1,67 +1,122 @@
 import { assert } from "../../lib/assert.ts";
-import type { CounterRow } from "../store/tables/ledger.ts";
 import type { Write } from "../store/store.ts";
-import type { Amount, Scope } from "./ledger.ts";
-import type { WindowKind } from "./windows.ts";
+import type { TotalRow } from "../store/tables/ledger.ts";
+import { isZero, units, zero, type Quantities } from "./amount.ts";
+import type { Scope, Unit } from "./ledger.ts";
+import type { WindowName } from "./windows.ts";
 
-export type Unit = "tokens" | "usd";
-export const units: readonly Unit[] = ["tokens", "usd"];
-export const amountOf = (amount: Amount, unit: Unit): number => (unit === "tokens" ? amount.tokens : amount.microUsd);
-
-/** One running total. Invariant: both are safe integers, not negative, and so is their sum. */
+/** One running total. Invariant: all are safe integers, not negative, and so is the sum of both of a unit. */
 export interface Counter {
+  /** Also `SCOPE>DESTINATION`. */
   readonly scope: Scope;
-  readonly window: WindowKind;
+  readonly window: WindowName;
   readonly startMs: number;
-  readonly unit: Unit;
-  settled: number;
-  reserved: number;
+  readonly settled: Quantities;
+  readonly reserved: Quantities;
 }
+
+const NONE: Pick<Counter, "settled" | "reserved"> = { settled: zero(), reserved: zero() };
 
 /** The totals in memory: the authority while the mesh runs. Every change gives the row that makes it durable. */
 export class Counters {
-  readonly #counters = new Map<string, Counter>();
+  /** By window, so that the end of a window is no walk over all of them. */
+  readonly #windows = new Map<WindowName, Map<string, Counter>>();
 
-  load(rows: readonly CounterRow[]): void {
+  load(rows: readonly TotalRow[]): void {
     for (const row of rows) {
-      const counter = this.at(row.scope as Scope, row.window, row.windowStartMs, row.unit);
-      counter.settled = row.settled;
-      counter.reserved = row.reserved;
-      assertSound(counter);
+      const counter = this.at(row.scope as Scope, row.window as WindowName, row.startMs);
+      Object.assign(counter.settled, settledOf(row));
+      Object.assign(counter.reserved, reservedOf(row));
+      for (const unit of units) assertSound(counter, unit);
     }
   }
 
-  at(scope: Scope, window: WindowKind, startMs: number, unit: Unit): Counter {
-    const key = `${scope} ${window} ${startMs} ${unit}`;
-    let counter = this.#counters.get(key);
-    if (!counter) this.#counters.set(key, (counter = { scope, window, startMs, unit, settled: 0, reserved: 0 }));
+  at(scope: Scope, window: WindowName, startMs: number): Counter {
+    let counters = this.#windows.get(window);
+    if (!counters) this.#windows.set(window, (counters = new Map()));
+    const key = `${startMs} ${scope}`;
+    let counter = counters.get(key);
+    if (!counter) counters.set(key, (counter = { scope, window, startMs, settled: zero(), reserved: zero() }));
     return counter;
   }
 
   /** Without making one. */
-  peek(scope: Scope, window: WindowKind, startMs: number, unit: Unit): Pick<Counter, "settled" | "reserved"> {
-    return this.#counters.get(`${scope} ${window} ${startMs} ${unit}`) ?? { settled: 0, reserved: 0 };
+  peek(scope: Scope, window: WindowName, startMs: number): Pick<Counter, "settled" | "reserved"> {
+    return this.#windows.get(window)?.get(`${startMs} ${scope}`) ?? NONE;
+  }
+
+  has(scope: Scope, window: WindowName, startMs: number): boolean {
+    return this.#windows.get(window)?.has(`${startMs} ${scope}`) ?? false;
+  }
+
+  all(): Counter[] {
+    return [...this.#windows.values()].flatMap((counters) => [...counters.values()]);
   }
 
   /** Forgets the windows that are over and have nothing reserved; their rows stay. */
-  forgetBefore(window: WindowKind, startMs: number): void {
-    for (const [key, counter] of this.#counters) {
-      if (counter.window === window && counter.startMs < startMs && counter.reserved === 0) this.#counters.delete(key);
-    }
+  forgetBefore(window: WindowName, startMs: number): void {
+    const counters = this.#windows.get(window);
+    for (const [key, counter] of counters ?? [])
+      if (counter.startMs < startMs && isZero(counter.reserved)) counters?.delete(key);
+  }
+
+  /** Forgets one; false when something is reserved in it. */
+  forget(scope: Scope, window: WindowName, startMs: number): boolean {
+    if (!isZero(this.peek(scope, window, startMs).reserved)) return false;
+    this.#windows.get(window)?.delete(`${startMs} ${scope}`);
+    return true;
   }
 }
 
-/** Moves an amount into or out of a counter. The sum may only grow with `reserve`. */
-export function change(counter: Counter, by: { readonly reserved: number; readonly settled: number }): Write {
-  counter.reserved += by.reserved;
-  counter.settled += by.settled;
-  assertSound(counter);
-  const { scope, window, startMs, unit, settled, reserved } = counter;
-  return ["ledger.putCounter", scope, window, startMs, unit, settled, reserved];
+export interface Change {
+  readonly reserved: Readonly<Quantities>;
+  /** 1: what is reserved comes in addition; -1: it goes. */
+  readonly sign: 1 | -1;
+  readonly settled: Readonly<Quantities>;
 }
 
-function assertSound({ settled, reserved }: Counter): void {
-  assert(Number.isSafeInteger(settled) && settled >= 0, "a settled total is a natural number");
-  assert(Number.isSafeInteger(reserved) && reserved >= 0, "a reserved total is a natural number");
-  assert(Number.isSafeInteger(settled + reserved), "settled + reserved is a safe integer");
+/** Moves amounts into or out of a counter. The sum may only grow with a reservation. */
+export function change(counter: Counter, { reserved, sign, settled }: Change): Write {
+  for (const unit of units) {
+    counter.reserved[unit] += sign * reserved[unit];
+    counter.settled[unit] += settled[unit];
+    assertSound(counter, unit);
+  }
+  return putTotal(counter);
 }
+
+/** Takes back what was settled too high. */
+export function lower(counter: Counter, by: Readonly<Quantities>): Write {
+  for (const unit of units) {
+    counter.settled[unit] -= by[unit];
+    assertSound(counter, unit);
+  }
+  return putTotal(counter);
+}
+
+function putTotal({ scope, window, startMs, settled: s, reserved: r }: Counter): Write {
+  return [
+    "ledger.putTotal",
+    ...[scope, window, startMs],
+    ...[s.tokens, r.tokens, s.usd, r.usd, s.requests, r.requests, s.bytes, r.bytes],
+  ];
+}
+
+function assertSound({ settled, reserved }: Counter, unit: Unit): void {
+  assert(Number.isSafeInteger(settled[unit]) && settled[unit] >= 0, "a settled total is a natural number");
+  assert(Number.isSafeInteger(reserved[unit]) && reserved[unit] >= 0, "a reserved total is a natural number");
+  assert(Number.isSafeInteger(settled[unit] + reserved[unit]), "settled + reserved is a safe integer");
+}
+
+const settledOf = (row: TotalRow): Quantities => ({
+  tokens: row.settledTokens,
+  usd: row.settledMicroUsd,
+  requests: row.settledRequests,
+  bytes: row.settledBytes,
+});
+const reservedOf = (row: TotalRow): Quantities => ({
+  tokens: row.reservedTokens,
+  usd: row.reservedMicroUsd,
+  requests: row.reservedRequests,
+  bytes: row.reservedBytes,
+});

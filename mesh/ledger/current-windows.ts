@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Queries } from "../store/queries.ts";
-import { calendar, windowKinds, type Window, type WindowKind } from "./windows.ts";
+import { calendar, rollingSpanMs, windowKinds, type Window, type WindowKind } from "./windows.ts";
 
 /**
  * The windows that reservations count in. They only move forward: a clock that jumps back, in this run
@@ -11,6 +11,7 @@ export class CurrentWindows {
   readonly #windowAt: ReturnType<typeof calendar>;
   readonly #onEnd: (kind: WindowKind, startMs: number) => void;
   readonly #open: Record<WindowKind, Window>;
+  #latestMs: number;
 
   constructor(parts: {
     readonly clock: Clock;
@@ -22,13 +23,16 @@ export class CurrentWindows {
     this.#clock = parts.clock;
     this.#windowAt = calendar(parts.timeZone);
     this.#onEnd = parts.onEnd;
+    const { ledger } = parts.query;
     const reopen = (kind: WindowKind): Window => {
-      const newest = parts.query.ledger.newestWindowStartMs(kind);
+      const newest = ledger.newestWindowStartMs(kind);
       const window = this.#windowAt(kind, Math.max(parts.clock.nowMs(), newest ?? -Infinity));
       // In another time zone the open day may have begun before the stored one: it keeps the stored counters.
       return newest !== undefined && newest > window.startMs ? { startMs: newest, endMs: window.endMs } : window;
     };
     this.#open = { day: reopen("day"), month: reopen("month") };
+    const buckets = ledger.windows().filter((name) => rollingSpanMs(name) !== undefined);
+    this.#latestMs = Math.max(parts.clock.nowMs(), ...buckets.map((name) => ledger.newestWindowStartMs(name) ?? 0));
   }
 
   /** Both windows at this moment. */
@@ -40,5 +44,11 @@ export class CurrentWindows {
       this.#onEnd(kind, this.#open[kind].startMs);
     }
     return this.#open;
+  }
+
+  /** The latest moment that the clock has ever shown. */
+  latestMs(): number {
+    this.#latestMs = Math.max(this.#latestMs, this.#clock.nowMs());
+    return this.#latestMs;
   }
 }

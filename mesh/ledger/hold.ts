@@ -1,6 +1,8 @@
 import type { Write } from "../store/store.ts";
 import type { HoldRow } from "../store/tables/ledger.ts";
+import type { Quantities } from "./amount.ts";
 import type { Amount, Scope } from "./ledger.ts";
+import type { PlaceKey } from "./places.ts";
 import type { WindowKind } from "./windows.ts";
 
 /** A reservation that a crash left open, settled at its worst case. */
@@ -13,26 +15,61 @@ export interface RecoveredHold {
 }
 
 export interface OpenHold extends RecoveredHold {
-  /** The windows it was reserved in, by their start: there it will be settled, also after they ended. */
-  readonly windows: Readonly<Record<WindowKind, number>>;
+  /** Where it was reserved: there it will be settled, also after those windows have ended. */
+  readonly places: readonly PlaceKey[];
+  readonly requests: number;
+  readonly bytes: number;
 }
 
-export const holdRow = ({ id, scopes, windows, worst, model, atMs }: OpenHold): Write => [
+export const heldBy = ({ worst, requests, bytes }: OpenHold): Quantities => ({
+  tokens: worst.tokens,
+  usd: worst.microUsd,
+  requests,
+  bytes,
+});
+
+export const holdRow = ({ id, scopes, places, worst, requests, bytes, model, atMs }: OpenHold): Write => [
   "ledger.insertHold",
   id,
   JSON.stringify(scopes),
-  JSON.stringify(windows),
+  placesText(places),
   worst.tokens,
   worst.microUsd,
+  requests,
+  bytes,
   model,
   atMs,
 ];
 
-export const readHold = (row: HoldRow): OpenHold => ({
-  id: row.id,
-  scopes: JSON.parse(row.scopes) as Scope[],
-  windows: JSON.parse(row.windows) as Record<WindowKind, number>,
-  worst: { tokens: row.worstTokens, microUsd: row.worstMicroUsd },
-  model: row.model,
-  atMs: row.atMs,
-});
+export const placesText = (places: readonly PlaceKey[]): string =>
+  JSON.stringify(places.map(({ scope, window, startMs }) => [scope, window, startMs]));
+
+export const readPlaces = (text: string): PlaceKey[] =>
+  (JSON.parse(text) as [Scope, PlaceKey["window"], number][]).map(([scope, window, startMs]) => ({
+    scope,
+    window,
+    startMs,
+  }));
+
+export function readHold(row: HoldRow): OpenHold {
+  const scopes = JSON.parse(row.scopes) as Scope[];
+  return {
+    id: row.id,
+    scopes,
+    places: row.windows.startsWith("{") ? firstForm(scopes, row.windows) : readPlaces(row.windows),
+    worst: { tokens: row.worstTokens, microUsd: row.worstMicroUsd },
+    requests: row.requests,
+    bytes: row.bytes,
+    model: row.model,
+    atMs: row.atMs,
+  };
+}
+
+/** Before there were other windows, a hold named the start of its day and its month. */
+function firstForm(scopes: readonly Scope[], text: string): PlaceKey[] {
+  const { day, month } = JSON.parse(text) as Record<WindowKind, number>;
+  return scopes.flatMap((scope) => [
+    { scope, window: "day" as const, startMs: day },
+    { scope, window: "month" as const, startMs: month },
+  ]);
+}

@@ -3,8 +3,27 @@ export interface Window {
   readonly startMs: number;
   readonly endMs: number;
 }
+/** `rolling:SPAN_MS` counts in buckets that are named by their start. */
+export type WindowName = WindowKind | "run" | `rolling:${number}`;
 export type WindowKind = "day" | "month";
 export const windowKinds: readonly WindowKind[] = ["day", "month"];
+
+/** `undefined`: not the name of a rolling window. */
+export function rollingSpanMs(name: string): number | undefined {
+  const spanMs = name.startsWith("rolling:") ? Number(name.slice("rolling:".length)) : NaN;
+  return Number.isSafeInteger(spanMs) && spanMs > 0 ? spanMs : undefined;
+}
+
+/** A rolling window is counted in so many buckets and one more, so that its sum is never below the true one. */
+const BUCKETS = 12;
+
+/** The buckets that can hold a moment of the `spanMs` before `atMs`, by their starts. */
+export function bucketsOf(spanMs: number, atMs: number) {
+  const widthMs = Math.ceil(spanMs / BUCKETS);
+  const startMs = Math.floor(atMs / widthMs) * widthMs;
+  const firstMs = Math.floor((atMs - spanMs) / widthMs) * widthMs;
+  return { widthMs, startMs, firstMs };
+}
 
 const HOUR_MS = 3_600_000;
 /** No zone shifts its clock by more than a day; a day or a month of any zone lies within these of its middle. */

@@ -3,7 +3,7 @@ import { auditTables } from "./tables/audit.ts";
 import { boardTables } from "./tables/board.ts";
 import { credentialTables } from "./tables/credentials.ts";
 import { hookTables } from "./tables/hooks.ts";
-import { ledgerTables } from "./tables/ledger.ts";
+import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleTables } from "./tables/schedule.ts";
@@ -19,6 +19,7 @@ export const migrations: readonly string[] = [
   [metaTables, auditTables, ledgerTables, boardTables, messageTables, agentTables, credentialTables].join("\n"),
   workflowTables,
   [watchTables, topicTables, scheduleTables, hookTables].join("\n"),
+  ledgerTotals,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -94,7 +94,7 @@ async function withPast(path: string): Promise<void> {
   const db = new DatabaseSync(join(path, "cordon.sqlite"));
   db.exec(`PRAGMA synchronous = OFF; BEGIN;
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
-      INSERT INTO budget_counter SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, 'tokens', i, 0 FROM n`);
+      INSERT INTO budget_total SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, i, 0, i, 0, i, 0, 0, 0 FROM n`);
   const insert = db.prepare(statements["audit.insert"]);
   const detail = '{"hold":"hold_abcdefghijkmnpqrstuvwxyz"}';
   let hash = genesisHash;

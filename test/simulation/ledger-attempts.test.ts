@@ -153,8 +153,8 @@ test("midnight and the end of a month open new windows; what was reserved before
   assert.equal(!monthIsFull.ok && monthIsFull.error.window, "month");
   reserved(ledger.reserve(both, amount(50), "m"));
   await store.commit(ledger.settle(before.id, used(70)).writes);
-  const march30 = store.query.ledger.counters("day", Date.parse("2026-03-30T00:00:00Z"));
-  assert.deepEqual(march30.find((row) => row.scope === "fleet" && row.unit === "tokens")?.settled, 70);
+  const march30 = store.query.ledger.totals("day", Date.parse("2026-03-30T00:00:00Z"));
+  assert.deepEqual(march30.find((row) => row.scope === "fleet")?.settledTokens, 70);
   assert.equal(ledger.lines(["agent:intern"])[0]?.settled, 0, "today's day was not charged for yesterday");
   clock.jumpTo("2026-04-01T00:00:00Z");
   assert.equal(ledger.left(both).tokens, 100);

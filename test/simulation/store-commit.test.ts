@@ -39,16 +39,20 @@ for (const mode of ["worker", "inline"] as const) {
   test(`${mode}: of many rows by one key in a flush the last one wins, and other keys stay apart`, async (t) => {
     const store = await openStore({ path: stateFolder(t), mode });
     t.after(() => store.close());
-    const put = (scope: string, unit: string, n: number): Write => ["ledger.putCounter", scope, "day", 0, unit, n, 0];
+    const put = (scope: string, startMs: number, n: number): Write => [
+      "ledger.putTotal",
+      ...[scope, "day", startMs],
+      ...[n, 0, 0, 0, 0, 0, 0, 0],
+    ];
     await Promise.all([
-      store.commit([put("fleet", "tokens", 1), put("fleet", "usd", 7), ["audit.setHead", 1, hash(1), hash(1)]]),
-      store.commit([put("fleet", "tokens", 2), put("agent:a", "tokens", 9), ["audit.setHead", 2, hash(2), hash(2)]]),
+      store.commit([put("fleet", 0, 1), put("fleet", 9, 7), ["audit.setHead", 1, hash(1), hash(1)]]),
+      store.commit([put("fleet", 0, 2), put("agent:a", 0, 9), ["audit.setHead", 2, hash(2), hash(2)]]),
     ]);
-    const rows = store.query.ledger.allCounters().map((row) => [row.scope, row.unit, row.settled]);
+    const rows = store.query.ledger.allCounters().map((row) => [row.scope, row.windowStartMs, row.settled]);
     assert.deepEqual(rows, [
-      ["agent:a", "tokens", 9],
-      ["fleet", "tokens", 2],
-      ["fleet", "usd", 7],
+      ["agent:a", 0, 9],
+      ["fleet", 0, 2],
+      ["fleet", 9, 7],
     ]);
     assert.equal(store.query.audit.extent().headSeq, 2);
   });
@@ -83,8 +87,8 @@ for (const mode of ["worker", "inline"] as const) {
     const misfits: Write[] = [
       ["meta.set", "a"],
       ["meta.set", "a", "1", "2"],
-      ["ledger.putCounter", "fleet", "day", 0, "tokens", 2 ** 53, 0],
-      ["ledger.putCounter", "fleet", "day", 0, "tokens", 0.5, 0],
+      ["ledger.putTotal", "fleet", "day", 0, 2 ** 53, 0, 0, 0, 0, 0, 0, 0],
+      ["ledger.putTotal", "fleet", "day", 0, 0.5, 0, 0, 0, 0, 0, 0, 0],
       ["no.such" as never, "a"],
     ];
     for (const misfit of misfits) {

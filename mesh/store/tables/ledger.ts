@@ -34,17 +34,72 @@ export const ledgerTables = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** One row for all units of a total, so that a reservation writes half as many; requests, bytes, runs and rolling windows. */
+export const ledgerTotals = `
+  CREATE TABLE budget_total (
+    scope              TEXT NOT NULL,
+    window             TEXT NOT NULL,
+    start_ms           INTEGER NOT NULL,
+    settled_tokens     INTEGER NOT NULL CHECK (settled_tokens >= 0),
+    reserved_tokens    INTEGER NOT NULL CHECK (reserved_tokens >= 0),
+    settled_micro_usd  INTEGER NOT NULL CHECK (settled_micro_usd >= 0),
+    reserved_micro_usd INTEGER NOT NULL CHECK (reserved_micro_usd >= 0),
+    settled_requests   INTEGER NOT NULL CHECK (settled_requests >= 0),
+    reserved_requests  INTEGER NOT NULL CHECK (reserved_requests >= 0),
+    settled_bytes      INTEGER NOT NULL CHECK (settled_bytes >= 0),
+    reserved_bytes     INTEGER NOT NULL CHECK (reserved_bytes >= 0),
+    PRIMARY KEY (scope, window, start_ms)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX budget_total_by_window ON budget_total (window, start_ms);
+  INSERT INTO budget_total
+    SELECT scope, window, window_start_ms,
+      sum(iif(unit = 'tokens', settled, 0)), sum(iif(unit = 'tokens', reserved, 0)),
+      sum(iif(unit = 'usd', settled, 0)), sum(iif(unit = 'usd', reserved, 0)), 0, 0, 0, 0
+    FROM budget_counter GROUP BY scope, window, window_start_ms;
+  DROP TABLE budget_counter;
+
+  ALTER TABLE budget_hold ADD COLUMN requests INTEGER NOT NULL DEFAULT 0 CHECK (requests >= 0);
+  ALTER TABLE budget_hold ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0 CHECK (bytes >= 0);
+
+  -- What was charged without the provider's figure; it may still be found.
+  CREATE TABLE budget_estimate (
+    id        TEXT PRIMARY KEY,
+    places    TEXT NOT NULL,
+    tokens    INTEGER NOT NULL CHECK (tokens >= 0),
+    micro_usd INTEGER NOT NULL CHECK (micro_usd >= 0),
+    model     TEXT NOT NULL,
+    at_ms     INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX budget_estimate_by_time ON budget_estimate (at_ms);
+`;
+
 export const ledgerStatements = {
-  /** (scope, window, window_start_ms, unit, settled, reserved): absolute values; the last of a flush wins. */
-  "ledger.putCounter": `INSERT INTO budget_counter (scope, window, window_start_ms, unit, settled, reserved)
-    VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (scope, window, window_start_ms, unit)
-    DO UPDATE SET settled = excluded.settled, reserved = excluded.reserved`,
-  /** (id, scopes: JSON array, windows: JSON object, worst_tokens, worst_micro_usd, model, at_ms) */
-  "ledger.insertHold": `INSERT INTO budget_hold (id, scopes, windows, worst_tokens, worst_micro_usd, model, at_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  /**
+   * (scope, window, start_ms, then settled and reserved of each of tokens, micro_usd, requests, bytes): absolute
+   * values; the last of a flush wins.
+   */
+  "ledger.putTotal": `INSERT INTO budget_total VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (scope, window, start_ms) DO UPDATE SET
+      settled_tokens = excluded.settled_tokens, reserved_tokens = excluded.reserved_tokens,
+      settled_micro_usd = excluded.settled_micro_usd, reserved_micro_usd = excluded.reserved_micro_usd,
+      settled_requests = excluded.settled_requests, reserved_requests = excluded.reserved_requests,
+      settled_bytes = excluded.settled_bytes, reserved_bytes = excluded.reserved_bytes`,
+  /** (window, start_ms): buckets of a rolling window that count no more; days, months and runs are never deleted. */
+  "ledger.deleteBuckets": `DELETE FROM budget_total WHERE window = ? AND start_ms < ? AND window LIKE 'rolling:%'
+    AND reserved_tokens + reserved_micro_usd + reserved_requests + reserved_bytes = 0`,
+  /** (id, scopes: JSON array, windows: JSON, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms) */
+  "ledger.insertHold": `INSERT INTO budget_hold
+      (id, scopes, windows, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   /** (id) */
   "ledger.deleteHold": "DELETE FROM budget_hold WHERE id = ?",
+  /** (id, places: JSON, tokens, micro_usd, model, at_ms) */
+  "ledger.insertEstimate": `INSERT INTO budget_estimate (id, places, tokens, micro_usd, model, at_ms)
+    VALUES (?, ?, ?, ?, ?, ?)`,
+  /** (id) */
+  "ledger.deleteEstimate": "DELETE FROM budget_estimate WHERE id = ?",
+  /** (at_ms) */
+  "ledger.deleteEstimatesBefore": "DELETE FROM budget_estimate WHERE at_ms < ?",
   /** (scope, model, calls, input_tokens, output_tokens, micro_usd): absolute values; the last of a flush wins. */
   "ledger.putUsage": `INSERT INTO usage_total (scope, model, calls, input_tokens, output_tokens, micro_usd)
     VALUES (?, ?, ?, ?, ?, ?)
@@ -53,11 +108,26 @@ export const ledgerStatements = {
       output_tokens = excluded.output_tokens, micro_usd = excluded.micro_usd`,
 } as const;
 
+/** `window`: `day`, `month`, `run` or `rolling:SPAN_MS`. */
+export interface TotalRow {
+  readonly scope: string;
+  readonly window: string;
+  readonly startMs: number;
+  readonly settledTokens: number;
+  readonly reservedTokens: number;
+  readonly settledMicroUsd: number;
+  readonly reservedMicroUsd: number;
+  readonly settledRequests: number;
+  readonly reservedRequests: number;
+  readonly settledBytes: number;
+  readonly reservedBytes: number;
+}
+/** One unit of a total. */
 export interface CounterRow {
   readonly scope: string;
-  readonly window: "day" | "month";
+  readonly window: string;
   readonly windowStartMs: number;
-  readonly unit: "tokens" | "usd";
+  readonly unit: "tokens" | "usd" | "requests" | "bytes";
   readonly settled: number;
   readonly reserved: number;
 }
@@ -68,6 +138,17 @@ export interface HoldRow {
   readonly windows: string;
   readonly worstTokens: number;
   readonly worstMicroUsd: number;
+  readonly requests: number;
+  readonly bytes: number;
+  readonly model: string;
+  readonly atMs: number;
+}
+/** `places` is JSON. */
+export interface EstimateRow {
+  readonly id: string;
+  readonly places: string;
+  readonly tokens: number;
+  readonly microUsd: number;
   readonly model: string;
   readonly atMs: number;
 }
@@ -80,34 +161,69 @@ export interface UsageRow {
   readonly microUsd: number;
 }
 
-const COUNTER = "scope, window, window_start_ms AS windowStartMs, unit, settled, reserved";
+const TOTAL = `scope, window, start_ms AS startMs, settled_tokens AS settledTokens, reserved_tokens AS reservedTokens,
+  settled_micro_usd AS settledMicroUsd, reserved_micro_usd AS reservedMicroUsd, settled_requests AS settledRequests,
+  reserved_requests AS reservedRequests, settled_bytes AS settledBytes, reserved_bytes AS reservedBytes`;
+
+/** The distinct names by leaps over the index: as fast with a million rows as with ten. */
+const WINDOWS = `WITH RECURSIVE seen(name) AS (
+    SELECT min(window) FROM budget_total
+    UNION ALL SELECT (SELECT min(window) FROM budget_total WHERE window > seen.name) FROM seen WHERE seen.name NOT NULL
+  ) SELECT name FROM seen WHERE name NOT NULL`;
 
 export function ledgerQueries(prepare: Prepare) {
-  const newest = prepare<{ start: number | null }>(
-    "SELECT max(window_start_ms) AS start FROM budget_counter WHERE window = ?",
+  const newest = prepare<{ start: number | null }>("SELECT max(start_ms) AS start FROM budget_total WHERE window = ?");
+  const windows = prepare<{ name: string }>(WINDOWS);
+  const totals = prepare<TotalRow>(
+    `SELECT ${TOTAL} FROM budget_total WHERE window = ? AND start_ms >= ? AND start_ms <= ? ORDER BY scope, start_ms`,
   );
-  const counters = prepare<CounterRow>(
-    `SELECT ${COUNTER} FROM budget_counter WHERE window = ? AND window_start_ms = ? ORDER BY scope, unit`,
+  const totalsAt = prepare<TotalRow>(
+    `SELECT ${TOTAL} FROM budget_total WHERE scope = ? AND window = ? AND start_ms = ?`,
   );
-  const allCounters = prepare<CounterRow>(
-    `SELECT ${COUNTER} FROM budget_counter ORDER BY scope, window, window_start_ms, unit`,
-  );
+  const allTotals = prepare<TotalRow>(`SELECT ${TOTAL} FROM budget_total ORDER BY scope, window, start_ms`);
   const holds = prepare<HoldRow>(
-    `SELECT id, scopes, windows, worst_tokens AS worstTokens, worst_micro_usd AS worstMicroUsd, model, at_ms AS atMs
+    `SELECT id, scopes, windows, worst_tokens AS worstTokens, worst_micro_usd AS worstMicroUsd, requests, bytes, model,
+       at_ms AS atMs
      FROM budget_hold ORDER BY at_ms, id`,
   );
+  const estimate = prepare<EstimateRow>(
+    "SELECT id, places, tokens, micro_usd AS microUsd, model, at_ms AS atMs FROM budget_estimate WHERE id = ?",
+  );
+  const old = prepare<{ id: string }>("SELECT id FROM budget_estimate WHERE at_ms < ? LIMIT 1");
   const usage = prepare<UsageRow>(
     `SELECT scope, model, calls, input_tokens AS inputTokens, output_tokens AS outputTokens, micro_usd AS microUsd
      FROM usage_total ORDER BY scope, model`,
   );
   return {
-    /** The start of the latest window of a kind that holds a counter. */
-    newestWindowStartMs: (window: "day" | "month"): number | undefined => newest.get(window)?.start ?? undefined,
-    counters: (window: "day" | "month", startMs: number): CounterRow[] => counters.all(window, startMs),
-    /** Every window there ever was: for checks, not for the way of a request. */
-    allCounters: (): CounterRow[] => allCounters.all(),
+    /** The start of the latest window of a name that holds a total. */
+    newestWindowStartMs: (window: string): number | undefined => newest.get(window)?.start ?? undefined,
+    /** The names of all windows that hold totals. */
+    windows: (): string[] => windows.all().map((row) => row.name),
+    /** All scopes' totals of the windows of a name that start in [fromMs, toMs]. */
+    totals: (window: string, fromMs: number, toMs: number = fromMs): TotalRow[] => totals.all(window, fromMs, toMs),
+    totalsAt: (scope: string, window: string, startMs: number): TotalRow | undefined =>
+      totalsAt.get(scope, window, startMs),
+    /** Every unit of every window there ever was, where it is not zero: for checks, not for the way of a request. */
+    allCounters: (): CounterRow[] => allTotals.all().flatMap(countersOf),
     /** Reservations that nothing has ended. */
     holds: (): HoldRow[] => holds.all(),
+    estimate: (id: string): EstimateRow | undefined => estimate.get(id),
+    /** Whether there are estimates from before `atMs`. */
+    oldEstimates: (atMs: number): boolean => old.get(atMs) !== undefined,
     usage: (): UsageRow[] => usage.all(),
   };
+}
+
+/** The units of a total that are not zero. */
+export function countersOf(row: TotalRow): CounterRow[] {
+  const { scope, window, startMs: windowStartMs } = row;
+  const units = [
+    { unit: "tokens", settled: row.settledTokens, reserved: row.reservedTokens },
+    { unit: "usd", settled: row.settledMicroUsd, reserved: row.reservedMicroUsd },
+    { unit: "requests", settled: row.settledRequests, reserved: row.reservedRequests },
+    { unit: "bytes", settled: row.settledBytes, reserved: row.reservedBytes },
+  ] as const;
+  return units
+    .filter(({ settled, reserved }) => settled > 0 || reserved > 0)
+    .map((unit) => ({ scope, window, windowStartMs, ...unit }));
 }

@@ -1,0 +1,222 @@
+import { assert } from "../../lib/assert.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Id } from "../../lib/id.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import { limits } from "../../protocol/limits.ts";
+import type { Store, Write } from "../store/store.ts";
+import * as amounts from "./amount.ts";
+import { isRunScope, least, minus, nothing, units, zero, type Quantities } from "./amount.ts";
+import { change, Counters, lower, type Counter } from "./counters.ts";
+import { CurrentWindows } from "./current-windows.ts";
+import { heldBy, holdRow, placesText, readPlaces, type OpenHold } from "./hold.ts";
+import type { Amount, BudgetRefusal, Caps, CapUnits, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
+import { Notices, type BudgetNotice } from "./notices.ts";
+import { Places, type Place, type PlaceKey } from "./places.ts";
+import { UsageTotals } from "./usage.ts";
+import { bucketsOf, rollingSpanMs, type WindowName } from "./windows.ts";
+
+interface BookParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Id;
+  readonly caps: (scope: Scope) => Caps;
+  readonly timeZone: string;
+  readonly onNotice?: (notice: BudgetNotice) => void;
+}
+
+/** Holds, totals and caps in memory. Every change is made in one tick and returns the rows that make it durable. */
+export class Book implements Ledger {
+  readonly counters = new Counters();
+  readonly usage: UsageTotals;
+  readonly windows: CurrentWindows;
+  readonly places: Places;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #ids: Id;
+  readonly #notices: Notices;
+  readonly #holds = new Map<string, OpenHold>();
+  readonly #open = new Map<Scope, CapUnits>();
+  /** Runs and steps that have ended, oldest first: their totals stay in memory until their rows are long on disk. */
+  readonly #closed = new Set<Scope>();
+  /** Estimates that were corrected; the row may not be gone from the disk yet. */
+  readonly #corrected = new Set<string>();
+  /** The bucket in which each rolling window was last tidied. */
+  readonly #tidied = new Map<WindowName, number>();
+
+  constructor(parts: BookParts) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#ids = parts.ids;
+    this.#notices = new Notices(parts.onNotice ?? (() => {}));
+    this.usage = new UsageTotals(parts.store.query.ledger.usage());
+    this.windows = new CurrentWindows({
+      clock: parts.clock,
+      timeZone: parts.timeZone,
+      query: parts.store.query,
+      onEnd: (kind, startMs) => this.counters.forgetBefore(kind, startMs),
+    });
+    const { counters, windows } = this;
+    this.places = new Places({ counters, windows, caps: parts.caps, open: this.#open });
+  }
+
+  reserve(scopes: readonly Scope[], worst: Amount, model: string, sent: Sent = {}): Result<Hold, BudgetRefusal> {
+    const { requests = 1, bytes = 0, destination } = sent;
+    amounts.assertScopes(scopes);
+    amounts.assertAmount(worst);
+    amounts.assertCount(requests, "requests");
+    amounts.assertCount(bytes, "bytes");
+    assert(model.length <= limits.ledger.modelCharsMax, "a model name is short");
+    const places = this.places.of(scopes, destination);
+    const wanted: Quantities = { tokens: worst.tokens, usd: worst.microUsd, requests, bytes };
+    const refused = this.places.refusal(places, wanted);
+    if (refused) return err(refused);
+    const id = this.#ids.next("hold");
+    assert(!this.#holds.has(id), "a hold has an id of its own");
+    const hold = { id, scopes: [...scopes], places, worst, requests, bytes, model, atMs: this.#clock.nowMs() };
+    this.#holds.set(id, hold);
+    const writes: Write[] = [holdRow(hold)];
+    for (const place of places) {
+      writes.push(
+        change(this.#counterAt(place), { reserved: wanted, sign: 1, settled: NOTHING }),
+        ...this.#tidy(place),
+      );
+    }
+    return ok({ id, worst, writes });
+  }
+
+  left(scopes: readonly Scope[], destination?: string): Amount {
+    amounts.assertScopes(scopes);
+    const smallest = { tokens: Infinity, usd: Infinity };
+    for (const place of this.places.of(scopes, destination)) {
+      for (const unit of ["tokens", "usd"] as const) {
+        const cap = place.cap[unit];
+        if (cap === undefined) continue;
+        const { settled, reserved } = this.places.used(place);
+        smallest[unit] = Math.min(smallest[unit], Math.max(0, cap - settled[unit] - reserved[unit]));
+      }
+    }
+    return { tokens: smallest.tokens, microUsd: smallest.usd };
+  }
+
+  settle(holdId: string, reported: Usage, { estimate = false }: { readonly estimate?: boolean } = {}) {
+    amounts.assertUsage(reported);
+    const hold = this.#holds.get(holdId);
+    if (!hold) return { writes: [], above: nothing };
+    const cost = least(reported.cost, hold.worst);
+    const writes = this.#end(hold, { ...heldBy(hold), tokens: cost.tokens, usd: cost.microUsd });
+    if (estimate) writes.push(estimateRow(hold, cost));
+    for (const scope of hold.scopes)
+      if (!isRunScope(scope)) writes.push(this.usage.add(scope, hold.model, reported, cost.microUsd));
+    return { writes, above: minus(reported.cost, cost) };
+  }
+
+  release(holdId: string, { unsent = false }: { readonly unsent?: boolean } = {}) {
+    const hold = this.#holds.get(holdId);
+    if (!hold) return { writes: [] };
+    return { writes: this.#end(hold, unsent ? NOTHING : { ...heldBy(hold), tokens: 0, usd: 0 }) };
+  }
+
+  /** What a crash left open: charged in full, as an estimate. */
+  endAtWorst(hold: OpenHold): Write[] {
+    const writes = [...this.#end(hold, heldBy(hold)), estimateRow(hold, hold.worst)];
+    const unknown = { inputTokens: 0, outputTokens: 0 };
+    for (const scope of hold.scopes)
+      if (!isRunScope(scope)) writes.push(this.usage.add(scope, hold.model, unknown, hold.worst.microUsd));
+    return writes;
+  }
+
+  correct(holdId: string, found: Usage) {
+    amounts.assertUsage(found);
+    const row = this.#corrected.has(holdId) ? undefined : this.#store.query.ledger.estimate(holdId);
+    if (!row) return undefined;
+    this.#corrected.add(holdId);
+    const charged = { tokens: row.tokens, microUsd: row.microUsd };
+    const freed = minus(charged, least(found.cost, charged));
+    const writes: Write[] = [["ledger.deleteEstimate", holdId]];
+    const scopes = new Set<Scope>();
+    for (const place of readPlaces(row.places)) {
+      if (!place.scope.includes(">")) scopes.add(place.scope);
+      // A bucket that has left its rolling window is gone, and with it what was charged there.
+      if (!this.fetch(place)) continue;
+      writes.push(lower(this.#counterAt(place), { ...NOTHING, tokens: freed.tokens, usd: freed.microUsd }));
+    }
+    for (const scope of scopes) if (!isRunScope(scope)) writes.push(this.usage.lower(scope, row.model, freed.microUsd));
+    return { writes, freed };
+  }
+
+  openScope(scope: Scope, caps: CapUnits): void {
+    assert(isRunScope(scope) && amounts.isScope(scope), "only runs and steps are opened");
+    this.fetch({ scope, window: "run", startMs: 0 });
+    this.#closed.delete(scope);
+    this.#open.set(scope, caps);
+  }
+
+  closeScope(scope: Scope): void {
+    this.#open.delete(scope);
+    this.#notices.forget(scope);
+    this.#closed.add(scope);
+    if (this.#closed.size <= CLOSED_KEPT) return;
+    const [oldest] = this.#closed;
+    if (oldest === undefined) return;
+    this.#closed.delete(oldest);
+    // One that still waits for an answer goes to the end of the line.
+    if (!this.counters.forget(oldest, "run", 0)) this.#closed.add(oldest);
+  }
+
+  /** Brings the total of a place into memory; false when there is none, on disk neither. */
+  fetch({ scope, window, startMs }: PlaceKey): boolean {
+    if (this.counters.has(scope, window, startMs)) return true;
+    const row = this.#store.query.ledger.totalsAt(scope, window, startMs);
+    if (row) this.counters.load([row]);
+    return row !== undefined;
+  }
+
+  /** What was passed before the start is not told again. */
+  lookSilently(): void {
+    for (const { scope, window, startMs } of this.counters.all()) this.#look({ scope, window, startMs }, true);
+  }
+
+  #counterAt({ scope, window, startMs }: PlaceKey): Counter {
+    return this.counters.at(scope, window, startMs);
+  }
+
+  /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
+  #end(hold: OpenHold, cost: Readonly<Quantities>): Write[] {
+    this.#holds.delete(hold.id);
+    const writes: Write[] = [["ledger.deleteHold", hold.id]];
+    const reserved = heldBy(hold);
+    for (const place of hold.places) {
+      writes.push(change(this.#counterAt(place), { reserved, sign: -1, settled: cost }));
+      this.#look(place);
+    }
+    return writes;
+  }
+
+  #look({ scope, window, startMs }: PlaceKey, silent = false): void {
+    const cap = this.places.capAt({ scope, window, startMs });
+    if (units.every((unit) => cap[unit] === undefined)) return;
+    const calendar = window === "day" || window === "month" ? this.windows.now()[window] : undefined;
+    // A window that is over is nobody's concern any more.
+    if (calendar && calendar.startMs !== startMs) return;
+    const place: Place = { scope, window, startMs, endMs: calendar?.endMs ?? startMs, cap };
+    this.#notices.look(place, this.places.used(place).settled, this.#clock.nowMs(), silent);
+  }
+
+  /** The buckets that have left a rolling window go, when the next one begins. */
+  #tidy({ window, startMs }: PlaceKey): Write[] {
+    const spanMs = rollingSpanMs(window);
+    if (spanMs === undefined || this.#tidied.get(window) === startMs) return [];
+    this.#tidied.set(window, startMs);
+    const { firstMs } = bucketsOf(spanMs, this.windows.latestMs());
+    this.counters.forgetBefore(window, firstMs);
+    return [["ledger.deleteBuckets", window, firstMs]];
+  }
+}
+
+const NOTHING: Readonly<Quantities> = zero();
+const CLOSED_KEPT = 1_000;
+
+const estimateRow = ({ id, places, model, atMs }: OpenHold, cost: Amount): Write => [
+  "ledger.insertEstimate",
+  ...[id, placesText(places), cost.tokens, cost.microUsd, model, atMs],
+];

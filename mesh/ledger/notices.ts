@@ -1,0 +1,84 @@
+import { units } from "./amount.ts";
+import { capOf, type Place } from "./places.ts";
+import type { Quantities } from "./amount.ts";
+import type { Scope, Unit } from "./ledger.ts";
+import type { WindowName } from "./windows.ts";
+
+/** Told once for each window, unit and threshold. Amounts are what is settled: what is only reserved may come back. */
+export type BudgetNotice = About &
+  (
+    | { readonly kind: "warning"; readonly percent: (typeof thresholds)[number] }
+    /** What the day will cost if it goes on like this; more than its cap. */
+    | { readonly kind: "forecast"; readonly forecast: number }
+  );
+
+interface About {
+  readonly scope: Scope;
+  readonly window: WindowName;
+  readonly unit: Unit;
+  readonly cap: number;
+  readonly settled: number;
+}
+
+const thresholds = [80, 95] as const;
+/** A forecast from less would be noise. */
+const FORECAST_SHARE_MIN = 0.2;
+const FORECAST_ELAPSED_MIN = 1 / 24;
+
+interface Told {
+  startMs: number;
+  percent: number;
+  forecast: boolean;
+}
+
+/** Remembers what was told. What was passed before the mesh started counts as told. */
+export class Notices {
+  readonly #tell: (notice: BudgetNotice) => void;
+  readonly #told = new Map<string, Told>();
+
+  constructor(tell: (notice: BudgetNotice) => void) {
+    this.#tell = tell;
+  }
+
+  /** Looks at a place whose settled total has changed; `silent`: only remembers. */
+  look(place: Place, settled: Readonly<Quantities>, atMs: number, silent = false): void {
+    for (const unit of units) {
+      if (place.cap[unit] === undefined) continue;
+      const cap = capOf(place.cap, unit);
+      const passed = thresholds.findLast((percent) => cap > 0 && settled[unit] * 100 >= cap * percent) ?? 0;
+      const told = this.#of(place, unit, passed);
+      const about = { scope: place.scope, window: place.window, unit, cap, settled: settled[unit] };
+      for (const percent of thresholds) {
+        if (percent > told.percent && percent <= passed && !silent) this.#tell({ kind: "warning", percent, ...about });
+      }
+      told.percent = Math.max(told.percent, passed);
+      if (place.window !== "day" || told.forecast) continue;
+      const forecast = forecastOf(place, cap, settled[unit], atMs);
+      if (forecast === undefined) continue;
+      told.forecast = true;
+      if (!silent) this.#tell({ kind: "forecast", forecast, ...about });
+    }
+  }
+
+  forget(scope: Scope): void {
+    for (const unit of units) this.#told.delete(`${scope} run ${unit}`);
+  }
+
+  #of(place: Place, unit: Unit, passed: number): Told {
+    const key = `${place.scope} ${place.window} ${unit}`;
+    const told = this.#told.get(key);
+    // A rolling window has no end: it begins anew when it has emptied.
+    const over = place.window.startsWith("rolling:") ? passed === 0 : told?.startMs !== place.startMs;
+    if (told && !over) return told;
+    const fresh = { startMs: place.startMs, percent: 0, forecast: false };
+    this.#told.set(key, fresh);
+    return fresh;
+  }
+}
+
+function forecastOf({ startMs, endMs }: Place, cap: number, settled: number, atMs: number): number | undefined {
+  const elapsed = (atMs - startMs) / (endMs - startMs);
+  if (elapsed < FORECAST_ELAPSED_MIN || elapsed > 1 || settled < cap * FORECAST_SHARE_MIN) return undefined;
+  const forecast = Math.round(Math.min(settled / elapsed, Number.MAX_SAFE_INTEGER));
+  return forecast > cap ? forecast : undefined;
+}
