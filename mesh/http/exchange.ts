@@ -25,8 +25,7 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Res
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    // Left early, an iterator destroys the connection, and with it the answer.
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > bytesMax) return tooLarge;
       chunks.push(chunk);
