@@ -3,25 +3,27 @@ import { systemClock } from "../../lib/clock.ts";
 import { Secret } from "../../lib/redact.ts";
 import { limits } from "../../protocol/limits.ts";
 import { Name } from "../../protocol/names.ts";
-import { createAudit } from "../audit/create.ts";
+import { createAudit, type OpenAudit } from "../audit/create.ts";
 import type { MeshOptions } from "../main.ts";
 import { openStore } from "../store/open.ts";
-import { loadMasterKey } from "../vault/master-key.ts";
 import { Vault } from "../vault/vault.ts";
 import { CommandError } from "./failure.ts";
-import { stateFolder } from "./state.ts";
+import { openKey } from "./state-key.ts";
+import { existingState, stateFolder } from "./state.ts";
 
 const OPERATOR = "principal:operator";
 
 /** `credential add|list|remove [NAME]`: on the state of a mesh that is not running. The value comes from standard input. */
 export async function credential({ state }: MeshOptions, [verb, name = ""]: readonly string[]): Promise<number> {
-  const folder = stateFolder(state);
   if (verb !== "list" && !Name.safeParse(name).success)
     throw new CommandError(`\`${name.slice(0, 64)}\` is not a name: use lower-case letters, digits and hyphens`);
+  // Only `add` has a use for a state that is not there yet.
+  const folder = stateFolder(verb === "add" ? state : existingState(state));
   const store = await openStore({ path: folder });
-  const key = loadMasterKey(folder, randomBytes);
-  const audit = createAudit({ store, clock: systemClock, signer: key.auditSigner, macKey: key.auditMac });
+  let audit: OpenAudit | undefined;
   try {
+    const key = await openKey(store, folder);
+    audit = createAudit({ store, clock: systemClock, signer: key.auditSigner, macKey: key.auditMac });
     const vault = new Vault({ store, audit, clock: systemClock, key, random: randomBytes });
     if (verb === "list") process.stdout.write(`${JSON.stringify({ credentials: vault.list() })}\n`);
     else if (verb === "add") await add(vault, name);
@@ -29,7 +31,7 @@ export async function credential({ state }: MeshOptions, [verb, name = ""]: read
     else throw new CommandError(`no \`credential ${String(verb)}\`: use add, list or remove`);
     return 0;
   } finally {
-    await audit.close();
+    await audit?.close();
     await store.close();
   }
 }

@@ -7,9 +7,20 @@ export function explain(error: unknown): string {
   if (error instanceof SandboxError) return `cordon: ${error.message}\nfix: ${error.remedy}\n`;
   if (!(error instanceof Error)) return `cordon: ${String(error)}\n`;
   const expected = EXPECTED.has(error.name) || "code" in error;
-  return expected
-    ? `cordon: ${error.message.replace(/: (?=[^:]*$)/, "\nfix: ")}\n`
-    : `cordon: fault: ${error.stack ?? error.message}\n`;
+  return expected ? told(error.message) : `cordon: fault: ${error.stack ?? error.message}\n`;
+}
+
+/** A message that ends in `: what to do`. A colon within backticks belongs to a name. */
+export function told(message: string): string {
+  let quoted = false;
+  let end = message.length;
+  for (let at = message.length - 1; at > 0; at--) {
+    if (message[at] === "`") quoted = !quoted;
+    if (quoted || message[at] !== ":" || message[at + 1] !== " ") continue;
+    end = at;
+    break;
+  }
+  return `cordon: ${message.slice(0, end)}\n${end < message.length ? `fix: ${message.slice(end + 2)}\n` : ""}`;
 }
 
 const EXPECTED = new Set(["VaultError", "DeskError", "StoreFailure", "CommandError"]);

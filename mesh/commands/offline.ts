@@ -1,11 +1,10 @@
-import { randomBytes } from "node:crypto";
 import type { Costs } from "../../protocol/desk.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import type { MeshOptions } from "../main.ts";
 import { openReadOnly } from "../store/open.ts";
 import type { Queries } from "../store/queries.ts";
 import { countersOf } from "../store/tables/ledger.ts";
-import { loadMasterKey } from "../vault/master-key.ts";
+import { existingKey } from "./state-key.ts";
 import { existingState } from "./state.ts";
 
 /** `verify`: reads the whole audit of a mesh that is not running. Exit code 1 when it is not whole. */
@@ -13,7 +12,7 @@ export async function verify({ state }: MeshOptions): Promise<number> {
   const folder = existingState(state);
   const store = openReadOnly(folder);
   try {
-    const key = loadMasterKey(folder, randomBytes);
+    const key = existingKey(store.query, folder);
     const verdict = await verifyAudit(store.query, { publicKey: key.auditSigner.publicKey, macKey: key.auditMac });
     process.stdout.write(`${JSON.stringify(verdict)}\n`);
     return verdict.ok ? 0 : 1;

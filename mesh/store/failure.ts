@@ -22,7 +22,7 @@ const SYSTEM_KINDS: Readonly<Record<string, Kind>> = {
 };
 
 const REMEDIES: Readonly<Record<Kind, string>> = {
-  locked: "close the other program that uses it (for a mesh: `cordon down`), or use another state folder",
+  locked: "stop that mesh with `cordon down` or close what else uses it, or name another folder with `--state`",
   disk_full: "free some space on that disk, then start again; nothing that was acknowledged is lost",
   read_only: "make the folder and its files writable for this user",
   corrupt: "put back a backup of the folder, or move the folder away to start with an empty state",

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { stateOptions, type Command, type Context, type Input } from "../command.ts";
@@ -6,7 +6,7 @@ import { openDesk } from "../desk-client.ts";
 import { codeOf, Failure, type ExitCode } from "../failure.ts";
 import { followFleet } from "../fleet-view.ts";
 import { tint } from "../line.ts";
-import { forgetPid, notePid } from "../mesh-presence.ts";
+import { deskAccepts, forgetPid, notedPid, notePid } from "../mesh-presence.ts";
 import { detachMesh, meshFailure, READY, serveMesh } from "../mesh-process.ts";
 import { placesOf, requireFleetFile, type Places } from "../places.ts";
 import { printStatus } from "./status.ts";
@@ -32,6 +32,7 @@ export const up: Command = {
     const places = placesOf(input, context);
     requireFleetFile(places);
     makeState(places.state);
+    await requireFree(places.state);
     const args = serveArguments(input, places, context.cwd);
     return input.flag("detach") ? detached(args, places, context) : foreground(args, places, context);
   },
@@ -48,6 +49,7 @@ function serveArguments(input: Input, places: Places, cwd: string): string[] {
   return args;
 }
 
+/** Before anything is written into it: another user's folder could hold a link to a file of ours. */
 function makeState(state: string): void {
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
@@ -57,6 +59,23 @@ function makeState(state: string): void {
       "name another with `--state DIR`",
     );
   }
+  const { uid, mode } = statSync(state);
+  if (uid !== process.getuid?.())
+    throw new Failure(
+      `\`${state}\` belongs to another user`,
+      "run as its owner, or name another folder with `--state DIR`",
+    );
+  if ((mode & 0o077) !== 0) throw new Failure(`\`${state}\` can be entered by others`, `run \`chmod 700 ${state}\``);
+}
+
+/** The lock of the state decides; this only says it sooner and with the name of the other mesh. */
+async function requireFree(state: string): Promise<void> {
+  if (!(await deskAccepts(state))) return;
+  const pid = await notedPid(state);
+  throw new Failure(
+    `a mesh runs on the state \`${state}\` already${pid === undefined ? "" : ` (process ${pid})`}`,
+    "stop it with `cordon down`, or name another state with `--state DIR`",
+  );
 }
 
 async function foreground(args: readonly string[], places: Places, context: Context): Promise<ExitCode> {
@@ -82,7 +101,7 @@ async function foreground(args: readonly string[], places: Places, context: Cont
     context.terminal.live("stopping …");
     await mesh.stop();
     context.terminal.settle();
-    await forgetPid(places.state);
+    await forgetPid(places.state, mesh.pid);
   }
   const code = await mesh.exited;
   if (signal.aborted || code === 0) {
