@@ -25,13 +25,13 @@ import { Monitor } from "../monitor/monitor.ts";
 import { matrixOf } from "../policy/matrix.ts";
 import { openStore } from "../store/open.ts";
 import { FileTools } from "../tools/files.ts";
-import { loadMasterKey } from "../vault/master-key.ts";
 import { Vault } from "../vault/vault.ts";
-import { CommandError } from "./failure.ts";
+import { CommandError, told } from "./failure.ts";
 import { requireFence } from "./fence.ts";
 import { installationOf, version } from "./installation.ts";
 import { localBackend } from "./machine.ts";
 import { providersOf } from "./models.ts";
+import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
 
 const NO_CAPS: Caps = { day: {}, month: {} };
@@ -71,9 +71,9 @@ async function start(
   };
   const store = await openStore({ path: state });
   closing.push(() => store.close());
-  void store.failed.then((failure) => fail(`cordon: ${failure.message}\n`));
+  void store.failed.then((failure) => fail(told(failure.message)));
+  const key = await openKey(store, state);
   const installation = await installationOf(store, fleet.name, ids);
-  const key = loadMasterKey(state, randomBytes);
   const audit = createAudit({ store, clock, signer: key.auditSigner, macKey: key.auditMac });
   closing.push(() => audit.close());
   const monitor = new Monitor(clock);
