@@ -24,7 +24,10 @@ export const doorRoutes = {
   anthropicMessages: "/anthropic/v1/messages",
 } as const;
 
+  openaiModels: "/openai/v1/models",
 /** What a sandbox is told about itself. No secret, no path of the host. */
+  openaiResponses: "/openai/v1/responses",
+  openaiEmbeddings: "/openai/v1/embeddings",
 export interface Self {
   readonly agent: string;
   readonly fleet: string;
@@ -99,4 +102,16 @@ export interface ToolResults {
   "board.write": { readonly key: string; readonly version: number };
   "board.delete": { readonly key: string; readonly version: number };
   "message.send": { readonly id: string };
+}
+
+export interface PulledMessage {
+  readonly id: string;
+  readonly position: number;
+  readonly from: string;
+  readonly body: string;
+  readonly label: Label;
+  readonly at_ms: number;
+  /** How often this subscription has been handed it; 0 in a replay. */
+  readonly attempt: number;
+  readonly reply_until_ms: number | null;
 }

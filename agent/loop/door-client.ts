@@ -8,8 +8,8 @@ import { createBackOff } from "./back-off.ts";
 import { doorRequest, type DoorRequest, type DoorResponse } from "./door-request.ts";
 import { readRefusal, tryJson } from "./read-refusal.ts";
 
-/** The border's table, written out: its module carries the schema library, which no sandbox has. */
-export const routes: typeof doorRoutes = {
+/** What this agent uses of the border's table, written out: its module carries the schema library, which no sandbox has. */
+export const routes: Pick<typeof doorRoutes, "self" | "inbox" | "tools" | "openaiChat" | "anthropicMessages"> = {
   self: "/v1/self",
   inbox: "/v1/inbox",
   tools: "/v1/tools",

@@ -21,11 +21,14 @@ export async function providersOf(
   clock: Clock,
 ): Promise<{ readonly providers: ReadonlyMap<string, Provider>; close(): Promise<void> }> {
   const providers = new Map<string, Provider>(Object.entries(builtInProviders));
-  for (const { name, api, baseUrl, credential } of fleet.providers) {
-    providers.set(name, { name, apis: [api], baseUrl, credential, priceList: null });
+  for (const { name, api, baseUrl, hosting, credential } of fleet.providers) {
+    providers.set(name, { name, apis: [api], baseUrl, ...(hosting && { hosting }), credential, priceList: null });
   }
   const rehearsal = providers.get(REHEARSAL);
-  if (!rehearsal || !fleet.agents.some((agent) => agent.model.provider === REHEARSAL)) {
+  if (
+    !rehearsal ||
+    !fleet.agents.some(({ model, may }) => [model.provider, ...(may.models ?? []).map(providerOf)].includes(REHEARSAL))
+  ) {
     return { providers, close: () => Promise.resolve() };
   }
   const socketPath = join(state, "rehearsal.sock");
@@ -43,3 +46,5 @@ export async function providersOf(
   providers.set(REHEARSAL, { ...rehearsal, socketPath });
   return { providers, close: () => server.close() };
 }
+
+const providerOf = (pattern: string): string => pattern.slice(0, pattern.indexOf("/"));

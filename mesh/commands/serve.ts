@@ -116,6 +116,7 @@ async function start(
     injector: new Injector(vault),
     files: new FileTools(fleet.files, ids),
     halted: (agent) => supervisor.halted(agent),
+    modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     halt: (agent, cause) => supervisor.halt(agent, cause),
   };
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(services, caller);
@@ -158,9 +159,15 @@ async function start(
 
 /** A provider of the fleet file has one price for all its models. */
 function statedPrices(fleet: Fleet): PriceOverride[] {
-  return fleet.agents.flatMap(({ model }) => {
-    const provider = fleet.providers.find((each) => each.name === model.provider);
-    return provider ? [{ ...model, inputRate: provider.price.input, outputRate: provider.price.output }] : [];
+  return fleet.agents.flatMap(({ model, may }) => {
+    const named = (may.models ?? []).map((id) => ({
+      provider: id.slice(0, id.indexOf("/")),
+      model: id.slice(id.indexOf("/") + 1),
+    }));
+    return [model, ...named].flatMap((each) => {
+      const provider = fleet.providers.find(({ name }) => name === each.provider);
+      return provider ? [{ ...each, inputRate: provider.price.input, outputRate: provider.price.output }] : [];
+    });
   });
 }
 

@@ -88,3 +88,4 @@ const knownKeys = [
     "output",
   ],
 ];
+    ...["models", "model_limits", "max_tokens", "n", "temperature", "azure", "api_version", "bedrock", "region"],

@@ -1,5 +1,7 @@
+import type { Api, Hosting } from "../egress/providers.ts";
 import type { ToolName } from "../../protocol/door.ts";
 import type { Caps } from "../ledger/ledger.ts";
+import type { ModelLimits } from "../door/model-limits.ts";
 import type { Isolation, SandboxLimits } from "../sandbox/backend.ts";
 
 /** The fleet file after parsing: defaults applied, units resolved, paths absolute, references checked. */
@@ -16,13 +18,14 @@ export interface Fleet {
   readonly agents: readonly AgentSetting[];
 }
 
-/** A provider of the user's own: any server that speaks one of the two formats. */
+/** A provider of the user's own: any server that speaks one of the formats, or a cloud that hosts models. */
 export interface ProviderSetting {
   readonly name: string;
   readonly api: "openai" | "anthropic";
   readonly baseUrl: string;
   /** Name of the credential in the vault; null = the server wants none. */
   readonly credential: string | null;
+  readonly hosting?: Hosting;
   /** Micro-USD per million tokens; no price, no call. */
   readonly price: { readonly input: number; readonly output: number };
 }
@@ -39,6 +42,7 @@ export interface AgentSetting {
   readonly code: string | null;
   readonly may: Permissions;
 }
+  readonly modelLimits?: ModelLimits;
 
 /** `provider/model`, for example `anthropic/claude-sonnet-4-5`. */
 export interface ModelRef {

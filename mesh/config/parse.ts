@@ -4,11 +4,12 @@ import { nearest } from "../../lib/nearest.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Caps } from "../ledger/ledger.ts";
-import { builtInProviders } from "../egress/providers.ts";
+import type { ModelLimits } from "../door/model-limits.ts";
+import { builtInProviders, type Hosting } from "../egress/providers.ts";
 import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
 import type { Isolation } from "../sandbox/backend.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
-import { FleetForm, type AgentForm, type BudgetForm } from "./schema.ts";
+import { FleetForm, type AgentForm, type BudgetForm, type ProviderForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
 
 const MiB = 1024 * 1024;
@@ -69,6 +70,7 @@ class Reader {
         api: entry.api,
         baseUrl: entry.base_url.endsWith("/") ? entry.base_url.slice(0, -1) : entry.base_url,
         credential: entry.credential ?? null,
+        ...this.#hosting(name, entry),
         price: entry.price,
       })),
       agents: [...this.#agents].map((name) => this.#agent(name, form.agents[name] ?? {})),
@@ -112,6 +114,7 @@ class Reader {
           place,
           `no agent \`${peer}\``,
           meant ? `did you mean \`${meant}\`?` : `declare it under \`agents\``,
+      ...(form.model_limits && { modelLimits: ceilings(form.model_limits) }),
         );
       } else if (peer === name) this.#fault(place, `\`${name}\` may not message itself`, "remove it");
     });
@@ -129,6 +132,8 @@ class Reader {
       message,
       blackboard: { read: form.may?.blackboard?.read ?? [], write: form.may?.blackboard?.write ?? [] },
       tools,
+    const models = form.may?.models;
+    models?.forEach((pattern, index) => this.#model([...at, "may", "models", index], pattern, name));
     };
   }
 
@@ -212,3 +217,15 @@ function defined(window: { tokens?: number | undefined; usd?: number | undefined
     ...(window?.usd === undefined ? {} : { usd: window.usd }),
   };
 }
+const ceilings = ({ max_tokens, n, temperature, tools }: NonNullable<AgentForm["model_limits"]>): ModelLimits => ({
+  ...(max_tokens === undefined ? {} : { maxTokens: max_tokens }),
+  ...(n === undefined ? {} : { n }),
+  ...(temperature === undefined ? {} : { temperature }),
+  ...(tools === undefined ? {} : { tools }),
+});
+
+const topicsOf = (form: { publish?: string[] | undefined; subscribe?: string[] | undefined }) => ({
+  publish: form.publish ?? [],
+  subscribe: form.subscribe ?? [],
+});
+

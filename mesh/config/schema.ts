@@ -31,7 +31,14 @@ const notYet = (what: string) =>
     .array(z.string())
     .max(0, `${what} is not in this version: agents reach nothing but models, the board, messages and tools`);
 
+/** `provider/model`, in which `*` stands for any part of the model's name. */
+const ModelPattern = z
+  .string()
+  .max(200)
+  .regex(/^[a-z][a-z0-9-]*\/[A-Za-z0-9._:/@*-]+$/, "must be `provider/model`, with `*` for any part of the model");
+
 const May = z.strictObject({
+  models: z.array(ModelPattern).max(100).optional(),
   message: z.array(Name).max(1_000).optional(),
   blackboard: z
     .strictObject({ read: z.array(BoardGlob).max(100).optional(), write: z.array(BoardGlob).max(100).optional() })
@@ -52,7 +59,18 @@ const Agent = z.strictObject({
   budget: Budget.optional(),
   sandbox: SandboxForm.optional(),
   command: Command.refine(
+const ModelLimits = z.strictObject({
+  max_tokens: Count.refine(
+    (n) => n >= 1 && n <= limits.model.outputTokensMax,
+    "is not a length of an answer",
+  ).optional(),
+  n: z.int().min(1).max(limits.model.choicesMax).optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  tools: z.int().min(0).max(limits.model.toolsMax).optional(),
+});
+
     (words) => words[0]?.startsWith("/"),
+  model_limits: ModelLimits.optional(),
     "must start with an absolute path inside the sandbox",
   ).optional(),
   code: z.string().min(1).max(512).optional(),
@@ -98,3 +116,4 @@ function isTimeZone(name: string): boolean {
     return false;
   }
 }
+export type ProviderForm = z.infer<typeof Provider>;

@@ -9,10 +9,12 @@ import { TokenBucket } from "../http/bucket.ts";
 import { readJson, sendJson, sendNothing, sendRefusal } from "../http/exchange.ts";
 import { done, reply } from "./inbox-call.ts";
 import { modelCall } from "./model-call.ts";
+import { modelList } from "./model-list.ts";
 import { route, type DoorRequest } from "./route.ts";
 import { recordRefusal } from "./ask.ts";
 import type { Caller, DoorServices } from "./services.ts";
 import { toolCall } from "./tool-call.ts";
+import { refusalBodyFor } from "./unmetered.ts";
 
 /** The listener of one sandbox. Its socket is the identity: whoever can connect to it is `caller`, whatever a request says. */
 export class Door implements DoorListener {
@@ -91,7 +93,9 @@ export class Door implements DoorListener {
       case "inbox":
         return this.#inbox(response, asked.waitMs);
       case "model":
-        return modelCall(this.#services, this.#caller, asked.api, request, response);
+        return modelCall(this.#services, this.#caller, asked, request, response);
+      case "models":
+        return sendJson(response, 200, modelList(this.#services, this.#caller));
       default: {
         const body = await readJson(request, limits.door.toolBodyBytesMax);
         if (!body.ok) return this.#refuse(response, body.error, request);
@@ -145,7 +149,7 @@ export class Door implements DoorListener {
       path: (request.url ?? "").slice(0, 200),
     };
     await recordRefusal(this.#services, this.#caller, about, refused);
-    sendRefusal(response, refused);
+    sendRefusal(response, refused, refusalBodyFor(request.url ?? "", refused));
   }
 
   #turnAway(response: ServerResponse, what: string): void {

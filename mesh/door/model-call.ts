@@ -14,6 +14,7 @@ import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase, type Price } from "../ledger/price.ts";
 import { ask, recordRefusal } from "./ask.ts";
 import { readJson, sendRefusal } from "../http/exchange.ts";
+import { withinLimits } from "./model-limits.ts";
 import type { Caller, DoorServices } from "./services.ts";
 import { settle } from "./settlement.ts";
 
@@ -21,6 +22,8 @@ const formats: Readonly<Record<Api, WireFormat>> = { openai: openaiFormat, anthr
 
 /** A call that may go out: everything is decided, held and on disk. */
 interface Admitted {
+  /** The provider's own name of it. */
+  readonly model: string;
   readonly call: ModelCall;
   readonly provider: Provider;
   readonly price: Price;
@@ -34,19 +37,19 @@ interface Admitted {
 export async function modelCall(
   services: DoorServices,
   caller: Caller,
-  api: Api,
+  { wire, from }: { readonly wire: WireName; readonly from?: FromPath },
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const format = formats[api];
+  const format = wireFormats[wire];
   const gone = new AbortController();
   response.once("close", () => gone.abort());
-  const admitted = await admit(services, caller, format, request);
+  const admitted = await admit(services, caller, format, request, from);
   if (!admitted.ok) return sendRefusal(response, admitted.error, format.refusalBody(admitted.error));
-  const { call, provider, injection, body, outputTokens } = admitted.value;
+  const { call, provider, model, injection, body, outputTokens } = admitted.value;
   const meter = format.meter();
   const exchange = {
-    ...{ provider, format, meter, injection, body },
+    ...{ provider, model, format, meter, injection, body },
     stream: call.stream,
     outputTokensMax: outputTokens * call.choices,
     agentHeader: (name: string) => single(request.headers[name]),
@@ -70,19 +73,23 @@ export async function modelCall(
 async function admit(
   services: DoorServices,
   caller: Caller,
+  from: FromPath | undefined,
   format: WireFormat,
   request: IncomingMessage,
 ): Promise<Result<Admitted, Refusal>> {
   const body = await readJson(request, limits.door.bodyBytesMax);
-  const parsed = body.ok ? format.parse(body.value.value, body.value.bytes) : body;
+  const parsed = body.ok ? format.parse(body.value.value, body.value.bytes, from) : body;
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
   const call = parsed.value;
   const asked = await ask(services, caller, { verb: "model.call", model: call.model });
   if (!asked.ok) return asked;
-  const target = resolve(services, format, call);
+  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? {}, call);
+  const target = limited.ok ? resolve(services, format, limited.value) : limited;
   if (!target.ok) return refuse(services, caller, target.error, call.model);
-  return reserve(services, caller, call, target.value, asked.value.rule);
+  return reserve(services, caller, target.value.call, target.value, asked.value.rule);
 }
+  /** With all that it can cost. */
+  readonly call: ModelCall;
 
 interface Target {
   readonly provider: Provider;
@@ -90,7 +97,7 @@ interface Target {
   readonly price: Price;
 }
 
-/** No provider, no price, no credential: no call. */
+/** No provider, no price, no bound, no credential: no call. */
 function resolve(services: DoorServices, format: WireFormat, call: ModelCall): Result<Target, Refusal> {
   const slash = call.model.indexOf("/");
   const name = call.model.slice(0, slash);
@@ -115,7 +122,9 @@ function resolve(services: DoorServices, format: WireFormat, call: ModelCall): R
       ),
     );
   }
-  return ok({ provider, model, price });
+  const images = imageTokensMax(provider, model, call.images);
+  if (!images.ok) return images;
+  return ok({ call: { ...call, inputTokensMax: call.inputTokensMax + images.value }, provider, model, price });
 }
 
 /** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it before anything is sent. */
@@ -170,13 +179,14 @@ async function reserve(
     [...hold.writes, ...(injection?.writes ?? [])],
   );
   return ok({
+    model,
     call,
     provider,
     price,
     hold,
     injection,
     outputTokens,
-    body: call.body(model, outputTokens, provider.name),
+    body: call.body(model, outputTokens, familyOf(provider)),
   });
 }
 

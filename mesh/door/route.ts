@@ -2,7 +2,8 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { doorRoutes, toolNames, type ToolName } from "../../protocol/door.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import type { Api } from "../egress/providers.ts";
+import type { FromPath, WireName } from "../egress/wire/format.ts";
+import { unmeteredRoute } from "./unmetered.ts";
 
 /** Everything that a request at the door can mean. */
 export type DoorRequest =
@@ -11,7 +12,16 @@ export type DoorRequest =
   | { readonly kind: "done"; readonly message: string }
   | { readonly kind: "reply"; readonly message: string }
   | { readonly kind: "tool"; readonly tool: ToolName }
-  | { readonly kind: "model"; readonly api: Api };
+  | { readonly kind: "models" }
+  | { readonly kind: "model"; readonly wire: WireName; readonly from?: FromPath };
+
+const modelRoutes: Readonly<Record<string, WireName>> = {
+  [doorRoutes.openaiChat]: "openai.chat",
+  [doorRoutes.openaiResponses]: "openai.responses",
+  [doorRoutes.openaiEmbeddings]: "openai.embeddings",
+  [doorRoutes.anthropicMessages]: "anthropic.messages",
+  [doorRoutes.anthropicCount]: "anthropic.count",
+};
 
 const MESSAGE_ID = /^msg_[a-z0-9]{26}$/;
 
@@ -24,13 +34,16 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = mark < 0 ? undefined : target.slice(mark + 1);
   if (path === doorRoutes.inbox) return only("GET", method, path) ?? inbox(query);
+  if (path.startsWith(doorRoutes.geminiModels)) return gemini(method, path, query);
   // The official Anthropic client adds `?beta=true`; it changes nothing here.
-  const known = query === undefined || (path === doorRoutes.anthropicMessages && query === "beta=true");
+  const known = query === undefined || (path.startsWith(doorRoutes.anthropicMessages) && query === "beta=true");
   if (!known) return err(unknown(method, target));
   if (path === doorRoutes.self) return only("GET", method, path) ?? ok({ kind: "self" });
-  if (path === doorRoutes.openaiChat) return only("POST", method, path) ?? ok({ kind: "model", api: "openai" });
-  if (path === doorRoutes.anthropicMessages)
-    return only("POST", method, path) ?? ok({ kind: "model", api: "anthropic" });
+  if (path === doorRoutes.openaiModels) return only("GET", method, path) ?? ok({ kind: "models" });
+  const wire = Object.hasOwn(modelRoutes, path) ? modelRoutes[path] : undefined;
+  if (wire) return only("POST", method, path) ?? ok({ kind: "model", wire });
+  const unmetered = unmeteredRoute(path);
+  if (unmetered) return err(unmetered);
   const [root, version, room, item, verb, ...more] = path.split("/");
   if (root !== "" || version !== "v1" || more.length > 0) return err(unknown(method, path));
   if (room === "tools" && verb === undefined) {
@@ -48,6 +61,22 @@ function inbox(query: string | undefined): Result<DoorRequest, Refusal> {
   const match = /^wait_ms=(\d{1,6})$/.exec(query);
   if (!match) return err(refusal("malformed", "the inbox takes `wait_ms` only", "use `?wait_ms=25000`"));
   return ok({ kind: "inbox", waitMs: Math.min(Number(match[1]), limits.door.inboxWaitMsMax) });
+}
+
+/** `PROVIDER/MODEL:METHOD`: here the path says which model is meant, and whether its answer is a stream. */
+const GEMINI = /^([a-z][a-z0-9-]{0,63}\/[A-Za-z0-9._@-]{1,128}):([a-zA-Z]{1,40})$/;
+
+function gemini(method: string, path: string, query: string | undefined): Result<DoorRequest, Refusal> {
+  const [, model = "", verb] = GEMINI.exec(path.slice(doorRoutes.geminiModels.length)) ?? [];
+  const streams = verb === "streamGenerateContent" && query === "alt=sse";
+  if (!streams && query !== undefined) return err(unknown(method, path));
+  if (streams || verb === "generateContent")
+    return (
+      only("POST", method, path) ?? ok({ kind: "model", wire: "gemini.generate", from: { model, stream: streams } })
+    );
+  if (verb === "batchEmbedContents")
+    return only("POST", method, path) ?? ok({ kind: "model", wire: "gemini.embed", from: { model, stream: false } });
+  return err(unknown(method, path));
 }
 
 const only = (wanted: string, method: string, path: string): Result<never, Refusal> | undefined =>

@@ -16,6 +16,7 @@ import type { Matrix } from "../policy/decide.ts";
 import type { FileTools } from "../tools/files.ts";
 
 /** Who stands at a door: fixed when the socket is made, never read from a request. */
+import type { ModelLimits } from "./model-limits.ts";
 export interface Caller {
   readonly agent: string;
   readonly sandbox: string;
@@ -32,6 +33,8 @@ export interface DoorServices {
   readonly providers: ReadonlyMap<string, Provider>;
   readonly gateway: ModelGateway;
   readonly injector: Injector;
+  /** Ceilings of each agent's calls. */
+  readonly modelLimits: ReadonlyMap<string, ModelLimits>;
   readonly board: Blackboard;
   readonly inboxes: Inboxes;
   readonly files: FileTools;

@@ -89,6 +89,7 @@ async function call({
     {
       ...{
         provider: more.provider ?? provider,
+        model,
         format,
         meter,
         stream,

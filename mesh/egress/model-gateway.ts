@@ -4,11 +4,14 @@ import { limits } from "../../protocol/limits.ts";
 import type { Injection } from "./credentials.ts";
 import { unreachableProvider } from "./failures.ts";
 import type { Provider } from "./providers.ts";
+import { targetOf } from "./providers-target.ts";
 import { AnswerRelay, type AnswerSink, type Outcome } from "./answer-relay.ts";
 import type { Meter, WireFormat } from "./wire/format.ts";
 
 export interface ModelRequest {
   readonly provider: Provider;
+  /** The provider's own name of the model. */
+  readonly model: string;
   readonly format: WireFormat;
   readonly meter: Meter;
   readonly stream: boolean;
@@ -31,21 +34,9 @@ export class ModelGateway {
   }
 
   async send(request: ModelRequest, sink: AnswerSink): Promise<Outcome> {
-    const { provider, format, injection } = request;
+    const { provider } = request;
     const relay = new AnswerRelay(request, sink);
-    const url = new URL(`${provider.baseUrl}${format.path}`);
-    const headers: Record<string, string> = {
-      "content-type": "application/json",
-      accept: request.stream ? "text/event-stream" : "application/json",
-      // A compressed answer could hide a reflected secret from the scrubber.
-      "accept-encoding": "identity",
-      "user-agent": "cordon",
-      ...format.headers(request.agentHeader),
-    };
-    if (injection) {
-      const [name, value] = format.authorization(injection.value);
-      headers[name] = value;
-    }
+    const { url, headers, body, answer } = targetOf(request, this.#clock);
     const done = new AbortController();
     const abort = (): void => relay.abort("client_gone");
     request.signal.addEventListener("abort", abort, { once: true });
@@ -56,8 +47,8 @@ export class ModelGateway {
     try {
       if (request.signal.aborted) relay.abort("client_gone");
       this.#pool(provider, url.origin).dispatch(
-        { path: url.pathname, method: "POST", headers, body: request.body },
-        relay,
+        { path: `${url.pathname}${url.search}`, method: "POST", headers, body },
+        answer(relay),
       );
       return await relay.outcome;
     } catch (cause) {

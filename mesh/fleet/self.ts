@@ -20,7 +20,10 @@ export function selvesOf(
         agent: name,
         fleet: fleet.name,
         instructions: instructions.slice(0, limits.fleet.instructionsBytesMax),
-        model: { id: `${model.provider}/${model.model}`, api: providers.get(model.provider)?.apis[0] ?? "openai" },
+        model: {
+          id: `${model.provider}/${model.model}`,
+          api: providers.get(model.provider)?.apis[0] === "anthropic" ? "anthropic" : "openai",
+        },
         tools: toolCards(grants),
         peers: grants.message,
       };

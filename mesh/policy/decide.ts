@@ -29,6 +29,8 @@ export interface Grants {
 export type Matrix = ReadonlyMap<string, Grants>;
 
 const allow = (rule: string): Decision => ({ allow: true, rule });
+  /** Patterns of further ones. */
+  readonly modelPatterns?: readonly string[];
 const deny = (reason: string, remedy: string): Decision => ({
   allow: false,
   refusal: refusal("denied", reason, remedy),
@@ -40,13 +42,16 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
   if (!grants) return deny(`\`${agent}\` is not an agent of this fleet`, "declare it in the fleet file");
   const path = `agents.${agent}.may`;
   switch (action.verb) {
-    case "model.call":
-      return grants.models.includes(action.model)
-        ? allow(`agents.${agent}.model`)
-        : deny(
+    case "model.call": {
+      if (grants.models.includes(action.model)) return allow(`agents.${agent}.model`);
+      const pattern = grants.modelPatterns?.find((glob) => globMatches(glob, action.model));
+      return pattern === undefined
+        ? deny(
             `model \`${action.model}\` is not one of \`${agent}\`'s`,
             `set \`agents.${agent}.model\` to \`${action.model}\``,
-          );
+          )
+        : allow(`${path}.models: ${pattern}`);
+    }
     case "message.send":
       return grants.message.includes(action.to)
         ? allow(`${path}.message: ${action.to}`)

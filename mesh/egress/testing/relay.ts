@@ -3,6 +3,7 @@ import { AnswerRelay, type Outcome } from "../answer-relay.ts";
 import { compileScrubber } from "../scrubber.ts";
 import type { Provider } from "../providers.ts";
 import type { WireFormat } from "../wire/format.ts";
+import { openaiFormat } from "../wire/openai.ts";
 
 export const SECRET = "sk-live-4f9a1c77e2b8";
 const provider: Provider = {
@@ -71,3 +72,19 @@ export function playRelay({ format, stream, outputTokensMax = 1_000, credential 
     },
   };
 }
+
+export const streaming = (outputTokensMax?: number) =>
+  playRelay({ format: openaiFormat, stream: true, ...(outputTokensMax === undefined ? {} : { outputTokensMax }) });
+export const plain = () => playRelay({ format: openaiFormat, stream: false });
+export const event = (body: object): string => `data: ${JSON.stringify(body)}\n\n`;
+export const say = (content: string): string => event({ choices: [{ index: 0, delta: { content } }] });
+export const FINISH = event({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
+export const USAGE = event({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 } });
+export const DONE = "data: [DONE]\n\n";
+export const kindOf = async (play: ReturnType<typeof playRelay>) => {
+  const outcome = await play.ended();
+  if (!outcome) return ["the exchange goes on"];
+  return outcome.kind === "failed"
+    ? [outcome.kind, outcome.refusal.code, outcome.billed]
+    : [outcome.kind, outcome.billed, "reason" in outcome ? outcome.reason : outcome.status];
+};

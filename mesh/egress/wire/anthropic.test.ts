@@ -44,6 +44,7 @@ test("a call is understood, and its body keeps everything but the model and the 
     choices: 1,
     outputTokens: 9,
     inputTokensMax: 100 + limits.model.toolPreambleTokensMax,
+    ...{ images: [], tools: 1, temperature: 1 },
   });
   assert.deepEqual(JSON.parse(body("claude-x", 5, "anthropic").toString()), {
     ...full,
@@ -152,7 +153,11 @@ test("meter: a plain answer is one event: text, thinking and the arguments of to
     ],
     usage: { input_tokens: 3, output_tokens: 4 },
   });
-  assert.deepEqual(read, [{ channel: 0, text: `hmhello{"a":1}` }]);
+  assert.deepEqual(
+    read.map(({ text }) => text),
+    ["hm", "hello", `{"a":1}`],
+  );
+  assert.equal(new Set(read.map(({ channel }) => channel)).size, 3);
   assert.equal(meter.complete, true);
   assert.deepEqual(meter.usage, { inputTokens: 3, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens: 4 });
 });

@@ -4,6 +4,28 @@ import type { Refusal } from "../../../protocol/refusal.ts";
 import type { TokenUsage } from "../../ledger/price.ts";
 import type { Api } from "../providers.ts";
 
+/** One kind of call that the door takes: a way to ask, with its meter, its bound and its refusal. */
+export type WireName =
+  | "openai.chat"
+  | "openai.responses"
+  | "openai.embeddings"
+  | "anthropic.messages"
+  | "anthropic.count"
+  | "gemini.generate"
+  | "gemini.embed";
+
+/** What a format's URL says of a call, where its body does not. */
+export interface FromPath {
+  readonly model: string;
+  readonly stream: boolean;
+}
+
+/** Pixels of one image, read from its own header. */
+export interface ImageSize {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** A model call as an agent made it, understood completely; what is not understood was refused. */
 export interface ModelCall {
   /** `provider/model`. */
@@ -13,8 +35,14 @@ export interface ModelCall {
   readonly choices: number;
   /** The bound that the agent asked for, in tokens per answer; null = none given. */
   readonly outputTokens: number | null;
-  /** No tokenizer needs more tokens than bytes: an upper bound of the prompt. */
+  /** No tokenizer needs more tokens than bytes: an upper bound of the prompt, `images` not counted. */
   readonly inputTokensMax: number;
+  /** Their tokens depend on the model: `imageTokensMax` of image-tokens.ts bounds them, or refuses. */
+  readonly images: readonly ImageSize[];
+  /** Tools declared. */
+  readonly tools: number;
+  /** As the agent asked; null = not given. */
+  readonly temperature: number | null;
   /** The body for the provider, bounded to `outputTokens` per answer. */
   body(upstreamModel: string, outputTokens: number, provider: string): Buffer;
 }
@@ -45,14 +73,16 @@ export interface Meter {
 
 /** One provider format: the door's route, the calls, the meter and the shape of an error. */
 export interface WireFormat {
+  readonly name: WireName;
+  /** What a provider must speak to be called in this way. */
   readonly api: Api;
-  /** Appended to the provider's base URL. */
-  readonly path: string;
+  /** Appended to the provider's base URL; may carry a query. `model` is the provider's own name. */
+  path(model: string, stream: boolean): string;
   /** Header that carries the credential. */
   authorization(secret: string): readonly [name: string, value: string];
   /** Further headers; `agent` looks up one of the agent's own. */
   headers(agent: (name: string) => string | undefined): Readonly<Record<string, string>>;
-  parse(body: Json, bytes: number): Result<ModelCall, Refusal>;
+  parse(body: Json, bytes: number, from?: FromPath): Result<ModelCall, Refusal>;
   meter(): Meter;
   refusalBody(refusal: Refusal): string;
 }

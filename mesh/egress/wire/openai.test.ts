@@ -19,7 +19,10 @@ test("a call is understood: model, bound, answers, stream, and an upper bound of
   const { body: _, ...call } = (
     openaiFormat.parse({ ...HELLO, n: 3, max_tokens: 9, stream: true }, 100) as { value: object }
   ).value as Record<string, unknown>;
-  assert.deepEqual(call, { model: "openai/gpt-x", stream: true, choices: 3, outputTokens: 9, inputTokensMax: 100 });
+  assert.deepEqual(call, {
+    ...{ model: "openai/gpt-x", stream: true, choices: 3, outputTokens: 9, inputTokensMax: 100 },
+    ...{ images: [], tools: 0, temperature: null },
+  });
   const tools = openaiFormat.parse({ ...HELLO, tools: [] }, 100);
   assert.ok(
     tools.ok &&
@@ -85,7 +88,7 @@ test("what is not understood is refused", () => {
     ],
     [
       { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "https://x/y.png" } }] }] },
-      "malformed",
+      "unsupported",
     ],
     [{ messages: [{ role: "user", content: [{ type: "input_audio", input_audio: {} }] }] }, "malformed"],
     [{ messages: [{ role: "root", content: "" }] }, "malformed"],

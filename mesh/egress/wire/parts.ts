@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { limits } from "../../../protocol/limits.ts";
-import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { refusal, refusalStatus, type Refusal } from "../../../protocol/refusal.ts";
 
 /** JSON that only the provider interprets, and that adds no cost beyond its bytes. */
 export const passed = z.json();
@@ -31,6 +31,19 @@ export function malformed(problem: z.ZodError | string): Refusal {
   return refusal(
     "malformed",
     `\`${where}\`: ${issue?.message.toLowerCase() ?? "not understood"}`,
-    "correct the request; text and function tools are supported",
+    "correct the request; text, images sent along and function tools are supported",
   );
 }
+
+/** An error as every route of the OpenAI format tells it. */
+export const openaiRefusal = ({ code, reason, remedy }: Refusal): string =>
+  JSON.stringify({ error: { message: `cordon: ${reason} (${remedy})`, type: "cordon_refusal", param: null, code } });
+
+export const anthropicRefusal = ({ code, reason, remedy }: Refusal): string =>
+  JSON.stringify({ type: "error", error: { type: code, message: `cordon: ${reason} (${remedy})` } });
+
+/** The form of google.rpc.Status. */
+export const geminiRefusal = ({ code, reason, remedy }: Refusal): string =>
+  JSON.stringify({
+    error: { code: refusalStatus[code], message: `cordon: ${reason} (${remedy})`, status: code.toUpperCase() },
+  });

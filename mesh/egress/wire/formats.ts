@@ -1,0 +1,19 @@
+import { anthropicFormat } from "./anthropic.ts";
+import { countFormat } from "./anthropic-count.ts";
+import type { WireFormat, WireName } from "./format.ts";
+import { geminiFormat } from "./gemini.ts";
+import { geminiEmbedFormat } from "./gemini-embed.ts";
+import { openaiFormat } from "./openai.ts";
+import { embeddingsFormat } from "./openai-embeddings.ts";
+import { responsesFormat } from "./openai-responses.ts";
+
+/** No meter, no route: what is not in this table cannot be asked for. */
+export const wireFormats: Readonly<Record<WireName, WireFormat>> = {
+  "openai.chat": openaiFormat,
+  "openai.responses": responsesFormat,
+  "openai.embeddings": embeddingsFormat,
+  "anthropic.messages": anthropicFormat,
+  "anthropic.count": countFormat,
+  "gemini.generate": geminiFormat,
+  "gemini.embed": geminiEmbedFormat,
+};
