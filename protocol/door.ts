@@ -6,8 +6,12 @@
  *   POST /v1/inbox/{messageId}/done        {} -> 204                      settles a delivery
  *   POST /v1/inbox/{messageId}/reply       ReplyBody -> 200 {id}          answers and settles, atomically
  *   POST /v1/tools/{tool}                  the tool's arguments -> 200 ToolAnswer
- *   POST /openai/v1/chat/completions       OpenAI format, passed through
- *   POST /anthropic/v1/messages            Anthropic format, passed through
+ *   GET  /openai/v1/models                 the models that the agent may call
+ *   POST /openai/v1/chat/completions       OpenAI format, passed through; so are
+ *   POST /openai/v1/{responses,embeddings}
+ *   POST /anthropic/v1/messages            Anthropic format, passed through; so is
+ *   POST /anthropic/v1/messages/count_tokens
+ *   POST /gemini/v1beta/models/{provider}/{model}:{generateContent,streamGenerateContent?alt=sse,batchEmbedContents}
  *
  * Anything else is refused. A refusal is a RefusalBody, on model routes the provider's own error shape.
  */
@@ -20,14 +24,17 @@ export const doorRoutes = {
   self: "/v1/self",
   inbox: "/v1/inbox",
   tools: "/v1/tools",
-  openaiChat: "/openai/v1/chat/completions",
-  anthropicMessages: "/anthropic/v1/messages",
-} as const;
-
   openaiModels: "/openai/v1/models",
-/** What a sandbox is told about itself. No secret, no path of the host. */
+  openaiChat: "/openai/v1/chat/completions",
   openaiResponses: "/openai/v1/responses",
   openaiEmbeddings: "/openai/v1/embeddings",
+  anthropicMessages: "/anthropic/v1/messages",
+  anthropicCount: "/anthropic/v1/messages/count_tokens",
+  /** Followed by `PROVIDER/MODEL:METHOD`. */
+  geminiModels: "/gemini/v1beta/models/",
+} as const;
+
+/** What a sandbox is told about itself. No secret, no path of the host. */
 export interface Self {
   readonly agent: string;
   readonly fleet: string;

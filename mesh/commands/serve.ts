@@ -112,11 +112,11 @@ async function start(
   const services: DoorServices = {
     ...{ clock, ids, matrix, audit, ledger, board, inboxes, monitor, providers, gateway },
     selves: selvesOf(fleet, matrix, providers),
+    modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     prices,
     injector: new Injector(vault),
     files: new FileTools(fleet.files, ids),
     halted: (agent) => supervisor.halted(agent),
-    modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     halt: (agent, cause) => supervisor.halt(agent, cause),
   };
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(services, caller);

@@ -84,8 +84,8 @@ const knownKeys = [
     "base_url",
     "credential",
     "price",
+    ...["models", "model_limits", "max_tokens", "n", "temperature", "azure", "api_version", "bedrock", "region"],
     "input",
     "output",
   ],
 ];
-    ...["models", "model_limits", "max_tokens", "n", "temperature", "azure", "api_version", "bedrock", "region"],

@@ -21,11 +21,11 @@ export interface Fleet {
 /** A provider of the user's own: any server that speaks one of the formats, or a cloud that hosts models. */
 export interface ProviderSetting {
   readonly name: string;
-  readonly api: "openai" | "anthropic";
+  readonly api: Api;
   readonly baseUrl: string;
+  readonly hosting?: Hosting;
   /** Name of the credential in the vault; null = the server wants none. */
   readonly credential: string | null;
-  readonly hosting?: Hosting;
   /** Micro-USD per million tokens; no price, no call. */
   readonly price: { readonly input: number; readonly output: number };
 }
@@ -40,9 +40,9 @@ export interface AgentSetting {
   /** What runs in the sandbox; null = Cordon's own agent loop. */
   readonly command: readonly string[] | null;
   readonly code: string | null;
+  readonly modelLimits?: ModelLimits;
   readonly may: Permissions;
 }
-  readonly modelLimits?: ModelLimits;
 
 /** `provider/model`, for example `anthropic/claude-sonnet-4-5`. */
 export interface ModelRef {

@@ -69,12 +69,25 @@ class Reader {
         name,
         api: entry.api,
         baseUrl: entry.base_url.endsWith("/") ? entry.base_url.slice(0, -1) : entry.base_url,
-        credential: entry.credential ?? null,
         ...this.#hosting(name, entry),
+        credential: entry.credential ?? null,
         price: entry.price,
       })),
       agents: [...this.#agents].map((name) => this.#agent(name, form.agents[name] ?? {})),
     };
+  }
+
+  /** A cloud serves one format only, and under no other framing. */
+  #hosting(name: string, { api, azure, bedrock }: ProviderForm): { readonly hosting?: Hosting } {
+    const wanted = azure ? "openai" : bedrock ? "anthropic" : api;
+    if (api !== wanted || (azure && bedrock))
+      this.#fault(
+        ["providers", name, "api"],
+        `${azure ? "azure" : "bedrock"} does not serve \`${api}\` under this name`,
+        "use `api: openai` with `azure`, `api: anthropic` with `bedrock`, one of them a provider",
+      );
+    if (azure) return { hosting: { kind: "azure", apiVersion: azure.api_version } };
+    return bedrock ? { hosting: { kind: "bedrock", region: bedrock.region } } : {};
   }
 
   #agent(name: string, form: AgentForm): AgentSetting {
@@ -100,6 +113,7 @@ class Reader {
       isolation: sandbox.isolation,
       command: form.command ?? null,
       code: this.#existing([...at, "code"], form.code, "folder"),
+      ...(form.model_limits && { modelLimits: ceilings(form.model_limits) }),
       may: this.#permissions(at, name, form),
     };
   }
@@ -114,10 +128,11 @@ class Reader {
           place,
           `no agent \`${peer}\``,
           meant ? `did you mean \`${meant}\`?` : `declare it under \`agents\``,
-      ...(form.model_limits && { modelLimits: ceilings(form.model_limits) }),
         );
       } else if (peer === name) this.#fault(place, `\`${name}\` may not message itself`, "remove it");
     });
+    const models = form.may?.models;
+    models?.forEach((pattern, index) => this.#model([...at, "may", "models", index], pattern, name));
     const tools = form.may?.tools ?? [];
     tools.forEach((tool, index) => {
       const place = [...at, "may", "tools", index];
@@ -132,8 +147,6 @@ class Reader {
       message,
       blackboard: { read: form.may?.blackboard?.read ?? [], write: form.may?.blackboard?.write ?? [] },
       tools,
-    const models = form.may?.models;
-    models?.forEach((pattern, index) => this.#model([...at, "may", "models", index], pattern, name));
     };
   }
 
@@ -209,14 +222,6 @@ const given = (
   form: { readonly [key in keyof SandboxSizes]?: SandboxSizes[key] | undefined } | undefined,
 ): Partial<SandboxSizes> => Object.fromEntries(Object.entries(form ?? {}).filter(([, value]) => value !== undefined));
 
-const caps = (form: BudgetForm | undefined): Caps => ({ day: defined(form?.day), month: defined(form?.month) });
-
-function defined(window: { tokens?: number | undefined; usd?: number | undefined } | undefined): Caps["day"] {
-  return {
-    ...(window?.tokens === undefined ? {} : { tokens: window.tokens }),
-    ...(window?.usd === undefined ? {} : { usd: window.usd }),
-  };
-}
 const ceilings = ({ max_tokens, n, temperature, tools }: NonNullable<AgentForm["model_limits"]>): ModelLimits => ({
   ...(max_tokens === undefined ? {} : { maxTokens: max_tokens }),
   ...(n === undefined ? {} : { n }),
@@ -229,3 +234,11 @@ const topicsOf = (form: { publish?: string[] | undefined; subscribe?: string[] |
   subscribe: form.subscribe ?? [],
 });
 
+const caps = (form: BudgetForm | undefined): Caps => ({ day: defined(form?.day), month: defined(form?.month) });
+
+function defined(window: { tokens?: number | undefined; usd?: number | undefined } | undefined): Caps["day"] {
+  return {
+    ...(window?.tokens === undefined ? {} : { tokens: window.tokens }),
+    ...(window?.usd === undefined ? {} : { usd: window.usd }),
+  };
+}

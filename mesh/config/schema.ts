@@ -53,12 +53,6 @@ const May = z.strictObject({
 
 const Command = z.array(z.string().min(1).max(4_096)).min(1).max(64);
 
-const Agent = z.strictObject({
-  instructions: z.string().min(1).max(512).optional(),
-  model: ModelText.optional(),
-  budget: Budget.optional(),
-  sandbox: SandboxForm.optional(),
-  command: Command.refine(
 const ModelLimits = z.strictObject({
   max_tokens: Count.refine(
     (n) => n >= 1 && n <= limits.model.outputTokensMax,
@@ -69,8 +63,14 @@ const ModelLimits = z.strictObject({
   tools: z.int().min(0).max(limits.model.toolsMax).optional(),
 });
 
-    (words) => words[0]?.startsWith("/"),
+const Agent = z.strictObject({
   model_limits: ModelLimits.optional(),
+  instructions: z.string().min(1).max(512).optional(),
+  model: ModelText.optional(),
+  budget: Budget.optional(),
+  sandbox: SandboxForm.optional(),
+  command: Command.refine(
+    (words) => words[0]?.startsWith("/"),
     "must start with an absolute path inside the sandbox",
   ).optional(),
   code: z.string().min(1).max(512).optional(),
@@ -78,7 +78,14 @@ const ModelLimits = z.strictObject({
 });
 
 const Provider = z.strictObject({
-  api: z.enum(["openai", "anthropic"]),
+  api: z.enum(["openai", "anthropic", "gemini"]),
+  /** The server is Azure OpenAI (`api: openai`) or Amazon Bedrock (`api: anthropic`). */
+  azure: z
+    .strictObject({ api_version: z.string().regex(/^\d{4}-\d{2}-\d{2}(-preview)?$/, "such as `2024-10-21`") })
+    .optional(),
+  bedrock: z
+    .strictObject({ region: z.string().regex(/^[a-z]{2}(-[a-z]{1,12}){1,3}-\d$/, "such as `eu-central-1`") })
+    .optional(),
   base_url: z.string().max(512).refine(isBaseUrl, "must be an http or https URL without user name, query and fragment"),
   credential: Name.optional(),
   price: z.strictObject({ input: Usd, output: Usd }),
@@ -101,6 +108,7 @@ export const FleetForm = z.strictObject({
 });
 export type FleetForm = z.infer<typeof FleetForm>;
 export type AgentForm = z.infer<typeof Agent>;
+export type ProviderForm = z.infer<typeof Provider>;
 export type BudgetForm = z.infer<typeof Budget>;
 
 function isBaseUrl(text: string): boolean {
@@ -116,4 +124,3 @@ function isTimeZone(name: string): boolean {
     return false;
   }
 }
-export type ProviderForm = z.infer<typeof Provider>;

@@ -5,10 +5,10 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Outcome } from "../egress/answer-relay.ts";
 import type { Injection } from "../egress/credentials.ts";
-import type { Api, Provider } from "../egress/providers.ts";
-import { anthropicFormat } from "../egress/wire/anthropic.ts";
-import type { Meter, ModelCall, WireFormat } from "../egress/wire/format.ts";
-import { openaiFormat } from "../egress/wire/openai.ts";
+import { familyOf, type Provider } from "../egress/providers.ts";
+import type { FromPath, Meter, ModelCall, WireFormat, WireName } from "../egress/wire/format.ts";
+import { wireFormats } from "../egress/wire/formats.ts";
+import { imageTokensMax } from "../egress/wire/image-tokens.ts";
 import type { BudgetRefusal, Hold, Scope } from "../ledger/ledger.ts";
 import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase, type Price } from "../ledger/price.ts";
@@ -18,14 +18,12 @@ import { withinLimits } from "./model-limits.ts";
 import type { Caller, DoorServices } from "./services.ts";
 import { settle } from "./settlement.ts";
 
-const formats: Readonly<Record<Api, WireFormat>> = { openai: openaiFormat, anthropic: anthropicFormat };
-
 /** A call that may go out: everything is decided, held and on disk. */
 interface Admitted {
-  /** The provider's own name of it. */
-  readonly model: string;
   readonly call: ModelCall;
   readonly provider: Provider;
+  /** The provider's own name of it. */
+  readonly model: string;
   readonly price: Price;
   readonly hold: Hold;
   readonly injection: Injection | null;
@@ -73,9 +71,9 @@ export async function modelCall(
 async function admit(
   services: DoorServices,
   caller: Caller,
-  from: FromPath | undefined,
   format: WireFormat,
   request: IncomingMessage,
+  from: FromPath | undefined,
 ): Promise<Result<Admitted, Refusal>> {
   const body = await readJson(request, limits.door.bodyBytesMax);
   const parsed = body.ok ? format.parse(body.value.value, body.value.bytes, from) : body;
@@ -88,10 +86,10 @@ async function admit(
   if (!target.ok) return refuse(services, caller, target.error, call.model);
   return reserve(services, caller, target.value.call, target.value, asked.value.rule);
 }
-  /** With all that it can cost. */
-  readonly call: ModelCall;
 
 interface Target {
+  /** With all that it can cost. */
+  readonly call: ModelCall;
   readonly provider: Provider;
   readonly model: string;
   readonly price: Price;
@@ -179,9 +177,9 @@ async function reserve(
     [...hold.writes, ...(injection?.writes ?? [])],
   );
   return ok({
-    model,
     call,
     provider,
+    model,
     price,
     hold,
     injection,

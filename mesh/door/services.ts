@@ -14,9 +14,9 @@ import type { Prices } from "../ledger/prices.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Matrix } from "../policy/decide.ts";
 import type { FileTools } from "../tools/files.ts";
+import type { ModelLimits } from "./model-limits.ts";
 
 /** Who stands at a door: fixed when the socket is made, never read from a request. */
-import type { ModelLimits } from "./model-limits.ts";
 export interface Caller {
   readonly agent: string;
   readonly sandbox: string;
@@ -31,10 +31,10 @@ export interface DoorServices {
   readonly ledger: Ledger;
   readonly prices: Prices;
   readonly providers: ReadonlyMap<string, Provider>;
-  readonly gateway: ModelGateway;
-  readonly injector: Injector;
   /** Ceilings of each agent's calls. */
   readonly modelLimits: ReadonlyMap<string, ModelLimits>;
+  readonly gateway: ModelGateway;
+  readonly injector: Injector;
   readonly board: Blackboard;
   readonly inboxes: Inboxes;
   readonly files: FileTools;

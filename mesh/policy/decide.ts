@@ -23,14 +23,14 @@ export interface Grants {
   readonly tools: readonly ToolName[];
   /** `provider/model` ids that it may call. */
   readonly models: readonly string[];
+  /** Patterns of further ones. */
+  readonly modelPatterns?: readonly string[];
 }
 
 /** Who may do what; immutable, one value per policy version. */
 export type Matrix = ReadonlyMap<string, Grants>;
 
 const allow = (rule: string): Decision => ({ allow: true, rule });
-  /** Patterns of further ones. */
-  readonly modelPatterns?: readonly string[];
 const deny = (reason: string, remedy: string): Decision => ({
   allow: false,
   refusal: refusal("denied", reason, remedy),
