@@ -12,6 +12,8 @@ export interface Fleet {
   /** Folders that the `files.*` and `output.*` tools serve; null = none. */
   readonly files: { readonly read: string | null; readonly write: string | null };
   readonly budget: Caps;
+  /** Patterns of board keys that are written once and never changed. */
+  readonly appendOnly: readonly string[];
   /** Scenario file of the rehearsal model; null = the built-in ones. */
   readonly rehearsal: string | null;
   readonly providers: readonly ProviderSetting[];
@@ -55,4 +57,8 @@ export interface Permissions {
   readonly message: readonly string[];
   readonly blackboard: { readonly read: readonly string[]; readonly write: readonly string[] };
   readonly tools: readonly ToolName[];
+  /** Patterns of topics; absent = none. */
+  readonly topics?: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
+  /** `provider/model` patterns besides the agent's own model. */
+  readonly models?: readonly string[];
 }

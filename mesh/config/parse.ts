@@ -64,6 +64,7 @@ class Reader {
         write: form.files?.write === undefined ? null : resolve(this.#folder, form.files.write),
       },
       budget: caps(form.budget),
+      appendOnly: form.blackboard?.append_only ?? [],
       rehearsal: this.#existing(["rehearsal"], form.rehearsal, "file"),
       providers: Object.entries(form.providers ?? {}).map(([name, entry]) => ({
         name,
@@ -136,8 +137,8 @@ class Reader {
     const tools = form.may?.tools ?? [];
     tools.forEach((tool, index) => {
       const place = [...at, "may", "tools", index];
-      if (tool.startsWith("board.") || tool === "message.send") {
-        this.#fault(place, `\`${tool}\` is granted by \`blackboard\` or \`message\``, "remove it from `tools`");
+      if (/^(?:board|bus)\./.test(tool) || tool === "message.send") {
+        this.#fault(place, `\`${tool}\` is granted by \`blackboard\`, \`topics\` or \`message\``, "remove it from `tools`");
       }
       const side = tool.startsWith("files.") ? "read" : tool.startsWith("output.") ? "write" : undefined;
       if (side && this.#form.files?.[side] === undefined)
@@ -147,6 +148,8 @@ class Reader {
       message,
       blackboard: { read: form.may?.blackboard?.read ?? [], write: form.may?.blackboard?.write ?? [] },
       tools,
+      ...(form.may?.topics ? { topics: topicsOf(form.may.topics) } : {}),
+      ...(models && { models }),
     };
   }
 

@@ -43,6 +43,12 @@ const May = z.strictObject({
   blackboard: z
     .strictObject({ read: z.array(BoardGlob).max(100).optional(), write: z.array(BoardGlob).max(100).optional() })
     .optional(),
+  topics: z
+    .strictObject({
+      publish: z.array(BoardGlob).max(100).optional(),
+      subscribe: z.array(BoardGlob).max(100).optional(),
+    })
+    .optional(),
   reach: notYet("`reach`").optional(),
   use: notYet("`use`").optional(),
   tools: z
@@ -100,6 +106,9 @@ export const FleetForm = z.strictObject({
     .optional(),
   rehearsal: z.string().min(1).max(512).optional(),
   budget: Budget.optional(),
+  blackboard: z
+    .strictObject({ append_only: z.array(BoardGlob).max(limits.board.appendOnlyPatternsMax).optional() })
+    .optional(),
   providers: z.record(Name, Provider).optional(),
   defaults: z
     .strictObject({ model: ModelText.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() })
