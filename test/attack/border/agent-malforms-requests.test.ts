@@ -106,6 +106,8 @@ test("only the canonical spelling of a route is one, and the desk's are none", (
 test("no body is accepted that two parsers could read differently", async () => {
   for (const [name, answer] of Object.entries(done["bodies"] ?? {})) {
     const { status, text } = answer as { status: number; text: string };
+    // Refused for its form, before anybody asks what it would do.
+    if (/two keys|proto/.test(name)) assert.equal(status, 400, `${name}: ${text}`);
     assert.ok(
       [400, 403, 413, 422].includes(status) || (name === "too large" && status === 0),
       `${name}: ${status} ${text}`,
