@@ -72,6 +72,9 @@ export interface Delivery {
 const messageBody = z.string().min(1).max(limits.message.bodyBytesMax);
 export const ReplyBody = z.strictObject({ body: messageBody });
 
+const waitMs = z.int().min(0).max(limits.door.inboxWaitMsMax);
+const topicMessageId = z.string().regex(/^evt_[a-z0-9]{1,40}$/, "must be the id of a message of a topic");
+
 /** Every tool of the mesh with the strict form of its arguments: the whole of what an agent can do besides thinking. */
 export const toolArguments = {
   "files.list": z.strictObject({}),
@@ -87,6 +90,43 @@ export const toolArguments = {
     ttl_seconds: z.int().min(1).max(limits.board.ttlSecondsMax).optional(),
   }),
   "board.delete": z.strictObject({ key: BoardKey, if_version: z.int().min(1).optional() }),
+  "board.watch": z.strictObject({
+    match: BoardGlob,
+    /** `next` of the last answer, which acknowledges all up to it; absent = where this watch stood, at first now. */
+    after: z.int().min(0).optional(),
+    wait_ms: waitMs.optional(),
+  }),
+  "board.history": z.strictObject({ key: BoardKey, before_version: z.int().min(2).optional() }),
+  "bus.publish": z.strictObject({
+    topic: BoardKey,
+    body: messageBody,
+    /** The same key of the same sender within ten minutes is the same message. */
+    dedupe_key: z.string().min(1).max(limits.topic.dedupeKeyCharsMax).optional(),
+    ttl_seconds: z.int().min(1).max(limits.topic.ttlSecondsMax).optional(),
+    /** Makes it a request: subscribers may answer with `bus.reply` for so long. */
+    reply_seconds: z.int().min(1).max(limits.topic.replySecondsMax).optional(),
+  }),
+  "bus.pull": z.strictObject({
+    topic: BoardKey,
+    count: z.int().min(1).max(limits.topic.pullMessagesMax).optional(),
+    wait_ms: waitMs.optional(),
+    /** A replay from this position: the subscription does not move, and nothing is to be acknowledged. */
+    from: z.int().min(1).optional(),
+  }),
+  "bus.ack": z.strictObject({
+    topic: BoardKey,
+    ids: z.array(topicMessageId).min(1).max(limits.topic.leasedMessagesMax),
+    /** Makes dead letters of them, with this reason. */
+    reject: z.string().min(1).max(limits.topic.reasonCharsMax).optional(),
+  }),
+  "bus.reply": z.strictObject({ topic: BoardKey, request: topicMessageId, body: messageBody }),
+  "bus.replies": z.strictObject({
+    topic: BoardKey,
+    request: topicMessageId,
+    after: z.int().min(0).max(limits.topic.repliesMax).optional(),
+    wait_ms: waitMs.optional(),
+  }),
+  "bus.dead": z.strictObject({ topic: BoardKey, after: z.int().min(0).optional() }),
   "message.send": z.strictObject({ to: Name, body: messageBody, conversation: z.string().max(64).optional() }),
 } as const;
 
@@ -108,6 +148,41 @@ export interface ToolResults {
   "board.read": { readonly key: string; readonly version: number; readonly value: string; readonly writer: string };
   "board.write": { readonly key: string; readonly version: number };
   "board.delete": { readonly key: string; readonly version: number };
+  "board.watch": {
+    readonly changes: readonly {
+      readonly seq: number;
+      readonly key: string;
+      readonly version: number;
+      /** null: the version has left the history since. */
+      readonly writer: string | null;
+      readonly deleted: boolean;
+    }[];
+    readonly next: number;
+  };
+  "board.history": {
+    readonly versions: readonly {
+      readonly version: number;
+      readonly writer: string;
+      readonly session: string;
+      readonly at_ms: number;
+      readonly deleted: boolean;
+    }[];
+  };
+  "bus.publish": { readonly id: string; readonly position: number; readonly duplicate: boolean };
+  "bus.pull": { readonly messages: readonly PulledMessage[] };
+  "bus.ack": { readonly settled: number };
+  "bus.reply": { readonly request: string };
+  "bus.replies": {
+    readonly replies: readonly { readonly from: string; readonly body: string; readonly at_ms: number }[];
+  };
+  "bus.dead": {
+    readonly letters: readonly {
+      readonly position: number;
+      readonly id: string;
+      readonly reason: string;
+      readonly at_ms: number;
+    }[];
+  };
   "message.send": { readonly id: string };
 }
 

@@ -7,6 +7,9 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
+import type { BoardEntryRow } from "../store/tables/board.ts";
+import { plainValues, type ValueCipher } from "./value-cipher.ts";
+import { Watches } from "./watches.ts";
 
 export interface BoardWrite {
   readonly key: string;
@@ -28,6 +31,22 @@ export interface BoardEntry {
   readonly label: Label;
 }
 
+/** One version in the history of a key, without its value. */
+export interface BoardVersion {
+  readonly version: number;
+  readonly writer: string;
+  readonly session: string;
+  readonly atMs: number;
+  readonly deleted: boolean;
+  readonly label: Label;
+}
+
+export interface BoardOptions {
+  /** Keys that match one of these are written once and never changed, by any verb. */
+  readonly appendOnly?: readonly string[];
+  readonly cipher?: ValueCipher;
+}
+
 /** A version that is on its way to the disk: compare-and-set must see it, readers must not. */
 interface Pending {
   readonly version: number;
@@ -39,12 +58,18 @@ interface Pending {
 export class Blackboard {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly watches: Watches;
   readonly #pending = new Map<string, Pending>();
+  readonly #appendOnly: readonly string[];
+  readonly #cipher: ValueCipher;
   #keys: number;
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, clock: Clock, { appendOnly = [], cipher = plainValues }: BoardOptions = {}) {
     this.#store = store;
     this.#clock = clock;
+    this.#appendOnly = appendOnly;
+    this.#cipher = cipher;
+    this.watches = new Watches(store, clock);
     this.#keys = store.query.board.countKeys(defaultTenant);
   }
 
@@ -64,6 +89,9 @@ export class Blackboard {
         ),
       );
     }
+    const fixed = this.#appendOnly.find((glob) => globMatches(glob, key));
+    const change = fixed === undefined ? undefined : changeOf(write, row !== undefined);
+    if (change !== undefined) return err(appendOnly(key, fixed ?? "", change));
     if (write.value === null && liveVersion === 0)
       return err(refusal("not_found", `no board key \`${key}\``, "nothing is to be deleted"));
     if (!row && this.#keys >= limits.board.keysPerFleetMax) {
@@ -84,7 +112,7 @@ export class Blackboard {
           defaultTenant,
           key,
           version,
-          write.value ?? "",
+          write.value === null ? "" : this.#cipher.seal(write.value, { key, version }),
           JSON.stringify(write.label),
           write.writer,
           write.session,
@@ -93,9 +121,12 @@ export class Blackboard {
           deleted,
         ],
         ["board.setCurrent", defaultTenant, key, version],
+        ["watches.insertChange", defaultTenant, key, version],
+        ...(fixed === undefined ? trimmed(key, version) : []),
       ],
       done: () => {
         if (this.#pending.get(key) === pending) this.#pending.delete(key);
+        this.watches.wake();
       },
     });
   }
@@ -108,7 +139,35 @@ export class Blackboard {
     const row =
       version === undefined || version === current.version ? current : board.version(defaultTenant, key, version);
     if (!row || !this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) return undefined;
-    return { key, version: row.version, value: row.value, writer: row.writer, label: JSON.parse(row.label) as Label };
+    return {
+      key,
+      version: row.version,
+      value: this.#value(row),
+      writer: row.writer,
+      label: JSON.parse(row.label) as Label,
+    };
+  }
+
+  /** Versions below `before`, newest first, while the key lives; what has expired by itself is not told. */
+  history(key: string, before: number | undefined): BoardVersion[] | undefined {
+    const current = this.#committed(key);
+    if (!current || !this.#lives(current)) return undefined;
+    const rows = this.#store.query.board.history(
+      defaultTenant,
+      key,
+      before ?? current.version + 1,
+      limits.board.historyRowsMax,
+    );
+    return rows
+      .filter((row) => this.#lives({ live: true, expiresAtMs: row.expiresAtMs }))
+      .map((row) => ({
+        version: row.version,
+        writer: row.writer,
+        session: row.writerSession,
+        atMs: row.atMs,
+        deleted: row.deleted === 1,
+        label: JSON.parse(row.label) as Label,
+      }));
   }
 
   /** Live entries that match `glob` and that `visible` allows, in order of key. */
@@ -128,12 +187,16 @@ export class Blackboard {
           version: row.version,
           writer: row.writer,
           label: JSON.parse(row.label) as Label,
-          value: row.value,
+          value: this.#value(row),
         });
         if (rows.length >= limits.board.listRowsMax) return rows;
       }
       if (page.length < PAGE_ROWS) return rows;
     }
+  }
+
+  #value(row: BoardEntryRow): string {
+    return this.#cipher.open(row.value, { key: row.key, version: row.version });
   }
 
   #committed(key: string): Pending | undefined {
@@ -147,3 +210,22 @@ export class Blackboard {
 }
 
 const PAGE_ROWS = 200;
+
+/** What a write would do to an append-only key beyond making it; undefined when that is all. */
+function changeOf(write: BoardWrite, written: boolean): string | undefined {
+  if (write.value === null) return "deleted";
+  if (written) return "overwritten";
+  return write.ttlSeconds === undefined ? undefined : "let expire";
+}
+
+const appendOnly = (key: string, pattern: string, change: string): Refusal =>
+  refusal(
+    "denied",
+    `board key \`${key}\` is append-only (\`${pattern}\`) and cannot be ${change}`,
+    "write a new key; only what is outside of `blackboard.append_only` changes",
+  );
+
+function trimmed(key: string, version: number): Write[] {
+  const oldest = version - limits.board.versionsPerKeyMax + 1;
+  return oldest > 1 ? [["board.deleteVersionsBelow", defaultTenant, key, oldest]] : [];
+}

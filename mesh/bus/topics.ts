@@ -6,7 +6,7 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
-import type { TopicMessageRow } from "../store/tables/topics.ts";
+import type { DeadLetterRow, TopicMessageRow } from "../store/tables/topics.ts";
 import { Subscription } from "./subscription.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -207,6 +207,11 @@ export class Topics {
       .after(defaultTenant, topic, from - 1, count)
       .filter((row) => !this.#expired(row))
       .map((row) => toMessage(row, 0));
+  }
+
+  /** What a subscription has lost above a position, oldest first. */
+  deadLetters(topic: string, subscriber: string, after: number): DeadLetterRow[] {
+    return this.#store.query.topics.deadLetters(defaultTenant, topic, subscriber, after, limits.topic.pullMessagesMax);
   }
 
   /** The newest position given out; 0 when there is none. */

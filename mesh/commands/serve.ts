@@ -7,6 +7,8 @@ import { createAudit } from "../audit/create.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import { Blackboard } from "../blackboard/blackboard.ts";
 import { Inboxes } from "../bus/inboxes.ts";
+import { Requests } from "../bus/requests.ts";
+import { Topics } from "../bus/topics.ts";
 import type { Fleet } from "../config/fleet.ts";
 import { loadFleet } from "../config/load.ts";
 import { Desk } from "../desk/desk.ts";
@@ -106,11 +108,13 @@ async function start(
   const gateway = new ModelGateway(clock);
   closing.push(() => gateway.close());
 
-  const board = new Blackboard(store, clock);
+  const board = new Blackboard(store, clock, { appendOnly: fleet.appendOnly });
+  const topics = new Topics(store, clock, ids);
+  const requests = new Requests(store, clock, topics);
   const inboxes = new Inboxes(store, clock, ids);
   const matrix = matrixOf(fleet);
   const services: DoorServices = {
-    ...{ clock, ids, matrix, audit, ledger, board, inboxes, monitor, providers, gateway },
+    ...{ clock, ids, matrix, audit, ledger, board, inboxes, topics, requests, monitor, providers, gateway },
     selves: selvesOf(fleet, matrix, providers),
     modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     prices,

@@ -26,6 +26,7 @@ fleet: newsroom
 time_zone: Europe/Berlin
 files: { read: texts, write: out }
 budget: { month: { usd: 30.00 } }
+blackboard: { append_only: [log/**] }
 providers:
   own: { api: openai, base_url: "http://127.0.0.1:8080/v1/", price: { input: 0.10, output: 0.2 } }
 defaults:
@@ -36,7 +37,7 @@ agents:
   researcher:
     instructions: a.md
     sandbox: { memory: 256MiB, pids: 64 }
-    may: { message: [writer], blackboard: { read: [digest/**], write: [digest/notes/*] }, reach: [], use: [], tools: [files.read] }
+    may: { message: [writer], blackboard: { read: [digest/**], write: [digest/notes/*] }, topics: { publish: [news/*] }, reach: [], use: [], tools: [files.read] }
   writer: { command: [/bin/w], model: anthropic/claude-x, budget: { day: { tokens: 5 } } }
 `;
   const parsed = parseFleet(text, folder);
@@ -47,6 +48,7 @@ agents:
     timeZone: "Europe/Berlin",
     files: { read: join(folder, "texts"), write: join(folder, "out") },
     budget: { day: {}, month: { usd: 30_000_000 } },
+    appendOnly: ["log/**"],
     rehearsal: null,
     providers: [
       {
@@ -68,7 +70,12 @@ agents:
     isolation: "container",
     command: null,
     code: null,
-    may: { message: ["writer"], blackboard: { read: ["digest/**"], write: ["digest/notes/*"] }, tools: ["files.read"] },
+    may: {
+      message: ["writer"],
+      blackboard: { read: ["digest/**"], write: ["digest/notes/*"] },
+      tools: ["files.read"],
+      topics: { publish: ["news/*"], subscribe: [] },
+    },
   });
   assert.deepEqual(writer?.budget, { day: { tokens: 5 }, month: {} });
   assert.deepEqual(writer?.may, { message: [], blackboard: { read: [], write: [] }, tools: [] });

@@ -138,7 +138,11 @@ class Reader {
     tools.forEach((tool, index) => {
       const place = [...at, "may", "tools", index];
       if (/^(?:board|bus)\./.test(tool) || tool === "message.send") {
-        this.#fault(place, `\`${tool}\` is granted by \`blackboard\`, \`topics\` or \`message\``, "remove it from `tools`");
+        this.#fault(
+          place,
+          `\`${tool}\` is granted by \`blackboard\`, \`topics\` or \`message\``,
+          "remove it from `tools`",
+        );
       }
       const side = tool.startsWith("files.") ? "read" : tool.startsWith("output.") ? "write" : undefined;
       if (side && this.#form.files?.[side] === undefined)

@@ -109,7 +109,9 @@ export class Door implements DoorListener {
     asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>,
     body: Json,
   ): Promise<void> {
-    const result = await this.#perform(asked, body);
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const result = await this.#perform(asked, body, gone.signal);
     if (!result.ok) return sendRefusal(response, result.error);
     if (result.value === null) return sendNothing(response);
     sendJson(response, 200, result.value);
@@ -118,10 +120,11 @@ export class Door implements DoorListener {
   #perform(
     asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>,
     body: Json,
+    signal: AbortSignal,
   ): Promise<Result<unknown, Refusal>> {
     switch (asked.kind) {
       case "tool":
-        return toolCall(this.#services, this.#caller, asked.tool, body);
+        return toolCall(this.#services, this.#caller, asked.tool, body, signal);
       case "reply":
         return reply(this.#services, this.#caller, asked.message, body);
       case "done":

@@ -6,6 +6,8 @@ import type { Refusal } from "../../protocol/refusal.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Blackboard } from "../blackboard/blackboard.ts";
 import type { Inboxes } from "../bus/inboxes.ts";
+import type { Requests } from "../bus/requests.ts";
+import type { Topics } from "../bus/topics.ts";
 import type { Injector } from "../egress/credentials.ts";
 import type { ModelGateway } from "../egress/model-gateway.ts";
 import type { Provider } from "../egress/providers.ts";
@@ -37,6 +39,8 @@ export interface DoorServices {
   readonly injector: Injector;
   readonly board: Blackboard;
   readonly inboxes: Inboxes;
+  readonly topics: Topics;
+  readonly requests: Requests;
   readonly files: FileTools;
   readonly monitor: Monitor;
   /** What each agent is told about itself. */

@@ -6,16 +6,31 @@ import type { Label } from "../../protocol/label.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { decide, type Action } from "../policy/decide.ts";
 import { ask, recordAllowed, recordRefusal } from "./ask.ts";
+import { boardHistory, watchBoard } from "./board-call.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
+import { acknowledge, deadLetters, publish, pull, replies, replyTo } from "./topic-call.ts";
 
 type Answer = Promise<Result<ToolAnswer, Refusal>>;
-type Tools = { readonly [T in ToolName]: (services: DoorServices, caller: Caller, args: ToolArguments<T>) => Answer };
+type Tools = {
+  readonly [T in ToolName]: (
+    services: DoorServices,
+    caller: Caller,
+    args: ToolArguments<T>,
+    signal: AbortSignal,
+  ) => Answer;
+};
 
 const meshLabel: Label = { integrity: "system", confidentiality: "internal", sources: [] };
 const answer = (result: unknown, label: Label): Result<ToolAnswer, Refusal> => ok({ result, label });
 
-/** Parses the arguments strictly, decides, records, does. */
-export async function toolCall(services: DoorServices, caller: Caller, tool: ToolName, body: Json): Answer {
+/** Parses the arguments strictly, decides, records, does. `signal` ends a wait when nobody listens any more. */
+export async function toolCall(
+  services: DoorServices,
+  caller: Caller,
+  tool: ToolName,
+  body: Json,
+  signal: AbortSignal,
+): Answer {
   const parsed = (toolArguments[tool] as z.ZodType).safeParse(body);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -27,7 +42,8 @@ export async function toolCall(services: DoorServices, caller: Caller, tool: Too
     await recordRefusal(services, caller, { verb: "tool.call", tool }, refused);
     return err(refused);
   }
-  return (tools[tool] as (s: DoorServices, c: Caller, a: unknown) => Answer)(services, caller, parsed.data);
+  type Handler = (s: DoorServices, c: Caller, a: unknown, signal: AbortSignal) => Answer;
+  return (tools[tool] as Handler)(services, caller, parsed.data, signal);
 }
 
 const tools: Tools = {
@@ -82,6 +98,15 @@ const tools: Tools = {
 
   "board.delete": (services, caller, { key, if_version }) =>
     changeBoard(services, caller, { key, value: null, ifVersion: if_version, ttlSeconds: undefined }),
+
+  "board.watch": watchBoard,
+  "board.history": boardHistory,
+  "bus.publish": publish,
+  "bus.pull": pull,
+  "bus.ack": acknowledge,
+  "bus.reply": replyTo,
+  "bus.replies": replies,
+  "bus.dead": deadLetters,
 
   async "message.send"(services, caller, { to, body, conversation }) {
     const action = { verb: "message.send", to } as const;

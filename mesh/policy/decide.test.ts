@@ -17,6 +17,10 @@ const actions: readonly Action[] = [
   { verb: "board.list" },
   { verb: "board.read", key: "x/y" },
   { verb: "board.write", key: "x/y" },
+  { verb: "board.watch" },
+  { verb: "board.history", key: "x/y" },
+  { verb: "topic.publish", topic: "t/u" },
+  { verb: "topic.subscribe", topic: "t/u" },
   ...toolNames.map((tool): Action => ({ verb: "tool.call", tool })),
 ];
 
@@ -24,7 +28,12 @@ const actions: readonly Action[] = [
 const grants: readonly (readonly [Partial<Grants>, (action: Action) => boolean])[] = [
   [{ models: ["p/m"] }, ({ verb }) => verb === "model.call"],
   [{ message: ["b"] }, ({ verb }) => verb === "message.send"],
-  [{ blackboard: { read: ["x/*"], write: [] } }, ({ verb }) => verb === "board.read" || verb === "board.list"],
+  [
+    { blackboard: { read: ["x/*"], write: [] } },
+    ({ verb }) => ["board.read", "board.list", "board.watch", "board.history"].includes(verb),
+  ],
+  [{ topics: { publish: ["t/*"], subscribe: ["t"] } }, ({ verb }) => verb === "topic.publish"],
+  [{ topics: { publish: ["u/**"], subscribe: ["t/**"] } }, ({ verb }) => verb === "topic.subscribe"],
   [{ blackboard: { read: [], write: ["x/**"] } }, ({ verb }) => verb === "board.write"],
   ...toolNames.map(
     (tool) => [{ tools: [tool] }, (action: Action) => action.verb === "tool.call" && action.tool === tool] as const,
@@ -88,6 +97,7 @@ const anyGrants: fc.Arbitrary<Grants> = fc.record({
   message: list(name),
   blackboard: fc.record({ read: list(glob), write: list(glob) }),
   tools: list(tool),
+  topics: fc.record({ publish: list(glob), subscribe: list(glob) }),
   models: list(model),
 });
 const anyMatrix: fc.Arbitrary<Matrix> = fc
@@ -99,6 +109,9 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   fc.constant({ verb: "board.list" as const }),
   fc.record({ verb: fc.constant("board.read" as const), key }),
   fc.record({ verb: fc.constant("board.write" as const), key }),
+  fc.constant({ verb: "board.watch" as const }),
+  fc.record({ verb: fc.constant("board.history" as const), key }),
+  fc.record({ verb: fc.constantFrom("topic.publish" as const, "topic.subscribe" as const), topic: key }),
   fc.record({ verb: fc.constant("tool.call" as const), tool }),
 );
 
@@ -108,8 +121,12 @@ function oracle(matrix: Matrix, agent: string, action: Action): boolean {
   if (action.verb === "model.call") return row.models.some((held) => held === action.model);
   if (action.verb === "message.send") return row.message.some((held) => held === action.to);
   if (action.verb === "tool.call") return row.tools.some((held) => held === action.tool);
-  if (action.verb === "board.list") return row.blackboard.read.length !== 0;
-  return row.blackboard[action.verb === "board.read" ? "read" : "write"].some((held) => globMatches(held, action.key));
+  if (action.verb === "board.list" || action.verb === "board.watch") return row.blackboard.read.length !== 0;
+  if (action.verb === "topic.publish" || action.verb === "topic.subscribe") {
+    const held = row.topics?.[action.verb === "topic.publish" ? "publish" : "subscribe"] ?? [];
+    return held.some((pattern) => globMatches(pattern, action.topic));
+  }
+  return row.blackboard[action.verb === "board.write" ? "write" : "read"].some((held) => globMatches(held, action.key));
 }
 
 test("allows exactly what a naive reading of the matrix allows", () => {
@@ -148,6 +165,11 @@ function apply(matrix: Matrix, agent: string, remedy: string): Matrix {
   const side = /^agents\.(.+)\.may\.blackboard\.(read|write)$/.exec(place ?? "");
   if (side?.[1] === agent)
     return change({ blackboard: { ...held.blackboard, [side[2]!]: [...held.blackboard[side[2] as "read"], item] } });
+  const topics = /^agents\.(.+)\.may\.topics\.(publish|subscribe)$/.exec(place ?? "");
+  if (topics?.[1] === agent) {
+    const had = held.topics ?? { publish: [], subscribe: [] };
+    return change({ topics: { ...had, [topics[2]!]: [...had[topics[2] as "publish"], item] } });
+  }
   const set = /set `agents\.([a-z]+)\.model` to `([^`]+)`$/.exec(remedy);
   if (set?.[1] === agent) return change({ models: [set[2]!] });
   return assert.fail(`no way to apply: ${remedy}`);

@@ -7,8 +7,12 @@ export type Action =
   | { readonly verb: "model.call"; readonly model: string }
   | { readonly verb: "message.send"; readonly to: string }
   | { readonly verb: "board.list" }
+  | { readonly verb: "board.watch" }
+  | { readonly verb: "board.history"; readonly key: string }
   | { readonly verb: "board.read"; readonly key: string }
   | { readonly verb: "board.write"; readonly key: string }
+  | { readonly verb: "topic.publish"; readonly topic: string }
+  | { readonly verb: "topic.subscribe"; readonly topic: string }
   | { readonly verb: "tool.call"; readonly tool: ToolName };
 
 /** `rule` names the line of the fleet file that allowed it. */
@@ -21,6 +25,8 @@ export interface Grants {
   readonly message: readonly string[];
   readonly blackboard: { readonly read: readonly string[]; readonly write: readonly string[] };
   readonly tools: readonly ToolName[];
+  /** Patterns of topics; absent = none. */
+  readonly topics?: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
   /** `provider/model` ids that it may call. */
   readonly models: readonly string[];
   /** Patterns of further ones. */
@@ -57,12 +63,14 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
         ? allow(`${path}.message: ${action.to}`)
         : deny(`\`${agent}\` may not message \`${action.to}\``, `add \`${action.to}\` to \`${path}.message\``);
     case "board.list":
+    case "board.watch":
       return grants.blackboard.read.length > 0
         ? allow(`${path}.blackboard.read`)
         : deny(`\`${agent}\` reads no blackboard keys`, `add a pattern to \`${path}.blackboard.read\``);
     case "board.read":
+    case "board.history":
     case "board.write": {
-      const side = action.verb === "board.read" ? "read" : "write";
+      const side = action.verb === "board.write" ? "write" : "read";
       const pattern = grants.blackboard[side].find((glob) => globMatches(glob, action.key));
       return pattern === undefined
         ? deny(
@@ -70,6 +78,17 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
             `add \`${action.key}\` to \`${path}.blackboard.${side}\``,
           )
         : allow(`${path}.blackboard.${side}: ${pattern}`);
+    }
+    case "topic.publish":
+    case "topic.subscribe": {
+      const side = action.verb === "topic.publish" ? "publish" : "subscribe";
+      const pattern = grants.topics?.[side].find((glob) => globMatches(glob, action.topic));
+      return pattern === undefined
+        ? deny(
+            `\`${agent}\` may not ${side === "publish" ? "publish on" : "subscribe to"} topic \`${action.topic}\``,
+            `add \`${action.topic}\` to \`${path}.topics.${side}\``,
+          )
+        : allow(`${path}.topics.${side}: ${pattern}`);
     }
     case "tool.call":
       return grants.tools.includes(action.tool)

@@ -9,10 +9,15 @@ const names = (grants: object): string[] => toolCards({ ...NOTHING, ...grants })
 test("an agent is offered what it may use, and nothing else", () => {
   assert.deepEqual(names({}), []);
   assert.deepEqual(names({ message: ["b"] }), ["message.send"]);
-  assert.deepEqual(names({ blackboard: { read: ["x"], write: [] } }), ["board.list", "board.read"]);
+  assert.deepEqual(names({ blackboard: { read: ["x"], write: [] } }), [
+    ...["board.list", "board.read", "board.watch", "board.history"],
+  ]);
   assert.deepEqual(names({ blackboard: { read: [], write: ["x"] } }), ["board.write", "board.delete"]);
+  assert.deepEqual(names({ topics: { publish: ["t"], subscribe: [] } }), ["bus.publish", "bus.replies"]);
+  assert.deepEqual(names({ topics: { publish: [], subscribe: ["t"] } }), ["bus.pull", "bus.ack", "bus.dead"]);
   assert.deepEqual(names({ tools: ["files.read"] }), ["files.read"]);
-  assert.deepEqual(names({ tools: toolNames, message: ["b"], blackboard: { read: ["x"], write: ["x"] } }), [
+  const topics = { publish: ["x"], subscribe: ["x"] };
+  assert.deepEqual(names({ tools: toolNames, message: ["b"], blackboard: { read: ["x"], write: ["x"] }, topics }), [
     ...toolNames,
   ]);
 });

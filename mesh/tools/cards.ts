@@ -12,6 +12,15 @@ const descriptions: Readonly<Record<ToolName, string>> = {
   "board.read": "Read an entry of the shared blackboard, optionally an older version.",
   "board.write": "Write an entry of the shared blackboard; `if_version` makes it conditional (0 = must not exist).",
   "board.delete": "Delete an entry of the shared blackboard.",
+  "board.watch":
+    "Ask what changed on the shared blackboard among the keys that match a pattern, since this watch last looked; give `next` back as `after`.",
+  "board.history": "List the versions of an entry of the shared blackboard, newest first: who wrote it, and when.",
+  "bus.publish": "Publish a message on a topic; every subscriber gets it at least once.",
+  "bus.pull": "Take the next messages of a topic you subscribe to; settle each with `bus.ack` when it is worked off.",
+  "bus.ack": "Settle messages that `bus.pull` handed out, or reject them with a reason.",
+  "bus.reply": "Answer a message of a topic that asks for replies.",
+  "bus.replies": "Read the answers to a message that you published with `reply_seconds`.",
+  "bus.dead": "List the messages of a topic that you did not get to work off, each with its reason.",
   "message.send": "Send a message to another agent of the fleet.",
 };
 
@@ -29,6 +38,12 @@ export function toolCards(grants: Grants): ToolCard[] {
 
 function offered(name: ToolName, grants: Grants): boolean {
   if (name === "message.send") return grants.message.length > 0;
+  if (name === "bus.publish" || name === "bus.replies") return (grants.topics?.publish.length ?? 0) > 0;
+  if (name === "bus.pull" || name === "bus.ack" || name === "bus.dead")
+    return (grants.topics?.subscribe.length ?? 0) > 0;
+  if (name === "bus.reply")
+    return (grants.topics?.publish.length ?? 0) > 0 && (grants.topics?.subscribe.length ?? 0) > 0;
+  if (name === "board.watch" || name === "board.history") return grants.blackboard.read.length > 0;
   if (name === "board.list" || name === "board.read") return grants.blackboard.read.length > 0;
   if (name === "board.write" || name === "board.delete") return grants.blackboard.write.length > 0;
   return grants.tools.includes(name);

@@ -1,0 +1,115 @@
+import type { Clock } from "../../lib/clock.ts";
+import { globMatches } from "../../lib/glob.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import { joinLabels, type Label } from "../../protocol/label.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { Waiting } from "../bus/waiting.ts";
+import { defaultTenant } from "../store/statements.ts";
+import type { Store, Write } from "../store/store.ts";
+
+/** `writer` is null when the version has left the history since. Never a value: that is read, if it may still be read. */
+export interface Change {
+  readonly seq: number;
+  readonly key: string;
+  readonly version: number;
+  readonly writer: string | null;
+  readonly deleted: boolean;
+}
+
+export interface Changes {
+  readonly changes: readonly Change[];
+  /** Give it as `after` to go on; so everything up to it is acknowledged. */
+  readonly next: number;
+  readonly label: Label;
+}
+
+const nothing: Label = { integrity: "system", confidentiality: "internal", sources: [] };
+
+/**
+ * Watches of the board: each change has a number, given in the transaction that made it, so a watcher that goes on
+ * where it stood has missed nothing, whatever was restarted in between. How far it came is kept on disk.
+ */
+export class Watches {
+  readonly #store: Store;
+  readonly #waiting: Waiting;
+  /** Cursors on their way to the disk. */
+  readonly #pending = new Map<string, number>();
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#waiting = new Waiting(clock);
+  }
+
+  /** A change is on disk. */
+  wake(): void {
+    this.#waiting.wake("");
+  }
+
+  /** The newest change that is on disk. */
+  head(): number {
+    return this.#store.query.watches.head();
+  }
+
+  /**
+   * Where a watcher goes on: after `after`, which acknowledges all before it, or where it stood; a new watch begins
+   * now. Commit `writes`, then call `done`.
+   */
+  resume(
+    watcher: string,
+    match: string,
+    after: number | undefined,
+  ): Result<{ readonly from: number; readonly writes: readonly Write[]; done(): void }, Refusal> {
+    const head = this.head();
+    const name = JSON.stringify([watcher, match]);
+    const stood = this.#pending.get(name) ?? this.#store.query.watches.cursor(defaultTenant, watcher, match);
+    if (after !== undefined && after > head)
+      return err(
+        refusal("malformed", `\`after\` is ${after}, the newest change is ${head}`, "use `next` of the last answer"),
+      );
+    const count = (): number => this.#store.query.watches.count(defaultTenant, watcher) + this.#pending.size;
+    if (stood === undefined && count() >= limits.board.watchesPerReaderMax)
+      return err(refusal("too_large", `\`${watcher}\` has ${count()} watches`, "use a pattern that you watch already"));
+    const from = after ?? stood ?? head;
+    if (from === stood) return ok({ from, writes: [], done: () => {} });
+    this.#pending.set(name, from);
+    return ok({
+      from,
+      writes: [["watches.put", defaultTenant, watcher, match, from]],
+      done: () => {
+        if (this.#pending.get(name) === from) this.#pending.delete(name);
+      },
+    });
+  }
+
+  /** Changes after `from` that match and that the reader may see, row by row; waits for one up to `waitMs`. */
+  async changes(
+    watch: { readonly match: string; readonly from: number; readonly waitMs: number },
+    visible: (key: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<Changes> {
+    let next = watch.from;
+    const look = (): Changes | undefined => {
+      const changes: Change[] = [];
+      let label = nothing;
+      for (let scanned = 0; scanned < limits.board.watchScanRowsMax;) {
+        const page = this.#store.query.watches.changes(defaultTenant, next, PAGE_ROWS);
+        for (const { seq, key, version, writer, deleted, label: text } of page) {
+          next = seq;
+          if (!globMatches(watch.match, key) || !visible(key)) continue;
+          changes.push({ seq, key, version, writer, deleted: deleted === 1 });
+          if (text !== null) label = joinLabels(label, JSON.parse(text) as Label);
+          if (changes.length >= limits.board.watchRowsMax) return { changes, next, label };
+        }
+        scanned += page.length;
+        if (page.length < PAGE_ROWS) return changes.length > 0 ? { changes, next, label } : undefined;
+      }
+      // So far and no further: whoever asks again goes on from here.
+      return { changes, next, label };
+    };
+    const found = await this.#waiting.until("", watch.waitMs, signal, look);
+    return found ?? { changes: [], next, label: nothing };
+  }
+}
+
+const PAGE_ROWS = 200;
