@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limits } from "../../protocol/limits.ts";
-import { DONE, event, FINISH, kindOf, plain, playRelay, say, SECRET, streaming, USAGE } from "./testing/relay.ts";
+import { DONE, FINISH, kindOf, plain, playRelay, say, SECRET, streaming, USAGE } from "./testing/relay.ts";
 import { anthropicFormat } from "./wire/anthropic.ts";
 import { openaiFormat } from "./wire/openai.ts";
 
