@@ -54,6 +54,17 @@ for (const [name, form] of Object.entries(forms)) {
   tricks[`stream, ${name}`] = inStream(["key: ", form, " ok"]);
   tricks[`stream, ${name}, letter by letter`] = inStream([...form]);
 }
+/** One event at a time on the wire, so that each could be passed on before the next is seen. */
+tricks["stream, letter by letter, slowly"] = (_s, response) => {
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  const letters = [...secret];
+  const timer = setInterval(() => {
+    const letter = letters.shift();
+    if (letter !== undefined) return void response.write(chunk(letter));
+    clearInterval(timer);
+    response.end(last);
+  }, 4);
+};
 tricks["plain answer, error body"] = (_s, response) =>
   response
     .writeHead(400, { "content-type": "application/json" })
