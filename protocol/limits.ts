@@ -40,7 +40,7 @@ export const limits = {
     toolPreambleTokensMax: 1_024,
     imagesMax: 16,
     /** Pixels. */
-    imageSideMax: 8_192,
+    imageSidePixelsMax: 8_192,
     embeddingsMax: 2_048,
   },
   message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, leaseMs: 120_000 },
@@ -203,6 +203,44 @@ export const limits = {
     schemaDepthMax: 12,
     patternCharsMax: 200,
   },
+  schedule: {
+    jobsMax: 1_000,
+    cronCharsMax: 200,
+    intervalMsMin: 10_000,
+    /** Of all jobs together. */
+    firingsPerDayMax: 20_000,
+    jitterMsMax: 3_600_000,
+    /** How far ahead a tick is looked for: beyond the longest pause between two 29 February. */
+    horizonMs: 284_000_000_000,
+    /** The end of the year 2099. */
+    atMsMax: 4_102_444_800_000,
+    /** Later than that, a tick counts as missed. */
+    lateMsMax: 60_000,
+    /** Missed ticks that are made up for; of more, the oldest are left out. */
+    ticksCaughtUpMax: 100,
+    ticksKeptMs: 2_592_000_000,
+    pauseMsMin: 10,
+    pauseMsMax: 15_000,
+  },
+  hook: {
+    hooksMax: 200,
+    bodyBytesMax: 48 * KiB,
+    headerBytesMax: 2 * KiB,
+    windowMsMin: 1_000,
+    windowMsMax: 3_600_000,
+    windowMsDefault: 300_000,
+    deliveriesPerMinuteMax: 6_000,
+    deliveriesPerMinuteDefault: 60,
+    signaturesMax: 8,
+    schemaBytesMax: 64 * KiB,
+    /** Of one address at the listener. */
+    requestsPerSecond: 20,
+    requestsBurst: 60,
+    addressesMax: 10_000,
+    connectionsMax: 256,
+    requestsConcurrentMax: 32,
+    requestTimeoutMs: 10_000,
+  },
   store: {
     /** Beyond it the disk has stopped keeping up, and the store fails. */
     commitsWaitingMax: 200_000,
@@ -232,6 +270,12 @@ const holds: readonly (readonly [boolean, string])[] = [
   ],
   [limits.agent.historyMessagesMax < limits.model.messagesMax, "history fits a model call"],
   [limits.agent.relayIdleMs > limits.model.totalTimeoutMs, "the relay outlives a model call"],
+  [limits.hook.bodyBytesMax * 2 < limits.desk.bodyBytesMax, "a webhook fits a request to the desk, also in base64"],
+  [limits.hook.bodyBytesMax < limits.message.bodyBytesMax, "a webhook fits a message"],
+  [
+    limits.schedule.intervalMsMin * limits.schedule.firingsPerDayMax >= 86_400_000,
+    "one job of the shortest interval is allowed",
+  ],
   [limits.topic.leasedMessagesMax <= limits.topic.windowMessagesMax, "what is taken fits the window"],
   [limits.topic.windowMessagesMax < limits.topic.messagesMax, "the window fits the log"],
   [limits.workflow.stepTimeoutMsDefault <= limits.workflow.runTimeoutMsDefault, "a run outlives one attempt"],

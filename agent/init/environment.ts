@@ -17,6 +17,9 @@ const forGuests: Readonly<Record<string, string>> = {
   OPENAI_API_KEY: "cordon_ph_openai",
   ANTHROPIC_BASE_URL: `${url}/anthropic`,
   ANTHROPIC_API_KEY: "cordon_ph_anthropic",
+  GOOGLE_GEMINI_BASE_URL: `${url}/gemini`,
+  GEMINI_API_KEY: "cordon_ph_gemini",
+  GOOGLE_GENERATIVE_AI_API_KEY: "cordon_ph_gemini",
 };
 
 /** The sandbox's environment plus what a guest needs; what the mesh has set itself wins. */

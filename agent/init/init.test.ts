@@ -65,6 +65,9 @@ test("the command sees the door's addresses and placeholders, and what the mesh 
     OPENAI_API_KEY: "cordon_ph_openai",
     ANTHROPIC_BASE_URL: "http://127.0.0.1:7070/anthropic",
     ANTHROPIC_API_KEY: "cordon_ph_of_the_mesh",
+    GOOGLE_GEMINI_BASE_URL: "http://127.0.0.1:7070/gemini",
+    GEMINI_API_KEY: "cordon_ph_gemini",
+    GOOGLE_GENERATIVE_AI_API_KEY: "cordon_ph_gemini",
   });
   assert.deepEqual(guestEnvironment({ CORDON_URL: "x" })["CORDON_URL"], "x");
 });

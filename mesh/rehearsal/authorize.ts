@@ -7,7 +7,7 @@ export function createKeyCheck(apiKey: Secret): (headers: IncomingHttpHeaders) =
   const expected = apiKey.reveal(hash);
   return (headers) => {
     const bearer = /^Bearer ([\x21-\x7e]{1,4096})$/.exec(headers.authorization ?? "")?.[1];
-    const key = headers["x-api-key"] ?? bearer;
+    const key = headers["x-api-key"] ?? headers["x-goog-api-key"] ?? headers["api-key"] ?? bearer;
     return typeof key === "string" && timingSafeEqual(hash(Buffer.from(key)), expected);
   };
 }

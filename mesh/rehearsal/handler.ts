@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../lib/clock.ts";
 import { parseJson } from "../../lib/json.ts";
+import { ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { answerTo } from "./answer.ts";
 import type { ModelRequest } from "./conversation.ts";
@@ -12,8 +13,11 @@ import type { Scenario } from "./scenario/scenario.ts";
 import { turnOf } from "./scenario/turn.ts";
 import { sendEvents, sendJson, type Transmission } from "./transmit.ts";
 import { anthropic } from "./wire/anthropic.ts";
+import { geminiEmbeddings, openAiEmbeddings } from "./wire/embeddings.ts";
 import { wireStatus, type WireError, type WireErrorKind, type WireFormat } from "./wire/format.ts";
+import { geminiFor } from "./wire/gemini.ts";
 import { openAi } from "./wire/openai.ts";
+import { responses } from "./wire/responses.ts";
 
 export interface HandlerOptions {
   readonly scenarios: ReadonlyMap<string, Scenario>;
@@ -28,8 +32,10 @@ export async function handle(
   response: ServerResponse,
   options: HandlerOptions,
 ): Promise<void> {
-  const path = (request.url ?? "").split("?", 1)[0];
-  const format = path === "/v1/messages" || request.headers["anthropic-version"] !== undefined ? anthropic : openAi;
+  const path = (request.url ?? "").split("?", 1)[0] ?? "";
+  const known = routeOf(path);
+  const speaks = request.headers["anthropic-version"] === undefined ? openAi : anthropic;
+  const format = known?.format ?? speaks;
   const reply = new Reply(response, format);
   if (!options.isAuthorized(request.headers))
     return reply.fail(
@@ -39,10 +45,10 @@ export async function handle(
   if (request.method === "GET" && path === "/v1/models") {
     return reply.json(format.models([...options.scenarios.keys()], nowS(options.clock)));
   }
-  if (request.method !== "POST" || (path !== "/v1/chat/completions" && path !== "/v1/messages")) {
+  if (request.method !== "POST" || !known) {
     return reply.fail("not_found", `unknown route \`${request.method} ${path}\``);
   }
-  if (format === anthropic && path !== "/v1/messages")
+  if (speaks === anthropic && format !== anthropic)
     return reply.fail("not_found", "this route speaks the other format");
   if (format === anthropic && request.headers["anthropic-version"] === undefined) {
     return reply.fail("malformed", "anthropic-version: header is required");
@@ -51,9 +57,50 @@ export async function handle(
   if (!body) return reply.fail("too_large", `the request is larger than ${limits.rehearsal.bodyBytesMax} bytes`, true);
   const json = parseJson(body, limits.door.jsonDepthMax);
   if (!json.ok) return reply.fail("malformed", json.error);
+  if (known.simple) {
+    const made = known.simple(json.value, body.length);
+    return made.ok ? reply.json(made.value) : reply.fail("malformed", made.error);
+  }
   const parsed = format.read(json.value, body.length);
   if (!parsed.ok) return reply.fail("malformed", parsed.error);
   return answer(parsed.value, request, reply, options);
+}
+
+interface Route {
+  readonly format: WireFormat;
+  /** For calls that are answered at once, without a scenario. */
+  readonly simple?: (body: unknown, bytes: number) => Result<unknown, string>;
+}
+
+function routeOf(path: string): Route | undefined {
+  switch (path) {
+    case "/v1/chat/completions":
+      return { format: openAi };
+    case "/v1/responses":
+      return { format: responses };
+    case "/v1/embeddings":
+      return { format: openAi, simple: openAiEmbeddings };
+    case "/v1/messages":
+      return { format: anthropic };
+    case "/v1/messages/count_tokens":
+      return { format: anthropic, simple: countTokens };
+    default:
+      return geminiRoute(path);
+  }
+}
+
+/** The gateway escapes the colon of `fault:NAME`. */
+function geminiRoute(path: string): Route | undefined {
+  const [, escaped = "", verb] = /^\/v1(?:beta)?\/models\/([A-Za-z0-9._%-]{1,200}):([A-Za-z]{1,40})$/.exec(path) ?? [];
+  const format = geminiFor(escaped.replace(/%3A/gi, ":"), verb === "streamGenerateContent");
+  if (verb === "generateContent" || verb === "streamGenerateContent") return { format };
+  return verb === "batchEmbedContents" ? { format, simple: geminiEmbeddings } : undefined;
+}
+
+function countTokens(body: unknown, bytes: number): Result<unknown, string> {
+  // What is counted has no bound of its own.
+  const read = anthropic.read({ max_tokens: 1, ...(body as object) }, bytes);
+  return read.ok ? ok({ input_tokens: read.value.inputTokens }) : read;
 }
 
 async function answer(

@@ -129,7 +129,7 @@ test("what is not understood is refused in the provider's own form", async () =>
       400,
       /anthropic-version: header is required/,
     ],
-    [ask(server, { path: "/v1/embeddings", body: {} }), 404, /unknown route/],
+    [ask(server, { path: "/v1/images", body: {} }), 404, /unknown route/],
     [ask(server, { path: "/v1/chat/completions", method: "GET" }), 404, /unknown route/],
     [ask(server, { path: "/v1/chat/completions", body: '{"model":"echo","model":"counter"}' }), 400, /same name twice/],
     [ask(server, { path: "/v1/chat/completions", body: "{" }), 400, /not valid JSON/],

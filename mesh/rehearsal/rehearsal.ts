@@ -31,9 +31,10 @@ export interface Rehearsal {
  * A provider that is not one: scripted, deterministic, labelled as what it is in every answer
  * (`x-cordon-rehearsal: 1`, `system_fingerprint: "rehearsal"`, model ids `rehearsal/…`).
  *
- *   POST /v1/chat/completions   OpenAI format
- *   POST /v1/messages           Anthropic format
- *   GET  /v1/models             in the format of who asks
+ *   POST /v1/chat/completions, /v1/responses, /v1/embeddings                            OpenAI format
+ *   POST /v1/messages, /v1/messages/count_tokens                                         Anthropic format
+ *   POST /v1/models/MODEL:{generateContent,streamGenerateContent,batchEmbedContents}     Gemini format
+ *   GET  /v1/models                                                                      in the format of who asks
  */
 export async function startRehearsal(options: RehearsalOptions): Promise<Rehearsal> {
   const handlerOptions: HandlerOptions = {

@@ -26,7 +26,7 @@ function read<T>(
   given: readonly T[],
   encoded: (image: T) => { readonly type: string; readonly data: string } | undefined,
 ): Result<Images, Refusal> {
-  const { imagesMax, imageSideMax } = limits.model;
+  const { imagesMax, imageSidePixelsMax } = limits.model;
   if (given.length > imagesMax) return refuse(`${given.length} images`, `send at most ${imagesMax}`);
   const sizes: ImageSize[] = [];
   let bytes = 0;
@@ -35,8 +35,8 @@ function read<T>(
     if (!found) return refuse("an image is not in the request itself", "send it as base64 data, PNG or JPEG");
     const size = BASE64.test(found.data) ? sizeOf(Buffer.from(found.data, "base64"), found.type) : undefined;
     if (!size) return refuse("an image is not a PNG or JPEG that can be read", "send it as base64 data, PNG or JPEG");
-    if (Math.max(size.width, size.height) > imageSideMax)
-      return refuse(`an image has ${size.width} x ${size.height} pixels`, `at most ${imageSideMax} on each side`);
+    if (Math.max(size.width, size.height) > imageSidePixelsMax)
+      return refuse(`an image has ${size.width} x ${size.height} pixels`, `at most ${imageSidePixelsMax} on each side`);
     sizes.push(size);
     bytes += found.data.length;
   }
