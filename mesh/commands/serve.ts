@@ -19,6 +19,9 @@ import { Injector } from "../egress/credentials.ts";
 import { ModelGateway } from "../egress/model-gateway.ts";
 import { selvesOf } from "../fleet/self.ts";
 import { Supervisor } from "../fleet/supervisor.ts";
+import { freeBytesAt } from "../schedule/probes.ts";
+import { Scheduler } from "../schedule/scheduler.ts";
+import { messageTrigger } from "../schedule/trigger.ts";
 import { createLedger } from "../ledger/create.ts";
 import type { Caps, Scope } from "../ledger/ledger.ts";
 import { createPrices, type PriceOverride } from "../ledger/prices.ts";
@@ -112,6 +115,12 @@ async function start(
   const topics = new Topics(store, clock, ids);
   const requests = new Requests(store, clock, topics);
   const inboxes = new Inboxes(store, clock, ids);
+  const trigger = messageTrigger(inboxes, store);
+  const scheduler = new Scheduler({
+    ...{ store, audit, clock, monitor, inboxes, topics, trigger },
+    jobs: fleet.schedule,
+    freeBytes: () => freeBytesAt(state),
+  });
   const matrix = matrixOf(fleet);
   const services: DoorServices = {
     ...{ clock, ids, matrix, audit, ledger, board, inboxes, topics, requests, monitor, providers, gateway },
@@ -157,6 +166,8 @@ async function start(
   if (options.listen !== undefined) await desk.listenOnPort(...addressOf(options.listen));
   closing.push(() => supervisor.stop());
   await supervisor.reconcile();
+  closing.push(() => Promise.resolve(scheduler.stop()));
+  scheduler.run().catch((error: unknown) => fail(`cordon: the schedule has stopped: ${String(error)}\n`));
   process.stdout.write('{"ready":true}\n');
   supervisor.start().catch((error: unknown) => fail(`cordon: the fleet could not be started: ${String(error)}\n`));
 }

@@ -50,6 +50,7 @@ agents:
     budget: { day: {}, month: { usd: 30_000_000 } },
     appendOnly: ["log/**"],
     rehearsal: null,
+    schedule: [],
     providers: [
       {
         name: "own",

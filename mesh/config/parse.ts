@@ -8,6 +8,8 @@ import type { ModelLimits } from "../door/model-limits.ts";
 import { builtInProviders, type Hosting } from "../egress/providers.ts";
 import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
 import type { Isolation } from "../sandbox/backend.ts";
+import { readJob } from "../schedule/form.ts";
+import type { Job } from "../schedule/job.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
 import { FleetForm, type AgentForm, type BudgetForm, type ProviderForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
@@ -74,6 +76,7 @@ class Reader {
         credential: entry.credential ?? null,
         price: entry.price,
       })),
+      schedule: this.#schedule(),
       agents: [...this.#agents].map((name) => this.#agent(name, form.agents[name] ?? {})),
     };
   }
@@ -89,6 +92,28 @@ class Reader {
       );
     if (azure) return { hosting: { kind: "azure", apiVersion: azure.api_version } };
     return bedrock ? { hosting: { kind: "bedrock", region: bedrock.region } } : {};
+  }
+
+  #schedule(): Job[] {
+    const entries = Object.entries(this.#form.schedule ?? {});
+    const context = { timeZone: this.#form.time_zone ?? "UTC", agents: this.#agents };
+    if (entries.length > limits.schedule.jobsMax)
+      this.#fault(["schedule"], `${entries.length} jobs`, `at most ${limits.schedule.jobsMax}`);
+    let firings = 0;
+    return entries.slice(0, limits.schedule.jobsMax).flatMap(([name, form]) => {
+      const read = readJob(name, form, context);
+      if (!read.ok) {
+        const { at, message, fix } = read.error;
+        this.#fault(["schedule", name, ...at], message, fix);
+        return [];
+      }
+      firings += read.value.firingsPerDay;
+      if (firings > limits.schedule.firingsPerDayMax) {
+        const fix = `at most ${limits.schedule.firingsPerDayMax} a day for the whole fleet: let this one fire less often`;
+        this.#fault(["schedule", name], `the schedule fires ${firings} times a day up to here`, fix);
+      }
+      return [read.value.job];
+    });
   }
 
   #agent(name: string, form: AgentForm): AgentSetting {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { toolNames } from "../../protocol/door.ts";
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob, Name } from "../../protocol/names.ts";
+import { JobForm } from "../schedule/form.ts";
 import { Bytes, Count, Usd } from "./fields.ts";
 
 /** The form of the fleet file. Every object is strict: a key that is not understood is an error. */
@@ -113,6 +114,7 @@ export const FleetForm = z.strictObject({
   defaults: z
     .strictObject({ model: ModelText.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() })
     .optional(),
+  schedule: z.record(Name, JobForm).optional(),
   agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
 });
 export type FleetForm = z.infer<typeof FleetForm>;

@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import { limits } from "../../protocol/limits.ts";
+import type { CronPattern } from "./cron.ts";
+import type { Zone } from "./zone.ts";
+
+/** What a tick asks before anything is spent: each is one look at what the mesh knows already. */
+export type Probe =
+  | { readonly kind: "inbox"; readonly agent: string }
+  | { readonly kind: "board"; readonly match: string }
+  | { readonly kind: "topic"; readonly topic: string }
+  | { readonly kind: "disk"; readonly freeBytesBelow: number };
+
+export type Timing =
+  | { readonly kind: "cron"; readonly pattern: CronPattern; readonly zone: Zone }
+  | { readonly kind: "every"; readonly ms: number }
+  | { readonly kind: "at"; readonly atMs: number };
+
+/** One entry of `schedule:`. */
+export interface Job {
+  readonly name: string;
+  readonly timing: Timing;
+  readonly message: { readonly to: string; readonly body: string };
+  readonly missed: "skip" | "once" | "all";
+  readonly overlap: "skip" | "allow";
+  readonly jitterMs: number;
+  readonly probe: Probe | null;
+}
+
+/** The first tick after `afterMs`; undefined when there is none any more. */
+export function nextTick({ timing }: Job, afterMs: number): number | undefined {
+  switch (timing.kind) {
+    case "cron":
+      return timing.pattern.next(afterMs, timing.zone);
+    case "every":
+      return (Math.floor(afterMs / timing.ms) + 1) * timing.ms;
+    case "at":
+      return timing.atMs > afterMs ? timing.atMs : undefined;
+  }
+}
+
+/** When a tick is due: the same delay at every start, so that a restart neither repeats nor loses it. */
+export function dueMs({ name, jitterMs }: Job, tickMs: number): number {
+  if (jitterMs === 0) return tickMs;
+  const draw = createHash("sha256").update(`${name}\n${tickMs}`).digest().readUInt32BE();
+  return tickMs + (draw % jitterMs);
+}
+
+/**
+ * Ticks after `lastMs` that are due, oldest first: all of them, or the newest `ticksCaughtUpMax`. Looks back from
+ * now in growing steps, so that a year without the mesh costs no more than a day.
+ */
+export function dueTicks(job: Job, lastMs: number, nowMs: number): number[] {
+  for (let back = limits.schedule.intervalMsMin; ; back *= 4) {
+    const from = Math.max(lastMs, nowMs - back);
+    const ticks: number[] = [];
+    for (let tick = nextTick(job, from); tick !== undefined && dueMs(job, tick) <= nowMs; tick = nextTick(job, tick)) {
+      ticks.push(tick);
+    }
+    const enough = ticks.length >= limits.schedule.ticksCaughtUpMax;
+    if (from === lastMs || enough) return enough ? ticks.slice(-limits.schedule.ticksCaughtUpMax) : ticks;
+  }
+}
