@@ -2,19 +2,17 @@ import type { ToolName } from "../../protocol/door.ts";
 import type { Expression, Narrowing } from "./definition.ts";
 
 /** What a tool step may touch, read from its arguments; a hole in a key stands for one segment or a part of one. */
-export function boardTargets(tool: ToolName, given: Expression): Partial<Narrowing> {
+export function boardTargets(tool: string, given: Expression): Partial<Narrowing> {
   const text = (name: string): readonly string[] => {
     const pattern = patternOf(argumentOf(given, name));
     return pattern === undefined ? [] : [pattern];
   };
-  const tools = [tool];
   const none: readonly string[] = [];
-  if (tool === "board.read") return { tools, blackboard: { read: text("key"), write: none } };
-  if (tool === "board.list") return { tools, blackboard: { read: text("match"), write: none } };
-  if (tool === "board.write" || tool === "board.delete")
-    return { tools, blackboard: { read: none, write: text("key") } };
-  if (tool === "message.send") return { tools, message: text("to").filter((name) => !name.includes("*")) };
-  return { tools };
+  if (tool === "board.read" || tool === "board.history") return { blackboard: { read: text("key"), write: none } };
+  if (tool === "board.list" || tool === "board.watch") return { blackboard: { read: text("match"), write: none } };
+  if (tool === "board.write" || tool === "board.delete") return { blackboard: { read: none, write: text("key") } };
+  if (tool === "message.send") return { message: text("to").filter((name) => !name.includes("*")) };
+  return { tools: [tool as ToolName] };
 }
 
 /** The member of an object that is written out; undefined when it is not there or not known before the run. */

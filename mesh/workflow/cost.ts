@@ -1,0 +1,105 @@
+import { limits } from "../../protocol/limits.ts";
+import type { Fleet } from "../config/fleet.ts";
+import type { Caps } from "../ledger/ledger.ts";
+import { worstCase } from "../ledger/price.ts";
+import type { Prices } from "../ledger/prices.ts";
+import type { StepBudget, Task, Worst } from "./definition.ts";
+
+/**
+ * The most that a task can use. A step of an agent makes at most `roundsMax` model calls an attempt; each call reads at
+ * most what the agent keeps of a conversation and its instructions twice (a token is at least a byte) and gives at most
+ * the agent's longest answer; each price is the dearest of the model. An attempt that passes its time, an agent that does
+ * not keep to its rounds and everything else end at a wall of the ledger: the budget of the step, and the agent's and
+ * the fleet's caps over the time that the attempts can take. The smallest of these bounds is the worst case.
+ */
+export interface CostFacts {
+  readonly fleet: Fleet;
+  readonly prices: Prices;
+  readonly priceName: (provider: string) => string;
+}
+
+const none: Worst = { attempts: 1, calls: 0, tokens: 0, microUsd: 0 };
+const MAX = Number.MAX_SAFE_INTEGER;
+
+export function worstOf(task: Task, facts: CostFacts, itemsKnown?: number): Worst {
+  const attempts = task.retry.attempts;
+  const { work } = task;
+  if (work.kind === "agent") return within(task.budget, ofAgent(work.agent, task, facts));
+  if (work.kind === "map")
+    return within(task.budget, times(worstOf(work.each, facts), Math.min(itemsKnown ?? work.itemsMax, work.itemsMax)));
+  if (work.kind === "workflow")
+    return within(
+      task.budget,
+      times(
+        total(
+          work.workflow.steps.map((step) => worstOf(step, facts)),
+          work.workflow.budget,
+        ),
+        attempts,
+      ),
+    );
+  return { ...none, attempts };
+}
+
+/** The sum, held by the run's own budget. */
+export function total(parts: readonly Worst[], budget: StepBudget): Worst {
+  const sum = parts.reduce(
+    (a, b) => ({
+      attempts: add(a.attempts, b.attempts),
+      calls: add(a.calls, b.calls),
+      tokens: add(a.tokens, b.tokens),
+      microUsd: a.microUsd === null || b.microUsd === null ? null : add(a.microUsd, b.microUsd),
+    }),
+    { ...none, attempts: 0 },
+  );
+  return within(budget, sum);
+}
+
+function ofAgent(name: string, task: Task, { fleet, prices, priceName }: CostFacts): Worst {
+  const agent = fleet.agents.find((each) => each.name === name);
+  const attempts = task.retry.attempts;
+  if (!agent) return { ...none, attempts };
+  const calls = limits.agent.roundsMax * attempts;
+  const input = contextTokens(Buffer.byteLength(agent.instructions));
+  const output = limits.agent.outputTokensMax;
+  const price = prices.priceOf(priceName(agent.model.provider), agent.model.model);
+  // A pattern lets in models whose prices are not known here.
+  const once = price && (agent.may.models ?? []).length === 0 ? worstCase(price, input, output, 1) : undefined;
+  const days = 1 + Math.ceil((task.timeoutMs * attempts) / DAY_MS);
+  const caps = [capOver(agent.budget, days), capOver(fleet.budget, days)];
+  const tokens = Math.min(times({ ...none, tokens: input + output }, calls).tokens, ...caps.map((cap) => cap.tokens));
+  const usd = Math.min(
+    once ? (times({ ...none, microUsd: once.microUsd }, calls).microUsd ?? MAX) : Infinity,
+    ...caps.map((cap) => cap.usd),
+  );
+  return { attempts, calls, tokens, microUsd: Number.isFinite(usd) ? usd : null };
+}
+
+const DAY_MS = 86_400_000;
+
+/** What one call of the built-in agent can read. */
+export const contextTokens = (instructionBytes: number): number => limits.agent.historyBytesMax + 2 * instructionBytes;
+
+/** What the caps let pass in so many days. */
+function capOver({ day, month }: Caps, days: number): { readonly tokens: number; readonly usd: number } {
+  const months = 1 + Math.ceil(days / 28);
+  const over = (unit: "tokens" | "usd"): number =>
+    Math.min((day[unit] ?? Infinity) * days, (month[unit] ?? Infinity) * months);
+  return { tokens: over("tokens"), usd: over("usd") };
+}
+
+function within({ tokens, microUsd }: StepBudget, worst: Worst): Worst {
+  return {
+    ...worst,
+    tokens: Math.min(worst.tokens, tokens ?? Infinity),
+    microUsd: worst.microUsd === null ? microUsd : Math.min(worst.microUsd, microUsd ?? Infinity),
+  };
+}
+
+const add = (a: number, b: number): number => Math.min(a + b, MAX);
+const times = (worst: Worst, n: number): Worst => ({
+  attempts: Math.min(worst.attempts * n, MAX),
+  calls: Math.min(worst.calls * n, MAX),
+  tokens: Math.min(worst.tokens * n, MAX),
+  microUsd: worst.microUsd === null ? null : Math.min(worst.microUsd * n, MAX),
+});
