@@ -1,12 +1,16 @@
 import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Refusal } from "../../protocol/refusal.ts";
-import { decide, type Action } from "../policy/decide.ts";
+import { decide, type Action, type Decision } from "../policy/decide.ts";
 import type { Write } from "../store/store.ts";
 import type { Caller, DoorServices } from "./services.ts";
 
 /** The evidence of an action: its verb and what it is about, never its content. */
 const describe = (action: Action): { readonly [key: string]: Json } => ({ ...action });
+
+/** What is permitted at this moment: the matrix, narrowed where the services say so. */
+export const decisionOf = (services: DoorServices, caller: Caller, action: Action): Decision =>
+  services.decide?.(caller, action) ?? decide(services.matrix, caller.agent, action);
 
 /** Decides an action; a denial is on disk before it is told. */
 export async function ask(
@@ -14,7 +18,7 @@ export async function ask(
   caller: Caller,
   action: Action,
 ): Promise<Result<{ readonly rule: string }, Refusal>> {
-  const decision = services.halted(caller.agent) ?? decide(services.matrix, caller.agent, action);
+  const decision = services.halted(caller.agent) ?? decisionOf(services, caller, action);
   if ("allow" in decision && decision.allow) return ok({ rule: decision.rule });
   const refused = "allow" in decision ? decision.refusal : decision;
   await recordRefusal(services, caller, describe(action), refused);

@@ -2,8 +2,7 @@ import { ok, err, type Result } from "../../lib/result.ts";
 import type { ToolAnswer, ToolArguments } from "../../protocol/door.ts";
 import { joinLabels } from "../../protocol/label.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import { decide } from "../policy/decide.ts";
-import { ask, recordAllowed } from "./ask.ts";
+import { ask, decisionOf, recordAllowed } from "./ask.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
 
 type Answer = Promise<Result<ToolAnswer, Refusal>>;
@@ -25,7 +24,7 @@ export async function watchBoard(
   await recordAllowed(services, caller, action, asked.value.rule, writes, { match, from });
   done();
   // Row by row, and at the time of the look: a pattern shows only what the reader may read.
-  const visible = (key: string): boolean => decide(services.matrix, caller.agent, { verb: "board.read", key }).allow;
+  const visible = (key: string): boolean => decisionOf(services, caller, { verb: "board.read", key }).allow;
   const found = await watches.changes({ match, from, waitMs: wait_ms ?? 0 }, visible, signal);
   return ok({ result: { changes: found.changes, next: found.next }, label: found.label });
 }

@@ -14,7 +14,7 @@ import type { Provider } from "../egress/providers.ts";
 import type { BudgetRefusal, Ledger } from "../ledger/ledger.ts";
 import type { Prices } from "../ledger/prices.ts";
 import type { Monitor } from "../monitor/monitor.ts";
-import type { Matrix } from "../policy/decide.ts";
+import type { Action, Decision, Matrix } from "../policy/decide.ts";
 import type { FileTools } from "../tools/files.ts";
 import type { ModelLimits } from "./model-limits.ts";
 
@@ -29,6 +29,8 @@ export interface DoorServices {
   readonly clock: Clock;
   readonly ids: Id;
   readonly matrix: Matrix;
+  /** A narrower decision than the matrix's, where there is one: an agent at work on a step has the rights of the step. */
+  readonly decide?: (caller: Caller, action: Action) => Decision | undefined;
   readonly audit: Audit;
   readonly ledger: Ledger;
   readonly prices: Prices;

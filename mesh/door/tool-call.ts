@@ -4,8 +4,8 @@ import type { Json } from "../../lib/json.ts";
 import { toolArguments, type ToolAnswer, type ToolArguments, type ToolName } from "../../protocol/door.ts";
 import type { Label } from "../../protocol/label.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import { decide, type Action } from "../policy/decide.ts";
-import { ask, recordAllowed, recordRefusal } from "./ask.ts";
+import type { Action } from "../policy/decide.ts";
+import { ask, decisionOf, recordAllowed, recordRefusal } from "./ask.ts";
 import { boardHistory, watchBoard } from "./board-call.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
 import { acknowledge, deadLetters, publish, pull, replies, replyTo } from "./topic-call.ts";
@@ -80,7 +80,7 @@ const tools: Tools = {
     const asked = await permitted(services, caller, { verb: "board.list" }, { match });
     if (!asked.ok) return asked;
     // Row by row: a pattern shows only what the reader may read.
-    const visible = (key: string): boolean => decide(services.matrix, caller.agent, { verb: "board.read", key }).allow;
+    const visible = (key: string): boolean => decisionOf(services, caller, { verb: "board.read", key }).allow;
     const rows = services.board.list(match, visible);
     return answer({ keys: rows.map(({ key, version }) => ({ key, version })) }, meshLabel);
   },
