@@ -112,7 +112,8 @@ export function workflowQueries(prepare: Prepare) {
     /** Newest first, below `beforeOrdinal`. */
     newest: (tenant: string, beforeOrdinal: number, limit: number): WorkflowRunRow[] =>
       newest.all(tenant, beforeOrdinal, limit),
-    child: (tenant: string, parent: string, task: string): WorkflowRunRow | undefined => child.get(tenant, parent, task),
+    child: (tenant: string, parent: string, task: string): WorkflowRunRow | undefined =>
+      child.get(tenant, parent, task),
     events: (id: string, afterSeq: number, limit: number): WorkflowEventRow[] => events.all(id, afterSeq, limit),
     effect: (id: string, key: string): string | undefined => effect.get(id, key)?.detail,
   };

@@ -1,0 +1,45 @@
+import type { Join, Step, Workflow } from "../definition.ts";
+import { ended, stepOf, type RunState, type TaskState } from "./state.ts";
+
+/** `never`: what the step waits for cannot come true any more. */
+export type Readiness = "ready" | "waiting" | "never";
+
+export function readiness(workflow: Workflow, state: RunState, step: Step): Readiness {
+  if (step.standby) return standbyReadiness(workflow, state, step);
+  if (step.needs.length === 0) return "ready";
+  const done = step.needs.filter((id) => state.tasks.get(id)?.phase === "succeeded").length;
+  const open = step.needs.filter((id) => !settledFor(workflow, state, id)).length;
+  if (step.join.kind === "settled") return open === 0 ? "ready" : "waiting";
+  const wanted = step.join.kind === "all" ? step.needs.length : step.join.kind === "any" ? 1 : step.join.n;
+  if (done >= wanted) return "ready";
+  return done + open < wanted ? "never" : "waiting";
+}
+
+/** A fallback waits for the failure of its owner and is not needed otherwise; compensations are `undo`'s. */
+function standbyReadiness(workflow: Workflow, state: RunState, { standby }: Step): Readiness {
+  if (standby?.as !== "fallback") return "waiting";
+  const owner = state.tasks.get(standby.owner);
+  if (owner?.phase === "failed") return "ready";
+  return settledFor(workflow, state, standby.owner) ? "never" : "waiting";
+}
+
+/** Whether a step has come to its end; one that has failed has not while its fallback may still stand in for it. */
+export function settledFor(workflow: Workflow, state: RunState, id: string): boolean {
+  const task = state.tasks.get(id);
+  if (!ended(task)) return false;
+  const onError = stepOf(workflow, id)?.onError;
+  if (task?.phase !== "failed" || onError?.kind !== "fallback") return true;
+  return ended(state.tasks.get(onError.step));
+}
+
+/** How a map stands: enough items are done, or enough have failed that it cannot come to that. */
+export function mapProgress(
+  items: readonly (TaskState | undefined)[],
+  join: Join,
+): "reached" | "open" | "impossible" {
+  const count = (phase: TaskState["phase"]): number => items.filter((item) => item?.phase === phase).length;
+  const wanted = join.kind === "all" ? items.length : join.kind === "any" ? 1 : join.n;
+  const done = count("succeeded");
+  if (done >= wanted) return "reached";
+  return items.length - count("failed") - count("skipped") - count("cancelled") < wanted ? "impossible" : "open";
+}
