@@ -3,6 +3,7 @@ import { loadFleet } from "./config/load.ts";
 import { credential } from "./commands/credential.ts";
 import { doctor } from "./commands/doctor.ts";
 import { costs, verify } from "./commands/offline.ts";
+import { plan } from "./commands/plan.ts";
 import { rehearsal } from "./commands/rehearsal.ts";
 import { serve } from "./commands/serve.ts";
 import { explain } from "./commands/failure.ts";
@@ -32,6 +33,7 @@ const commands: Readonly<Record<string, (options: MeshOptions, words: readonly s
     doctor,
     credential,
     rehearsal,
+    plan,
   };
 
 async function main(): Promise<number> {

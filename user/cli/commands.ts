@@ -10,6 +10,7 @@ import { down } from "./commands/down.ts";
 import { exec } from "./commands/exec.ts";
 import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
+import { plan } from "./commands/plan.ts";
 import { rehearsal } from "./commands/rehearsal.ts";
 import { status } from "./commands/status.ts";
 import { up } from "./commands/up.ts";
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   demo,
   init,
   check,
+  plan,
   up,
   down,
   status,

@@ -5,7 +5,7 @@ import type { Surroundings } from "./surroundings.ts";
 
 type Host = Pick<Surroundings, "meshProgram" | "cwd">;
 
-const OUTPUT_BYTES_MAX = 1024 * 1024;
+const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 /** Nothing in the mesh makes code from text, and nothing may. */
 const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", "--disallow-code-generation-from-strings"];
 /** How long an orderly stop may take before the process is ended. */
