@@ -74,6 +74,10 @@ async function launch(folder: string, settings: MeshSettings): Promise<MeshFixtu
   let errors = "";
   child.stderr.on("data", (piece: Buffer) => (errors += piece.toString()));
   const exited = exitOf(child);
+  // A test that fails before it stops its mesh must not leave it, and its sandboxes, behind.
+  const endWithTest = (): void => void child.kill("SIGTERM");
+  process.once("exit", endWithTest);
+  void exited.then(() => process.off("exit", endWithTest));
   const up = async (): Promise<{ readonly desk: Desk; readonly installation: string }> => {
     await Promise.race([
       ready(child),
