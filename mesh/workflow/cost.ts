@@ -10,7 +10,7 @@ import type { StepBudget, Task, Worst } from "./definition.ts";
  * most what the agent keeps of a conversation and its instructions twice (a token is at least a byte) and gives at most
  * the agent's longest answer; each price is the dearest of the model. An attempt that passes its time, an agent that does
  * not keep to its rounds and everything else end at a wall of the ledger: the budget of the step, and the agent's and
- * the fleet's caps over the time that the attempts can take. The smallest of these bounds is the worst case.
+ * the fleet's caps over the days that the attempts, or the run, can touch. The smallest of these bounds is the worst case.
  */
 export interface CostFacts {
   readonly fleet: Fleet;
@@ -21,28 +21,31 @@ export interface CostFacts {
 const none: Worst = { attempts: 1, calls: 0, tokens: 0, microUsd: 0 };
 const MAX = Number.MAX_SAFE_INTEGER;
 
-export function worstOf(task: Task, facts: CostFacts, itemsKnown?: number): Worst {
+/** `runMs`: how long the run can last. */
+export function worstOf(task: Task, facts: CostFacts, runMs: number, itemsKnown?: number): Worst {
   const attempts = task.retry.attempts;
   const { work } = task;
-  if (work.kind === "agent") return within(task.budget, ofAgent(work.agent, task, facts));
-  if (work.kind === "map")
-    return within(task.budget, times(worstOf(work.each, facts), Math.min(itemsKnown ?? work.itemsMax, work.itemsMax)));
-  if (work.kind === "workflow")
-    return within(
-      task.budget,
-      times(
-        total(
-          work.workflow.steps.map((step) => worstOf(step, facts)),
-          work.workflow.budget,
-        ),
-        attempts,
-      ),
+  if (work.kind === "agent") return within(task.budget, ofAgent(work.agent, task, facts, runMs));
+  if (work.kind === "map") {
+    const items = Math.min(itemsKnown ?? work.itemsMax, work.itemsMax);
+    const each = times(worstOf(work.each, facts, runMs), items);
+    return within(task.budget, walled(each, capsOf(work.each, facts), runMs));
+  }
+  if (work.kind === "workflow") {
+    const { steps, budget, timeoutMs } = work.workflow;
+    const inner = total(
+      steps.map((step) => worstOf(step, facts, timeoutMs)),
+      budget,
+      facts,
+      timeoutMs,
     );
+    return within(task.budget, walled(times(inner, attempts), [facts.fleet.budget], runMs));
+  }
   return { ...none, attempts };
 }
 
-/** The sum, held by the run's own budget. */
-export function total(parts: readonly Worst[], budget: StepBudget): Worst {
+/** The sum, held by the run's own budget and the fleet's. */
+export function total(parts: readonly Worst[], budget: StepBudget, facts: CostFacts, runMs: number): Worst {
   const sum = parts.reduce(
     (a, b) => ({
       attempts: add(a.attempts, b.attempts),
@@ -52,10 +55,11 @@ export function total(parts: readonly Worst[], budget: StepBudget): Worst {
     }),
     { ...none, attempts: 0 },
   );
-  return within(budget, sum);
+  return within(budget, walled(sum, [facts.fleet.budget], runMs));
 }
 
-function ofAgent(name: string, task: Task, { fleet, prices, priceName }: CostFacts): Worst {
+function ofAgent(name: string, task: Task, facts: CostFacts, runMs: number): Worst {
+  const { fleet, prices, priceName } = facts;
   const agent = fleet.agents.find((each) => each.name === name);
   const attempts = task.retry.attempts;
   if (!agent) return { ...none, attempts };
@@ -65,14 +69,22 @@ function ofAgent(name: string, task: Task, { fleet, prices, priceName }: CostFac
   const price = prices.priceOf(priceName(agent.model.provider), agent.model.model);
   // A pattern lets in models whose prices are not known here.
   const once = price && (agent.may.models ?? []).length === 0 ? worstCase(price, input, output, 1) : undefined;
-  const days = 1 + Math.ceil((task.timeoutMs * attempts) / DAY_MS);
-  const caps = [capOver(agent.budget, days), capOver(fleet.budget, days)];
-  const tokens = Math.min(times({ ...none, tokens: input + output }, calls).tokens, ...caps.map((cap) => cap.tokens));
-  const usd = Math.min(
-    once ? (times({ ...none, microUsd: once.microUsd }, calls).microUsd ?? MAX) : Infinity,
-    ...caps.map((cap) => cap.usd),
-  );
-  return { attempts, calls, tokens, microUsd: Number.isFinite(usd) ? usd : null };
+  const worst = times({ ...none, calls: 1, tokens: input + output, microUsd: once?.microUsd ?? null }, calls);
+  return { ...walled(worst, capsOf(task, facts), Math.min(runMs, task.timeoutMs * attempts)), attempts, calls };
+}
+
+function capsOf({ work }: Task, { fleet }: CostFacts): readonly Caps[] {
+  const agent = work.kind === "agent" ? fleet.agents.find(({ name }) => name === work.agent) : undefined;
+  return agent ? [agent.budget, fleet.budget] : [fleet.budget];
+}
+
+/** What lies behind a wall of the ledger cannot be used, however many calls there are. */
+function walled(worst: Worst, caps: readonly Caps[], ms: number): Worst {
+  if (worst.calls === 0) return worst;
+  const walls = caps.map((cap) => capOver(cap, 1 + Math.ceil(ms / DAY_MS)));
+  const usd = Math.min(worst.microUsd ?? Infinity, ...walls.map((wall) => wall.usd));
+  const tokens = Math.min(worst.tokens, ...walls.map((wall) => wall.tokens));
+  return { ...worst, tokens, microUsd: Number.isFinite(usd) ? usd : null };
 }
 
 const DAY_MS = 86_400_000;

@@ -25,8 +25,10 @@ export function planWorkflow(compiled: Compiled, facts: PlanFacts, input?: Json)
   const taint = checkFlows(compiled, facts.matrix);
   if (taint) noteResult(compiled, taint);
   const sum = total(
-    workflow.steps.map((step) => worstOfStep(step, facts, input)),
+    workflow.steps.map((step) => worstOfStep(step, workflow.timeoutMs, facts, input)),
     { ...workflow.budget, tokens: null, microUsd: null },
+    facts,
+    workflow.timeoutMs,
   );
   checkTotal(workflow, sum, places);
   const rest = {
@@ -35,7 +37,7 @@ export function planWorkflow(compiled: Compiled, facts: PlanFacts, input?: Json)
     workflow,
     inputDigest: input === undefined ? null : digestOf(input),
     steps,
-    worst: total([sum], workflow.budget),
+    worst: total([sum], workflow.budget, facts, workflow.timeoutMs),
   } as const;
   return { ...rest, digest: digestOfPlan(rest), findings: findingsOf(compiled) };
 }
@@ -52,14 +54,14 @@ function stepsOf(compiled: Compiled, facts: PlanFacts, path: string, input: Json
     const id = path === "" ? step.id : `${path}/${step.id}`;
     const touched = permissionsOf(step, ["steps", step.id], facts, compiled.places);
     const child = compiled.children.get(step.id);
-    const worst = worstOfStep(step, facts, input);
+    const worst = worstOfStep(step, compiled.workflow.timeoutMs, facts, input);
     const own: PlannedStep = { id, kind: step.work.kind, ...touched, worst };
     return [own, ...(child ? stepsOf(child, facts, id, undefined) : [])];
   });
 }
 
-function worstOfStep(step: Step, facts: PlanFacts, input: Json | undefined): PlannedStep["worst"] {
-  return worstOf(step, facts, step.work.kind === "map" ? itemsKnown(step.work.over, input) : undefined);
+function worstOfStep(step: Step, runMs: number, facts: PlanFacts, input: Json | undefined): PlannedStep["worst"] {
+  return worstOf(step, facts, runMs, step.work.kind === "map" ? itemsKnown(step.work.over, input) : undefined);
 }
 
 function noteResult({ places }: Compiled, { origin, through }: Taint): void {
