@@ -25,7 +25,8 @@ const MAX = Number.MAX_SAFE_INTEGER;
 export function worstOf(task: Task, facts: CostFacts, runMs: number, itemsKnown?: number): Worst {
   const attempts = task.retry.attempts;
   const { work } = task;
-  if (work.kind === "agent") return within(task.budget, ofAgent(work.agent, task, facts, runMs));
+  if (work.kind === "agent")
+    return priced(within(task.budget, ofAgent(work.agent, task, facts, runMs)), work.agent, facts);
   if (work.kind === "map") {
     const items = Math.min(itemsKnown ?? work.itemsMax, work.itemsMax);
     const each = times(worstOf(work.each, facts, runMs), items);
@@ -71,6 +72,16 @@ function ofAgent(name: string, task: Task, facts: CostFacts, runMs: number): Wor
   const once = price && (agent.may.models ?? []).length === 0 ? worstCase(price, input, output, 1) : undefined;
   const worst = times({ ...none, calls: 1, tokens: input + output, microUsd: once?.microUsd ?? null }, calls);
   return { ...walled(worst, capsOf(task, facts), Math.min(runMs, task.timeoutMs * attempts)), attempts, calls };
+}
+
+/** A bound on tokens is a bound on money: none costs more than the dearest. */
+function priced(worst: Worst, name: string, { fleet, prices, priceName }: CostFacts): Worst {
+  const agent = fleet.agents.find((each) => each.name === name);
+  const price = agent && prices.priceOf(priceName(agent.model.provider), agent.model.model);
+  if (!price || (agent.may.models ?? []).length > 0) return worst;
+  const dearest = worstCase(price, 0, worst.tokens, 1).microUsd;
+  const dearestInput = worstCase(price, worst.tokens, 0, 1).microUsd;
+  return { ...worst, microUsd: Math.min(worst.microUsd ?? Infinity, Math.max(dearest, dearestInput)) };
 }
 
 function capsOf({ work }: Task, { fleet }: CostFacts): readonly Caps[] {
