@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
+import { parseJson } from "../../lib/json.ts";
 import { nearest } from "../../lib/nearest.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
@@ -8,8 +9,11 @@ import type { ModelLimits } from "../door/model-limits.ts";
 import { builtInProviders, type Hosting } from "../egress/providers.ts";
 import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
 import type { Isolation } from "../sandbox/backend.ts";
+import { readHook, type Hook } from "../hooks/hook.ts";
 import { readJob } from "../schedule/form.ts";
 import type { Job } from "../schedule/job.ts";
+import type { JsonSchema } from "../workflow/definition.ts";
+import { compileSchema } from "../workflow/schema.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
 import { FleetForm, type AgentForm, type BudgetForm, type ProviderForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
@@ -53,9 +57,13 @@ class Reader {
     if (this.#agents.size > limits.fleet.agentsMax) {
       this.#fault(["agents"], `${this.#agents.size} agents`, `at most ${limits.fleet.agentsMax}`);
     }
-    for (const name of Object.keys(form.providers ?? {})) {
+    for (const [name, { base_url, credential }] of Object.entries(form.providers ?? {})) {
       if (Object.hasOwn(builtInProviders, name))
         this.#fault(["providers", name], `\`${name}\` is a built-in provider`, "choose another name");
+      if (credential !== undefined && travelsInClear(base_url)) {
+        const at = ["providers", name, "base_url"];
+        this.#fault(at, "the credential would travel in clear text", "use https, or leave out `credential`");
+      }
     }
     return {
       name: form.fleet,
@@ -77,6 +85,7 @@ class Reader {
         price: entry.price,
       })),
       schedule: this.#schedule(),
+      hooks: this.#hooks(),
       agents: [...this.#agents].map((name) => this.#agent(name, form.agents[name] ?? {})),
     };
   }
@@ -92,6 +101,34 @@ class Reader {
       );
     if (azure) return { hosting: { kind: "azure", apiVersion: azure.api_version } };
     return bedrock ? { hosting: { kind: "bedrock", region: bedrock.region } } : {};
+  }
+
+  #hooks(): Hook[] {
+    const entries = Object.entries(this.#form.hooks ?? {});
+    if (entries.length > limits.hook.hooksMax)
+      this.#fault(["hooks"], `${entries.length} hooks`, `at most ${limits.hook.hooksMax}`);
+    return entries.slice(0, limits.hook.hooksMax).flatMap(([name, form]) => {
+      const read = readHook(name, form, this.#agents, this.#jsonSchema(["hooks", name, "schema"], form.schema));
+      if (read.ok) return [read.value];
+      const { at, message, fix } = read.error;
+      this.#fault(["hooks", name, ...at], message, fix);
+      return [];
+    });
+  }
+
+  #jsonSchema(at: Path, file: string | undefined): JsonSchema | null {
+    const path = this.#existing(at, file, "file");
+    if (path === null) return null;
+    if (statSync(path).size > limits.hook.schemaBytesMax) {
+      this.#fault(at, "the schema is too long", `at most ${limits.hook.schemaBytesMax} bytes`);
+      return null;
+    }
+    const parsed = parseJson(readFileSync(path), limits.door.jsonDepthMax);
+    const compiled = parsed.ok ? compileSchema(parsed.value) : err({ path: [], message: parsed.error });
+    if (compiled.ok) return compiled.value;
+    const where = compiled.error.path.length > 0 ? ` at \`${compiled.error.path.join(".")}\`` : "";
+    this.#fault(at, `\`${file}\` is no JSON Schema that is taken here${where}`, compiled.error.message);
+    return null;
   }
 
   #schedule(): Job[] {
@@ -265,6 +302,12 @@ const topicsOf = (form: { publish?: string[] | undefined; subscribe?: string[] |
   publish: form.publish ?? [],
   subscribe: form.subscribe ?? [],
 });
+
+/** Plain http is for servers on the mesh host itself. */
+function travelsInClear(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "http:" && !/^(127(\.\d{1,3}){3}|\[::1\]|localhost)$/.test(hostname);
+}
 
 const caps = (form: BudgetForm | undefined): Caps => ({ day: defined(form?.day), month: defined(form?.month) });
 

@@ -137,6 +137,17 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
     file(AGENT, "providers: { openai: { api: openai, base_url: http://x/v1, price: { input: 1, output: 1 } } }"),
     /^5:\d+ `openai` is a built-in provider -> choose another name$/,
   ],
+  ...["http://models.example/v1", "http://10.0.0.5:8000/v1", "http://localhost.example/v1"].map(
+    (url) =>
+      [
+        `credential in the clear to ${url}`,
+        file(
+          AGENT,
+          `providers: { own: { api: openai, base_url: "${url}", credential: own, price: { input: 1, output: 1 } } }`,
+        ),
+        /^5:44 the credential would travel in clear text -> use https/,
+      ] as const,
+  ),
   [
     "provider without price",
     file(AGENT, "providers: { own: { api: openai, base_url: http://x/v1 } }"),
