@@ -9,9 +9,9 @@
  *   GET  /openai/v1/models                 the models that the agent may call
  *   POST /openai/v1/chat/completions       OpenAI format, passed through; so are
  *   POST /openai/v1/{responses,embeddings}
- *   POST /anthropic/v1/messages            Anthropic format, passed through; so is
+ *   POST /anthropic[/v1]/messages          Anthropic format, passed through; so is
  *   POST /anthropic/v1/messages/count_tokens
- *   POST /gemini/v1beta/models/{provider}/{model}:{generateContent,streamGenerateContent?alt=sse,batchEmbedContents}
+ *   POST /gemini/{v1,v1beta}/models/{provider}/{model}:{generateContent,streamGenerateContent?alt=sse,batchEmbedContents}
  *
  * Anything else is refused. A refusal is a RefusalBody, on model routes the provider's own error shape.
  */
@@ -30,8 +30,11 @@ export const doorRoutes = {
   openaiEmbeddings: "/openai/v1/embeddings",
   anthropicMessages: "/anthropic/v1/messages",
   anthropicCount: "/anthropic/v1/messages/count_tokens",
-  /** Followed by `PROVIDER/MODEL:METHOD`. */
-  geminiModels: "/gemini/v1beta/models/",
+  /** The same to clients that take `ANTHROPIC_BASE_URL` for the folder of the version. */
+  anthropicMessagesShort: "/anthropic/messages",
+  /** Followed by `PROVIDER/MODEL:METHOD`; clients differ in the version that they name. */
+  geminiModels: "/gemini/v1/models/",
+  geminiModelsBeta: "/gemini/v1beta/models/",
 } as const;
 
 /** What a sandbox is told about itself. No secret, no path of the host. */

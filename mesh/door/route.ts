@@ -20,6 +20,7 @@ const modelRoutes: Readonly<Record<string, WireName>> = {
   [doorRoutes.openaiResponses]: "openai.responses",
   [doorRoutes.openaiEmbeddings]: "openai.embeddings",
   [doorRoutes.anthropicMessages]: "anthropic.messages",
+  [doorRoutes.anthropicMessagesShort]: "anthropic.messages",
   [doorRoutes.anthropicCount]: "anthropic.count",
 };
 
@@ -34,7 +35,8 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = mark < 0 ? undefined : target.slice(mark + 1);
   if (path === doorRoutes.inbox) return only("GET", method, path) ?? inbox(query);
-  if (path.startsWith(doorRoutes.geminiModels)) return gemini(method, path, query);
+  const root = [doorRoutes.geminiModels, doorRoutes.geminiModelsBeta].find((prefix) => path.startsWith(prefix));
+  if (root) return gemini(method, path, path.slice(root.length), query);
   // The official Anthropic client adds `?beta=true`; it changes nothing here.
   const known = query === undefined || (path.startsWith(doorRoutes.anthropicMessages) && query === "beta=true");
   if (!known) return err(unknown(method, target));
@@ -44,8 +46,8 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   if (wire) return only("POST", method, path) ?? ok({ kind: "model", wire });
   const unmetered = unmeteredRoute(path);
   if (unmetered) return err(unmetered);
-  const [root, version, room, item, verb, ...more] = path.split("/");
-  if (root !== "" || version !== "v1" || more.length > 0) return err(unknown(method, path));
+  const [before, version, room, item, verb, ...more] = path.split("/");
+  if (before !== "" || version !== "v1" || more.length > 0) return err(unknown(method, path));
   if (room === "tools" && verb === undefined) {
     const tool = toolNames.find((name) => name === item);
     return tool ? (only("POST", method, path) ?? ok({ kind: "tool", tool })) : err(unknown(method, path));
@@ -66,8 +68,8 @@ function inbox(query: string | undefined): Result<DoorRequest, Refusal> {
 /** `PROVIDER/MODEL:METHOD`: here the path says which model is meant, and whether its answer is a stream. */
 const GEMINI = /^([a-z][a-z0-9-]{0,63}\/[A-Za-z0-9._@-]{1,128}):([a-zA-Z]{1,40})$/;
 
-function gemini(method: string, path: string, query: string | undefined): Result<DoorRequest, Refusal> {
-  const [, model = "", verb] = GEMINI.exec(path.slice(doorRoutes.geminiModels.length)) ?? [];
+function gemini(method: string, path: string, rest: string, query: string | undefined): Result<DoorRequest, Refusal> {
+  const [, model = "", verb] = GEMINI.exec(rest) ?? [];
   const streams = verb === "streamGenerateContent" && query === "alt=sse";
   if (!streams && query !== undefined) return err(unknown(method, path));
   if (streams || verb === "generateContent")

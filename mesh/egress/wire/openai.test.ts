@@ -93,6 +93,7 @@ test("what is not understood is refused", () => {
     [{ messages: [{ role: "user", content: [{ type: "input_audio", input_audio: {} }] }] }, "malformed"],
     [{ messages: [{ role: "root", content: "" }] }, "malformed"],
     [{ tools: [{ type: "web_search" }] }, "malformed"],
+    [{ store: true }, "malformed"],
     [
       {
         tools: Array.from({ length: limits.model.toolsMax + 1 }, () => ({ type: "function", function: { name: "f" } })),
@@ -105,7 +106,6 @@ test("what is not understood is refused", () => {
       "modalities",
       "web_search_options",
       "prediction",
-      "store",
       "logprobs",
       "best_of",
       "functions",

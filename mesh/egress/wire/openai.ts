@@ -68,6 +68,8 @@ const Call = z.strictObject({
   seed: z.int().optional(),
   reasoning_effort: z.string().max(16).optional(),
   user: z.string().max(256).optional(),
+  /** Nothing of the fleet is kept at the provider. */
+  store: z.literal(false).optional(),
 });
 
 export const openaiFormat: WireFormat = {
