@@ -17,6 +17,7 @@
  *   GET  /v1/credentials                     -> CredentialPage   names and metadata, never a value
  *   POST /v1/credentials                     CredentialInput -> 204
  *   POST /v1/credentials/{name}/remove       {} -> 204
+ *   POST /v1/hooks/{name}                    HookInput -> {message}   a webhook as it came; also with the hook token
  *   POST /v1/shutdown                        {} -> 204           stops every sandbox, then the mesh
  */
 import { z } from "zod";
@@ -28,6 +29,8 @@ export const deskFiles = {
   /** In the state folder. The token is 43 characters of base64url, file mode 0600. */
   socket: "desk.sock",
   token: "desk.token",
+  /** Opens `POST /v1/hooks/{name}` and nothing else: for the listener that faces the outside. */
+  hookToken: "hooks.token",
 } as const;
 
 export type AgentPhase = "starting" | "running" | "stopped" | "halted" | "failed";
@@ -156,6 +159,12 @@ export interface ExecResult {
   readonly stderr: string;
   readonly truncated: boolean;
 }
+
+/** A delivery of a webhook as it came in: header names in lower case, the body in base64. */
+export const HookInput = z.strictObject({
+  headers: z.record(z.string().max(64), z.string().max(limits.hook.headerBytesMax)),
+  bodyBase64: z.base64().max(Math.ceil(limits.hook.bodyBytesMax / 3) * 4),
+});
 
 export const CredentialInput = z.strictObject({
   name: Name,

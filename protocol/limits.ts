@@ -233,6 +233,8 @@ export const limits = {
     deliveriesPerMinuteDefault: 60,
     signaturesMax: 8,
     schemaBytesMax: 64 * KiB,
+    /** How long a delivery with a signed time is remembered: longer than senders repeat it. */
+    deliveryKeptMs: 259_200_000,
     /** Of one address at the listener. */
     requestsPerSecond: 20,
     requestsBurst: 60,
@@ -271,6 +273,7 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.agent.historyMessagesMax < limits.model.messagesMax, "history fits a model call"],
   [limits.agent.relayIdleMs > limits.model.totalTimeoutMs, "the relay outlives a model call"],
   [limits.hook.bodyBytesMax * 2 < limits.desk.bodyBytesMax, "a webhook fits a request to the desk, also in base64"],
+  [limits.hook.deliveryKeptMs > 2 * limits.hook.windowMsMax, "a delivery is remembered beyond its window"],
   [limits.hook.bodyBytesMax < limits.message.bodyBytesMax, "a webhook fits a message"],
   [
     limits.schedule.intervalMsMin * limits.schedule.firingsPerDayMax >= 86_400_000,

@@ -22,6 +22,7 @@ import { Supervisor } from "../fleet/supervisor.ts";
 import { freeBytesAt } from "../schedule/probes.ts";
 import { Scheduler } from "../schedule/scheduler.ts";
 import { messageTrigger } from "../schedule/trigger.ts";
+import { HookReceiver } from "../hooks/receiver.ts";
 import { createLedger } from "../ledger/create.ts";
 import type { Caps, Scope } from "../ledger/ledger.ts";
 import { createPrices, type PriceOverride } from "../ledger/prices.ts";
@@ -30,6 +31,7 @@ import { Monitor } from "../monitor/monitor.ts";
 import { matrixOf } from "../policy/matrix.ts";
 import { openStore } from "../store/open.ts";
 import { FileTools } from "../tools/files.ts";
+import { messageCode } from "../vault/message-code.ts";
 import { Vault } from "../vault/vault.ts";
 import { CommandError, told } from "./failure.ts";
 import { requireFence } from "./fence.ts";
@@ -138,10 +140,15 @@ async function start(
     stateFolder: state,
   });
 
+  const hooks = new HookReceiver({
+    ...{ hooks: fleet.hooks, store, audit, monitor, clock, trigger },
+    code: (credential, pieces) => messageCode(vault, credential, pieces),
+  });
   const desk = new Desk(
     {
       ...{ store, audit, monitor, board, inboxes, supervisor },
       credentials: vault,
+      hooks,
       status: async () => ({
         fleet: fleet.name,
         version,
@@ -160,6 +167,7 @@ async function start(
       shutdown: () => end.resolve(0),
     },
     new DeskToken(state, randomBytes),
+    [{ token: new DeskToken(state, randomBytes, deskFiles.hookToken), route: "POST /v1/hooks/*" }],
   );
   await desk.listenOnSocket(join(state, deskFiles.socket));
   closing.push(() => desk.close());

@@ -2,6 +2,7 @@ import type { Api, Hosting } from "../egress/providers.ts";
 import type { ToolName } from "../../protocol/door.ts";
 import type { Caps } from "../ledger/ledger.ts";
 import type { ModelLimits } from "../door/model-limits.ts";
+import type { Hook } from "../hooks/hook.ts";
 import type { Job } from "../schedule/job.ts";
 import type { Isolation, SandboxLimits } from "../sandbox/backend.ts";
 
@@ -20,6 +21,7 @@ export interface Fleet {
   readonly providers: readonly ProviderSetting[];
   readonly agents: readonly AgentSetting[];
   readonly schedule: readonly Job[];
+  readonly hooks: readonly Hook[];
 }
 
 /** A provider of the user's own: any server that speaks one of the formats, or a cloud that hosts models. */

@@ -51,6 +51,7 @@ agents:
     appendOnly: ["log/**"],
     rehearsal: null,
     schedule: [],
+    hooks: [],
     providers: [
       {
         name: "own",

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { toolNames } from "../../protocol/door.ts";
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob, Name } from "../../protocol/names.ts";
+import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
 import { Bytes, Count, Usd } from "./fields.ts";
 
@@ -115,6 +116,7 @@ export const FleetForm = z.strictObject({
     .strictObject({ model: ModelText.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() })
     .optional(),
   schedule: z.record(Name, JobForm).optional(),
+  hooks: z.record(Name, HookForm).optional(),
   agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
 });
 export type FleetForm = z.infer<typeof FleetForm>;

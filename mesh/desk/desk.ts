@@ -13,15 +13,24 @@ export class DeskError extends Error {
   override readonly name = "DeskError";
 }
 
+/** A part of zone 1 that may ask for one thing only. */
+export interface DeskChannel {
+  readonly token: DeskToken;
+  /** A key of `deskRoutes`. */
+  readonly route: string;
+}
+
 /** Zone 1's way into the mesh. No route answers without the token, on the Unix socket either. */
 export class Desk {
   readonly #services: DeskServices;
   readonly #token: DeskToken;
+  readonly #channels: readonly DeskChannel[];
   readonly #servers: Server[] = [];
 
-  constructor(services: DeskServices, token: DeskToken) {
+  constructor(services: DeskServices, token: DeskToken, channels: readonly DeskChannel[] = []) {
     this.#services = services;
     this.#token = token;
+    this.#channels = channels;
   }
 
   async listenOnSocket(path: string): Promise<void> {
@@ -87,13 +96,17 @@ export class Desk {
     return server;
   }
 
+  /** The operator for everything, a channel for its own route. */
+  #admits({ headers, method, url }: IncomingMessage): boolean {
+    if (this.#token.admits(headers.authorization)) return true;
+    const [path = ""] = (url ?? "").split("?", 1);
+    const pattern = find(method ?? "", path)?.pattern;
+    return this.#channels.some(({ token, route }) => token.admits(headers.authorization) && pattern === route);
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse, authorityAllowed: boolean): Promise<void> {
     // An `Origin` is sent by browsers only; nothing of ours runs in one yet, so each is somebody else's page.
-    if (
-      !authorityAllowed ||
-      request.headers.origin !== undefined ||
-      !this.#token.admits(request.headers.authorization)
-    ) {
+    if (!authorityAllowed || request.headers.origin !== undefined || !this.#admits(request)) {
       this.#services.monitor.emitSparsely("desk.refused", null, { path: (request.url ?? "").slice(0, 80) });
       return sendRefusal(
         response,
@@ -127,16 +140,16 @@ export class Desk {
 function find(
   method: string,
   path: string,
-): { readonly handler: (typeof deskRoutes)[string]; readonly name: string } | undefined {
+): { readonly handler: (typeof deskRoutes)[string]; readonly name: string; readonly pattern: string } | undefined {
   const exact = `${method} ${path}`;
   const fixed = exact.includes("*") ? undefined : handlerOf(exact);
-  if (fixed) return { handler: fixed, name: "" };
+  if (fixed) return { handler: fixed, name: "", pattern: exact };
   const parts = path.split("/");
   const name = parts[3] ?? "";
   if (!/^[a-z0-9_-]{1,64}$/.test(name)) return undefined;
   const pattern = `${method} ${[...parts.slice(0, 3), "*", ...parts.slice(4)].join("/")}`;
   const handler = handlerOf(pattern);
-  return handler && { handler, name };
+  return handler && { handler, name, pattern };
 }
 
 const handlerOf = (pattern: string) => (Object.hasOwn(deskRoutes, pattern) ? deskRoutes[pattern] : undefined);

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { Secret } from "../../lib/redact.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Json } from "../../lib/json.ts";
-import { CredentialInput, ExecInput, MessageInput, type AuditRow } from "../../protocol/desk.ts";
+import { CredentialInput, ExecInput, HookInput, MessageInput, type AuditRow } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob } from "../../protocol/names.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
@@ -37,6 +37,7 @@ export const deskRoutes: Readonly<Record<string, Handler>> = {
   "GET /v1/credentials": (services) => ok({ credentials: services.credentials.list() }),
   "POST /v1/credentials": addCredential,
   "POST /v1/credentials/*/remove": removeCredential,
+  "POST /v1/hooks/*": hook,
   "POST /v1/shutdown": async (services) => {
     await services.audit.record({ kind: "mesh.shutdown", subject: operator, detail: {} });
     services.shutdown();
@@ -145,6 +146,13 @@ async function removeCredential({ credentials }: DeskServices, { name }: DeskReq
   return removed
     ? ok(null)
     : err(refusal("not_found", `no credential \`${name.slice(0, 64)}\``, "see `cordon credential list`"));
+}
+
+async function hook({ hooks }: DeskServices, { name, body }: DeskRequest): Promise<Answer> {
+  const input = parse(HookInput, body);
+  if (!input.ok) return input;
+  const headers = new Map(Object.entries(input.value.headers));
+  return hooks.receive(name, { headers, body: Buffer.from(input.value.bodyBase64, "base64") });
 }
 
 const EVENTS_PER_PAGE = 500;

@@ -4,6 +4,7 @@ import type { AuditVerdict, Costs, CredentialPage, Status } from "../../protocol
 import type { Audit } from "../audit/audit.ts";
 import type { Blackboard } from "../blackboard/blackboard.ts";
 import type { Inboxes } from "../bus/inboxes.ts";
+import type { HookReceiver } from "../hooks/receiver.ts";
 import type { Supervisor } from "../fleet/supervisor.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Store } from "../store/store.ts";
@@ -24,6 +25,7 @@ export interface DeskServices {
   readonly inboxes: Inboxes;
   readonly supervisor: Supervisor;
   readonly credentials: CredentialDrop;
+  readonly hooks: Pick<HookReceiver, "receive">;
   status(): Promise<Status>;
   costs(): Costs;
   verifyAudit(): Promise<AuditVerdict>;

@@ -13,15 +13,15 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
 export class DeskToken {
   readonly #digest: Buffer;
 
-  constructor(stateFolder: string, random: (count: number) => Buffer) {
+  constructor(stateFolder: string, random: (count: number) => Buffer, file: string = deskFiles.token) {
     const token = random(TOKEN_BYTES).toString("base64url");
     this.#digest = digest(token);
-    const path = join(stateFolder, deskFiles.token);
+    const path = join(stateFolder, file);
     const draft = `${path}.new`;
-    const file = openSync(draft, "w", 0o600);
-    writeSync(file, token);
-    fsyncSync(file);
-    closeSync(file);
+    const opened = openSync(draft, "w", 0o600);
+    writeSync(opened, token);
+    fsyncSync(opened);
+    closeSync(opened);
     chmodSync(draft, 0o600);
     renameSync(draft, path);
   }

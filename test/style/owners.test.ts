@@ -166,7 +166,14 @@ const CLIENTS = [
   "user/cli/demo/honeypots.ts",
   "agent/",
 ];
-const LISTENERS = ["mesh/door/", "mesh/desk/", "mesh/rehearsal/", "mesh/sandbox/", "user/cli/demo/"];
+const LISTENERS = [
+  "mesh/door/",
+  "mesh/desk/",
+  "mesh/rehearsal/",
+  "mesh/sandbox/",
+  "user/cli/demo/",
+  "user/channels/webhooks/",
+];
 /** `new Socket({ fd })` reads the pipe of a sandbox without a thread. */
 const PIPE_READERS = ["mesh/sandbox/output.ts"];
 const INERT_NAMES = ["isIP", "isIPv4", "isIPv6", "BlockList", "STATUS_CODES"];

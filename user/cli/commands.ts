@@ -8,6 +8,7 @@ import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
 import { exec } from "./commands/exec.ts";
+import { hooks } from "./commands/hooks.ts";
 import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
 import { plan } from "./commands/plan.ts";
@@ -31,6 +32,7 @@ export const commands: readonly Command[] = [
   costs,
   audit,
   credential,
+  hooks,
   doctor,
   rehearsal,
   version,

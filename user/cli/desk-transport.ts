@@ -30,9 +30,9 @@ export class NoMesh extends Failure {
   }
 }
 
-export async function openTransport(state: string): Promise<DeskTransport> {
+export async function openTransport(state: string, tokenFile: string = deskFiles.token): Promise<DeskTransport> {
   const socketPath = join(state, deskFiles.socket);
-  const token = await readToken(state);
+  const token = await readToken(state, tokenFile);
   return async (call) => {
     try {
       return await exchange(socketPath, token, call);
@@ -50,8 +50,8 @@ export async function openTransport(state: string): Promise<DeskTransport> {
   };
 }
 
-async function readToken(state: string): Promise<string> {
-  const file = join(state, deskFiles.token);
+async function readToken(state: string, tokenFile: string): Promise<string> {
+  const file = join(state, tokenFile);
   let token: string;
   try {
     token = (await readFile(file, "latin1")).trim();
