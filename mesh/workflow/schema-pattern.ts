@@ -43,6 +43,7 @@ function isClear(item: Item, following: readonly Item[]): boolean {
 function readItem(pattern: string, at: number, end: number): Item | string {
   const atom = pattern[at] === "[" ? readClass(pattern, at, end) : readAtom(pattern, at);
   if (typeof atom === "string") return atom;
+  if (atom.end > end) return "escapes its own end";
   // regex-cost: at most two hundred characters come here
   const repeat = /^(?:[?*+]|\{(\d{1,4})(,(\d{0,4}))?\})/.exec(pattern.slice(atom.end, end));
   if (!repeat) return { ...atom, open: false, optional: false };

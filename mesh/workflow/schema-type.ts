@@ -36,7 +36,7 @@ export const typeOfValue = (value: Json): string =>
     ? "null"
     : Array.isArray(value)
       ? "array"
-      : typeof value === "number" && Number.isInteger(value)
+      : typeof value === "number" && Number.isSafeInteger(value)
         ? "integer"
         : typeof value;
 
