@@ -183,7 +183,7 @@ export const limits = {
     stepsMax: 500,
     needsMax: 500,
     /** Workflows that run workflows. */
-    nestingMax: 4,
+    nestingDepthMax: 4,
     mapItemsMax: 10_000,
     mapItemsDefault: 100,
     attemptsMax: 20,

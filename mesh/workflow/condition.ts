@@ -69,7 +69,7 @@ function bindingsOf({ references }: Condition, scope: Scope): Result<Record<stri
 function countValues(value: Json, max: number): number {
   let count = 1;
   if (value !== null && typeof value === "object") {
-    for (const item of Object.values(value) as Json[]) {
+    for (const item of Object.values(value)) {
       if (count > max) break;
       count += countValues(item, max - count);
     }

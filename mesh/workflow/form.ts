@@ -6,7 +6,7 @@ import { Count, Duration, Usd } from "../config/fields.ts";
 
 /** The form of a workflow file. Every object is strict: a key that is not understood is an error. `docs/workflow.schema.json` is made from it. */
 
-const { workflow } = limits;
+const workflow = limits.workflow;
 
 /** Letters, digits and `_`, so that CEL and references read `steps.ID` alike. */
 export const StepId = z

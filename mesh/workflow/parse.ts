@@ -114,8 +114,13 @@ class Reader {
       this.#places.error("cycle", at, `\`${path}\` runs itself`, "break the circle of workflows");
       return undefined;
     }
-    if (this.#open.length >= limits.workflow.nestingMax) {
-      this.#places.error("workflow", at, `workflows nested deeper than ${limits.workflow.nestingMax}`, "flatten them");
+    if (this.#open.length >= limits.workflow.nestingDepthMax) {
+      this.#places.error(
+        "workflow",
+        at,
+        `workflows nested deeper than ${limits.workflow.nestingDepthMax}`,
+        "flatten them",
+      );
       return undefined;
     }
     const child = parseNested(text, file, this.#load, [...this.#open, file]);

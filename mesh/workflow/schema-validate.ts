@@ -15,7 +15,7 @@ export function validate(schema: JsonSchema, value: Json): Result<null, string> 
   let type = compiled.get(key);
   if (!type) {
     if (compiled.size >= COMPILED_MAX) compiled.clear();
-    type = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
+    type = z.fromJSONSchema(schema);
     compiled.set(key, type);
   }
   const parsed = type.safeParse(value);

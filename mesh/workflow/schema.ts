@@ -87,7 +87,7 @@ class Compiler {
     if (key === "additionalProperties") return typeof item === "boolean" ? item : this.schema(item, at, open);
     if (key === "required") return this.#required(item, value["properties"], at);
     if (key === "enum") {
-      if (Array.isArray(item) && item.length > 0 && item.every(isScalar)) return item as Json[];
+      if (Array.isArray(item) && item.length > 0 && item.every(isScalar)) return item;
       return this.#refuse(at, "must be a list of texts, numbers, booleans and null");
     }
     if (key === "const") return isScalar(item) ? item : this.#refuse(at, "must be a text, a number, a boolean or null");
