@@ -27,9 +27,18 @@ export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Arra
   return hash.update(head, "utf8").digest();
 }
 
-/** Proves to the holder of the key that the chain ends at `seq`. */
-export const headMac = (key: KeyObject, seq: number, hash: Uint8Array): Uint8Array =>
-  createHmac("sha256", key).update(`cordon.audit.head.v1:${seq}:`).update(hash).digest();
+/** How many checkpoints stand, and the record that the last one signs (0 = none). */
+export interface Signed {
+  readonly count: number;
+  readonly lastSeq: number;
+}
+
+/** Proves to the holder of the key that the chain ends at `seq`, and which checkpoints stand beside it. */
+export const headMac = (key: KeyObject, seq: number, hash: Uint8Array, signed: Signed): Uint8Array =>
+  createHmac("sha256", key)
+    .update(`cordon.audit.head.v1:${seq}:${signed.count}:${signed.lastSeq}:`)
+    .update(hash)
+    .digest();
 
 /** What a checkpoint signs. */
 export function checkpointBytes(seq: number, hash: Uint8Array, atMs: number): Uint8Array {

@@ -1,10 +1,20 @@
-import { createSecretKey } from "node:crypto";
+import { createSecretKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../lib/clock.ts";
 import type { Secret } from "../../lib/redact.ts";
 import { limits } from "../../protocol/limits.ts";
 import { StoreFailure, type Store, type Write } from "../store/store.ts";
 import type { Audit } from "./audit.ts";
-import { checkpointBytes, genesisHash, headMac, recordHash, sameBytes, type AuditSigner } from "./chain.ts";
+import type { AuditRecordRow } from "../store/tables/audit.ts";
+import { robbed } from "./beginning.ts";
+import {
+  checkpointBytes,
+  genesisHash,
+  headMac,
+  recordHash,
+  sameBytes,
+  type AuditSigner,
+  type Signed,
+} from "./chain.ts";
 import { canonicalDetail } from "./event.ts";
 
 export interface AuditParts {
@@ -25,15 +35,17 @@ export interface OpenAudit extends Audit {
 /** Goes on from the chain in the store. Throws StoreFailure (`corrupt`) when its end is not the one that was sealed. */
 export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenAudit {
   const key = macKey.reveal((bytes) => createSecretKey(bytes));
-  let { seq, hash } = sealedHead(store, (at, over) => headMac(key, at, over));
-  let signedSeq = store.query.audit.extent().lastCheckpointSeq ?? 0;
+  let { seq, hash, signed } = sealedHead(store, key);
   let timer: AbortController | undefined;
   let closed = false;
 
-  const checkpoint = (): Write => {
+  const seal = (): Write => ["audit.setHead", seq, hash, headMac(key, seq, hash, signed)];
+
+  /** The seal knows its checkpoints, so each comes with a new one. */
+  const checkpoint = (): Write[] => {
     const atMs = clock.nowMs();
-    signedSeq = seq;
-    return ["audit.insertCheckpoint", seq, hash, atMs, signer.sign(checkpointBytes(seq, hash, atMs))];
+    signed = { count: signed.count + 1, lastSeq: seq };
+    return [["audit.insertCheckpoint", seq, hash, atMs, signer.sign(checkpointBytes(seq, hash, atMs))], seal()];
   };
 
   /** One sleep at a time: the head is signed at most `checkpointIntervalMs` after the record that moved it. */
@@ -44,7 +56,7 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
       () => {
         timer = undefined;
         // A failure of the store is told through store.failed.
-        if (!closed && signedSeq < seq) store.commit([checkpoint()]).catch(() => {});
+        if (!closed && signed.lastSeq < seq) store.commit(checkpoint()).catch(() => {});
       },
       () => {},
     );
@@ -64,10 +76,12 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
       const rows: Write[] = [
         ...writes,
         ["audit.insert", seq, record.atMs, record.kind, record.subject, record.detail, hash],
-        ["audit.setHead", seq, hash, headMac(key, seq, hash)],
       ];
-      if (seq - signedSeq >= limits.audit.checkpointRecordsMax) rows.push(checkpoint());
-      else signLater();
+      if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) rows.push(...checkpoint());
+      else {
+        rows.push(seal());
+        signLater();
+      }
       await store.commit(rows);
     },
     head: () => ({ seq, hash }),
@@ -75,26 +89,40 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
       if (closed) return;
       closed = true;
       timer?.abort();
-      if (signedSeq < seq) await store.commit([checkpoint()]);
+      if (signed.lastSeq < seq) await store.commit(checkpoint());
     },
   };
 }
 
-function sealedHead(store: Store, mac: (seq: number, hash: Uint8Array) => Uint8Array) {
-  const { lastSeq, headSeq, headHash, headMac: sealed } = store.query.audit.extent();
-  if (lastSeq === null && headSeq === null) return { seq: 0, hash: genesisHash };
-  const last = store.query.audit.last();
+function sealedHead(store: Store, key: KeyObject): { seq: number; hash: Uint8Array; signed: Signed } {
+  const {
+    lastSeq,
+    lastCheckpointSeq,
+    checkpointCount,
+    headSeq,
+    headHash,
+    headMac: sealed,
+  } = store.query.audit.extent();
+  const signed = { count: checkpointCount, lastSeq: lastCheckpointSeq ?? 0 };
+  if (lastSeq === null && headSeq === null && !robbed(store.query)) return { seq: 0, hash: genesisHash, signed };
+  const [last, before] = lastTwo(store);
   const whole =
     last &&
     headSeq === last.seq &&
     headHash &&
     sealed &&
+    sameBytes(recordHash(before?.hash ?? genesisHash, last), last.hash) &&
     sameBytes(headHash, last.hash) &&
-    sameBytes(sealed, mac(last.seq, last.hash));
-  if (whole) return { seq: last.seq, hash: last.hash };
+    sameBytes(sealed, headMac(key, last.seq, last.hash, signed));
+  if (whole) return { seq: last.seq, hash: last.hash, signed };
   throw new StoreFailure(
     "corrupt",
     `audit ends at record ${lastSeq ?? 0}, which is not the end that was sealed: ` +
       "run `cordon audit verify` to find what was changed, then put back a backup or start with an empty state",
   );
+}
+
+function lastTwo(store: Store): readonly (AuditRecordRow | undefined)[] {
+  const last = store.query.audit.last();
+  return last ? [last, store.query.audit.page(last.seq - 2, 2).find((row) => row.seq === last.seq - 1)] : [];
 }

@@ -4,7 +4,16 @@ import type { AuditVerdict } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Queries } from "../store/queries.ts";
 import type { AuditCheckpointRow, AuditRecordRow } from "../store/tables/audit.ts";
-import { checkpointBytes, checkpointSigned, genesisHash, headMac, recordHash, sameBytes } from "./chain.ts";
+import { robbed } from "./beginning.ts";
+import {
+  checkpointBytes,
+  checkpointSigned,
+  genesisHash,
+  headMac,
+  recordHash,
+  sameBytes,
+  type Signed,
+} from "./chain.ts";
 import { explain } from "./explain.ts";
 
 export interface VerifyKeys {
@@ -14,7 +23,7 @@ export interface VerifyKeys {
   readonly macKey?: Secret;
 }
 
-type AuditQueries = Pick<Queries, "audit">;
+type AuditQueries = Pick<Queries, "audit" | "agents" | "credentials">;
 type Fault = { readonly badSeq: number; readonly fault: string };
 
 const PAGE_ROWS = 500;
@@ -28,6 +37,7 @@ export async function verifyAudit(query: AuditQueries, keys: VerifyKeys): Promis
   let seq = 0;
   let hash = genesisHash;
   const bad = (fault: Fault): AuditVerdict => ({ ok: false, records: seq, ...fault });
+  if (robbed(query)) return bad({ badSeq: 1, fault: "missing: the state has agents or credentials, and no record" });
 
   for (let after = Number.MIN_SAFE_INTEGER; ;) {
     const rows = query.audit.page(after, PAGE_ROWS).filter((row) => row.seq <= end);
@@ -45,7 +55,7 @@ export async function verifyAudit(query: AuditQueries, keys: VerifyKeys): Promis
     // Other work of the process goes on between two pages.
     await new Promise((resolve) => setImmediate(resolve));
   }
-  const fault = checkpoints.beyond(seq) ?? sealFault(extent, seq, hash, keys.macKey);
+  const fault = checkpoints.beyond(seq) ?? sealFault(extent, seq, hash, checkpoints.signed, keys.macKey);
   if (fault) return bad(fault);
   return { ok: true, records: seq, checkpoints: checkpoints.count, head: Buffer.from(hash).toString("hex") };
 }
@@ -84,6 +94,10 @@ class Checkpoints {
     return { badSeq: lastRecord + 1, fault: "tail dropped: a checkpoint signs a later record" };
   }
 
+  get signed(): Signed {
+    return { count: this.count, lastSeq: this.#signedSeq };
+  }
+
   #signed({ seq, hash, atMs, signature }: AuditCheckpointRow): boolean {
     return checkpointSigned(this.#publicKey, checkpointBytes(seq, hash, atMs), signature);
   }
@@ -101,6 +115,7 @@ function sealFault(
   { headSeq, headHash, headMac: sealed }: ReturnType<Queries["audit"]["extent"]>,
   seq: number,
   hash: Uint8Array,
+  signed: Signed,
   macKey: Secret | undefined,
 ): Fault | undefined {
   if (seq === 0 && headSeq === null) return undefined;
@@ -108,6 +123,6 @@ function sealFault(
   if (headSeq > seq) return { badSeq: seq + 1, fault: `tail dropped: the seal is that of record ${headSeq}` };
   if (headSeq < seq) return { badSeq: headSeq + 1, fault: "inserted: it stands after the sealed end" };
   const key = macKey?.reveal((bytes) => createSecretKey(bytes));
-  if (sameBytes(headHash, hash) && (!key || sameBytes(sealed, headMac(key, seq, hash)))) return undefined;
-  return { badSeq: seq, fault: "the seal of the last record is wrong" };
+  if (sameBytes(headHash, hash) && (!key || sameBytes(sealed, headMac(key, seq, hash, signed)))) return undefined;
+  return { badSeq: seq, fault: "the seal of the last record is wrong, or a checkpoint is missing" };
 }

@@ -204,6 +204,41 @@ test("the chain goes on after a restart, and not on an end that was not sealed",
   assert.throws(() => createAudit({ store: cut, clock, ...keys }), /not the end that was sealed.*audit verify/);
 });
 
+test("evidence that is gone altogether is missed wherever there is something that it must have recorded", async (t) => {
+  const wipe = "DELETE FROM audit; DELETE FROM audit_head; DELETE FROM audit_checkpoint;";
+  const agent = "INSERT INTO agent VALUES ('agt_1', 'default', 'a', 1, 0, 'running', NULL);";
+  const credential = "INSERT INTO credential VALUES ('default', 'c', 1, x'', x'', 1, 0, NULL, 1);";
+  for (const [rest, found] of [
+    ["", false],
+    [agent, true],
+    [credential, true],
+  ] as const) {
+    const path = await chain(t);
+    const verdict = await verdictAfter(path, (db) => db.exec(wipe + rest));
+    assert.equal(verdict.ok, !found);
+    if (found) assertFound(verdict, 1, /^missing: the state has agents or credentials/);
+    const store = await openStore({ path, mode: "inline" });
+    t.after(() => store.close());
+    const start = () => createAudit({ store, clock: new SimulatedClock("2026-03-02T10:00:00Z"), ...keys });
+    if (found) assert.throws(start, /not the end that was sealed/);
+    else assert.equal(start().head().seq, 0);
+  }
+});
+
+test("a checkpoint that is removed is missed by the seal, long before the next is due", async (t) => {
+  const path = await chain(t);
+  assertFound(await attempt(path, "DELETE FROM audit_checkpoint"), RECORDS, /^the seal of the last record is wrong/);
+});
+
+test("a last record whose fields were changed is not gone on from", async (t) => {
+  const path = await chain(t);
+  await verdictAfter(path, (db) => db.exec(`UPDATE audit SET detail = '{"number":99}' WHERE seq = ${RECORDS}`));
+  const store = await openStore({ path, mode: "inline" });
+  t.after(() => store.close());
+  const clock = new SimulatedClock("2026-03-02T10:00:00Z");
+  assert.throws(() => createAudit({ store, clock, ...keys }), /not the end that was sealed/);
+});
+
 test("a quiet chain is signed five seconds after its last record", async (t) => {
   const path = stateFolder(t);
   const clock = new SimulatedClock("2026-03-01T10:00:00Z");

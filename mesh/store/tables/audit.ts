@@ -55,6 +55,7 @@ export interface AuditCheckpointRow {
 export interface AuditExtentRow {
   readonly lastSeq: number | null;
   readonly lastCheckpointSeq: number | null;
+  readonly checkpointCount: number;
   readonly headSeq: number | null;
   readonly headHash: Uint8Array | null;
   readonly headMac: Uint8Array | null;
@@ -71,9 +72,17 @@ export function auditQueries(prepare: Prepare) {
   );
   const extent = prepare<AuditExtentRow>(`
     SELECT (SELECT max(seq) FROM audit) AS lastSeq, (SELECT max(seq) FROM audit_checkpoint) AS lastCheckpointSeq,
+      (SELECT count(*) FROM audit_checkpoint) AS checkpointCount,
       (SELECT seq FROM audit_head) AS headSeq, (SELECT hash FROM audit_head) AS headHash,
       (SELECT mac FROM audit_head) AS headMac`);
-  const nothing = { lastSeq: null, lastCheckpointSeq: null, headSeq: null, headHash: null, headMac: null };
+  const nothing = {
+    lastSeq: null,
+    lastCheckpointSeq: null,
+    checkpointCount: 0,
+    headSeq: null,
+    headHash: null,
+    headMac: null,
+  };
   return {
     /** Records after `afterSeq`, oldest first. */
     page: (afterSeq: number, limit: number): AuditRecordRow[] => page.all(afterSeq, limit),
