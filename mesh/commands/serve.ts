@@ -40,6 +40,7 @@ import { localBackend } from "./machine.ts";
 import { providersOf } from "./models.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
+import { createWorkflowEngine, deskRuns, narrowing } from "./workflows.ts";
 
 const NO_CAPS: Caps = { day: {}, month: {} };
 
@@ -134,7 +135,10 @@ async function start(
     halted: (agent) => supervisor.halted(agent),
     halt: (agent, cause) => supervisor.halt(agent, cause),
   };
-  const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(services, caller);
+  const workflows = createWorkflowEngine(() => services, store);
+  closing.push(() => Promise.resolve(workflows.close()));
+  const narrowed: DoorServices = { ...services, decide: narrowing(() => workflows, services) };
+  const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({
     ...{ fleet, store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
     stateFolder: state,
@@ -148,6 +152,7 @@ async function start(
     {
       ...{ store, audit, monitor, board, inboxes, supervisor },
       credentials: vault,
+      runs: deskRuns(workflows, fleet, { clock }),
       hooks,
       status: async () => ({
         fleet: fleet.name,
@@ -174,6 +179,7 @@ async function start(
   if (options.listen !== undefined) await desk.listenOnPort(...addressOf(options.listen));
   closing.push(() => supervisor.stop());
   await supervisor.reconcile();
+  await workflows.recover();
   closing.push(() => Promise.resolve(scheduler.stop()));
   scheduler.run().catch((error: unknown) => fail(`cordon: the schedule has stopped: ${String(error)}\n`));
   process.stdout.write('{"ready":true}\n');

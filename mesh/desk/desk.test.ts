@@ -24,7 +24,21 @@ const services = {
   status: () => (reached.push("status"), Promise.resolve({ fleet: "f" })),
   costs: () => (reached.push("costs"), { agents: [] }),
   verifyAudit: () => (reached.push("verify"), { ok: true }),
-  store: { query: { audit: { page: () => (reached.push("page"), []) } } },
+  store: {
+    query: {
+      audit: { page: () => (reached.push("page"), []) },
+      workflow: { newest: () => (reached.push("newest"), []), run: () => (reached.push("run"), undefined) },
+    },
+  },
+  runs: {
+    start: () => (reached.push("run.start"), Promise.resolve({ ok: true, value: { run: "run_1", plan: "" } })),
+    engine: Object.fromEntries(
+      ["pause", "resume", "cancel", "retry", "answer"].map((word) => [
+        word,
+        () => (reached.push(`run.${word}`), Promise.resolve({ ok: true, value: null })),
+      ]),
+    ),
+  },
   board: { list: () => (reached.push("board"), []) },
   inboxes: { replies: () => (reached.push("replies"), Promise.resolve([])) },
   supervisor: {

@@ -1,24 +1,12 @@
-import type { z } from "zod";
 import { Secret } from "../../lib/redact.ts";
-import { err, ok, type Result } from "../../lib/result.ts";
-import type { Json } from "../../lib/json.ts";
+import { err, ok } from "../../lib/result.ts";
 import { CredentialInput, ExecInput, HookInput, MessageInput, type AuditRow } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob } from "../../protocol/names.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { parse, type Answer, type DeskRequest, type Handler } from "./request.ts";
+import { runRoutes } from "./run-routes.ts";
 import { operator, type DeskServices } from "./services.ts";
-
-/** A request of an authenticated principal. `name` is the variable part of the path. */
-export interface DeskRequest {
-  readonly name: string;
-  readonly query: URLSearchParams;
-  readonly body: Json;
-  readonly signal: AbortSignal;
-}
-
-/** null answers 204. */
-type Answer = Result<object | null, Refusal>;
-type Handler = (services: DeskServices, request: DeskRequest) => Answer | Promise<Answer>;
 
 /** Every route of the desk: method and path, where `*` is one name. */
 export const deskRoutes: Readonly<Record<string, Handler>> = {
@@ -38,6 +26,7 @@ export const deskRoutes: Readonly<Record<string, Handler>> = {
   "POST /v1/credentials": addCredential,
   "POST /v1/credentials/*/remove": removeCredential,
   "POST /v1/hooks/*": hook,
+  ...runRoutes,
   "POST /v1/shutdown": async (services) => {
     await services.audit.record({ kind: "mesh.shutdown", subject: operator, detail: {} });
     services.shutdown();
@@ -162,20 +151,6 @@ const AUDIT_PER_PAGE = 1_000;
 function whole(query: URLSearchParams, name: string, max: number): number {
   const text = query.get(name) ?? "";
   return /^\d{1,15}$/.test(text) ? Math.min(Number(text), max) : 0;
-}
-
-/** The message names the field and never repeats the value, which may be a secret. */
-function parse<T>(schema: z.ZodType<T>, body: Json): Result<T, Refusal> {
-  const parsed = schema.safeParse(body, { reportInput: false });
-  if (parsed.success) return ok(parsed.data);
-  const issue = parsed.error.issues[0];
-  return err(
-    refusal(
-      "malformed",
-      `\`${issue?.path.map(String).join(".") || "body"}\`: ${issue?.message.toLowerCase()}`,
-      "correct the request",
-    ),
-  );
 }
 
 const noAgent = (name: string): Refusal =>

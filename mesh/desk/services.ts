@@ -7,6 +7,7 @@ import type { Inboxes } from "../bus/inboxes.ts";
 import type { HookReceiver } from "../hooks/receiver.ts";
 import type { Supervisor } from "../fleet/supervisor.ts";
 import type { Monitor } from "../monitor/monitor.ts";
+import type { DeskRuns } from "./run-routes.ts";
 import type { Store } from "../store/store.ts";
 
 /** The vault as the desk sees it: values go in and never come out. */
@@ -25,6 +26,7 @@ export interface DeskServices {
   readonly inboxes: Inboxes;
   readonly supervisor: Supervisor;
   readonly credentials: CredentialDrop;
+  readonly runs: DeskRuns;
   readonly hooks: Pick<HookReceiver, "receive">;
   status(): Promise<Status>;
   costs(): Costs;

@@ -17,7 +17,9 @@ import { planOf, workflows } from "./workflow-plans.ts";
 import { openWorkflows, until, Upstream, type WorkflowWorld } from "./workflow-world.ts";
 
 const counts = (point: FaultPoint): boolean =>
-  point.at === "commit" || point.at === "acknowledge" || (point.at === "write" && point.statement.startsWith("workflow."));
+  point.at === "commit" ||
+  point.at === "acknowledge" ||
+  (point.at === "write" && point.statement.startsWith("workflow."));
 
 /** What must be the same, wherever the process died. */
 interface Traces {
@@ -55,7 +57,10 @@ async function runWith(name: string, crashAt: number): Promise<Crashed> {
     const asked = { plan, input, label: unlabelled, by: "principal:operator" };
     let run: string | undefined;
     const { engine } = world;
-    void engine.start(asked).then((started) => (run = started.ok ? started.value.run : undefined), () => {});
+    void engine.start(asked).then(
+      (started) => (run = started.ok ? started.value.run : undefined),
+      () => {},
+    );
     await until(clock, () => dead || (run !== undefined && engine.state(run) === undefined));
     if (dead) {
       world.stop();

@@ -8,7 +8,10 @@ export const output = (name: string, ...path: string[]): Expression => ({
   kind: "reference",
   reference: { root: "step", name, path },
 });
-export const given = (...path: string[]): Expression => ({ kind: "reference", reference: { root: "input", name: "", path } });
+export const given = (...path: string[]): Expression => ({
+  kind: "reference",
+  reference: { root: "input", name: "", path },
+});
 export const item: Expression = { kind: "reference", reference: { root: "item", name: "item", path: [] } };
 export const fields = (values: Readonly<Record<string, Expression>>): Expression => ({
   kind: "object",
@@ -16,7 +19,7 @@ export const fields = (values: Readonly<Record<string, Expression>>): Expression
 });
 export const text = (...parts: (string | Expression)[]): Expression => ({
   kind: "text",
-  parts: parts.map((part) => (typeof part === "object" && part.kind === "reference" ? part.reference : String(part))),
+  parts: parts.map((part) => (typeof part === "string" ? part : part.kind === "reference" ? part.reference : part.kind)),
 });
 
 export function task(work: Work, handed: Expression = constant({}), more: Partial<Task> = {}): Task {
@@ -45,7 +48,12 @@ export const boardWrite = (key: Expression, value: Expression): Task =>
 export const outputWrite = (path: string, content: Expression): Task =>
   task({ kind: "tool", tool: "output.write", as: "scribe" }, fields({ path: constant(path), content }));
 
-export function workflow(name: string, steps: readonly Step[], result: Expression, more: Partial<Workflow> = {}): Workflow {
+export function workflow(
+  name: string,
+  steps: readonly Step[],
+  result: Expression,
+  more: Partial<Workflow> = {},
+): Workflow {
   return {
     ...{ version: 1, name, about: "", startedBy: ["person"], input: { type: "object" }, output: null, result, steps },
     budget: { tokens: null, microUsd: null, onBudget: "fail" },
@@ -56,7 +64,14 @@ export function workflow(name: string, steps: readonly Step[], result: Expressio
 
 export function planOf(made: Workflow): Plan {
   const worst = { attempts: 1, calls: 0, tokens: 0, microUsd: 0 };
-  const rest = { version: 1, fleet: "simulated", workflow: made, inputDigest: null, steps: plannedSteps(made, ""), worst } as const;
+  const rest = {
+    version: 1,
+    fleet: "simulated",
+    workflow: made,
+    inputDigest: null,
+    steps: plannedSteps(made, ""),
+    worst,
+  } as const;
   return { ...rest, digest: digestOfPlan(rest), findings: [] };
 }
 
@@ -128,7 +143,14 @@ export const workflows: Readonly<Record<string, { readonly workflow: Workflow; r
           "some",
           ["each"],
           task({
-            ...{ kind: "map", over: given("names"), as: "item", join: { kind: "n", n: 2 }, concurrency: 3, itemsMax: 10 },
+            ...{
+              kind: "map",
+              over: given("names"),
+              as: "item",
+              join: { kind: "n", n: 2 },
+              concurrency: 3,
+              itemsMax: 10,
+            },
             each: agent(text("some ", item)),
           }),
         ),
@@ -145,7 +167,9 @@ export const workflows: Readonly<Record<string, { readonly workflow: Workflow; r
         step(
           "flaky",
           [],
-          agent(text("flaky"), constant({}), { retry: { attempts: 3, backoffMs: 1_000, backoffMsMax: 9_000, jitter: 0.5 } }),
+          agent(text("flaky"), constant({}), {
+            retry: { attempts: 3, backoffMs: 1_000, backoffMsMax: 9_000, jitter: 0.5 },
+          }),
         ),
         step("pause", ["flaky"], task({ kind: "wait", until: { kind: "duration", ms: 5_000 } })),
         step("broken", ["pause"], agent(text("fail")), { onError: { kind: "fallback", step: "instead" } }),
@@ -168,7 +192,10 @@ export const workflows: Readonly<Record<string, { readonly workflow: Workflow; r
               kind: "workflow",
               workflow: workflow(
                 "inner",
-                [upper("one", [], text("one ", given("topic"))), step("two", ["one"], boardWrite(constant("out/in"), output("one")))],
+                [
+                  upper("one", [], text("one ", given("topic"))),
+                  step("two", ["one"], boardWrite(constant("out/in"), output("one"))),
+                ],
                 output("one"),
               ),
             },

@@ -13,7 +13,12 @@ for (const [name, { workflow, input }] of Object.entries(workflows)) {
   test(`workflow ${name} runs to its end`, async (t) => {
     const clock = new SimulatedClock("2026-11-22T10:00:00Z");
     const world = await openWorkflows({ path: stateFolder(t), clock, opening: 0, upstream: new Upstream() });
-    const started = await world.engine.start({ plan: planOf(workflow), input, label: unlabelled, by: "principal:operator" });
+    const started = await world.engine.start({
+      plan: planOf(workflow),
+      input,
+      label: unlabelled,
+      by: "principal:operator",
+    });
     assert.ok(started.ok, JSON.stringify(started));
     const { run } = started.value;
     await until(clock, () => world.engine.state(run) === undefined);
@@ -21,7 +26,11 @@ for (const [name, { workflow, input }] of Object.entries(workflows)) {
     const last = journal.at(-1)?.event;
     assert.equal(last?.kind, "run.finished", journal.map(({ event }) => JSON.stringify(event)).join("\n"));
     assert.equal(last.status, name === "undone" ? "failed" : "succeeded", last.reason);
-    assert.deepEqual(replay(planOf(workflow), journal, language).ok, true, JSON.stringify(replay(planOf(workflow), journal, language)));
+    assert.deepEqual(
+      replay(planOf(workflow), journal, language).ok,
+      true,
+      JSON.stringify(replay(planOf(workflow), journal, language)),
+    );
     t.diagnostic(JSON.stringify(last.output) + " in " + journal.length + " events");
     assert.equal(world.store.query.workflow.run(defaultTenant, run)?.status, last.status);
     if (name === "undone") {

@@ -91,10 +91,9 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
       agent: agentWork({ store, inboxes }),
       tool: toolWork({
         ...{ store, audit },
-        call: ({ tool, as, session, arguments: given, audit: marking }) => {
+        call: ({ tool, as, session, arguments: given, audit: marking, signal }) => {
           if (tool === "output.write") upstream.receive(session, JSON.stringify(given));
           const caller: Caller = { agent: as, sandbox: session };
-          const signal = new AbortController().signal;
           return toolCall({ ...services, audit: marking } as unknown as DoorServices, caller, tool, given, signal);
         },
       }),
@@ -123,7 +122,8 @@ async function serveAgent(
     const delivery = await inboxes.next("scribe", 1e9, signal);
     if (!delivery || signal.aborted) continue;
     const body = answer(delivery);
-    const reply = body === undefined ? undefined : inboxes.answer("workflow", "agent:scribe", delivery, body, unlabelled);
+    const reply =
+      body === undefined ? undefined : inboxes.answer("workflow", "agent:scribe", delivery, body, unlabelled);
     const settled = inboxes.settle("scribe", delivery.id);
     await store.commit([...(reply?.writes ?? []), ...settled.writes]);
     settled.done();

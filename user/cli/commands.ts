@@ -13,7 +13,11 @@ import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
 import { plan } from "./commands/plan.ts";
 import { rehearsal } from "./commands/rehearsal.ts";
+import { replay } from "./commands/replay.ts";
+import { run } from "./commands/run.ts";
+import { runs } from "./commands/runs.ts";
 import { status } from "./commands/status.ts";
+import { trace } from "./commands/trace.ts";
 import { up } from "./commands/up.ts";
 import { version } from "./commands/version.ts";
 
@@ -26,6 +30,10 @@ export const commands: readonly Command[] = [
   up,
   down,
   status,
+  run,
+  runs,
+  replay,
+  trace,
   chat,
   logs,
   exec,

@@ -1,3 +1,5 @@
+import type { Json } from "../../lib/json.ts";
+import type { ReplayVerdict, RunDetail, RunJournal, RunPage, RunTrace } from "../../protocol/run.ts";
 import type {
   AuditPage,
   AuditVerdict,
@@ -38,6 +40,18 @@ export interface Desk {
   addCredential(name: string, value: Uint8Array): Promise<void>;
   removeCredential(name: string): Promise<void>;
   shutdown(): Promise<void>;
+  startRun(file: string, input: Json | undefined): Promise<{ readonly run: string; readonly plan: string }>;
+  runs(): Promise<RunPage>;
+  run(id: string): Promise<RunDetail>;
+  replayRun(id: string): Promise<ReplayVerdict>;
+  traceRun(id: string): Promise<RunTrace>;
+  runJournal(id: string): Promise<RunJournal>;
+  controlRun(id: string, word: "pause" | "resume" | "cancel"): Promise<void>;
+  retryRun(id: string, from: string): Promise<void>;
+  answerRun(
+    id: string,
+    answer: { readonly task: string; readonly hash: string; readonly approved: boolean },
+  ): Promise<void>;
 }
 
 export async function openDesk(state: string): Promise<Desk> {
@@ -71,6 +85,15 @@ export async function openDesk(state: string): Promise<Desk> {
       post("/v1/credentials", { name, valueBase64: Buffer.from(value).toString("base64") }),
     removeCredential: (name) => post(`/v1/credentials/${part(name)}/remove`, {}),
     // A mesh that ends before its answer is through has done what was asked; callers wait for it to be gone.
+    startRun: (file, input) => post("/v1/runs", input === undefined ? { file } : { file, input }),
+    runs: () => get("/v1/runs"),
+    run: (id) => get(`/v1/runs/${part(id)}`),
+    replayRun: (id) => get(`/v1/runs/${part(id)}/replay`, { patienceMs: limits.desk.execTimeoutMs }),
+    traceRun: (id) => get(`/v1/runs/${part(id)}/trace`),
+    runJournal: (id) => get(`/v1/runs/${part(id)}/journal`),
+    controlRun: (id, word) => post(`/v1/runs/${part(id)}/${word}`, {}),
+    retryRun: (id, from) => post(`/v1/runs/${part(id)}/retry`, { from }),
+    answerRun: (id, answer) => post(`/v1/runs/${part(id)}/answer`, answer),
     shutdown: () =>
       post<void>("/v1/shutdown", {}, limits.desk.shutdownTimeoutMs).catch((error: unknown) => {
         if (!(error instanceof Error && codeOf(error.cause) === "ECONNRESET")) throw error;

@@ -147,7 +147,15 @@ function retried(workflow: Workflow, state: RunState, from: string): RunState {
       again.add(step.id);
   }
   const reset = resetWhere(state, (key, task) => again.has(splitTask(key).step) || task.phase !== "succeeded");
-  return { ...reset, status: "running", reason: "", startedAtMs: state.atMs, failure: null, cancelled: null, output: null };
+  return {
+    ...reset,
+    status: "running",
+    reason: "",
+    startedAtMs: state.atMs,
+    failure: null,
+    cancelled: null,
+    output: null,
+  };
 }
 
 function resetWhere(state: RunState, chosen: (key: string, task: TaskState) => boolean): RunState {

@@ -24,12 +24,15 @@ export function decideNext(workflow: Workflow, state: RunState, nowMs: number, l
 
 function decide(workflow: Workflow, state: RunState, nowMs: number, language: Language): Decided[] {
   const overtime = nowMs >= state.startedAtMs + workflow.timeoutMs;
-  if (state.cancelled !== null || state.failure || overtime) return windDown(workflow, state, nowMs, language, overtime);
+  if (state.cancelled !== null || state.failure || overtime)
+    return windDown(workflow, state, nowMs, language, overtime);
   const events = [...state.tasks.keys()].flatMap((task) => whileActive(workflow, state, task, nowMs));
   if (state.status === "paused") return events.filter(({ kind }) => kind === "step.broken");
   for (const step of byPriority(workflow)) events.push(...ofStep(workflow, state, step, nowMs, language));
   if (events.length > 0) return events;
-  const open = workflow.steps.some(({ id, standby }) => standby?.as !== "compensate" && !settledFor(workflow, state, id));
+  const open = workflow.steps.some(
+    ({ id, standby }) => standby?.as !== "compensate" && !settledFor(workflow, state, id),
+  );
   return open ? [] : [success(workflow, state, language)];
 }
 
@@ -64,7 +67,13 @@ function whileActive(workflow: Workflow, state: RunState, key: string, nowMs: nu
     return [{ kind: "step.broken", task: key, code: "join", reason: "too many items have failed" }];
   const done = items.filter((item) => item?.phase === "succeeded");
   const label = done.reduce<Label | null>((sum, item) => join(sum, item?.label ?? null), task.label);
-  return [concluded(key, items.map((item) => (item?.phase === "succeeded" ? item.output : null)), label)];
+  return [
+    concluded(
+      key,
+      items.map((item) => (item?.phase === "succeeded" ? item.output : null)),
+      label,
+    ),
+  ];
 }
 
 function ofStep(workflow: Workflow, state: RunState, step: Step, nowMs: number, language: Language): Decided[] {
@@ -75,7 +84,8 @@ function ofStep(workflow: Workflow, state: RunState, step: Step, nowMs: number, 
     return stand?.phase === "succeeded" ? [concluded(step.id, stand.output, stand.label)] : [];
   }
   if (task?.phase === "running" && step.work.kind === "map") return moreItems(workflow, state, step, nowMs, language);
-  if (task?.phase === "backoff") return task.retryAtMs <= nowMs ? [start(workflow, state, step, step.id, language)] : [];
+  if (task?.phase === "backoff")
+    return task.retryAtMs <= nowMs ? [start(workflow, state, step, step.id, language)] : [];
   if (task && task.phase !== "idle") return [];
   const ready = readiness(workflow, state, step);
   if (ready === "waiting") return [];
@@ -133,7 +143,8 @@ function windDown(
   const undo = undoing ? nextUndo(workflow, state, nowMs, language) : "done";
   if (undo !== "done") return undo;
   const status = state.cancelled === null ? "failed" : "cancelled";
-  const reason = state.cancelled ?? (state.failure ? `\`${state.failure.task}\`: ${state.failure.reason}` : "timed out");
+  const reason =
+    state.cancelled ?? (state.failure ? `\`${state.failure.task}\`: ${state.failure.reason}` : "timed out");
   return [{ kind: "run.finished", status, output: null, label: labelOfRun(state), reason }];
 }
 
@@ -162,7 +173,13 @@ function success(workflow: Workflow, state: RunState, language: Language): Decid
   const result = language.value(workflow.result, scopeOf(workflow, state, ""));
   const misfit = result.ok ? workflow.output && language.misfit(workflow.output, result.value) : result.error;
   if (!result.ok || misfit)
-    return { kind: "run.finished", status: "failed", output: null, label, reason: `the result does not fit: ${misfit}` };
+    return {
+      kind: "run.finished",
+      status: "failed",
+      output: null,
+      label,
+      reason: `the result does not fit: ${misfit}`,
+    };
   return { kind: "run.finished", status: "succeeded", output: result.value, label, reason: "" };
 }
 
@@ -191,7 +208,7 @@ function wakeTime(workflow: Workflow, state: RunState): number {
   let atMs = state.startedAtMs + workflow.timeoutMs;
   for (const [key, task] of state.tasks) {
     const definition = definitionOf(workflow, key);
-    if (definition) atMs = Math.min(atMs, dueAtMs(definition, task as TaskState));
+    if (definition) atMs = Math.min(atMs, dueAtMs(definition, task));
   }
   return atMs;
 }

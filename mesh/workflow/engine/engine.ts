@@ -9,11 +9,11 @@ import type { Audit } from "../../audit/audit.ts";
 import type { Monitor } from "../../monitor/monitor.ts";
 import { defaultTenant } from "../../store/statements.ts";
 import type { Store, Write } from "../../store/store.ts";
-import type { Plan, Workflow } from "../definition.ts";
+import type { Plan, Task, Workflow } from "../definition.ts";
 import { Admission } from "./admission.ts";
 import { advance, unborn } from "./advance.ts";
 import { openApprovals, type OpenApproval } from "./approval.ts";
-import type { Entry, RunEvent, Spoken } from "./event.ts";
+import type { Effect, Entry, RunEvent, Spoken } from "./event.ts";
 import { failure, type Job, type Performer, type Prepared } from "./job.ts";
 import { appendWrite, jsonBytes, newRunWrites, outcomeOf, readRun } from "./journal.ts";
 import type { Language } from "./language.ts";
@@ -50,6 +50,8 @@ export class WorkflowEngine {
   readonly #admission: Admission;
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #child: Performer;
+  /** Where the messages of agent work belong. */
+  readonly #messages = new Map<string, { readonly run: string; readonly task: string }>();
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -83,7 +85,11 @@ export class WorkflowEngine {
     const run = ids.next("run");
     const { driver, writes } = this.#newRun(plan, "", { id: run, parent: null, parentTask: null, by }, input, label);
     await this.#parts.audit.record(
-      { kind: "workflow.started", subject: subjectOf(by), detail: { run, workflow: plan.workflow.name, plan: plan.digest, by } },
+      {
+        kind: "workflow.started",
+        subject: subjectOf(by),
+        detail: { run, workflow: plan.workflow.name, plan: plan.digest, by },
+      },
       writes,
     );
     this.#parts.monitor.emit("workflow.started", null, { run, workflow: plan.workflow.name });
@@ -92,11 +98,15 @@ export class WorkflowEngine {
   }
 
   pause = (run: string, by: string): Promise<Result<null, Refusal>> =>
-    this.#control(run, by, (state) => (state.status === "running" ? { kind: "run.paused", by, reason: `paused by ${by}` } : undefined));
+    this.#control(run, by, (state) =>
+      state.status === "running" ? { kind: "run.paused", by, reason: `paused by ${by}` } : undefined,
+    );
   resume = (run: string, by: string): Promise<Result<null, Refusal>> =>
     this.#control(run, by, (state) => (state.status === "paused" ? { kind: "run.resumed", by } : undefined));
   cancel = (run: string, by: string): Promise<Result<null, Refusal>> =>
-    this.#control(run, by, (state) => (state.cancelled === null ? { kind: "run.cancelled", by, reason: "cancelled" } : undefined));
+    this.#control(run, by, (state) =>
+      state.cancelled === null ? { kind: "run.cancelled", by, reason: "cancelled" } : undefined,
+    );
 
   /** A run that has ended begins anew at a step; what was done before it is kept. */
   async retry(run: string, from: string, by: string): Promise<Result<null, Refusal>> {
@@ -113,7 +123,11 @@ export class WorkflowEngine {
     if (!step || step.standby)
       return err(refusal("not_found", `\`${run}\` has no step \`${from.slice(0, 64)}\``, "see `cordon runs show`"));
     await this.#parts.audit.record({ kind: "workflow.retried", subject: subjectOf(by), detail: { run, from } });
-    await this.#drive(stored.value.plan, stored.value.workflow, stored.value.state).tell({ kind: "run.retried", by, from });
+    await this.#drive(stored.value.plan, stored.value.workflow, stored.value.state).tell({
+      kind: "run.retried",
+      by,
+      from,
+    });
     return ok(null);
   }
 
@@ -128,16 +142,24 @@ export class WorkflowEngine {
     const { clock, audit } = this.#parts;
     const open = openApprovals(driver.workflow, driver.state).find(({ task }) => task === answer.task);
     if (!open || clock.nowMs() >= open.expiresAtMs)
-      return err(refusal("not_found", `\`${run}\` asks nothing at \`${answer.task.slice(0, 64)}\``, "see `cordon runs show`"));
+      return err(
+        refusal("not_found", `\`${run}\` asks nothing at \`${answer.task.slice(0, 64)}\``, "see `cordon runs show`"),
+      );
     if (open.hash !== answer.hash)
       return err(refusal("conflict", "the action is not the one that was shown", "look at it again, then answer"));
     if (!open.roles.some((role) => person.has(role)))
-      return err(refusal("denied", `\`${person.name}\` has none of the roles ${open.roles.join(", ")}`, "ask one who has"));
+      return err(
+        refusal("denied", `\`${person.name}\` has none of the roles ${open.roles.join(", ")}`, "ask one who has"),
+      );
     const { task, hash, approved } = answer;
     const event: Spoken = { kind: "approval.given", task, attempt: open.attempt, hash, approved, by: person.name };
     // The event changes the state in this tick: a second answer finds nothing to answer.
     const told = driver.tell(event);
-    await audit.record({ kind: "workflow.approval", subject: subjectOf(person.name), detail: { run, task, hash, approved } });
+    await audit.record({
+      kind: "workflow.approval",
+      subject: subjectOf(person.name),
+      detail: { run, task, hash, approved },
+    });
     await told;
     return ok(null);
   }
@@ -147,20 +169,26 @@ export class WorkflowEngine {
     return [...this.#drivers.values()].flatMap(({ workflow, state }) => openApprovals(workflow, state));
   }
 
-  /** Works of agents that are under way: what narrows an agent while it has such a message in hand. */
-  jobOfMessage(message: string): { readonly run: string; readonly task: string; readonly definition: Job["definition"] } | undefined {
-    for (const { workflow, state } of this.#drivers.values()) {
-      for (const [task, { phase, effect }] of state.tasks) {
-        if (phase !== "running" || !effect || !("message" in effect) || effect.message !== message) continue;
-        const definition = definitionOf(workflow, task);
-        if (definition) return { run: state.run, task, definition };
-      }
-    }
+  /** The work that a message to an agent stands for, while it is under way. */
+  jobOfMessage(
+    message: string,
+  ): { readonly run: string; readonly task: string; readonly definition: Task } | undefined {
+    const at = this.#messages.get(message);
+    const driver = at && this.#drivers.get(at.run);
+    const state = at && driver?.state.tasks.get(at.task);
+    const definition = at && driver && definitionOf(driver.workflow, at.task);
+    const same =
+      state?.phase === "running" && state.effect && "message" in state.effect && state.effect.message === message;
+    if (at && definition && same) return { ...at, definition };
+    this.#messages.delete(message);
     return undefined;
   }
 
   /** Resolves when the run has ended; at once when it had before. */
-  async outcome(run: string, signal: AbortSignal): Promise<{ status: string; output: Json; label: Label; reason: string }> {
+  async outcome(
+    run: string,
+    signal: AbortSignal,
+  ): Promise<{ status: string; output: Json; label: Label; reason: string }> {
     while (this.#drivers.has(run) && !signal.aborted) await this.#nextEnd(run, signal);
     const last = outcomeOf(this.#parts.store, run);
     if (last) return last;
@@ -178,7 +206,8 @@ export class WorkflowEngine {
   }
 
   #refuseStart(plan: Plan, workflow: Workflow, input: Json): Refusal | undefined {
-    if (digestOfPlan(plan) !== plan.digest) return refusal("conflict", "the plan is not the one of its digest", "plan it again");
+    if (digestOfPlan(plan) !== plan.digest)
+      return refusal("conflict", "the plan is not the one of its digest", "plan it again");
     const fault = plan.findings.find(({ severity }) => severity === "error");
     if (fault) return refusal("denied", `the plan is not allowed: ${fault.message}`, fault.fix);
     return this.#refuseInput(workflow, input);
@@ -186,17 +215,24 @@ export class WorkflowEngine {
 
   #refuseInput(workflow: Workflow, input: Json): Refusal | undefined {
     const { inputBytesMax, runsOpenMax } = limits.workflow;
-    if (jsonBytes(input) > inputBytesMax) return refusal("too_large", `the input has more than ${inputBytesMax} bytes`, "hand over less");
+    if (jsonBytes(input) > inputBytesMax)
+      return refusal("too_large", `the input has more than ${inputBytesMax} bytes`, "hand over less");
     const misfit = this.#parts.language.misfit(workflow.input, input);
     if (misfit) return refusal("malformed", `the input does not fit: ${misfit}`, "see `input` in the workflow file");
-    if (this.#drivers.size >= runsOpenMax) return refusal("busy", `${runsOpenMax} runs are open`, "wait until some have ended");
+    if (this.#drivers.size >= runsOpenMax)
+      return refusal("busy", `${runsOpenMax} runs are open`, "wait until some have ended");
     return undefined;
   }
 
   #newRun(
     plan: Plan,
     path: string,
-    row: { readonly id: string; readonly parent: string | null; readonly parentTask: string | null; readonly by: string },
+    row: {
+      readonly id: string;
+      readonly parent: string | null;
+      readonly parentTask: string | null;
+      readonly by: string;
+    },
     input: Json,
     label: Label,
   ): { readonly driver: RunDriver; readonly writes: readonly Write[] } {
@@ -214,7 +250,12 @@ export class WorkflowEngine {
     if (!workflow) return failure("plan", `the plan has no workflow at \`${path}\``);
     const refused = this.#refuseInput(workflow, job.input);
     if (refused) return failure(refused.code === "busy" ? "work" : "input", refused.reason);
-    const row = { id: this.#parts.ids.next("run"), parent: job.run, parentTask: `${job.task}/${job.attempt}`, by: "mesh" };
+    const row = {
+      id: this.#parts.ids.next("run"),
+      parent: job.run,
+      parentTask: `${job.task}/${job.attempt}`,
+      by: "mesh",
+    };
     const { driver, writes } = this.#newRun(job.plan, path, row, job.input, job.label);
     const done = (): void => void driver.wake().catch((error: unknown) => this.#fault(driver, error));
     return { ok: true, effect: { run: row.id }, writes, done };
@@ -223,18 +264,33 @@ export class WorkflowEngine {
   #drive(plan: Plan, workflow: Workflow, state: RunState): RunDriver {
     const driver = new RunDriver(plan, workflow, state, this.#driverParts());
     this.#drivers.set(state.run, driver);
+    for (const [task, { effect, phase }] of state.tasks) if (phase === "running") this.#note(state.run, task, effect);
     const { concurrency } = workflow;
-    const key = concurrency && this.#parts.language.value(concurrency.key, { runId: state.run, input: state.input, outputs: new Map() });
-    this.#admission.enter(state.run, key?.ok ? canonicalJson([workflow.name, key.value]) : null, concurrency?.limit ?? 1);
+    const key =
+      concurrency &&
+      this.#parts.language.value(concurrency.key, { runId: state.run, input: state.input, outputs: new Map() });
+    this.#admission.enter(
+      state.run,
+      key?.ok ? canonicalJson([workflow.name, key.value]) : null,
+      concurrency?.limit ?? 1,
+    );
     return driver;
+  }
+
+  #note(run: string, task: string, effect: Effect | null | undefined): void {
+    if (effect && "message" in effect) this.#messages.set(effect.message, { run, task });
   }
 
   #driverParts(): DriverParts {
     const { clock, language, performers, audit } = this.#parts;
     return {
       ...{ clock, language, unplanned },
-      record: (run, events, writes) =>
-        audit.record({ kind: "workflow.advanced", subject: "mesh", detail: { run, events: summaryOf(events) } }, writes),
+      record: async (run, events, writes) => {
+        for (const event of events) if (event.kind === "step.started") this.#note(run, event.task, event.effect);
+        const detail = { run, events: summaryOf(events) };
+        await audit.record({ kind: "workflow.advanced", subject: "mesh", detail }, writes);
+        this.#parts.monitor.emit("workflow.advanced", null, { run, events: detail.events.slice(0, 8).join(", ") });
+      },
       performerOf: ({ definition: { work } }) => {
         if (work.kind === "agent") return performers.agent;
         if (work.kind === "tool") return performers.tool;
@@ -282,13 +338,21 @@ export class WorkflowEngine {
     await this.#tell(run, { kind: "run.cancelled", by: "mesh", reason: "its step was ended" });
   }
 
-  async #control(run: string, by: string, eventFor: (state: RunState) => Spoken | undefined): Promise<Result<null, Refusal>> {
+  async #control(
+    run: string,
+    by: string,
+    eventFor: (state: RunState) => Spoken | undefined,
+  ): Promise<Result<null, Refusal>> {
     const driver = this.#drivers.get(run);
     if (!driver) return err(noRun(run));
     const event = eventFor(driver.state);
     if (!event || finished(driver.state))
       return err(refusal("conflict", `\`${run}\` is ${driver.state.status}`, "see `cordon runs show`"));
-    await this.#parts.audit.record({ kind: "workflow.control", subject: subjectOf(by), detail: { run, word: event.kind } });
+    await this.#parts.audit.record({
+      kind: "workflow.control",
+      subject: subjectOf(by),
+      detail: { run, word: event.kind },
+    });
     await this.#tell(run, event);
     return ok(null);
   }
@@ -317,13 +381,16 @@ export class WorkflowEngine {
 
 /** Kinds and tasks, never data; bounded. */
 function summaryOf(events: readonly RunEvent[]): string[] {
-  const lines = events.slice(0, SUMMARY_LINES).map((event) =>
-    "task" in event ? `${event.kind} ${event.task}${"attempt" in event ? ` #${event.attempt}` : ""}` : event.kind,
-  );
+  const lines = events
+    .slice(0, SUMMARY_LINES)
+    .map((event) =>
+      "task" in event ? `${event.kind} ${event.task}${"attempt" in event ? ` #${event.attempt}` : ""}` : event.kind,
+    );
   return events.length > SUMMARY_LINES ? [...lines, `and ${events.length - SUMMARY_LINES} more`] : lines;
 }
 
 const SUMMARY_LINES = 64;
 const subjectOf = (by: string): string => (/^principal:/.test(by) ? by : "mesh");
 const UNKNOWN: Label = { integrity: "untrusted", confidentiality: "secret", sources: [] };
-const noRun = (run: string): Refusal => refusal("not_found", `no open run \`${run.slice(0, 64)}\``, "see `cordon runs`");
+const noRun = (run: string): Refusal =>
+  refusal("not_found", `no open run \`${run.slice(0, 64)}\``, "see `cordon runs`");

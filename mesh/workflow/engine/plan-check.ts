@@ -42,7 +42,10 @@ export function unplanned({ plan, path, task, definition, input }: Job): string 
 
 /** Board and messages are named by what they touch, all other tools by themselves. */
 function actionOfTool(tool: ToolName, input: Json): readonly [verb: PlannedAction["verb"], target: string] {
-  const given = (name: string): string => String((input as Readonly<Record<string, Json>> | null)?.[name] ?? "");
+  const given = (name: string): string => {
+    const value = (input as Readonly<Record<string, Json>> | null)?.[name];
+    return typeof value === "string" ? value : "";
+  };
   switch (tool) {
     case "board.read":
     case "board.history":

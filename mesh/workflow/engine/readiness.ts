@@ -33,10 +33,7 @@ export function settledFor(workflow: Workflow, state: RunState, id: string): boo
 }
 
 /** How a map stands: enough items are done, or enough have failed that it cannot come to that. */
-export function mapProgress(
-  items: readonly (TaskState | undefined)[],
-  join: Join,
-): "reached" | "open" | "impossible" {
+export function mapProgress(items: readonly (TaskState | undefined)[], join: Join): "reached" | "open" | "impossible" {
   const count = (phase: TaskState["phase"]): number => items.filter((item) => item?.phase === phase).length;
   const wanted = join.kind === "all" ? items.length : join.kind === "any" ? 1 : join.n;
   const done = count("succeeded");

@@ -1,4 +1,4 @@
-import { canonicalJson, type Json } from "../../../lib/json.ts";
+import { canonicalJson } from "../../../lib/json.ts";
 import type { Plan, Workflow } from "../definition.ts";
 import { digestOfPlan } from "../plan-digest.ts";
 import { advance, unborn } from "./advance.ts";
@@ -57,7 +57,10 @@ export function replay(plan: Plan, journal: readonly Entry[], language: Language
       }
       state = advance(workflow, state, entry);
     } catch (error) {
-      return bad(seq, `\`${event.kind}\` cannot follow here: ${error instanceof Error ? error.message : "unknown fault"}`);
+      return bad(
+        seq,
+        `\`${event.kind}\` cannot follow here: ${error instanceof Error ? error.message : "unknown fault"}`,
+      );
     }
   }
   // An open run may have been written up to anywhere; one that has ended has nothing left to do.
@@ -75,9 +78,9 @@ function unfit(workflow: Workflow, { event }: Entry, language: Language): string
 }
 
 function withoutEffect(event: Decided): string {
-  if (event.kind !== "step.started") return canonicalJson(event as unknown as Json);
+  if (event.kind !== "step.started") return canonicalJson(event);
   const { effect: _, ...rest } = event;
-  return canonicalJson(rest as unknown as Json);
+  return canonicalJson(rest);
 }
 
 function divergence(event: Decided, following: ReadonlySet<string>): string {

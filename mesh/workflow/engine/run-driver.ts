@@ -200,7 +200,17 @@ export class RunDriver {
     const state = this.state.tasks.get(task);
     assert(definition && state?.label, "what runs is a task of the workflow");
     const { attempt, input, label, effect } = state;
-    return { run: this.state.run, plan: this.plan, path: this.state.path, task, attempt, definition, input, label, effect };
+    return {
+      run: this.state.run,
+      plan: this.plan,
+      path: this.state.path,
+      task,
+      attempt,
+      definition,
+      input,
+      label,
+      effect,
+    };
   }
 
   #apply(event: RunEvent, turn: Turn): void {

@@ -39,7 +39,8 @@ export function agentWork({ store, inboxes }: AgentWorkParts): Performer {
       const { message, conversation } = job.effect;
       await inboxes.settled(message, signal);
       const reply = store.query.replies.after(defaultTenant, conversation, 0, 1)[0];
-      if (!reply || reply.replyTo !== message) return failure("work", "the agent has put the task aside without a reply");
+      if (!reply || reply.replyTo !== message)
+        return failure("work", "the agent has put the task aside without a reply");
       return outcomeOf(job, reply.body, joinLabels(job.label, JSON.parse(reply.label) as Label));
     },
 
@@ -75,7 +76,8 @@ function bodyOf({ input, definition }: Job): string {
   return words.join("\n\n");
 }
 
-const isEmpty = (value: Json): boolean => typeof value === "object" && value !== null && Object.keys(value).length === 0;
+const isEmpty = (value: Json): boolean =>
+  typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
 function outcomeOf({ definition }: Job, body: string, label: Label): Outcome {
   if (!definition.output) return { ok: true, output: body, label };

@@ -18,7 +18,8 @@ export function childWork(children: Children): Performer {
     async perform(job, signal) {
       if (!job.effect || !("run" in job.effect)) return failure("lost", "no run was recorded for this attempt");
       const ended = await children.outcome(job.effect.run, signal);
-      if (ended.status !== "succeeded") return failure("work", `run \`${job.effect.run}\` ${ended.status}: ${ended.reason}`);
+      if (ended.status !== "succeeded")
+        return failure("work", `run \`${job.effect.run}\` ${ended.status}: ${ended.reason}`);
       return { ok: true, output: ended.output, label: joinLabels(job.label, ended.label) };
     },
     withdraw(job) {

@@ -17,6 +17,7 @@ export interface ToolCall {
   readonly may: Narrowing;
   readonly arguments: Json;
   readonly audit: Audit;
+  readonly signal: AbortSignal;
 }
 
 export interface ToolWorkParts {
@@ -32,7 +33,7 @@ export interface ToolWorkParts {
 export function toolWork({ store, audit, call }: ToolWorkParts): Performer {
   return {
     prepare: () => nothingToPrepare,
-    async perform(job): Promise<Outcome> {
+    async perform(job, signal): Promise<Outcome> {
       const { work, may } = job.definition;
       if (work.kind !== "tool") return failure("plan", "no tool is named");
       const key = idempotencyKey(job);
@@ -44,7 +45,7 @@ export function toolWork({ store, audit, call }: ToolWorkParts): Performer {
           audit.record(event, writes.length === 0 ? writes : [...writes, mark(event.detail)]),
       };
       const { tool, as } = work;
-      const answer = await call({ tool, as, session: key, may, arguments: job.input, audit: marking });
+      const answer = await call({ tool, as, session: key, may, arguments: job.input, audit: marking, signal });
       if (answer.ok) {
         const label = joinLabels(job.label, answer.value.label);
         return { ok: true, output: answer.value.result as Json, label };

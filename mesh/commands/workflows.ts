@@ -1,0 +1,103 @@
+import { ok, err, type Result } from "../../lib/result.ts";
+import type { Label } from "../../protocol/label.ts";
+import type { RunInput } from "../../protocol/run.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Fleet } from "../config/fleet.ts";
+import type { DeskRuns } from "../desk/run-routes.ts";
+import { operator } from "../desk/services.ts";
+import type { DoorServices } from "../door/services.ts";
+import { toolCall } from "../door/tool-call.ts";
+import type { Store } from "../store/store.ts";
+import { WorkflowEngine } from "../workflow/engine/engine.ts";
+import { agentWork } from "../workflow/engine/work/agent.ts";
+import { boardWait } from "../workflow/engine/work/board-wait.ts";
+import { toolWork } from "../workflow/engine/work/tool.ts";
+import { language } from "../workflow/engine/workflow-language.ts";
+import { loadWorkflow } from "../workflow/load.ts";
+import { decideInStep } from "../workflow/narrow.ts";
+import { planWorkflow } from "../workflow/plan.ts";
+import { planFacts } from "./plan.ts";
+
+type Services = Omit<DoorServices, "decide">;
+
+/** The engine with the rooms that its steps work with. `services` is what doors get, without what the engine adds. */
+export function createWorkflowEngine(services: () => Services, store: Store): WorkflowEngine {
+  const { audit, monitor, clock, ids, board, inboxes, matrix } = services();
+  return new WorkflowEngine({
+    ...{ store, audit, monitor, clock, ids, language },
+    performers: {
+      agent: agentWork({ store, inboxes }),
+      tool: toolWork({
+        ...{ store, audit },
+        call: ({ tool, as, session, may, arguments: given, audit: marking, signal }) => {
+          const decide: DoorServices["decide"] = ({ agent }, action) => decideInStep(matrix, may, agent, action);
+          return toolCall(
+            { ...services(), audit: marking, decide },
+            { agent: as, sandbox: session },
+            tool,
+            given,
+            signal,
+          );
+        },
+      }),
+      board: boardWait({
+        mayRead: (agent, key) => {
+          const decision = decideInStep(matrix, { ...nothing, blackboard: { read: [key], write: [] } }, agent, {
+            verb: "board.read",
+            key,
+          });
+          return decision.allow ? undefined : decision.refusal.reason;
+        },
+        async when(key, version, signal) {
+          const { watches } = board;
+          for (let from = watches.head(); ;) {
+            const entry = board.read(key, undefined);
+            if (entry && entry.version >= version) return entry;
+            if (signal.aborted) return undefined;
+            const watch = { match: key, from, waitMs: limits.desk.waitMsMax };
+            from = (await watches.changes(watch, () => true, signal)).next;
+          }
+        },
+      }),
+    },
+  });
+}
+
+const nothing = { tools: [], message: [], reach: [] } as const;
+
+/** An agent at work on a step has the rights of the step, and no others, until it has settled the message. */
+export function narrowing(
+  engine: () => WorkflowEngine,
+  { inboxes, matrix }: Services,
+): NonNullable<DoorServices["decide"]> {
+  return ({ agent }, action) => {
+    const message = inboxes.handedOut(agent);
+    const job = message === undefined ? undefined : engine().jobOfMessage(message);
+    return job && decideInStep(matrix, job.definition.may, agent, action);
+  };
+}
+
+/** What the desk can ask of workflows: a file is planned here, against the fleet that runs, and started if that is allowed. */
+export function deskRuns(engine: WorkflowEngine, fleet: Fleet, { clock }: Pick<Services, "clock">): DeskRuns {
+  const facts = planFacts(fleet, clock);
+  return {
+    engine,
+    async start({ file, input }: RunInput): Promise<Result<{ readonly run: string; readonly plan: string }, Refusal>> {
+      const compiled = loadWorkflow(file);
+      const findings = compiled.ok ? planWorkflow(compiled.value, facts, input ?? {}) : { findings: compiled.error };
+      const fault = findings.findings.find(({ severity }) => severity === "error");
+      if (fault || !("digest" in findings))
+        return err(
+          refusal(
+            "denied",
+            fault ? `${fault.file}:${fault.line}:${fault.column}: ${fault.message}` : "the file is not a workflow",
+            fault?.fix ?? "run `cordon plan` on it",
+          ),
+        );
+      const label: Label = { integrity: "user", confidentiality: "internal", sources: [operator] };
+      const started = await engine.start({ plan: findings, input: input ?? {}, label, by: operator });
+      return started.ok ? ok({ run: started.value.run, plan: findings.digest }) : started;
+    },
+  };
+}
