@@ -284,7 +284,7 @@ test("cached and hidden tokens are settled at their own rates, each token once",
 test("responses: every delta is text, each item and part a channel of its own; failed and incomplete end it, too", () => {
   for (const end of ["completed", "incomplete", "failed"]) {
     const meter = wireFormats["openai.responses"].meter();
-    const event = (type: string, fields: object) => meter.read({ type, ...fields } as Json);
+    const event = (type: string, fields: object) => meter.read({ type, ...fields });
     event("response.created", {
       sequence_number: 0,
       response: { id: "resp_1", model: "m", created_at: 5, tools: ["much"] },
@@ -321,7 +321,7 @@ test("responses: every delta is text, each item and part a channel of its own; f
 
 test("gemini: candidates end one by one, and an ending closes those that were seen open", () => {
   const meter = wireFormats["gemini.generate"].meter();
-  const chunk = (index: number, fields: object): Json => ({ candidates: [{ index, ...fields }] }) as Json;
+  const chunk = (index: number, fields: object): Json => ({ candidates: [{ index, ...fields }] });
   meter.read(
     chunk(0, {
       content: { parts: [{ text: "a" }, { text: "b", thought: true }, { functionCall: { name: "f", args: {} } }] },

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decide } from "../policy/decide.ts";
+import { matrixOf } from "../policy/matrix.ts";
+import { parseFleet } from "./parse.ts";
+
+const HEAD = "version: 1\nfleet: f\n";
+const AGENT = "command: [/bin/a], model: rehearsal/echo";
+const fleetOf = (text: string) => {
+  const parsed = parseFleet(HEAD + text, "/nowhere");
+  assert.ok(parsed.ok, JSON.stringify(parsed));
+  return parsed.value;
+};
+const faultsOf = (text: string): string => {
+  const parsed = parseFleet(HEAD + text, "/nowhere");
+  return parsed.ok ? "" : parsed.error.map(({ message, fix }) => `${message}: ${fix}`).join("\n");
+};
+
+test("ceilings and further models of an agent", () => {
+  const fleet = fleetOf(
+    `agents:\n  a: { ${AGENT}, model_limits: { max_tokens: 4k, n: 2, temperature: 1, tools: 0 }, may: { models: ["openai/gpt-5*", anthropic/claude-x] } }\n  b: { ${AGENT} }\n`,
+  );
+  assert.deepEqual(fleet.agents[0]?.modelLimits, { maxTokens: 4_000, n: 2, temperature: 1, tools: 0 });
+  assert.equal(fleet.agents[1]?.modelLimits, undefined);
+  const matrix = matrixOf(fleet);
+  const ruleOf = (agent: string, model: string): string | undefined => {
+    const decision = decide(matrix, agent, { verb: "model.call", model });
+    return decision.allow ? decision.rule : undefined;
+  };
+  assert.equal(ruleOf("a", "rehearsal/echo"), "agents.a.model");
+  assert.equal(ruleOf("a", "openai/gpt-5-mini"), "agents.a.may.models: openai/gpt-5*");
+  assert.equal(ruleOf("a", "anthropic/claude-x"), "agents.a.may.models: anthropic/claude-x");
+  for (const model of [
+    "openai/gpt-4o",
+    "openai/gpt-5/x",
+    "xopenai/gpt-5",
+    "anthropic/claude-x2",
+    "groq/openai/gpt-5",
+    "openai/*",
+  ])
+    assert.equal(ruleOf("a", model), undefined, model);
+  assert.equal(ruleOf("b", "openai/gpt-5-mini"), undefined);
+});
+
+test("clouds are a provider with a way of their own", () => {
+  const { providers } = fleetOf(
+    `providers:
+  mine: { api: openai, base_url: "https://mine.openai.azure.com", azure: { api_version: 2024-10-21 }, credential: mine, price: { input: 1, output: 2 } }
+  rock: { api: anthropic, base_url: "https://b.test", bedrock: { region: eu-central-1 }, credential: aws, price: { input: 1, output: 2 } }
+  gem: { api: gemini, base_url: "https://g.test/v1beta", price: { input: 1, output: 2 } }
+agents: { a: { ${AGENT} } }\n`,
+  );
+  assert.deepEqual(
+    providers.map(({ api, hosting }) => [api, hosting]),
+    [
+      ["openai", { kind: "azure", apiVersion: "2024-10-21" }],
+      ["anthropic", { kind: "bedrock", region: "eu-central-1" }],
+      ["gemini", undefined],
+    ],
+  );
+});
+
+test("what cannot be meant is a fault", () => {
+  const provider = (fields: string): string =>
+    faultsOf(
+      `providers: { x: { base_url: "https://x.test", price: { input: 1, output: 2 }, ${fields} } }\nagents: { a: { ${AGENT} } }\n`,
+    );
+  assert.match(provider("api: anthropic, azure: { api_version: 2024-10-21 }"), /azure does not serve `anthropic`/);
+  assert.match(provider("api: openai, bedrock: { region: eu-central-1 }"), /bedrock does not serve `openai`/);
+  assert.match(provider("api: openai, azure: { api_version: 2024-10-21&x=1 }"), /2024-10-21/);
+  assert.match(provider("api: anthropic, bedrock: { region: eu.evil.test }"), /eu-central-1/);
+  for (const [fields, fault] of [
+    ["may: { models: [opnai/gpt-5] }", /unknown provider `opnai`: did you mean `openai`\?/],
+    ["may: { models: ['*'] }", /must be `provider\/model`/],
+    ["may: { models: ['*/gpt'] }", /must be `provider\/model`/],
+    ["model_limits: { max_tokens: 0 }", /is refused/],
+    ["model_limits: { n: 99 }", /is refused/],
+    ["model_limits: { temperatur: 1 }", /unknown key `temperatur`.*did you mean `temperature`/],
+  ] as const)
+    assert.match(faultsOf(`agents: { a: { ${AGENT}, ${fields} } }\n`), fault, fields);
+});
