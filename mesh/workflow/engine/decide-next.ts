@@ -5,7 +5,7 @@ import { scopeOf, inputOf, itemsOf, labelFor } from "./context.ts";
 import type { Decided } from "./event.ts";
 import type { Language } from "./language.ts";
 import { mapProgress, readiness, settledFor } from "./readiness.ts";
-import { active, definitionOf, ended, finished, itemKey, splitTask, type RunState, type TaskState } from "./state.ts";
+import { active, definitionOf, ended, finished, itemKey, splitTask, type RunState } from "./state.ts";
 import { dueAtMs, outcomeOfTime } from "./time.ts";
 
 export interface Next {
