@@ -1,0 +1,268 @@
+/** Watches and append-only keys of the board, over crashes and restarts, against the list of what was acknowledged. */
+import assert from "node:assert/strict";
+import { createCipheriv, createDecipheriv } from "node:crypto";
+import { test } from "node:test";
+import fc from "fast-check";
+import { globMatches } from "../../lib/glob.ts";
+import { Blackboard, type BoardOptions, type BoardWrite } from "../../mesh/blackboard/blackboard.ts";
+import { SimulatedCrash } from "../../mesh/store/inline.ts";
+import { openStore } from "../../mesh/store/open.ts";
+import type { Store } from "../../mesh/store/store.ts";
+import { unlabelled } from "../../protocol/label.ts";
+import { limits } from "../../protocol/limits.ts";
+import { SimulatedClock, stateFolder } from "./world.ts";
+
+const never = new AbortController().signal;
+const entry = (key: string, value: string | null, more: Partial<BoardWrite> = {}): BoardWrite => ({
+  ...{ key, value, ifVersion: undefined, ttlSeconds: undefined, writer: "a", session: "s", label: unlabelled },
+  ...more,
+});
+async function write(store: Store, board: Blackboard, change: BoardWrite): Promise<number | string> {
+  const prepared = board.prepare(change);
+  if (!prepared.ok) return prepared.error.code;
+  await store.commit(prepared.value.writes);
+  prepared.value.done();
+  return prepared.value.version;
+}
+async function withBoard(
+  t: Parameters<typeof stateFolder>[0],
+  options: BoardOptions,
+  use: (store: Store, board: Blackboard, clock: SimulatedClock) => Promise<void>,
+): Promise<void> {
+  const clock = new SimulatedClock("2026-01-01T00:00Z");
+  const store = await openStore({ path: stateFolder(t), mode: "inline" });
+  try {
+    await use(store, new Blackboard(store, clock, options), clock);
+  } finally {
+    await store.close();
+  }
+}
+
+test("a watch misses no version and invents none: writes, crashes at any point, restarts, acknowledgements at random", async (t) => {
+  const clock = new SimulatedClock("2026-01-01T00:00Z");
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({ do: fc.constant("write" as const), key: fc.constantFrom("a/x", "a/y", "b/x", "a/b/x") }),
+    },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("watch" as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("restart" as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const), at: fc.integer({ min: 0, max: 6 }) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+      const path = stateFolder(t);
+      let points = -1;
+      const faults = (): void => {
+        if (points >= 0 && points-- === 0) throw new SimulatedCrash();
+      };
+      const open = async () => {
+        const store = await openStore({ path, mode: "inline", faults });
+        return { store, board: new Blackboard(store, clock) };
+      };
+      let { store, board } = await open();
+      const acknowledged = new Map<string, number>();
+      const seen: string[] = [];
+      const watch = async (): Promise<void> => {
+        const resumed = board.watches.resume("agent:w", "a/*", seen.length === 0 ? 0 : undefined);
+        assert.ok(resumed.ok);
+        await store.commit(resumed.value.writes);
+        resumed.value.done();
+        const found = await board.watches.changes(
+          { match: "a/*", from: resumed.value.from, waitMs: 0 },
+          () => true,
+          never,
+        );
+        seen.push(...found.changes.map(({ key, version }) => `${key}@${version}`));
+        const moved = board.watches.resume("agent:w", "a/*", found.next);
+        assert.ok(moved.ok);
+        await store.commit(moved.value.writes);
+        moved.value.done();
+      };
+      try {
+        for (const now of steps) {
+          if (now.do === "write") {
+            const version = await write(store, board, entry(now.key, "v"));
+            acknowledged.set(now.key, Number(version));
+          } else if (now.do === "watch") await watch();
+          else {
+            if (now.do === "crash") {
+              points = now.at;
+              // In the middle of a write: it is there as a whole or not at all.
+              await Promise.race([
+                write(store, board, entry("a/x", "crash")).catch(() => {}),
+                new Promise((end) => setImmediate(() => setImmediate(end))),
+              ]);
+              points = -1;
+            }
+            await store.close().catch(() => {});
+            ({ store, board } = await open());
+            acknowledged.set("a/x", store.query.board.current("default", "a/x")?.version ?? 0);
+          }
+        }
+        await watch();
+        const all = [...acknowledged]
+          .filter(([key]) => globMatches("a/*", key))
+          .flatMap(([key, last]) => Array.from({ length: last }, (_, n) => `${key}@${n + 1}`));
+        assert.deepEqual(seen.toSorted(), all.toSorted());
+        // Versions of a key come in their order.
+        for (const key of ["a/x", "a/y"]) {
+          const versions = seen.filter((text) => text.startsWith(`${key}@`)).map((text) => Number(text.split("@")[1]));
+          assert.deepEqual(
+            versions,
+            versions.toSorted((a, b) => a - b),
+          );
+        }
+      } finally {
+        await store.close().catch(() => {});
+      }
+    }),
+    { seed: 21, numRuns: 60 },
+  );
+});
+
+test("a watch shows only rows that the reader may read, wakes on a write, and begins now", (t) =>
+  withBoard(t, {}, async (store, board) => {
+    await write(store, board, entry("a/old", "1"));
+    const resumed = board.watches.resume("agent:r", "**", undefined);
+    assert.ok(resumed.ok);
+    const waiting = board.watches.changes(
+      { match: "**", from: resumed.value.from, waitMs: 60_000 },
+      (key) => key.startsWith("a/"),
+      never,
+    );
+    await write(store, board, entry("b/secret", "2"));
+    await write(store, board, entry("a/new", "3"));
+    await write(store, board, entry("a/new", null));
+    const found = await waiting;
+    assert.deepEqual(found.changes.map(({ key, version, deleted }) => [key, version, deleted]).slice(0, 1), [
+      ["a/new", 1, false],
+    ]);
+    const all = await board.watches.changes(
+      { match: "**", from: resumed.value.from, waitMs: 0 },
+      (key) => key.startsWith("a/"),
+      never,
+    );
+    assert.deepEqual(
+      all.changes.map(({ key, version, deleted }) => [key, version, deleted]),
+      [
+        ["a/new", 1, false],
+        ["a/new", 2, true],
+      ],
+    );
+    assert.equal(board.watches.resume("agent:r", "**", all.next + 1).ok, false);
+  }));
+
+test("a reader has so many watches, and no more", (t) =>
+  withBoard(t, {}, async (store, board) => {
+    for (let n = 0; n < limits.board.watchesPerReaderMax; n++) {
+      const resumed = board.watches.resume("agent:r", `k${n}`, 0);
+      assert.ok(resumed.ok);
+      await store.commit(resumed.value.writes);
+      resumed.value.done();
+    }
+    assert.equal(board.watches.resume("agent:r", "one-more", 0).ok, false);
+    assert.equal(board.watches.resume("agent:other", "one-more", 0).ok, true);
+  }));
+
+test("hole: append-only keys overwritten by PUT — no verb changes one: write, compare-and-set, delete, expiry", (t) =>
+  withBoard(t, { appendOnly: ["log/**"] }, async (store, board) => {
+    assert.equal(await write(store, board, entry("log/1", "first")), 1);
+    for (const more of [{}, { ifVersion: 1 }, { ifVersion: 0 }, { ttlSeconds: 1 }]) {
+      assert.match(String(await write(store, board, entry("log/1", "second", more))), /denied|conflict/);
+    }
+    assert.equal(await write(store, board, entry("log/1", null)), "denied");
+    assert.equal(await write(store, board, entry("log/1", null, { ifVersion: 1 })), "denied");
+    assert.equal(await write(store, board, entry("log/2", "x", { ttlSeconds: 5 })), "denied");
+    // Two at the same moment, before either is on disk.
+    const racing = [board.prepare(entry("log/3", "a")), board.prepare(entry("log/3", "b"))];
+    assert.deepEqual(
+      racing.map(({ ok }) => ok),
+      [true, false],
+    );
+    assert.equal(board.read("log/1", undefined)?.value, "first");
+    assert.equal(await write(store, board, entry("logs/1", "x")), 1);
+    assert.equal(await write(store, board, entry("logs/1", "y")), 2);
+  }));
+
+test("hole: TTL-expired keys readable — not by get, list, history or an older version", (t) =>
+  withBoard(t, {}, async (store, board, clock) => {
+    await write(store, board, entry("k/1", "one", { ttlSeconds: 10 }));
+    await write(store, board, entry("k/1", "two"));
+    await write(store, board, entry("k/2", "gone", { ttlSeconds: 10 }));
+    assert.deepEqual(
+      board.history("k/1", undefined)?.map(({ version }) => version),
+      [2, 1],
+    );
+    clock.pass(10_000);
+    assert.equal(board.read("k/2", undefined), undefined);
+    assert.equal(board.read("k/2", 1), undefined);
+    assert.equal(board.history("k/2", undefined), undefined);
+    assert.equal(board.read("k/1", 1), undefined);
+    assert.deepEqual(
+      board.history("k/1", undefined)?.map(({ version }) => version),
+      [2],
+    );
+    assert.deepEqual(
+      (await board.list("k/*", () => true)).map(({ key }) => key),
+      ["k/1"],
+    );
+  }));
+
+test("hole: list by partial prefix bypasses the access rule — every row is asked for by its whole key", (t) =>
+  withBoard(t, {}, async (store, board) => {
+    for (const key of ["team/a", "team-secret/a", "teams", "team/a/b"]) await write(store, board, entry(key, "x"));
+    const asked: string[] = [];
+    const rows = await board.list("team*/**", (key) => {
+      asked.push(key);
+      return globMatches("team/**", key);
+    });
+    assert.deepEqual(
+      rows.map(({ key }) => key),
+      ["team/a", "team/a/b"],
+    );
+    assert.deepEqual(asked.toSorted(), ["team-secret/a", "team/a", "team/a/b", "teams"]);
+  }));
+
+test("the history of a key is bounded, that of an append-only key is whole", (t) =>
+  withBoard(t, {}, async (store, board) => {
+    const writes = [];
+    for (let n = 0; n < limits.board.versionsPerKeyMax + 5; n++) {
+      const prepared = board.prepare(entry("k", `${n}`));
+      assert.ok(prepared.ok);
+      writes.push(...prepared.value.writes);
+    }
+    await store.commit(writes);
+    assert.equal(store.query.board.version("default", "k", 5), undefined);
+    assert.ok(store.query.board.version("default", "k", 6));
+  }));
+
+test("a cipher seals each value for its place: nothing readable lies on the disk, and a moved value does not open", (t) => {
+  const key = Buffer.alloc(32, 7);
+  const place = (at: { key: string; version: number }): Buffer => Buffer.from(`${at.key}\n${at.version}`);
+  const cipher = {
+    seal: (value: string, at: { key: string; version: number }): string => {
+      const box = createCipheriv("aes-256-gcm", key, Buffer.alloc(12, at.version)).setAAD(place(at));
+      return Buffer.concat([box.update(value, "utf8"), box.final(), box.getAuthTag()]).toString("base64");
+    },
+    open: (sealed: string, at: { key: string; version: number }): string => {
+      const bytes = Buffer.from(sealed, "base64");
+      const box = createDecipheriv("aes-256-gcm", key, Buffer.alloc(12, at.version)).setAAD(place(at));
+      box.setAuthTag(bytes.subarray(-16));
+      return Buffer.concat([box.update(bytes.subarray(0, -16)), box.final()]).toString("utf8");
+    },
+  };
+  return withBoard(t, { cipher }, async (store, board) => {
+    await write(store, board, entry("k", "canary-value"));
+    await write(store, board, entry("other", "something"));
+    assert.equal(board.read("k", undefined)?.value, "canary-value");
+    assert.equal((await board.list("k", () => true))[0]?.value, "canary-value");
+    const sealed = store.query.board.current("default", "k")?.value ?? "";
+    assert.ok(!sealed.includes("canary"));
+    await store.commit([
+      ["board.insertVersion", "default", "other", 2, sealed, "{}", "a", "s", 0, null, 0],
+      ["board.setCurrent", "default", "other", 2],
+    ]);
+    assert.throws(() => board.read("other", undefined));
+  });
+});
