@@ -6,9 +6,20 @@ export function explain(error: unknown): string {
   if (error instanceof FleetFileError) return `${error.message}\n`;
   if (error instanceof SandboxError) return `cordon: ${error.message}\nfix: ${error.remedy}\n`;
   if (!(error instanceof Error)) return `cordon: ${String(error)}\n`;
-  const expected = EXPECTED.has(error.name) || "code" in error;
-  return expected ? told(error.message) : `cordon: fault: ${error.stack ?? error.message}\n`;
+  if (EXPECTED.has(error.name)) return told(error.message);
+  if ("code" in error) return `cordon: ${error.message}\nfix: ${SYSTEM_FIXES[String(error.code)] ?? DOCTOR}\n`;
+  return `cordon: fault: ${error.stack ?? error.message}\n`;
 }
+
+const DOCTOR = "run `cordon doctor`";
+/** What the system says names the file itself. */
+const SYSTEM_FIXES: Readonly<Record<string, string>> = {
+  EACCES: "run as the owner of that file, or give yourself the right",
+  EPERM: "run as the owner of that file, or give yourself the right",
+  ENOENT: "correct the path, or make the file",
+  ENOSPC: "free some space on that disk, then start again",
+  EROFS: "choose a place that can be written",
+};
 
 /** A message that ends in `: what to do`. A colon within backticks belongs to a name. */
 export function told(message: string): string {

@@ -4,6 +4,7 @@ import type { Reply } from "../../../protocol/desk.ts";
 import { jsonOption, stateOptions, type Command, type Context } from "../command.ts";
 import { openDesk, type Desk } from "../desk-client.ts";
 import { Failure, type ExitCode } from "../failure.ts";
+import { lastCallFailure } from "../last-call.ts";
 import { tint } from "../line.ts";
 import { placesOf } from "../places.ts";
 
@@ -22,13 +23,15 @@ export const chat: Command = {
     const agent = input.words[0] ?? "";
     const timeoutMs = input.count("timeout", 300, 1, 86_400) * 1_000;
     const desk = await openDesk(placesOf(input, context).state);
-    const talk: Talk = { desk, agent, timeoutMs, conversation: undefined, lastReply: 0 };
+    const talk: Talk = { desk, agent, timeoutMs, conversation: undefined, lastMessage: "", lastReply: 0 };
     const text = input.text("message");
     if (text === undefined) return interactive(talk, context);
     const reply = await ask(talk, text, context);
     if (input.flag("json")) context.terminal.json(reply);
     else context.terminal.print(reply.body);
-    return 0;
+    const failure = await lastCallFailure(desk, agent, talk.lastMessage);
+    if (failure === undefined) return 0;
+    throw new Failure(failure, `do what \`${agent}\` was told, see above; more with \`cordon audit show\``);
   },
 };
 
@@ -37,6 +40,8 @@ interface Talk {
   readonly agent: string;
   readonly timeoutMs: number;
   conversation: string | undefined;
+  /** Id of the last message that was sent. */
+  lastMessage: string;
   /** Number of the last reply that was read. */
   lastReply: number;
 }
@@ -76,6 +81,7 @@ async function ask(talk: Talk, body: string, context: Context, signal?: AbortSig
   }
   const sent = await desk.send(agent, body, talk.conversation);
   talk.conversation = sent.conversation;
+  talk.lastMessage = sent.id;
   const start = context.clock.monotonicMs();
   const beat = setInterval(() => {
     const seconds = Math.floor((context.clock.monotonicMs() - start) / 1_000);
