@@ -61,7 +61,7 @@ export async function serve(options: MeshOptions): Promise<number> {
   } finally {
     // One that fails must not keep the others open.
     for (const close of closing.toReversed())
-      await close().catch((error: unknown) => process.stderr.write(`cordon: while ending: ${String(error)}\n`));
+      await close().catch((error: unknown) => process.stderr.write(`while ending: ${String(error)}\n`));
   }
 }
 
