@@ -7,6 +7,7 @@ import type { Terminal } from "./terminal.ts";
 const groups: readonly (readonly [heading: string, names: readonly string[]])[] = [
   ["start here", ["demo", "init", "check", "up", "down"]],
   ["work with a running fleet", ["status", "chat", "logs", "exec", "costs", "audit", "hooks"]],
+  ["workflows", ["plan", "run", "runs", "replay", "trace"]],
   ["set up", ["credential", "doctor", "rehearsal", "version"]],
 ];
 
