@@ -19,6 +19,10 @@ export const limits = {
     /** Token bucket a sandbox: `requestsBurst` at once, then `requestsPerSecond`. */
     requestsBurst: 512,
     requestsPerSecond: 64,
+    /** Refusals of a sandbox that are recorded one by one: so many at once, then so many a second; the rest is counted. */
+    denialsBurst: 512,
+    denialsPerSecond: 4,
+    denialsTellMs: 1_000,
     headTimeoutMs: 5_000,
     requestTimeoutMs: 30_000,
     inboxWaitMsMax: 25_000,
@@ -43,7 +47,8 @@ export const limits = {
     imageSidePixelsMax: 8_192,
     embeddingsMax: 2_048,
   },
-  message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, leaseMs: 120_000 },
+  /** Agents fill an inbox to a part of it only, so that people always get through. */
+  message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000 },
   board: {
     keyBytesMax: 256,
     keySegmentsMax: 12,
@@ -264,6 +269,7 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.tool.outputBytesMax <= limits.door.toolBodyBytesMax, "output fits a tool body"],
   [limits.door.inboxWaitMsMax < limits.door.requestTimeoutMs, "an inbox wait ends before its request does"],
   [limits.door.requestsConcurrentMax <= limits.door.connectionsMax, "a request has a connection"],
+  [limits.message.inboxFromAgentsMax < limits.message.inboxMessagesMax, "people get through to a full inbox"],
   [limits.tool.fileBytesMax <= limits.tool.resultBytesMax, "a file fits a tool result"],
   [limits.tool.fileBytesMax < limits.agent.toolContentBytesMax, "a file fits what the agent shows its model"],
   [

@@ -141,7 +141,7 @@ test("nobody settles or answers what is another's, what has ended, or what is en
 test("an inbox is bounded, those on their way to the disk included; what is settled makes room", () =>
   withInboxes(async (opened) => {
     const { inboxes, store } = opened;
-    const max = limits.message.inboxMessagesMax;
+    const max = limits.message.inboxFromAgentsMax;
     const all = Array.from({ length: max + 5 }, () =>
       inboxes.post({ to: "a", body: "x", from: "agent:x", label: unlabelled, conversation: undefined, replyTo: null }),
     );
@@ -150,6 +150,11 @@ test("an inbox is bounded, those on their way to the disk included; what is sett
       [...new Array(max).fill("ok"), ...new Array(5).fill("busy")],
     );
     for (const posted of all) if (posted.ok) await store.commit(posted.value.writes);
+    const person = inboxes.post({
+      ...{ to: "a", body: "x", from: "principal:operator", label: unlabelled },
+      ...{ conversation: undefined, replyTo: null },
+    });
+    assert.equal(person.ok, true, "a person gets through to an inbox that agents have filled");
     const again = new Inboxes(store, opened.clock, randomId);
     const first = await again.next("a", 0, never);
     assert.ok(first);

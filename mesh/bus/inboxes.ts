@@ -54,7 +54,8 @@ export class Inboxes {
     Refusal
   > {
     const depth = this.depth(post.to);
-    if (depth >= limits.message.inboxMessagesMax) {
+    const { inboxFromAgentsMax, inboxMessagesMax } = limits.message;
+    if (depth >= (post.from.startsWith("agent:") ? inboxFromAgentsMax : inboxMessagesMax)) {
       return err(
         refusal("busy", `the inbox of \`${post.to}\` holds ${depth} messages`, "wait until it has worked some off"),
       );

@@ -13,6 +13,7 @@ import type { Fleet } from "../config/fleet.ts";
 import { loadFleet } from "../config/load.ts";
 import { Desk } from "../desk/desk.ts";
 import { DeskToken } from "../desk/token.ts";
+import { denialsByCaller } from "../door/denials.ts";
 import { Door } from "../door/door.ts";
 import type { DoorServices } from "../door/services.ts";
 import { Injector } from "../egress/credentials.ts";
@@ -131,6 +132,7 @@ async function start(
     modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     prices,
     injector: new Injector(vault),
+    denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),
     halted: (agent) => supervisor.halted(agent),
     halt: (agent, cause) => supervisor.halt(agent, cause),

@@ -8,9 +8,11 @@ import type { Caller, DoorServices } from "./services.ts";
 /** The evidence of an action: its verb and what it is about, never its content. */
 const describe = (action: Action): { readonly [key: string]: Json } => ({ ...action });
 
-/** What is permitted at this moment: the matrix, narrowed where the services say so. */
-export const decisionOf = (services: DoorServices, caller: Caller, action: Action): Decision =>
-  services.decide?.(caller, action) ?? decide(services.matrix, caller.agent, action);
+/** What is permitted at this moment: the matrix, narrowed where the services say so, and never widened. */
+export function decisionOf(services: DoorServices, caller: Caller, action: Action): Decision {
+  const decision = decide(services.matrix, caller.agent, action);
+  return decision.allow ? (services.decide?.(caller, action) ?? decision) : decision;
+}
 
 /** Decides an action; a denial is on disk before it is told. */
 export async function ask(
@@ -51,10 +53,6 @@ export async function recordRefusal(
   refused: Refusal,
 ): Promise<void> {
   const { code, reason } = refused;
-  await services.audit.record({
-    kind: "decision",
-    subject: `agent:${caller.agent}`,
-    detail: { allow: false, sandbox: caller.sandbox, code, reason: reason.slice(0, 400), ...about },
-  });
+  await services.denials(caller).record({ code, reason: reason.slice(0, 400), ...about });
   services.monitor.emit("call.denied", caller.agent, { code, reason: reason.slice(0, 400) });
 }

@@ -16,6 +16,7 @@ import type { Prices } from "../ledger/prices.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Action, Decision, Matrix } from "../policy/decide.ts";
 import type { FileTools } from "../tools/files.ts";
+import type { Denials } from "./denials.ts";
 import type { ModelLimits } from "./model-limits.ts";
 
 /** Who stands at a door: fixed when the socket is made, never read from a request. */
@@ -32,6 +33,8 @@ export interface DoorServices {
   /** A narrower decision than the matrix's, where there is one: an agent at work on a step has the rights of the step. */
   readonly decide?: (caller: Caller, action: Action) => Decision | undefined;
   readonly audit: Audit;
+  /** The evidence of what this caller was refused. */
+  denials(caller: Caller): Denials;
   readonly ledger: Ledger;
   readonly prices: Prices;
   readonly providers: ReadonlyMap<string, Provider>;

@@ -97,7 +97,7 @@ test("the desk answered every request", () => {
 
 test("an inbox is bounded", () => {
   const { answers, busy } = attempts()["inbox"] as { answers: Record<string, number>; busy: number };
-  assert.equal(answers["200"], limits.message.inboxMessagesMax);
+  assert.equal(answers["200"], limits.message.inboxFromAgentsMax);
   assert.ok(busy > 0 && answers["503"] === busy, JSON.stringify(answers));
 });
 
