@@ -122,4 +122,13 @@ test("values keep their type alone and become text among text; text is never rea
   assert.equal(value("${{ input.a.z }}"), "error: `input.a.z`: there is no `z`");
   assert.equal(value("${{ input.a.b.length }}"), "error: `input.a.b.length`: there is no `length`");
   assert.match(String(value("${{ input.a.toString }}")), /^error/);
+  for (const form of [
+    "${{ input.__proto__ }}",
+    "${{ input..a }}",
+    "${{ input.a-1b() }}",
+    "${{ }}",
+    "${{ steps.a }}",
+    "${{ run.by }}",
+  ])
+    assert.equal(parseExpression(form, []).ok, false, form);
 });

@@ -7,7 +7,7 @@ import { publishedSchema } from "./published-schema.ts";
 import { compileSchema } from "./schema.ts";
 import { misfit } from "./schema-fit.ts";
 import { patternFault } from "./schema-pattern.ts";
-import { typeOfConstant, type Type } from "./schema-type.ts";
+import { memberOf, typeOfConstant, type Type } from "./schema-type.ts";
 import { validate } from "./schema-validate.ts";
 
 test("the published form is the one that is read", () => {
@@ -120,6 +120,26 @@ test("a constant that fits before the run fits in the run, and the other way rou
     { seed: 5, numRuns: 3_000 },
   );
   assert.ok(fitting > 300, `${fitting} fitted`);
+});
+
+test("types against types: what can be missing, null or else is told", () => {
+  const object = (required: readonly string[], n: Type = { type: "integer" }): Type => ({
+    type: "object",
+    properties: { n },
+    required: [...required],
+  });
+  assert.equal(misfit(object([]), object(["n"])), "`n` can be missing");
+  assert.equal(misfit(object(["n"]), object(["n"])), undefined);
+  assert.equal(misfit(object(["n"]), object(["n"], { type: "number" })), undefined);
+  assert.match(misfit(object(["n"], { type: "number" }), object(["n"])) ?? "", /^`n` is number/);
+  assert.match(misfit({ type: ["string", "null"] }, { type: "string" }) ?? "", /^it can be null/);
+  assert.match(misfit({ enum: ["a", "b"] }, { enum: ["a"] }) ?? "", /can be "b"/);
+  assert.equal(
+    memberOf({ type: ["object", "null"], properties: { n: { type: "integer" } }, required: ["n"] }, "n"),
+    "null",
+  );
+  assert.equal(memberOf(object([]), "n"), "absent");
+  assert.equal(memberOf(object(["n"]), "constructor"), "missing");
 });
 
 test("patterns that are let pass take linear time", () => {
