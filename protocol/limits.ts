@@ -257,7 +257,19 @@ export const limits = {
     fullCheckBytesMax: 256 * MiB,
   },
   audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
-  ledger: { scopesMax: 16, scopeCharsMax: 128, modelCharsMax: 256 },
+  ledger: {
+    scopesMax: 16,
+    scopeCharsMax: 128,
+    modelCharsMax: 256,
+    rollingWindowsMax: 4,
+    rollingSpanMsMin: 60_000,
+    rollingSpanMsMax: 31 * 86_400_000,
+    destinationsMax: 64,
+    teamsPerAgentMax: 4,
+    /** A list of prices from a file. */
+    priceFileBytesMax: 4 * MiB,
+    pricesMax: 20_000,
+  },
   name: { charsMax: 40 },
   fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
 } as const;

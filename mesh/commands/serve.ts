@@ -25,8 +25,9 @@ import { Scheduler } from "../schedule/scheduler.ts";
 import { messageTrigger } from "../schedule/trigger.ts";
 import { HookReceiver } from "../hooks/receiver.ts";
 import { createLedger } from "../ledger/create.ts";
-import type { Caps, Scope } from "../ledger/ledger.ts";
+import type { BudgetNotice } from "../ledger/notices.ts";
 import { createPrices, type PriceOverride } from "../ledger/prices.ts";
+import { ScopeTree } from "../ledger/scope-tree.ts";
 import type { MeshOptions } from "../main.ts";
 import { Monitor } from "../monitor/monitor.ts";
 import { matrixOf } from "../policy/matrix.ts";
@@ -42,8 +43,6 @@ import { providersOf } from "./models.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
 import { createWorkflowEngine, deskRuns, narrowing } from "./workflows.ts";
-
-const NO_CAPS: Caps = { day: {}, month: {} };
 
 /** What is to be closed at the end, in the order in which it was opened. */
 type Closing = (() => Promise<unknown>)[];
@@ -87,12 +86,8 @@ async function start(
   closing.push(() => audit.close());
   const monitor = new Monitor(clock);
 
-  const caps = new Map<Scope, Caps>([
-    ["fleet", fleet.budget],
-    ...fleet.agents.map((agent) => [`agent:${agent.name}`, agent.budget] as const),
-  ]);
-  const scopes = [...caps.keys()];
-  const prices = createPrices({ clock, overrides: statedPrices(fleet) });
+  const scopes = new ScopeTree(fleet);
+  const prices = createPrices({ clock, overrides: [...statedPrices(fleet), ...fleet.prices] });
   await audit.record({
     kind: "mesh.started",
     subject: "mesh",
@@ -104,7 +99,8 @@ async function start(
     clock,
     ids,
     timeZone: fleet.timeZone,
-    caps: (scope) => caps.get(scope) ?? NO_CAPS,
+    caps: (scope) => scopes.caps(scope),
+    onNotice: (notice) => tellBudget(monitor, notice),
   });
 
   const backend = await localBackend({ installation, state, clock });
@@ -131,6 +127,8 @@ async function start(
     selves: selvesOf(fleet, matrix, providers),
     modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     prices,
+    scopes,
+    aliases: fleet.models,
     injector: new Injector(vault),
     denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),
@@ -166,7 +164,7 @@ async function start(
       costs: () => ({
         currency: "micro-USD",
         priceSource: prices.source,
-        lines: ledger.lines(scopes),
+        lines: ledger.lines(scopes.all),
         totals: ledger.totals(),
         scopes: ledger.usage(),
       }),
@@ -186,6 +184,12 @@ async function start(
   scheduler.run().catch((error: unknown) => fail(`cordon: the schedule has stopped: ${String(error)}\n`));
   process.stdout.write('{"ready":true}\n');
   supervisor.start().catch((error: unknown) => fail(`cordon: the fleet could not be started: ${String(error)}\n`));
+}
+
+/** `budget.warning` at 80 % and 95 %, `budget.forecast` when the day will not be enough: each once a window. */
+function tellBudget(monitor: Monitor, { kind, scope, ...about }: BudgetNotice): void {
+  const agent = scope.startsWith("agent:") ? (scope.slice("agent:".length).split(">")[0] ?? null) : null;
+  monitor.emit(`budget.${kind}`, agent, { scope, ...about });
 }
 
 /** A provider of the fleet file has one price for all its models. */

@@ -58,8 +58,7 @@ const knownKeys = [
   ...[
     "read",
     "write",
-    "day",
-    "month",
+    ...["hour", "day", "month", "rolling", "to", "requests", "bytes"],
     "tokens",
     "usd",
     "model",
@@ -102,6 +101,6 @@ const knownKeys = [
     "price",
     ...["models", "model_limits", "max_tokens", "n", "temperature", "azure", "api_version", "bedrock", "region"],
     "input",
-    "output",
+    ...["output", "cache_read", "cache_write", "teams", "members", "models", "prices"],
   ],
 ];

@@ -4,6 +4,7 @@ import type { Caps } from "../ledger/ledger.ts";
 import type { ModelLimits } from "../door/model-limits.ts";
 import type { Hook } from "../hooks/hook.ts";
 import type { Job } from "../schedule/job.ts";
+import type { PriceOverride } from "../ledger/prices.ts";
 import type { Isolation, SandboxLimits } from "../sandbox/backend.ts";
 
 /** The fleet file after parsing: defaults applied, units resolved, paths absolute, references checked. */
@@ -19,9 +20,20 @@ export interface Fleet {
   /** Scenario file of the rehearsal model; null = the built-in ones. */
   readonly rehearsal: string | null;
   readonly providers: readonly ProviderSetting[];
+  readonly teams: readonly TeamSetting[];
+  /** Names of the fleet's own for models; resolved before anything is decided or priced. */
+  readonly models: ReadonlyMap<string, ModelRef>;
+  readonly prices: readonly PriceOverride[];
   readonly agents: readonly AgentSetting[];
   readonly schedule: readonly Job[];
   readonly hooks: readonly Hook[];
+}
+
+/** Agents that share a budget, besides their own. */
+export interface TeamSetting {
+  readonly name: string;
+  readonly members: readonly string[];
+  readonly budget: Caps;
 }
 
 /** A provider of the user's own: any server that speaks one of the formats, or a cloud that hosts models. */

@@ -27,6 +27,9 @@ time_zone: Europe/Berlin
 files: { read: texts, write: out }
 budget: { month: { usd: 30.00 } }
 blackboard: { append_only: [log/**] }
+teams: { desk: { members: [writer], budget: { day: { tokens: 9 } } } }
+models: { fast: rehearsal/echo }
+prices: { openai/gpt-x: { input: 1.25, output: 10.00, cache_read: 0 } }
 providers:
   own: { api: openai, base_url: "http://127.0.0.1:8080/v1/", price: { input: 0.10, output: 0.2 } }
 defaults:
@@ -52,6 +55,9 @@ agents:
     rehearsal: null,
     schedule: [],
     hooks: [],
+    teams: [{ name: "desk", members: ["writer"], budget: { day: { tokens: 9 }, month: {} } }],
+    models: new Map([["fast", { provider: "rehearsal", model: "echo" }]]),
+    prices: [{ provider: "openai", model: "gpt-x", inputRate: 1_250_000, outputRate: 10_000_000, cacheReadRate: 0 }],
     providers: [
       {
         name: "own",
@@ -181,4 +187,23 @@ test("loadFleet names the file in every line, and says how to make one that is m
   );
   writeFileSync(path, file("{ model: rehearsal/echo, instructions: a.md }"));
   assert.equal(loadFleet(path).agents[0]?.instructions, "You are a.");
+});
+
+test("a budget has days, months, rolling windows and destinations; an alias is the model it stands for", () => {
+  const budget = "{ hour: { tokens: 5 }, rolling: { 6h: { requests: 7 } }, to: { openai: { day: { bytes: 1kB } } } }";
+  const parsed = parseFleet(
+    file(`{ model: fast, command: [/bin/a], budget: ${budget} }`, "models: { fast: openai/m }"),
+    ".",
+  );
+  assert.ok(parsed.ok);
+  assert.deepEqual(parsed.value.agents[0]?.model, { provider: "openai", model: "m" });
+  assert.deepEqual(parsed.value.agents[0]?.budget, {
+    day: {},
+    month: {},
+    rolling: [
+      { spanMs: 21_600_000, cap: { requests: 7 } },
+      { spanMs: 3_600_000, cap: { tokens: 5 } },
+    ],
+    destinations: { openai: { day: { bytes: 1_000 }, month: {} } },
+  });
 });

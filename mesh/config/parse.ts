@@ -4,8 +4,8 @@ import { parseJson } from "../../lib/json.ts";
 import { nearest } from "../../lib/nearest.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
-import type { Caps } from "../ledger/ledger.ts";
 import type { ModelLimits } from "../door/model-limits.ts";
+import type { PriceOverride } from "../ledger/prices.ts";
 import { builtInProviders, type Hosting } from "../egress/providers.ts";
 import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
 import type { Isolation } from "../sandbox/backend.ts";
@@ -14,8 +14,10 @@ import { readJob } from "../schedule/form.ts";
 import type { Job } from "../schedule/job.ts";
 import type { JsonSchema } from "../workflow/definition.ts";
 import { compileSchema } from "../workflow/schema.ts";
+import { capsOf } from "./budget.ts";
+import { teamsOf } from "./teams.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
-import { FleetForm, type AgentForm, type BudgetForm, type ProviderForm } from "./schema.ts";
+import { FleetForm, type AgentForm, type ProviderForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
 
 const MiB = 1024 * 1024;
@@ -73,7 +75,7 @@ class Reader {
         // The output folder is made on demand, so it need not exist.
         write: form.files?.write === undefined ? null : resolve(this.#folder, form.files.write),
       },
-      budget: caps(form.budget),
+      budget: capsOf(form.budget),
       appendOnly: form.blackboard?.append_only ?? [],
       rehearsal: this.#existing(["rehearsal"], form.rehearsal, "file"),
       providers: Object.entries(form.providers ?? {}).map(([name, entry]) => ({
@@ -86,6 +88,11 @@ class Reader {
       })),
       schedule: this.#schedule(),
       hooks: this.#hooks(),
+      teams: teamsOf(form.teams, this.#agents, (at, message, fix) => this.#fault(at, message, fix)),
+      models: new Map(
+        Object.entries(form.models ?? {}).map(([name, text]) => [name, this.#model(["models", name], text, name)]),
+      ),
+      prices: Object.entries(form.prices ?? {}).map(([text, price]) => this.#price(text, price)),
       agents: [...this.#agents].map((name) => this.#agent(name, form.agents[name] ?? {})),
     };
   }
@@ -153,6 +160,15 @@ class Reader {
     });
   }
 
+  #price(text: string, price: NonNullable<FleetForm["prices"]>[string]): PriceOverride {
+    const { provider, model } = this.#model(["prices", text], text, text);
+    return {
+      ...{ provider, model, inputRate: price.input, outputRate: price.output },
+      ...(price.cache_read === undefined ? {} : { cacheReadRate: price.cache_read }),
+      ...(price.cache_write === undefined ? {} : { cacheWriteRate: price.cache_write }),
+    };
+  }
+
   #agent(name: string, form: AgentForm): AgentSetting {
     const at: Path = ["agents", name];
     const sandbox = { ...sandboxDefaults, ...given(this.#form.defaults?.sandbox), ...given(form.sandbox) };
@@ -171,7 +187,7 @@ class Reader {
         form.model ?? this.#form.defaults?.model,
         name,
       ),
-      budget: caps(form.budget ?? this.#form.defaults?.budget),
+      budget: capsOf(form.budget ?? this.#form.defaults?.budget),
       limits: { memoryBytes: sandbox.memory, cpus: sandbox.cpus, pids: sandbox.pids, diskBytes: sandbox.disk },
       isolation: sandbox.isolation,
       command: form.command ?? null,
@@ -186,12 +202,7 @@ class Reader {
     message.forEach((peer, index) => {
       const place = [...at, "may", "message", index];
       if (!this.#agents.has(peer)) {
-        const meant = nearest(peer, [...this.#agents]);
-        this.#fault(
-          place,
-          `no agent \`${peer}\``,
-          meant ? `did you mean \`${meant}\`?` : `declare it under \`agents\``,
-        );
+        this.#unknownAgent(place, peer);
       } else if (peer === name) this.#fault(place, `\`${name}\` may not message itself`, "remove it");
     });
     const models = form.may?.models;
@@ -248,7 +259,16 @@ class Reader {
       );
       return { provider: "", model: "" };
     }
+    const aliases = this.#form.models ?? {};
     const slash = text.indexOf("/");
+    if (slash < 0) {
+      const meaning = Object.hasOwn(aliases, text) ? aliases[text] : undefined;
+      if (meaning !== undefined) return this.#model(["models", text], meaning, agent);
+      const meant = nearest(text, Object.keys(aliases));
+      const fix = meant ? `did you mean \`${meant}\`?` : "declare it under `models`, or write `provider/model`";
+      this.#fault(at, `no model \`${text}\``, fix);
+      return { provider: "", model: "" };
+    }
     const provider = text.slice(0, slash);
     const known = [...Object.keys(builtInProviders), ...Object.keys(this.#form.providers ?? {})];
     if (!known.includes(provider)) {
@@ -275,6 +295,11 @@ class Reader {
       return null;
     }
     return path;
+  }
+
+  #unknownAgent(at: Path, name: string): void {
+    const meant = nearest(name, [...this.#agents]);
+    this.#fault(at, `no agent \`${name}\``, meant ? `did you mean \`${meant}\`?` : "declare it under `agents`");
   }
 
   #fault(path: Path, message: string, fix: string): void {
@@ -307,13 +332,4 @@ const topicsOf = (form: { publish?: string[] | undefined; subscribe?: string[] |
 function travelsInClear(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === "http:" && !/^(127(\.\d{1,3}){3}|\[::1\]|localhost)$/.test(hostname);
-}
-
-const caps = (form: BudgetForm | undefined): Caps => ({ day: defined(form?.day), month: defined(form?.month) });
-
-function defined(window: { tokens?: number | undefined; usd?: number | undefined } | undefined): Caps["day"] {
-  return {
-    ...(window?.tokens === undefined ? {} : { tokens: window.tokens }),
-    ...(window?.usd === undefined ? {} : { usd: window.usd }),
-  };
 }

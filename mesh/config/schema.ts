@@ -4,12 +4,10 @@ import { limits } from "../../protocol/limits.ts";
 import { BoardGlob, Name } from "../../protocol/names.ts";
 import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
+import { Budget } from "./budget.ts";
 import { Bytes, Count, Usd } from "./fields.ts";
 
 /** The form of the fleet file. Every object is strict: a key that is not understood is an error. */
-
-const Window = z.strictObject({ tokens: Count.optional(), usd: Usd.optional() });
-const Budget = z.strictObject({ day: Window.optional(), month: Window.optional() });
 
 const SandboxForm = z.strictObject({
   memory: Bytes.refine(
@@ -26,6 +24,19 @@ const ModelText = z
   .string()
   .max(200)
   .regex(/^[a-z][a-z0-9-]*\/[A-Za-z0-9._:/@-]+$/, "must be `provider/model`, for example `rehearsal/echo`");
+
+const ModelOrAlias = z
+  .string()
+  .max(200)
+  .regex(
+    /^[a-z][a-z0-9-]*(?:\/[A-Za-z0-9._:/@-]+)?$/,
+    "must be `provider/model`, for example `rehearsal/echo`, or a name of `models`",
+  );
+
+/** US dollars for a million tokens. A price for the cache that is absent is the price of input. */
+const Price = z.strictObject({ input: Usd, output: Usd, cache_read: Usd.optional(), cache_write: Usd.optional() });
+
+const Team = z.strictObject({ members: z.array(Name).max(limits.fleet.agentsMax), budget: Budget.optional() });
 
 /** Lists that a later version fills; until then anything but an empty list is refused rather than ignored. */
 const notYet = (what: string) =>
@@ -74,7 +85,7 @@ const ModelLimits = z.strictObject({
 const Agent = z.strictObject({
   model_limits: ModelLimits.optional(),
   instructions: z.string().min(1).max(512).optional(),
-  model: ModelText.optional(),
+  model: ModelOrAlias.optional(),
   budget: Budget.optional(),
   sandbox: SandboxForm.optional(),
   command: Command.refine(
@@ -112,8 +123,13 @@ export const FleetForm = z.strictObject({
     .strictObject({ append_only: z.array(BoardGlob).max(limits.board.appendOnlyPatternsMax).optional() })
     .optional(),
   providers: z.record(Name, Provider).optional(),
+  teams: z.record(Name, Team).optional(),
+  /** Names of one's own for models. */
+  models: z.record(Name, ModelText).optional(),
+  /** In the place of the price list's. */
+  prices: z.record(ModelText, Price).optional(),
   defaults: z
-    .strictObject({ model: ModelText.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() })
+    .strictObject({ model: ModelOrAlias.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() })
     .optional(),
   schedule: z.record(Name, JobForm).optional(),
   hooks: z.record(Name, HookForm).optional(),
@@ -122,7 +138,6 @@ export const FleetForm = z.strictObject({
 export type FleetForm = z.infer<typeof FleetForm>;
 export type AgentForm = z.infer<typeof Agent>;
 export type ProviderForm = z.infer<typeof Provider>;
-export type BudgetForm = z.infer<typeof Budget>;
 
 function isBaseUrl(text: string): boolean {
   const url = URL.parse(text);

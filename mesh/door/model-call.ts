@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { err, ok, type Result } from "../../lib/result.ts";
-import { formatUsd } from "../../lib/units.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Outcome } from "../egress/answer-relay.ts";
@@ -9,10 +8,11 @@ import { familyOf, type Provider } from "../egress/providers.ts";
 import type { FromPath, Meter, ModelCall, WireFormat, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
 import { imageTokensMax } from "../egress/wire/image-tokens.ts";
-import type { BudgetRefusal, Hold, Scope } from "../ledger/ledger.ts";
+import type { Hold } from "../ledger/ledger.ts";
 import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase, type Price } from "../ledger/price.ts";
 import { ask, recordRefusal } from "./ask.ts";
+import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { readJson, sendRefusal } from "../http/exchange.ts";
 import { withinLimits } from "./model-limits.ts";
 import type { Caller, DoorServices } from "./services.ts";
@@ -78,13 +78,19 @@ async function admit(
   const body = await readJson(request, limits.door.bodyBytesMax);
   const parsed = body.ok ? format.parse(body.value.value, body.value.bytes, from) : body;
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
-  const call = parsed.value;
+  const call = meant(services, parsed.value);
   const asked = await ask(services, caller, { verb: "model.call", model: call.model });
   if (!asked.ok) return asked;
   const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? {}, call);
   const target = limited.ok ? resolve(services, format, limited.value) : limited;
   if (!target.ok) return refuse(services, caller, target.error, call.model);
   return reserve(services, caller, target.value.call, target.value, asked.value.rule);
+}
+
+/** A name of the fleet's own becomes the model that it stands for, before anything is decided or priced. */
+function meant(services: DoorServices, call: ModelCall): ModelCall {
+  const model = services.aliases.get(call.model);
+  return model ? { ...call, model: `${model.provider}/${model.model}` } : call;
 }
 
 interface Target {
@@ -143,17 +149,24 @@ async function reserve(
     );
     return refuse(services, caller, missing, call.model);
   }
-  const scopes: readonly Scope[] = ["fleet", `agent:${caller.agent}`];
+  const scopes = services.scopes.of(caller.agent);
   const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
-  const payable = outputTokensPayable(price, services.ledger.left(scopes), call.inputTokensMax, call.choices);
+  const payable = outputTokensPayable(
+    price,
+    services.ledger.left(scopes, provider.name),
+    call.inputTokensMax,
+    call.choices,
+  );
   const outputTokens = Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
+  const body = call.body(model, outputTokens, familyOf(provider));
   const held = services.ledger.reserve(
     scopes,
     worstCase(price, call.inputTokensMax, outputTokens, call.choices),
     call.model,
+    { bytes: body.length, destination: provider.name },
   );
   if (!held.ok) {
-    if (exhausted(held.error)) services.halt(caller.agent, held.error);
+    if (endsAgent(held.error)) services.halt(caller.agent, held.error);
     return refuse(services, caller, budgetRefusal(held.error), call.model);
   }
   const hold = held.value;
@@ -184,18 +197,12 @@ async function reserve(
     hold,
     injection,
     outputTokens,
-    body: call.body(model, outputTokens, familyOf(provider)),
+    body,
   });
 }
 
 /** An answer shorter than this is of no use. */
 const OUTPUT_TOKENS_MIN = 16;
-
-/**
- * The call would have fitted a fresh window, and what is spent for certain leaves no room for it. A call that is
- * too large for any window, or that only waits for others to settle, is refused without halting the agent.
- */
-const exhausted = ({ wanted, cap, settled }: BudgetRefusal): boolean => wanted <= cap && wanted > cap - settled;
 
 async function finish(
   services: DoorServices,
@@ -237,15 +244,6 @@ async function refuse(
 ): Promise<Result<never, Refusal>> {
   await recordRefusal(services, caller, { verb: "model.call", model: model.slice(0, 200) }, refused);
   return err(refused);
-}
-
-function budgetRefusal({ scope, window, unit, cap, left, wanted, resetsAtMs }: BudgetRefusal): Refusal {
-  const show = (amount: number): string => (unit === "usd" ? formatUsd(amount) : `${amount} tokens`);
-  return refusal(
-    "budget_exhausted",
-    `the ${window} budget of \`${scope}\` has ${show(left)} left of ${show(cap)}, and this call could cost ${show(wanted)}`,
-    `raise the budget, or wait until ${new Date(resetsAtMs).toISOString()}`,
-  );
 }
 
 const single = (value: string | string[] | undefined): string | undefined =>

@@ -12,6 +12,7 @@ import type { Injector } from "../egress/credentials.ts";
 import type { ModelGateway } from "../egress/model-gateway.ts";
 import type { Provider } from "../egress/providers.ts";
 import type { BudgetRefusal, Ledger } from "../ledger/ledger.ts";
+import type { ScopeTree } from "../ledger/scope-tree.ts";
 import type { Prices } from "../ledger/prices.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Action, Decision, Matrix } from "../policy/decide.ts";
@@ -36,6 +37,10 @@ export interface DoorServices {
   /** The evidence of what this caller was refused. */
   denials(caller: Caller): Denials;
   readonly ledger: Ledger;
+  /** In which budgets an agent spends. */
+  readonly scopes: ScopeTree;
+  /** Names of the fleet's own for models. */
+  readonly aliases: ReadonlyMap<string, { readonly provider: string; readonly model: string }>;
   readonly prices: Prices;
   readonly providers: ReadonlyMap<string, Provider>;
   /** Ceilings of each agent's calls. */

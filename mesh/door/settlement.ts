@@ -35,7 +35,12 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
     ? usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens
     : spent.call.inputTokensMax;
   const outputTokens = usage ? usage.outputTokens : Math.max(0, hold.worst.tokens - inputTokens);
-  const { writes, above } = ledger.settle(hold.id, { inputTokens, outputTokens, cost });
+  const { writes, above } = ledger.settle(
+    hold.id,
+    { inputTokens, outputTokens, cost },
+    // The provider's own figure may still be found.
+    { estimate: !usage },
+  );
   const tokens = cost.tokens - above.tokens;
   const microUsd = cost.microUsd - above.microUsd;
   const detail = {

@@ -10,6 +10,7 @@ import type { Inboxes } from "../bus/inboxes.ts";
 import type { Fleet } from "../config/fleet.ts";
 import type { Caller } from "../door/services.ts";
 import type { BudgetRefusal } from "../ledger/ledger.ts";
+import { windowText } from "../ledger/windows.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { DoorListener, SandboxBackend } from "../sandbox/backend.ts";
 import { defaultTenant } from "../store/statements.ts";
@@ -79,7 +80,7 @@ export class Supervisor {
     const runner = this.#runners.get(agent);
     if (!runner || this.#halted.has(agent)) return;
     const until = new Date(cause.resetsAtMs).toISOString();
-    const reason = `the ${cause.window} budget of \`${cause.scope}\` is used up`;
+    const reason = `the ${windowText(cause.window)} budget of \`${cause.scope}\` is used up`;
     const stop = new AbortController();
     this.#halted.set(agent, {
       refusal: refusal(

@@ -49,12 +49,24 @@ export function compilePrice(source: string, lists: readonly ModelPrice[]): Pric
   };
 }
 
-/** One rate for all input and one for all output. */
-export function flatPrice(source: string, inputRate: number, outputRate: number): Price {
-  for (const rate of [inputRate, outputRate]) assert(isCount(rate), "a rate is a natural number");
-  const input: Rate = [{ fromTokens: 0, rate: inputRate }];
-  const output: Rate = [{ fromTokens: 0, rate: outputRate }];
-  return { source, input, output, cacheRead: input, cacheWrite: input, worstInput: inputRate, worstOutput: outputRate };
+/** One rate for all input and one for all output, and others for the cache where they are stated. */
+export function flatPrice(
+  source: string,
+  inputRate: number,
+  outputRate: number,
+  cache: { readonly cacheReadRate?: number; readonly cacheWriteRate?: number } = {},
+): Price {
+  const { cacheReadRate = inputRate, cacheWriteRate = inputRate } = cache;
+  const rates = [inputRate, outputRate, cacheReadRate, cacheWriteRate];
+  for (const rate of rates) assert(isCount(rate), "a rate is a natural number");
+  const [input, output, cacheRead, cacheWrite] = rates.map((rate): Rate => [{ fromTokens: 0, rate }]) as [
+    Rate,
+    Rate,
+    Rate,
+    Rate,
+  ];
+  const worstInput = Math.max(inputRate, cacheReadRate, cacheWriteRate);
+  return { source, input, output, cacheRead, cacheWrite, worstInput, worstOutput: outputRate };
 }
 
 /** What a call can cost at most: `n` answers of `outputTokensMax` to one input. Too large to count is the largest safe integer. */

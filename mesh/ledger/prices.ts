@@ -9,6 +9,9 @@ export interface PriceOverride {
   readonly model: string;
   readonly inputRate: number;
   readonly outputRate: number;
+  /** The rate of input when they are absent. */
+  readonly cacheReadRate?: number;
+  readonly cacheWriteRate?: number;
 }
 
 export interface Prices {
@@ -29,8 +32,8 @@ const REHEARSAL = { inputRate: 3_000_000, outputRate: 15_000_000 };
 
 export function createPrices(parts: { readonly clock: Clock; readonly overrides?: readonly PriceOverride[] }): Prices {
   const stated = new Map<string, Price>();
-  for (const { provider, model, inputRate, outputRate } of parts.overrides ?? []) {
-    stated.set(`${provider}/${model}`, flatPrice("fleet file", inputRate, outputRate));
+  for (const { provider, model, inputRate, outputRate, ...cache } of parts.overrides ?? []) {
+    stated.set(`${provider}/${model}`, flatPrice("fleet file", inputRate, outputRate, cache));
   }
   const rehearsal = flatPrice("rehearsal price", REHEARSAL.inputRate, REHEARSAL.outputRate);
   const listed = new Map<string, Price>();

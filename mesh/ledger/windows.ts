@@ -14,6 +14,20 @@ export function rollingSpanMs(name: string): number | undefined {
   return Number.isSafeInteger(spanMs) && spanMs > 0 ? spanMs : undefined;
 }
 
+/** For people: `day`, `rolling 6h`. */
+export function windowText(name: string): string {
+  const spanMs = rollingSpanMs(name);
+  if (spanMs === undefined) return name;
+  const [factor, unit] = (
+    [
+      [86_400_000, "d"],
+      [HOUR_MS, "h"],
+      [60_000, "m"],
+    ] as const
+  ).find(([f]) => spanMs % f === 0) ?? [1_000, "s"];
+  return `rolling ${spanMs / factor}${unit}`;
+}
+
 /** A rolling window is counted in so many buckets and one more, so that its sum is never below the true one. */
 const BUCKETS = 12;
 

@@ -73,7 +73,25 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
     file("{ model: antropic/x, command: [/a] }"),
     /^4:15 unknown provider `antropic` -> did you mean `anthropic`\?$/,
   ],
-  ["model without provider", file("{ model: gpt, command: [/a] }"), /^4:15 .* -> must be `provider\/model`/],
+  [
+    "model without provider",
+    file("{ model: gpt, command: [/a] }"),
+    /^4:15 no model `gpt` -> declare it under `models`/,
+  ],
+  [
+    "unknown member of a team",
+    file(AGENT, "teams: { t: { members: [aa] } }"),
+    /^5:25 no agent `aa` -> did you mean `a`\?$/,
+  ],
+  ["member named twice", file(AGENT, "teams: { t: { members: [a, a] } }"), /^5:28 `a` is named twice -> name it once$/],
+  [
+    "rolling window without a unit",
+    file(AGENT, "budget: { rolling: { '6': { tokens: 1 } } }"),
+    /^5:22 .* must be a time from `1m` to `31d`/,
+  ],
+  ["cap below zero", file(AGENT, "budget: { day: { requests: -1 } }"), /^5:28 /],
+  ["bytes without a unit", file(AGENT, "budget: { to: { openai: { day: { bytes: 10 } } } }"), /^5:41 .* needs a unit/],
+  ["alias of nothing", file(AGENT, "models: { fast: nobody/x }"), /^5:17 unknown provider `nobody`/],
   ["nothing to run", file("{ model: rehearsal/echo }"), /^4:6 an agent needs `instructions` or `command` -> add/],
   [
     "command not absolute",

@@ -33,6 +33,9 @@ export const fleet: Fleet = {
   providers: [],
   schedule: [],
   hooks: [],
+  teams: [],
+  models: new Map(),
+  prices: [],
   agents: [
     agent("clean", {}),
     agent("reader", { tools: ["files.list", "files.read"], message: ["writer"] }),
