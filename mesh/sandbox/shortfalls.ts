@@ -130,9 +130,11 @@ async function loopSupport(): Promise<Shortfall[]> {
 }
 
 async function rootfsFaults(rootfs: string): Promise<Shortfall[]> {
+  // It is built by root, and that root is missing is said already.
+  if (process.getuid?.() !== 0) return [];
   const ready = await access(join(rootfs, "bin/node"), constants.X_OK).then(
     () => true,
     () => false,
   );
-  return ready ? [] : [{ what: "the agents' root file system is not built", remedy: "call `ensureRootfs` first" }];
+  return ready ? [] : [{ what: "the agents' root file system is not built", remedy: "run `cordon doctor`, which builds it" }];
 }
