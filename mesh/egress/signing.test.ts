@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
 import { test } from "node:test";
 import { awsKeyOf, signAws, type AwsRequest } from "./signing.ts";
 
@@ -56,6 +57,18 @@ test("whatever is sent is signed: another body, header, path, query, host, day, 
     signAws(base, { ...key, secretAccessKey: `${key.secretAccessKey}x` })["authorization"]?.split("Signature=")[1],
   );
   assert.equal(new Set(signatures).size, signatures.length);
+});
+
+test("a path is escaped once more than it is sent", () => {
+  const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+  const hmac = (by: string | Buffer, text: string): Buffer => createHmac("sha256", by).update(text).digest();
+  const canonical = `GET\n/model/a-v1%253A0/invoke\n\nhost:h.test\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\n${sha256("")}`;
+  const scope = "20150830/us-east-1/service/aws4_request";
+  const day = hmac(`AWS4${key.secretAccessKey}`, "20150830");
+  const signing = hmac(hmac(hmac(day, "us-east-1"), "service"), "aws4_request");
+  const wanted = hmac(signing, `AWS4-HMAC-SHA256\n20150830T123600Z\n${scope}\n${sha256(canonical)}`).toString("hex");
+  const signed = signAws(suite("GET", "https://h.test/model/a-v1%3A0/invoke"), key);
+  assert.ok(signed["authorization"]?.endsWith(`Signature=${wanted}`));
 });
 
 test("a token that expires is sent, and signed", () => {

@@ -276,6 +276,8 @@ test("cached and hidden tokens are settled at their own rates, each token once",
     }),
     { inputTokens: 50, cacheReadTokens: 40, cacheWriteTokens: 0, outputTokens: 30 },
   );
+  const hidden = { promptTokenCount: 1, candidatesTokenCount: 10, thoughtsTokenCount: 20 };
+  assert.equal(read("gemini.generate", { usageMetadata: hidden })?.outputTokens, 30);
   // A server that counts reasoning beside the answer, not in it.
   const beside = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 40 };
   assert.equal(read("openai.chat", { usage: beside })?.outputTokens, 30);
