@@ -63,6 +63,8 @@ export interface WorldParts {
   /** What the agent says; undefined = it settles without a reply. */
   readonly answer?: (delivery: Delivery) => string | undefined;
   readonly worksMax?: number;
+  /** Who takes messages; `scribe` alone if nothing is said. */
+  readonly agents?: readonly string[];
 }
 
 /** Fails the first time when asked to be flaky, always when asked to fail; otherwise echoes in capitals. */
@@ -101,7 +103,8 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
     },
   });
   const stop = new AbortController();
-  void serveAgent(store, inboxes, answer, stop.signal).catch(() => {});
+  for (const name of parts.agents ?? ["scribe"])
+    void serveAgent(name, store, inboxes, answer, stop.signal).catch(() => {});
   return {
     ...{ store, engine, inboxes, board },
     stop: () => {
@@ -113,18 +116,19 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
 
 /** Takes one delivery after the other and answers it, the answer and its end in one transaction. */
 async function serveAgent(
+  name: string,
   store: Store,
   inboxes: Inboxes,
   answer: NonNullable<WorldParts["answer"]>,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const delivery = await inboxes.next("scribe", 1e9, signal);
+    const delivery = await inboxes.next(name, 1e9, signal);
     if (!delivery || signal.aborted) continue;
     const body = answer(delivery);
     const reply =
-      body === undefined ? undefined : inboxes.answer("workflow", "agent:scribe", delivery, body, unlabelled);
-    const settled = inboxes.settle("scribe", delivery.id);
+      body === undefined ? undefined : inboxes.answer("workflow", `agent:${name}`, delivery, body, unlabelled);
+    const settled = inboxes.settle(name, delivery.id);
     await store.commit([...(reply?.writes ?? []), ...settled.writes]);
     settled.done();
     reply?.done();
