@@ -62,5 +62,4 @@ const lost = (state: string): CommandError =>
   );
 
 const fileOf = (state: string): string => join(state, "vault.key");
-const fingerprintOf = (key: MasterKey): string =>
-  createHash("sha256").update(key.auditSigner.publicKey).digest("hex");
+const fingerprintOf = (key: MasterKey): string => createHash("sha256").update(key.auditSigner.publicKey).digest("hex");

@@ -1,6 +1,6 @@
 import { limits } from "../../protocol/limits.ts";
 import { storeFailure } from "./failure.ts";
-import { lastWins, statements, type StatementName } from "./statements.ts";
+import { lastWins, statements } from "./statements.ts";
 import type { SqlValue, StoreFailure, Write } from "./store.ts";
 
 /** Runs the flushes in order, and tells the outcome of each through the two callbacks. */
@@ -116,7 +116,7 @@ function coalesce(batch: readonly Write[]): Write[] {
   const kept: Write[] = [];
   for (let i = batch.length - 1; i >= 0; i--) {
     const write = batch[i] as Write;
-    const keyLength = lastWins[write[0] as StatementName];
+    const keyLength = lastWins[write[0]];
     if (keyLength !== undefined) {
       const key = write.slice(0, keyLength + 1).join("\u0000");
       if (seen.has(key)) continue;

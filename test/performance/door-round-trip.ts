@@ -52,11 +52,12 @@ async function serveDoors(folder: string): Promise<void> {
     halted: () => undefined,
   } as unknown as DoorServices;
   // A door lets in a bounded number of requests a second; each round is spent at a fresh one.
-  process.on("message", async (socketPath: string) => {
+  const openDoor = async (socketPath: string): Promise<void> => {
     const door = new Door(services, { agent: "asker", sandbox: "sbx_bench" });
     await door.listen(socketPath);
     process.send?.("up");
-  });
+  };
+  process.on("message", (socketPath: string) => void openDoor(socketPath));
   process.send?.("up");
 }
 

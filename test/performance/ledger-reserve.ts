@@ -103,7 +103,8 @@ async function withPast(path: string): Promise<void> {
     insert.run(seq, seq, "decision", "agent:a1", detail, hash);
   }
   const key = keys.macKey.reveal((bytes) => createSecretKey(bytes));
-  if (rows > 0) db.prepare(statements["audit.setHead"]).run(rows, hash, headMac(key, rows, hash, { count: 0, lastSeq: 0 }));
+  if (rows > 0)
+    db.prepare(statements["audit.setHead"]).run(rows, hash, headMac(key, rows, hash, { count: 0, lastSeq: 0 }));
   db.exec("COMMIT");
   db.close();
 }

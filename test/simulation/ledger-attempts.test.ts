@@ -18,10 +18,10 @@ const capped =
 
 async function start(t: TestContext, caps: World["caps"], parts: Partial<World> = {}) {
   const clock = new SimulatedClock("2026-03-31T12:00:00Z");
-  const world: World = { path: stateFolder(t), clock, keys: auditKeys(), caps, ...parts };
+  const world = { path: stateFolder(t), clock, keys: auditKeys(), caps, ...parts };
   const core = await openCore(world);
   t.after(() => core.store.close());
-  return { ...core, clock: world.clock as SimulatedClock, world };
+  return { ...core, clock: world.clock, world };
 }
 
 function reserved(result: { ok: boolean; value?: Hold }): Hold {

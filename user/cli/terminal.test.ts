@@ -20,7 +20,8 @@ function capture(
 /** One `read` gives one chunk only. */
 function written(stream: PassThrough): string {
   let text = "";
-  for (let chunk: unknown = stream.read(); chunk !== null; chunk = stream.read()) text += String(chunk);
+  for (let chunk = stream.read() as Buffer | null; chunk !== null; chunk = stream.read() as Buffer | null)
+    text += chunk.toString();
   return text;
 }
 
