@@ -253,6 +253,10 @@ export const limits = {
     commitsWaitingMax: 200_000,
     busyTimeoutMs: 5_000,
     walBytesMax: 64 * MiB,
+    /** Of 4 KiB, in the log before it is copied back. */
+    checkpointPagesMin: 4_096,
+    /** Of each of the two connections. */
+    cacheBytesMax: 48 * MiB,
     /** Up to this size every page is checked at each start; above it the tables that grow without end are left out. */
     fullCheckBytesMax: 256 * MiB,
   },

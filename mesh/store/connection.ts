@@ -20,6 +20,9 @@ export function openWriter(folder: string): DatabaseSync {
       db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       db.exec("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON; PRAGMA secure_delete = FAST");
       db.exec(`PRAGMA journal_size_limit = ${limits.store.walBytesMax}`);
+      // Pages that are changed again before they are copied back are copied once.
+      db.exec(`PRAGMA wal_autocheckpoint = ${limits.store.checkpointPagesMin}`);
+      keepPages(db);
       migrate(db, version);
     });
   });
@@ -33,6 +36,7 @@ export function openReader(folder: string): DatabaseSync {
       throw new StoreFailure("io", `there is no state in \`${folder}\` yet: start the mesh once with \`cordon up\``);
     const db = new DatabaseSync(file, { readOnly: true, timeout: limits.store.busyTimeoutMs });
     return checked(db, () => {
+      keepPages(db);
       if (identify(db, folder) < migrations.length) {
         throw new StoreFailure(
           "io",
@@ -65,6 +69,11 @@ function checked(db: DatabaseSync, check: () => void): DatabaseSync {
 /** Number in the first column of the first row of a pragma or a query. */
 function number(db: DatabaseSync, sql: string): number {
   return Number(Object.values(db.prepare(sql).get() ?? {})[0]);
+}
+
+/** In memory: with SQLite's own 2 MB, keys at random in a large state are read from the file again and again. */
+function keepPages(db: DatabaseSync): void {
+  db.exec(`PRAGMA cache_size = -${limits.store.cacheBytesMax / 1024}`);
 }
 
 /** The version of the tables; 0 is an empty file. */

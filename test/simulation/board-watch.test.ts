@@ -134,6 +134,10 @@ test("a watch shows only rows that the reader may read, wakes on a write, and be
     await write(store, board, entry("b/secret", "2"));
     await write(store, board, entry("a/new", "3"));
     await write(store, board, entry("a/new", null));
+    let woken = false;
+    void waiting.then(() => (woken = true));
+    await new Promise((end) => setImmediate(() => setImmediate(end)));
+    assert.ok(woken, "no time has passed, and it does not wait any more");
     const found = await waiting;
     assert.deepEqual(found.changes.map(({ key, version, deleted }) => [key, version, deleted]).slice(0, 1), [
       ["a/new", 1, false],
@@ -172,6 +176,8 @@ test("hole: append-only keys overwritten by PUT — no verb changes one: write, 
       assert.match(String(await write(store, board, entry("log/1", "second", more))), /denied|conflict/);
     }
     assert.equal(await write(store, board, entry("log/1", null)), "denied");
+    const deletion = board.prepare(entry("log/1", null));
+    assert.ok(!deletion.ok && deletion.error.reason.endsWith("cannot be deleted"));
     assert.equal(await write(store, board, entry("log/1", null, { ifVersion: 1 })), "denied");
     assert.equal(await write(store, board, entry("log/2", "x", { ttlSeconds: 5 })), "denied");
     // Two at the same moment, before either is on disk.
