@@ -41,8 +41,8 @@ const emptied = (value: unknown): unknown =>
       : undefined;
 
 /**
- * Whether every key that `inner` matches is matched by `outer`. Errs towards no: both are read segment by segment, and a
- * segment with stars is covered by `*`, `**` or its own equal.
+ * Whether every key that `inner` matches is matched by `outer`. Errs towards no. A star of `inner` is read as a
+ * character that only a star of `outer` matches: what it stands for, that star matches as well.
  */
 export function globCovers(outer: string, inner: string): boolean {
   return coversFrom(outer.split("/"), inner.split("/"));
@@ -58,7 +58,7 @@ function coversFrom(outer: readonly string[], inner: readonly string[]): boolean
   }
   const [segment, ...further] = inner;
   if (segment === undefined || segment === "**") return false;
-  const covered = first === segment || first === "*" || (!segment.includes("*") && globMatches(first, segment));
+  const covered = globMatches(first, segment);
   return covered && coversFrom(rest, further);
 }
 

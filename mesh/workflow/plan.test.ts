@@ -74,6 +74,10 @@ test("an approval clears a flow only when it shows the same data and cannot be g
       "shows something else",
       REVIEW.replace('{ t: "${{ steps.think.output }}" } }\n  write', "{ t: nothing } }\n  write"),
     ],
+    [
+      "shows other data",
+      REVIEW.replace('{ t: "${{ steps.think.output }}" } }\n  write', '{ t: "${{ run.id }}" } }\n  write'),
+    ],
     ["is not needed", REVIEW.replace("needs: [ok]", "needs: [think]")],
     ["is one of two ways", REVIEW.replace("needs: [ok]", "needs: [ok, think], join: any")],
     ["need not be done", REVIEW.replace("needs: [ok]", "needs: [ok, think], join: settled")],

@@ -24,9 +24,12 @@ writeFileSync(join(folder, "input.json"), '{"n": 1}');
 async function run(...argv: string[]): Promise<{ code: number; out: string; errors: string }> {
   const stdout = new PassThrough();
   const stderr = new PassThrough();
+  const read: string[][] = [[], []];
+  [stdout, stderr].forEach((stream, index) => stream.on("data", (piece: Buffer) => read[index]?.push(String(piece))));
   const surroundings = { ...processSurroundings(), cwd: folder, stdout, stderr, colour: false };
   const code = await runCli(["plan", ...argv], surroundings);
-  return { code, out: String(stdout.read() ?? ""), errors: String(stderr.read() ?? "") };
+  const [out = [], errors = []] = read;
+  return { code, out: out.join(""), errors: errors.join("") };
 }
 
 test("a plan that may run: picture, table, digest, exit code 0, and the page", async () => {
