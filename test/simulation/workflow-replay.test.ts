@@ -61,7 +61,7 @@ function alterations(event: RunEvent): RunEvent[] {
   return Object.entries(event).flatMap(([field, value]) => {
     if (free.has(field)) return [];
     const other = typeof value === "number" ? value + 1 : typeof value === "string" ? `${value}x` : { other: true };
-    return [{ ...event, [field]: other } as RunEvent];
+    return [{ ...event, [field]: other }];
   });
 }
 

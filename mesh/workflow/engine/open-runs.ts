@@ -1,0 +1,185 @@
+import type { Clock } from "../../../lib/clock.ts";
+import { canonicalJson, type Json } from "../../../lib/json.ts";
+import type { Label } from "../../../protocol/label.ts";
+import type { Audit } from "../../audit/audit.ts";
+import type { Monitor } from "../../monitor/monitor.ts";
+import type { Store } from "../../store/store.ts";
+import type { Plan, Task, Workflow } from "../definition.ts";
+import { Admission } from "./admission.ts";
+import type { Effect, RunEvent, Spoken } from "./event.ts";
+import type { Performer } from "./job.ts";
+import { outcomeOf } from "./journal.ts";
+import type { Language } from "./language.ts";
+import { unplanned } from "./plan-check.ts";
+import { RunDriver, type DriverParts } from "./run-driver.ts";
+import { definitionOf, finished, type RunState } from "./state.ts";
+
+export interface OpenRunsParts {
+  readonly store: Store;
+  readonly audit: Audit;
+  readonly monitor: Pick<Monitor, "emit">;
+  readonly clock: Clock;
+  readonly language: Language;
+  /** Who does agent, tool and board work. */
+  readonly performers: { readonly agent: Performer; readonly tool: Performer; readonly board: Performer };
+  readonly worksMax?: number;
+}
+
+/** The runs that have not ended, what they share, and who waits for them. */
+export class OpenRuns {
+  readonly #parts: OpenRunsParts & { readonly child: Performer };
+  readonly #drivers = new Map<string, RunDriver>();
+  readonly #admission: Admission;
+  readonly #waiting = new Map<string, Set<() => void>>();
+  /** Where the messages of agent work belong. */
+  readonly #messages = new Map<string, { readonly run: string; readonly task: string }>();
+
+  /** `child` does the work of `workflow` steps. */
+  constructor(parts: OpenRunsParts, child: Performer) {
+    this.#parts = { ...parts, child };
+    this.#admission = new Admission(parts.worksMax);
+  }
+
+  get size(): number {
+    return this.#drivers.size;
+  }
+  get(run: string): RunDriver | undefined {
+    return this.#drivers.get(run);
+  }
+  all(): RunDriver[] {
+    return [...this.#drivers.values()];
+  }
+
+  /** A run that is open from now on; nothing happens before it is woken. */
+  drive(plan: Plan, workflow: Workflow, state: RunState): RunDriver {
+    const driver = new RunDriver(plan, workflow, state, this.#driverParts());
+    this.#drivers.set(state.run, driver);
+    for (const [task, { effect, phase }] of state.tasks) if (phase === "running") this.#note(state.run, task, effect);
+    const { concurrency } = workflow;
+    const key =
+      concurrency &&
+      this.#parts.language.value(concurrency.key, { runId: state.run, input: state.input, outputs: new Map() });
+    this.#admission.enter(
+      state.run,
+      key?.ok ? canonicalJson([workflow.name, key.value]) : null,
+      concurrency?.limit ?? 1,
+    );
+    return driver;
+  }
+
+  async tell(run: string, event: Spoken): Promise<void> {
+    const driver = this.#drivers.get(run);
+    if (!driver || finished(driver.state)) return;
+    await driver.tell(event).catch((error: unknown) => this.#fault(driver, error));
+  }
+
+  /** The work that a message to an agent stands for, while it is under way. */
+  jobOfMessage(
+    message: string,
+  ): { readonly run: string; readonly task: string; readonly definition: Task } | undefined {
+    const at = this.#messages.get(message);
+    const driver = at && this.#drivers.get(at.run);
+    const state = at && driver?.state.tasks.get(at.task);
+    const definition = at && driver && definitionOf(driver.workflow, at.task);
+    const same =
+      state?.phase === "running" && state.effect && "message" in state.effect && state.effect.message === message;
+    if (at && definition && same) return { ...at, definition };
+    this.#messages.delete(message);
+    return undefined;
+  }
+
+  /** Resolves when the run has ended; at once when it had before. */
+  async outcome(
+    run: string,
+    signal: AbortSignal,
+  ): Promise<{ status: string; output: Json; label: Label; reason: string }> {
+    while (this.#drivers.has(run) && !signal.aborted) await this.#nextEnd(run, signal);
+    const last = outcomeOf(this.#parts.store, run);
+    if (last) return last;
+    return { status: "failed", output: null, label: UNKNOWN, reason: "its journal has no end" };
+  }
+
+  close(): void {
+    for (const driver of this.#drivers.values()) driver.close();
+    for (const waiting of this.#waiting.values()) for (const wake of waiting) wake();
+  }
+
+  /** By priority, so that what is urgent gets the room. */
+  #wakeAll(): void {
+    const drivers = [...this.#drivers.values()].toSorted((a, b) => b.workflow.priority - a.workflow.priority);
+    for (const driver of drivers) this.wake(driver);
+  }
+
+  wake(driver: RunDriver | undefined): void {
+    driver?.wake().catch((error: unknown) => this.#fault(driver, error));
+  }
+
+  #note(run: string, task: string, effect: Effect | null | undefined): void {
+    if (effect && "message" in effect) this.#messages.set(effect.message, { run, task });
+  }
+
+  #driverParts(): DriverParts {
+    const { clock, language, performers, audit } = this.#parts;
+    return {
+      ...{ clock, language, unplanned },
+      record: async (run, events, writes) => {
+        for (const event of events) if (event.kind === "step.started") this.#note(run, event.task, event.effect);
+        const detail = { run, events: summaryOf(events) };
+        await audit.record({ kind: "workflow.advanced", subject: "mesh", detail }, writes);
+        this.#parts.monitor.emit("workflow.advanced", null, { run, events: detail.events.slice(0, 8).join(", ") });
+      },
+      performerOf: ({ definition: { work } }) => {
+        if (work.kind === "agent") return performers.agent;
+        if (work.kind === "tool") return performers.tool;
+        if (work.kind === "workflow") return this.#parts.child;
+        return work.kind === "wait" && work.until.kind === "board" ? performers.board : undefined;
+      },
+      admits: (driver, task) => {
+        if (!this.#admission.isOpen(driver.state.run)) return false;
+        const kind = definitionOf(driver.workflow, task)?.work.kind;
+        return (kind !== "agent" && kind !== "tool") || this.#admission.take(`${driver.state.run} ${task}`);
+      },
+      left: (driver, task) => {
+        if (this.#admission.give(`${driver.state.run} ${task}`)) queueMicrotask(() => this.#wakeAll());
+      },
+      onFinished: (driver) => this.#ended(driver),
+      onFault: (driver, error) => this.#fault(driver, error),
+    };
+  }
+
+  #ended({ state }: RunDriver): void {
+    this.#drivers.delete(state.run);
+    const { status, reason } = state;
+    this.#parts.monitor.emit(`workflow.${status}`, null, { run: state.run, reason: reason.slice(0, 400) });
+    for (const wake of this.#waiting.get(state.run) ?? []) wake();
+    for (const run of this.#admission.exit(state.run)) this.wake(this.#drivers.get(run));
+  }
+
+  #nextEnd(run: string, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting = this.#waiting.get(run) ?? new Set();
+    this.#waiting.set(run, waiting.add(resolve));
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    return promise.finally(() => {
+      waiting.delete(resolve);
+      if (waiting.size === 0) this.#waiting.delete(run);
+    });
+  }
+
+  #fault(driver: RunDriver, error: unknown): void {
+    this.#parts.monitor.emit("mesh.fault", null, { run: driver.state.run, error: String(error).slice(0, 400) });
+  }
+}
+
+/** Kinds and tasks, never data; bounded. */
+function summaryOf(events: readonly RunEvent[]): string[] {
+  const lines = events
+    .slice(0, SUMMARY_LINES)
+    .map((event) =>
+      "task" in event ? `${event.kind} ${event.task}${"attempt" in event ? ` #${event.attempt}` : ""}` : event.kind,
+    );
+  return events.length > SUMMARY_LINES ? [...lines, `and ${events.length - SUMMARY_LINES} more`] : lines;
+}
+
+const SUMMARY_LINES = 64;
+const UNKNOWN: Label = { integrity: "untrusted", confidentiality: "secret", sources: [] };
