@@ -41,14 +41,12 @@ test("what stands in a workflow is text on the page, never markup", () => {
 });
 
 test("no box lies on another, and every line goes down", () => {
-  const graphs = fc
-    .array(fc.array(fc.nat(20), { maxLength: 4 }), { minLength: 1, maxLength: 21 })
-    .map((rows) =>
-      rows.map((needs, index) => ({
-        id: `n${index}`,
-        needs: [...new Set(needs.filter((need) => need < index))].map((need) => `n${need}`),
-      })),
-    );
+  const graphs = fc.array(fc.array(fc.nat(20), { maxLength: 4 }), { minLength: 1, maxLength: 21 }).map((rows) =>
+    rows.map((needs, index) => ({
+      id: `n${index}`,
+      needs: [...new Set(needs.filter((need) => need < index))].map((need) => `n${need}`),
+    })),
+  );
   fc.assert(
     fc.property(graphs, (nodes) => {
       const { boxes, lines, width, height } = layOut(nodes);
