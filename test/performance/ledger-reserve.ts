@@ -1,7 +1,7 @@
 /**
- * Durable reservations a second (reserve + audit record in one transaction, 256 in flight) against raw
+ * Durable reservations a second (reserve + audit record in one transaction, 32 in flight) against raw
  * node:sqlite commits of one row under the same fsync policy, interleaved in one run; with an empty ledger
- * and with one of a million rows. Usage: node test/performance/ledger-reserve.ts [--rows N] [--seconds S]
+ * and with one of a million rows. Usage: node test/performance/ledger-reserve.ts [--rows N] [--seconds S] [--in-flight N]
  */
 import { createSecretKey } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,8 +19,9 @@ import { openStore } from "../../mesh/store/open.ts";
 import { statements } from "../../mesh/store/statements.ts";
 import { auditKeys, noCaps } from "../simulation/world.ts";
 
-const IN_FLIGHT = 256;
-const { values } = parseArgs({ options: { rows: { type: "string" }, seconds: { type: "string" } } });
+const text = { type: "string" } as const;
+const { values } = parseArgs({ options: { rows: text, seconds: text, "in-flight": text } });
+const IN_FLIGHT = Number(values["in-flight"] ?? 32);
 const rows = Number(values.rows ?? 1_000_000);
 const sliceMs = Number(values.seconds ?? 1) * 1_000;
 const ROUNDS = 5;

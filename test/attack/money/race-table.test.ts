@@ -1,0 +1,180 @@
+/**
+ * A thousand calls at once, of every kind, by five agents whose caps are worth three calls each and whose fleet's is
+ * worth fewer; clients that leave, providers that break, and a mesh that is killed in the middle. Repetitions: five,
+ * or CORDON_RACE_REPETITIONS.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openReadOnly } from "../../../mesh/store/open.ts";
+import type { AuditRow } from "../../../protocol/desk.ts";
+import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
+
+const AGENTS = ["ant", "bee", "cat", "dog", "elk"];
+const CALLS_EACH = 200;
+const CAP_TOKENS = 3_900;
+const TEAM_TOKENS = 7_000;
+const FLEET_TOKENS = 12_000;
+const repetitions = Number(process.env["CORDON_RACE_REPETITIONS"] ?? 5);
+
+/** Every index another mixture: streams, several answers, faults, and clients that leave. */
+const racer = `
+import http from "node:http";
+import { tell } from "./prelude.mjs";
+const FAULTS = ["", "", "", "fault cut-middle", "fault status-500", "fault usage-missing", "fault overrun", "fault status-429"];
+const call = (index) => new Promise((resolve) => {
+  const body = JSON.stringify({
+    model: "rehearsal/fault", max_tokens: index % 7 === 0 ? 400 : 1000, stream: index % 3 !== 0, n: index % 11 === 0 ? 2 : 1,
+    messages: [{ role: "user", content: FAULTS[index % FAULTS.length] + " count 1000" }],
+  });
+  const request = http.request({ socketPath: "/run/cordon/door.sock", method: "POST", path: "/openai/v1/chat/completions", agent: false, headers: { "content-type": "application/json" } }, (response) => {
+    let words = 0;
+    response.setEncoding("utf8").on("data", (piece) => { words += (piece.match(/"delta":\\{"content"/g) ?? []).length; });
+    response.on("close", () => resolve({ status: response.statusCode, words }));
+  });
+  request.on("error", () => resolve({ status: 0, words: 0 }));
+  request.end(body);
+  if (index % 5 === 0) setTimeout(() => request.destroy(), (index * 37) % 400);
+});
+tell("begun", {});
+const ends = await Promise.all(Array.from({ length: ${CALLS_EACH} }, (_, index) => call(index)));
+tell("ended", { calls: ends.length, answered: ends.filter((end) => end.status === 200).length, words: ends.reduce((sum, end) => sum + end.words, 0) });
+setInterval(() => {}, 1e6);
+`;
+
+const files = {
+  "cordon.yaml": `
+version: 1
+fleet: race
+budget: { day: { tokens: ${FLEET_TOKENS} } }
+teams: { swarm: { members: [ant, bee], budget: { hour: { tokens: ${TEAM_TOKENS} } } } }
+defaults:
+  model: rehearsal/fault
+  budget: { day: { tokens: ${CAP_TOKENS} }, month: { usd: 5.00 } }
+  sandbox: { cpus: 0.5 }
+agents:
+${AGENTS.map((name) => `  ${name}: { command: [/bin/node, /code/racer.mjs], code: code }`).join("\n")}
+`,
+  "code/prelude.mjs": attackerPrelude,
+  "code/racer.mjs": racer,
+};
+
+const capOf = (scope: string): number => {
+  if (scope === "fleet") return FLEET_TOKENS;
+  return scope.startsWith("team:") ? TEAM_TOKENS : CAP_TOKENS;
+};
+
+/** Adds up the rows on the disk by itself, from a connection of its own; returns the worst share of a cap. */
+function watchDisk(mesh: MeshFixture): number {
+  const store = openReadOnly(mesh.state);
+  try {
+    const sums = new Map<string, number>();
+    for (const { scope, window, unit, settled, reserved } of store.query.ledger.allCounters()) {
+      if (unit !== "tokens" || window === "month" || (window.startsWith("rolling") && !scope.startsWith("team:")))
+        continue;
+      if (window === "day" && scope.startsWith("team:")) continue;
+      const name = `${scope} ${window}`;
+      sums.set(name, (sums.get(name) ?? 0) + settled + reserved);
+    }
+    let worst = 0;
+    for (const [name, sum] of sums) {
+      const cap = capOf(name.split(" ")[0] ?? "");
+      assert.ok(sum <= cap, `${name}: ${sum} of ${cap}`);
+      worst = Math.max(worst, sum / cap);
+    }
+    return worst;
+  } finally {
+    store.close();
+  }
+}
+
+async function allRecords(mesh: MeshFixture): Promise<AuditRow[]> {
+  const records: AuditRow[] = [];
+  for (let after = 0; ;) {
+    const page = await mesh.desk.audit(after, 1_000);
+    records.push(...page.records);
+    if (page.records.length === 0) return records;
+    after = page.next;
+  }
+}
+
+async function race(repetition: number): Promise<number> {
+  let mesh = await startMesh(files);
+  try {
+    let samples = 0;
+    let worst = 0;
+    const look = (): void => {
+      worst = Math.max(worst, watchDisk(mesh));
+      samples++;
+    };
+    await eventually("the first burst", async () => (await printed(mesh, "cat", "begun"))[0]);
+    const killAt = performance.now() + ((repetition * 173) % 900);
+    while (performance.now() < killAt) {
+      look();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await mesh.kill();
+    look();
+    mesh = await mesh.again();
+    await eventually(
+      "quiet",
+      async () => {
+        look();
+        const { lines } = await mesh.desk.costs();
+        const phases = (await mesh.desk.status()).agents.map((agent) => agent.phase);
+        const busy = lines.some((line) => line.reserved > 0) || phases.includes("starting");
+        const spent = lines.some((line) => line.scope === "fleet" && line.settled > 0);
+        const over = await Promise.all(AGENTS.map(async (name) => (await printed(mesh, name, "ended")).length > 0));
+        const done = over.every((ended, index) => ended || phases[index] === "halted");
+        return spent && !busy && done ? true : undefined;
+      },
+      60_000,
+    );
+    assert.ok(samples > 5, `${samples} samples`);
+    await checkBooks(mesh);
+    return worst;
+  } finally {
+    await mesh.stop();
+  }
+}
+
+/** Every hold has one end, and the totals are what the evidence says: nothing lost, nothing left. */
+async function checkBooks(mesh: MeshFixture): Promise<void> {
+  const records = await allRecords(mesh);
+  const ends = new Map<string, number>();
+  const tokens = new Map<string, number>();
+  for (const { kind, subject, detail } of records) {
+    if (kind !== "model.settled" && kind !== "ledger.recovered") continue;
+    const hold = String(detail["hold"]);
+    ends.set(hold, (ends.get(hold) ?? 0) + 1);
+    const recovered = (detail["scopes"] as string[] | undefined)?.find((scope) => scope.startsWith("agent:"));
+    const agent = recovered ?? subject;
+    tokens.set(agent, (tokens.get(agent) ?? 0) + Number(detail["tokens"] ?? 0));
+  }
+  const made = records.filter(({ kind }) => kind === "model.reserved").map(({ detail }) => String(detail["hold"]));
+  assert.ok(made.length >= 5, `${made.length} calls were let through`);
+  for (const hold of made) assert.equal(ends.get(hold), 1, `${hold} has one end`);
+  assert.equal(ends.size, made.length);
+  const { lines } = await mesh.desk.costs();
+  const day = (scope: string) => lines.find((l) => l.scope === scope && l.window === "day" && l.unit === "tokens");
+  let sum = 0;
+  for (const name of AGENTS) {
+    assert.equal(day(`agent:${name}`)?.settled ?? 0, tokens.get(`agent:${name}`) ?? 0, `the books of ${name}`);
+    sum += tokens.get(`agent:${name}`) ?? 0;
+  }
+  assert.equal(day("fleet")?.settled, sum, "the fleet's books are the sum of its agents'");
+  const team = lines.find((line) => line.scope === "team:swarm" && line.window.startsWith("rolling:"));
+  assert.equal(team?.settled, (tokens.get("agent:ant") ?? 0) + (tokens.get("agent:bee") ?? 0));
+  const store = openReadOnly(mesh.state);
+  try {
+    assert.deepEqual(store.query.ledger.holds(), [], "no hold leaks");
+  } finally {
+    store.close();
+  }
+  assert.ok((await mesh.desk.verifyAudit()).ok);
+}
+
+test(`${repetitions} times a thousand calls at once, killed in the middle: no cap is passed, nothing is lost, nothing leaks`, async () => {
+  let worst = 0;
+  for (let repetition = 1; repetition <= repetitions; repetition++) worst = Math.max(worst, await race(repetition));
+  assert.ok(worst > 0.9, `a cap was really reached: ${worst}`);
+});
