@@ -130,6 +130,7 @@ test("forged: no, wrong, empty, truncated, doubled signature, another hook's, no
       assert.equal(await github(body, signature), 401, signature);
     assert.equal(await github(`${body} `, good), 401);
     assert.equal(await post("/hooks/repo", body, { "x-hub-signature-256": [good, `sha256=${"0".repeat(64)}`] }), 401);
+    assert.equal(await post("/hooks/repo", body, { "x-hub-signature-256": [`sha256=${"0".repeat(64)}`, good] }), 401);
     assert.equal(await post("/hooks/repo", body, { "x-signature": good }), 401);
     assert.equal(await post("/hooks/nothing", body, { "x-hub-signature-256": good }), 401);
     assert.equal(await post("/hooks/empty", body, { "x-hub-signature-256": `sha256=${hex(body, "")}` }), 401);
