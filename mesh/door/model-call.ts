@@ -116,7 +116,7 @@ function resolve(services: DoorServices, format: WireFormat, call: ModelCall): R
       ),
     );
   }
-  const price = services.prices.priceOf(provider.priceList ?? provider.name, model);
+  const price = services.prices.priceOf(provider.priceList ?? provider.name, model, call.outputTokens === 0);
   if (!price) {
     return err(
       refusal(

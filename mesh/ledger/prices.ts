@@ -1,6 +1,7 @@
 import { calcPrice, findProvider, type ConditionalPrice, type ModelPrice } from "@pydantic/genai-prices";
 import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
+import { dearer } from "./dearer.ts";
 import { compilePrice, flatPrice, type Price } from "./price.ts";
 
 /** A price that the fleet file states, for a model of one's own. Rates are micro-USD for a million tokens; zero is allowed. */
@@ -15,8 +16,8 @@ export interface PriceOverride {
 }
 
 export interface Prices {
-  /** Undefined: the price is not known, and the call must be refused. */
-  priceOf(provider: string, model: string): Price | undefined;
+  /** Undefined: the price is not known, and the call must be refused. `inputOnly`: for a call that makes no text. */
+  priceOf(provider: string, model: string, inputOnly?: boolean): Price | undefined;
   /** For people: where the prices are from. */
   readonly source: string;
 }
@@ -40,7 +41,7 @@ export function createPrices(parts: { readonly clock: Clock; readonly overrides?
   let day = NaN;
   return {
     source: `${LIST}; rehearsal price for the rehearsal model`,
-    priceOf(provider, model) {
+    priceOf(provider, model, inputOnly = false) {
       if (model.length > limits.ledger.modelCharsMax) return undefined;
       const name = `${provider}/${model}`;
       if (provider === "rehearsal") return rehearsal;
@@ -50,19 +51,25 @@ export function createPrices(parts: { readonly clock: Clock; readonly overrides?
       // Prices in the list have dates: what was compiled yesterday may be over.
       if (day !== Math.floor(nowMs / DAY_MS) || listed.size >= CACHED_MAX) listed.clear();
       day = Math.floor(nowMs / DAY_MS);
-      const price = listed.get(name) ?? lookUp(provider, model, nowMs);
-      if (price) listed.set(name, price);
+      const key = `${name} ${inputOnly}`;
+      const price = listed.get(key) ?? lookUp(provider, model, nowMs, inputOnly);
+      if (price) listed.set(key, price);
       return price;
     },
   };
 }
 
-function lookUp(providerId: string, model: string, nowMs: number): Price | undefined {
+function lookUp(providerId: string, model: string, nowMs: number, inputOnly: boolean): Price | undefined {
   if (!findProvider({ providerId })) return undefined;
   const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, { providerId, timestamp: new Date(nowMs) });
   // A provider that only resells may be answered for by another one, whose prices are not the ones that will be billed.
   if (!found || found.provider.id !== providerId) return undefined;
-  return compilePrice(LIST, inForce(found.model.prices, nowMs));
+  const lists = inForce(found.model.prices, nowMs);
+  const name = `${providerId}/${model}`;
+  const other = Object.hasOwn(dearer, name) ? dearer[name] : undefined;
+  if (!other) return compilePrice(LIST, lists, inputOnly);
+  const both = [...lists, { input_mtok: other.input, output_mtok: other.output }];
+  return compilePrice(`${LIST}, the dearer of two lists`, both, inputOnly);
 }
 
 /** The prices that can apply today: those of any hour, and of the dates from now on, so that midnight raises no price. */
