@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const commandLine = [
+const commandLine = [
   process.execPath,
   "--disable-warning=ExperimentalWarning",
   fileURLToPath(new URL("../../user/cli/main.ts", import.meta.url)),
