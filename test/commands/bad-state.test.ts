@@ -1,7 +1,7 @@
 /** A state folder that cannot be used: it is told what to do, nothing is changed, and the mended one goes on. */
 import assert from "node:assert/strict";
 import { chmodSync, chownSync, cpSync, existsSync, openSync, closeSync, readdirSync, rmSync, statSync } from "node:fs";
-import { readFileSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
@@ -139,6 +139,22 @@ test("a path that is a file, and one that is too long for a socket", async () =>
   const long = "x".repeat(100);
   assertFails(await home.cordon(["up", "-d", "--state", long]), /too long for a socket/, /shorter one/);
   assert.ok(!existsSync(join(home.folder, long)));
+});
+
+test("a folder that others rule cannot make the log land in a file of ours", async () => {
+  home.write({ precious: "of ours" });
+  for (const [name, uid, mode] of [
+    ["foreign", 65_534, 0o700],
+    ["open", process.getuid?.() ?? 0, 0o777],
+  ] as const) {
+    const trap = join(home.folder, name);
+    mkdirSync(trap);
+    symlinkSync(join(home.folder, "precious"), join(trap, "mesh.log"));
+    chmodSync(trap, mode);
+    chownSync(trap, uid, uid);
+    assertFails(await home.cordon(["up", "-d", "--state", name]), /another user|entered by others/, /owner|chmod 700/);
+    assert.equal(readFileSync(join(home.folder, "precious"), "utf8"), "of ours");
+  }
 });
 
 async function gone(pid: number): Promise<void> {
