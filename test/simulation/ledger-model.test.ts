@@ -87,7 +87,7 @@ const reserve = (tokens: number, usd: number, agent: string): Command => ({
   check: always,
   run: async (model, real) => {
     const now = seen(model, real);
-    const scopes: Scope[] = ["fleet", `agent:${agent}`];
+    const scopes: Scope[] = ["fleet", "team:t", `agent:${agent}`];
     const result = real.core.ledger.reserve(scopes, { tokens, microUsd: usd }, "m");
     const sums = real.core.ledger.lines(scopes);
     if (!result.ok) {

@@ -109,6 +109,18 @@ test("a run and a step have caps of their own that never reset, also over a rest
   assert.equal(!third.ok && third.error.unit, "requests");
 });
 
+test("a run that was closed while a call is open keeps what the call holds", async (t) => {
+  const { open } = await start(t, () => cap({}));
+  const { ledger } = await open();
+  ledger.openScope("run:r", { tokens: 10 });
+  const hold = reserved(ledger.reserve(["run:r"], amount(9), "m"));
+  ledger.closeScope("run:r");
+  for (let i = 0; i < 3_000; i++) ledger.closeScope(`run:x${i}`);
+  ledger.settle(hold.id, used(8));
+  ledger.openScope("run:r", { tokens: 10 });
+  assert.equal(ledger.left(["run:r"]).tokens, 2);
+});
+
 test("in any 6 hours no more passes than the rolling cap, and what is over is cleared from the disk", async (t) => {
   const { open, clock } = await start(t, () => cap({}, { rolling: [{ spanMs: 6 * HOUR_MS, cap: { tokens: 100 } }] }));
   const { spend, store, ledger } = await open();
@@ -198,6 +210,7 @@ test("80 and 95 % are told once a window, also over a restart; the day's forecas
   clock.jumpTo("2026-05-11T00:00:00Z");
   await again.spend(["fleet"], 950);
   assert.deepEqual(warned(), [80, 95, 80, 95], "a new day");
+  assert.equal(notices.filter((notice) => notice.kind === "forecast").length, 1, "the forecast only once a day");
 });
 
 test("the provider's figure takes the place of an estimate, once, and never raises it", async (t) => {

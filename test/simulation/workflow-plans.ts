@@ -19,7 +19,9 @@ export const fields = (values: Readonly<Record<string, Expression>>): Expression
 });
 export const text = (...parts: (string | Expression)[]): Expression => ({
   kind: "text",
-  parts: parts.map((part) => (typeof part === "string" ? part : part.kind === "reference" ? part.reference : part.kind)),
+  parts: parts.map((part) =>
+    typeof part === "string" ? part : part.kind === "reference" ? part.reference : part.kind,
+  ),
 });
 
 export function task(work: Work, handed: Expression = constant({}), more: Partial<Task> = {}): Task {
