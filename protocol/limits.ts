@@ -270,9 +270,6 @@ export const limits = {
     rollingSpanMsMax: 31 * 86_400_000,
     destinationsMax: 64,
     teamsPerAgentMax: 4,
-    /** A list of prices from a file. */
-    priceFileBytesMax: 4 * MiB,
-    pricesMax: 20_000,
   },
   name: { charsMax: 40 },
   fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },

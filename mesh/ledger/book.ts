@@ -137,7 +137,7 @@ export class Book implements Ledger {
     for (const place of readPlaces(row.places)) {
       if (!place.scope.includes(">")) scopes.add(place.scope);
       // A bucket that has left its rolling window is gone, and with it what was charged there.
-      if (!this.fetch(place)) continue;
+      if (!this.bring(place)) continue;
       writes.push(lower(this.#counterAt(place), { ...NOTHING, tokens: freed.tokens, usd: freed.microUsd }));
     }
     for (const scope of scopes) if (!isRunScope(scope)) writes.push(this.usage.lower(scope, row.model, freed.microUsd));
@@ -146,7 +146,7 @@ export class Book implements Ledger {
 
   openScope(scope: Scope, caps: CapUnits): void {
     assert(isRunScope(scope) && amounts.isScope(scope), "only runs and steps are opened");
-    this.fetch({ scope, window: "run", startMs: 0 });
+    this.bring({ scope, window: "run", startMs: 0 });
     this.#closed.delete(scope);
     this.#open.set(scope, caps);
   }
@@ -164,7 +164,7 @@ export class Book implements Ledger {
   }
 
   /** Brings the total of a place into memory; false when there is none, on disk neither. */
-  fetch({ scope, window, startMs }: PlaceKey): boolean {
+  bring({ scope, window, startMs }: PlaceKey): boolean {
     if (this.counters.has(scope, window, startMs)) return true;
     const row = this.#store.query.ledger.totalsAt(scope, window, startMs);
     if (row) this.counters.load([row]);

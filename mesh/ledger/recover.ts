@@ -24,7 +24,7 @@ export async function recover(
     const { firstMs, startMs } = bucketsOf(spanMs, book.windows.latestMs());
     book.counters.load(ledger.totals(name, firstMs, startMs));
   }
-  for (const place of left.flatMap((hold) => hold.places)) book.fetch(place);
+  for (const place of left.flatMap((hold) => hold.places)) book.bring(place);
   book.lookSilently();
   const recorded = left.map((hold) => {
     const detail = { hold: hold.id, scopes: hold.scopes, model: hold.model, ...hold.worst };
