@@ -83,7 +83,7 @@ before(() => {
   }
 });
 after(async () => {
-  await mesh?.kill();
+  await clearHost();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -125,8 +125,19 @@ function pour(desk: Desk, one: (desk: Desk, n: number) => Promise<void>): void {
   }
 }
 
+/** Whatever has failed: a start that is ended in order takes away what any earlier one left. */
+async function clearHost(): Promise<void> {
+  await mesh?.kill();
+  if (traces().length === 0) return;
+  mesh = serve(folder);
+  await mesh.ready;
+  mesh.terminate();
+  await mesh.exited;
+}
+
 /** Messages and credentials of a state that is gone are not missed. */
-function forgetState(): void {
+async function forgetState(): Promise<void> {
+  await clearHost();
   rmSync(state, { recursive: true, force: true });
   messages.clear();
   known = undefined;
@@ -221,7 +232,7 @@ const dooms: readonly Doom[] = [
 for (const { at, afterWork, anew = false, strike } of dooms) {
   test(`killed during ${at}: the next start has everything, and nothing of the old one is left`, async () => {
     await mesh?.kill();
-    if (anew) forgetState();
+    if (anew) await forgetState();
     stale = idsOf(traces());
     mesh = serve(folder);
     if (afterWork) await mesh.ready;
