@@ -136,5 +136,7 @@ async function rootfsFaults(rootfs: string): Promise<Shortfall[]> {
     () => true,
     () => false,
   );
-  return ready ? [] : [{ what: "the agents' root file system is not built", remedy: "run `cordon doctor`, which builds it" }];
+  return ready
+    ? []
+    : [{ what: "the agents' root file system is not built", remedy: "run `cordon doctor`, which builds it" }];
 }

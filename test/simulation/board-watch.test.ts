@@ -210,7 +210,7 @@ test("hole: TTL-expired keys readable — not by get, list, history or an older 
       [2],
     );
     assert.deepEqual(
-      (await board.list("k/*", () => true)).map(({ key }) => key),
+      board.list("k/*", () => true).map(({ key }) => key),
       ["k/1"],
     );
   }));
@@ -219,7 +219,7 @@ test("hole: list by partial prefix bypasses the access rule — every row is ask
   withBoard(t, {}, async (store, board) => {
     for (const key of ["team/a", "team-secret/a", "teams", "team/a/b"]) await write(store, board, entry(key, "x"));
     const asked: string[] = [];
-    const rows = await board.list("team*/**", (key) => {
+    const rows = board.list("team*/**", (key) => {
       asked.push(key);
       return globMatches("team/**", key);
     });
@@ -262,7 +262,7 @@ test("a cipher seals each value for its place: nothing readable lies on the disk
     await write(store, board, entry("k", "canary-value"));
     await write(store, board, entry("other", "something"));
     assert.equal(board.read("k", undefined)?.value, "canary-value");
-    assert.equal((await board.list("k", () => true))[0]?.value, "canary-value");
+    assert.equal(board.list("k", () => true)[0]?.value, "canary-value");
     const sealed = store.query.board.current("default", "k")?.value ?? "";
     assert.ok(!sealed.includes("canary"));
     await store.commit([

@@ -19,10 +19,14 @@ const keys = auditKeys();
 const message = { to: "a", body: "go" };
 
 function job(form: object): Job {
-  const read = readJob("j", { every: MINUTE, message, ...form } as Parameters<typeof readJob>[1], {
-    timeZone: "UTC",
-    agents: new Set(["a"]),
-  });
+  const read = readJob(
+    "j",
+    { every: MINUTE, message, ...form },
+    {
+      timeZone: "UTC",
+      agents: new Set(["a"]),
+    },
+  );
   assert.ok(read.ok);
   return read.value.job;
 }
