@@ -17,6 +17,8 @@ export interface MeshOptions {
   readonly output?: string;
   readonly port?: string;
   readonly scenario?: string;
+  /** `serve` ends when its standard input does: whoever started it holds the other end. */
+  readonly attached?: boolean;
 }
 
 /** Each resolves with the exit code: 0 done, 1 refused or failed. */
@@ -40,7 +42,16 @@ async function main(): Promise<number> {
   const text = { type: "string" } as const;
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { fleet: text, state: text, listen: text, input: text, output: text, port: text, scenario: text },
+    options: {
+      fleet: text,
+      state: text,
+      listen: text,
+      input: text,
+      output: text,
+      port: text,
+      scenario: text,
+      attached: { type: "boolean" },
+    },
   });
   const [name = "", ...words] = positionals;
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;

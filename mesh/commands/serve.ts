@@ -54,6 +54,7 @@ export async function serve(options: MeshOptions): Promise<number> {
   const end = Promise.withResolvers<number>();
   const closing: Closing = [];
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end.resolve(0));
+  if (options.attached) endWithStarter(() => end.resolve(0));
   try {
     // A signal while it starts ends it as well.
     await Promise.race([start(fleet, state, options, closing, end), end.promise]);
@@ -204,6 +205,12 @@ function statedPrices(fleet: Fleet): PriceOverride[] {
       return provider ? [{ ...each, inputRate: provider.price.input, outputRate: provider.price.output }] : [];
     });
   });
+}
+
+function endWithStarter(end: () => void): void {
+  process.stdin.once("end", end).once("error", end).resume();
+  // Waiting for it must not keep a mesh alive that has ended otherwise.
+  process.stdin.unref();
 }
 
 /** `--input` and `--output` stand in for the folders of the fleet file. */

@@ -31,7 +31,12 @@ export interface Home {
   readonly state: string;
   cordon(words: readonly string[], options?: RunOptions): Promise<Finished>;
   /** The same, still running: SIGINT is what Ctrl-C sends. */
-  start(words: readonly string[]): { interrupt(): void; said(): string; readonly finished: Promise<Finished> };
+  start(words: readonly string[]): {
+    interrupt(): void;
+    kill(): void;
+    said(): string;
+    readonly finished: Promise<Finished>;
+  };
   write(files: Readonly<Record<string, string>>): void;
   /** Stops what runs on the state, if anything does, and removes the folder. */
   close(): Promise<void>;
@@ -55,7 +60,8 @@ export function openHome(files: Readonly<Record<string, string>> = {}): Home {
       child.once("error", reject);
       child.once("close", (code) => resolve({ code: code ?? 255, stdout, stderr }));
     });
-    return { interrupt: () => void child.kill("SIGINT"), said: () => stdout + stderr, finished };
+    const kill = (): void => void child.kill("SIGKILL");
+    return { interrupt: () => void child.kill("SIGINT"), kill, said: () => stdout + stderr, finished };
   };
   const home: Home = {
     folder,

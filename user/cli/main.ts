@@ -69,7 +69,13 @@ function commandNamed(name: string): (typeof commands)[number] {
 
 if (import.meta.main) {
   const surroundings = processSurroundings();
-  // A reader that goes away (`cordon logs | head`) ends the command quietly.
-  surroundings.stdout.on("error", () => process.exit(1));
+  // A reader that goes away (`cordon demo | head`) ends the command as a terminal that is closed does: in order, and once.
+  let gone = false;
+  for (const stream of [surroundings.stdout, surroundings.stderr]) {
+    stream.on("error", () => {
+      if (!gone) process.kill(process.pid, "SIGHUP");
+      gone = true;
+    });
+  }
   process.exitCode = await runCli(process.argv.slice(2), surroundings);
 }

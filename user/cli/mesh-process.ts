@@ -28,7 +28,9 @@ export interface RunningMesh {
  * this command alone, which then stops the mesh in order.
  */
 export function serveMesh(host: Host, args: readonly string[]): RunningMesh {
-  const child = launch(host, ["serve", ...args], ["ignore", "pipe", "pipe"], true);
+  // The mesh ends when its standard input does: also when this command is killed and can stop nothing any more.
+  const child = launch(host, ["serve", "--attached", ...args], ["pipe", "pipe", "pipe"], true);
+  child.stdin?.on("error", () => undefined);
   const errors = collect(child.stderr);
   const exited = exitOf(child);
   const ready = new Promise<void>((resolve, reject) => {
