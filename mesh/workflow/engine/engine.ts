@@ -17,7 +17,7 @@ import { pathOfStep, workflowAt } from "./plan-check.ts";
 import type { RunDriver } from "./run-driver.ts";
 import { finished, splitTask, type RunState } from "./state.ts";
 import { OpenRuns, type OpenRunsParts } from "./open-runs.ts";
-import { childWork, type Children } from "./work/child.ts";
+import { childWork, type Children } from "./performers/child.ts";
 
 export interface EngineParts extends OpenRunsParts {
   readonly ids: Id;
