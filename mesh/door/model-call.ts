@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
@@ -76,7 +77,7 @@ async function admit(
   from: FromPath | undefined,
 ): Promise<Result<Admitted, Refusal>> {
   const body = await readJson(request, limits.door.bodyBytesMax);
-  const parsed = body.ok ? format.parse(body.value.value, body.value.bytes, from) : body;
+  const parsed = body.ok ? format.parse(body.value.value, bytesAsSent(body.value.value, body.value.bytes), from) : body;
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
   const call = meant(services, parsed.value);
   const asked = await ask(services, caller, { verb: "model.call", model: call.model });
@@ -92,6 +93,10 @@ function meant(services: DoorServices, call: ModelCall): ModelCall {
   const model = services.aliases.get(call.model);
   return model ? { ...call, model: `${model.provider}/${model.model}` } : call;
 }
+
+/** Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound. */
+const bytesAsSent = (body: Json, received: number): number =>
+  Math.max(received, Buffer.byteLength(JSON.stringify(body)));
 
 interface Target {
   /** With all that it can cost. */

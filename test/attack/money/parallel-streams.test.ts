@@ -33,6 +33,15 @@ tell("lies", { results });
 setInterval(() => {}, 1e6);
 `;
 
+/** Numbers that are short to send and long to pay: each has 4 bytes here and 21 where the provider reads it. */
+const inflater = `
+import { ask, tell } from "./prelude.mjs";
+const body = JSON.stringify({ model: "rehearsal/fault", max_tokens: 16, messages: [{ role: "user", content: "count 3" }], tools: [{ type: "function", function: { name: "f", parameters: { enum: ["@"] } } }] });
+const { status } = await ask("POST", "/openai/v1/chat/completions", body.replace('"@"', Array(2000).fill("1e20").join(",")));
+tell("inflated", { status });
+setInterval(() => {}, 1e6);
+`;
+
 let mesh: MeshFixture;
 /** The worst that was ever seen of each budget, by an observer from outside. */
 const worst = new Map<string, number>();
@@ -48,6 +57,7 @@ fleet: money
 defaults: { model: rehearsal/fault, budget: { day: { tokens: 100k, usd: 5.00 } } }
 agents:
   spender: { command: [/bin/node, /code/spender.mjs], code: code, budget: { day: { tokens: ${CAP_TOKENS} } } }
+  inflater: { command: [/bin/node, /code/inflater.mjs], code: code }
   liar: { command: [/bin/node, /code/liar.mjs], code: code }
   bystander: { instructions: calm.md, model: rehearsal/echo }
 `,
@@ -55,6 +65,7 @@ agents:
     "code/prelude.mjs": attackerPrelude,
     "code/spender.mjs": spender,
     "code/liar.mjs": liar,
+    "code/inflater.mjs": inflater,
   });
   watcher = watch();
 });
@@ -116,6 +127,14 @@ test("a provider that writes on, lies or breaks off is charged for, and cut", as
   const charge = (index: number): number => Number(settled[index]?.detail["tokens"] ?? -1);
   assert.ok(charge(2) >= 100, `usage told too low is charged as seen: ${charge(2)}`);
   assert.equal(settled[4]?.detail["charged"], "reservation", "missing usage is charged as reserved");
+});
+
+test("a body that grows when it is written anew is held at its size as sent", async () => {
+  const told = await eventually("the inflated call", async () => (await printed(mesh, "inflater", "inflated"))[0]);
+  assert.equal(told["status"], 200);
+  const { records } = await mesh.desk.audit(0, 1_000);
+  const held = records.find((record) => record.kind === "model.reserved" && record.subject === "agent:inflater");
+  assert.ok(Number(held?.detail["tokens"]) > 2_000 * 21, `${String(held?.detail["tokens"])} tokens held`);
 });
 
 test("settled + reserved never passed any cap, and nothing stays reserved", async () => {
