@@ -10,14 +10,13 @@ const STREAMS = 200;
 const spender = `
 import { ask, tell } from "./prelude.mjs";
 const call = (content, more = {}) => ask("POST", "/openai/v1/chat/completions", { model: "rehearsal/fault", max_tokens: 1000, messages: [{ role: "user", content }], ...more });
-const first = await Promise.all(Array.from({ length: ${STREAMS} }, (_, index) => call("count 1000", { stream: index % 4 !== 0, model: "rehearsal/fault" })));
-const received = first.reduce((sum, { text }) => sum + (text.match(/"completion_tokens":(\\d+)/g) ?? []).reduce((a, b) => a + Number(b.split(":")[1]), 0), 0);
-const refused = first.find((each) => each.status === 402);
-const codes = first.filter((each) => each.status !== 200).map((each) => each.status + " " + JSON.parse(each.text).error.code);
-tell("burst", { statuses: first.map((each) => each.status), received, codes, retry: refused?.headers["x-should-retry"] });
-const again = [];
-for (let i = 0; i < 12; i++) again.push((await call("count 1000")).status);
-tell("again", { statuses: again });
+const burst = async (index) => {
+  const { status, text, headers } = await call("count 1000", { stream: index % 4 !== 0 });
+  const received = (text.match(/"completion_tokens":(\\d+)/g) ?? []).reduce((sum, each) => sum + Number(each.split(":")[1]), 0);
+  tell("burst", status === 200 ? { status, received } : { status, code: JSON.parse(text).error.code, retry: headers["x-should-retry"] });
+};
+await Promise.all(Array.from({ length: ${STREAMS} }, (_, index) => burst(index)));
+for (let i = 0; i < 12; i++) tell("again", { status: (await call("count 1000")).status });
 setInterval(() => {}, 1e6);
 `;
 
@@ -91,29 +90,32 @@ async function watch(): Promise<void> {
 
 const nameOf = (line: BudgetLine): string => `${line.scope} ${line.window} ${line.unit}`;
 
-test("of 200 calls at once only those that the cap can pay are answered", async () => {
-  const burst = await eventually("the burst", async () => (await printed(mesh, "spender", "burst"))[0], 60_000);
-  const statuses = burst["statuses"] as number[];
-  const answered = statuses.filter((status) => status === 200).length;
-  assert.equal(statuses.length, STREAMS);
-  // Three whole answers, and shorter ones in what the input bound of those three gives back.
-  assert.ok(answered >= 3 && answered <= 8, `${answered} answered`);
-  // The first refusal halts the agent: what arrives after it is refused for that.
-  const codes = new Set(burst["codes"] as string[]);
-  codes.delete("403 halted");
-  assert.deepEqual([...codes], ["402 budget_exhausted"]);
-  assert.ok((burst["received"] as number) <= CAP_TOKENS, `${String(burst["received"])} tokens received`);
-  assert.equal(burst["retry"], "false", "the refusal is terminal");
-});
-
-test("the agent is halted, the others go on", async () => {
-  const again = await eventually("the second round", async () => (await printed(mesh, "spender", "again"))[0]);
-  assert.ok((again["statuses"] as number[]).every((status) => status === 402 || status === 403 || status === 200));
-  const status = await eventually("the halt", async () => {
+test("of 200 calls at once only those that the cap can pay are answered, and the agent is halted", async () => {
+  const halted = await eventually("the halt", async () => {
     const spender = (await mesh.desk.status()).agents.find((agent) => agent.name === "spender");
     return spender?.phase === "halted" ? spender : undefined;
   });
-  assert.match(status.reason, /budget of `agent:spender` is used up/);
+  assert.match(halted.reason, /budget of `agent:spender` is used up/);
+  // A slow sandbox is stopped before it has told all: what it told is judged, and the audit knows the rest.
+  const burst = await printed(mesh, "spender", "burst");
+  const refused = burst.filter((each) => each["status"] !== 200);
+  assert.ok(refused.some((each) => each["status"] === 402));
+  for (const each of refused) {
+    // The first refusal halts the agent: what arrives after it is refused for that.
+    assert.ok(["402 budget_exhausted", "403 halted"].includes(`${String(each["status"])} ${String(each["code"])}`));
+    if (each["status"] === 402) assert.equal(each["retry"], "false", "the refusal is terminal");
+  }
+  const received = burst.reduce((sum, each) => sum + Number(each["received"] ?? 0), 0);
+  assert.ok(received > 0 && received <= CAP_TOKENS, `${received} tokens received`);
+  const { records } = await mesh.desk.audit(0, 1_000);
+  const sent = records.filter((record) => record.kind === "model.reserved" && record.subject === "agent:spender");
+  // Three whole answers, and shorter ones in what the input bound of those three gives back.
+  assert.ok(sent.length >= 3 && sent.length <= 8, `${sent.length} calls were sent`);
+});
+
+test("what a halted agent asks for is refused, the others go on", async () => {
+  for (const each of await printed(mesh, "spender", "again"))
+    assert.ok([200, 402, 403].includes(each["status"] as number));
   const { conversation } = await mesh.desk.send("bystander", "are you there?");
   const reply = await mesh.desk.reply(conversation, 0, 20_000);
   assert.equal(reply?.body, "are you there?");
