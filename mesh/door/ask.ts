@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import type { Refusal } from "../../protocol/refusal.ts";
 import { decide, type Action, type Decision } from "../policy/decide.ts";
 import type { Write } from "../store/store.ts";
-import type { Caller, DoorServices } from "./services.ts";
+import { evidenceOf, type Caller, type DoorServices } from "./services.ts";
 
 /** The evidence of an action: its verb and what it is about, never its content. */
 const describe = (action: Action): { readonly [key: string]: Json } => ({ ...action });
@@ -36,13 +36,15 @@ export async function recordAllowed(
   writes: readonly Write[] = [],
   more: { readonly [key: string]: Json } = {},
 ): Promise<void> {
+  const work = services.workOf?.(caller);
+  const name = "tool" in action ? action.tool : action.verb;
   await services.audit.record(
     {
       kind: "decision",
       subject: `agent:${caller.agent}`,
-      detail: { allow: true, sandbox: caller.sandbox, rule, ...describe(action), ...more },
+      detail: { allow: true, sandbox: caller.sandbox, rule, ...describe(action), ...more, ...evidenceOf(work) },
     },
-    writes,
+    work ? [...writes, ...work.began(services.ids.next("cal"), "tool", name)] : writes,
   );
 }
 
@@ -53,6 +55,7 @@ export async function recordRefusal(
   refused: Refusal,
 ): Promise<void> {
   const { code, reason } = refused;
-  await services.denials(caller).record({ code, reason: reason.slice(0, 400), ...about });
+  const evidence = evidenceOf(services.workOf?.(caller));
+  await services.denials(caller).record({ code, reason: reason.slice(0, 400), ...about, ...evidence });
   services.monitor.emit("call.denied", caller.agent, { code, reason: reason.slice(0, 400) });
 }

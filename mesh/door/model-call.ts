@@ -9,6 +9,7 @@ import { familyOf, type Provider } from "../egress/providers.ts";
 import type { FromPath, Meter, ModelCall, WireFormat, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
 import { imageTokensMax } from "../egress/wire/image-tokens.ts";
+import { isRunScope } from "../ledger/amount.ts";
 import type { Hold } from "../ledger/ledger.ts";
 import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase, type Price } from "../ledger/price.ts";
@@ -16,7 +17,7 @@ import { ask, recordRefusal } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { readJson, sendRefusal } from "../http/exchange.ts";
 import { withinLimits } from "./model-limits.ts";
-import type { Caller, DoorServices } from "./services.ts";
+import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
 import { settle } from "./settlement.ts";
 
 /** A call that may go out: everything is decided, held and on disk. */
@@ -27,6 +28,8 @@ interface Admitted {
   readonly model: string;
   readonly price: Price;
   readonly hold: Hold;
+  /** What the call was made for, if for a run. */
+  readonly work: Work | undefined;
   readonly injection: Injection | null;
   readonly body: Buffer;
   readonly outputTokens: number;
@@ -45,14 +48,15 @@ export async function modelCall(
   response.once("close", () => gone.abort());
   const admitted = await admit(services, caller, format, request, from);
   if (!admitted.ok) return sendRefusal(response, admitted.error, format.refusalBody(admitted.error));
-  const { call, provider, model, injection, body, outputTokens } = admitted.value;
+  const { call, provider, model, injection, body, outputTokens, work } = admitted.value;
   const meter = format.meter();
   const exchange = {
     ...{ provider, model, format, meter, injection, body },
     stream: call.stream,
     outputTokensMax: outputTokens * call.choices,
     agentHeader: (name: string) => single(request.headers[name]),
-    signal: gone.signal,
+    signal: work ? AbortSignal.any([gone.signal, work.signal]) : gone.signal,
+    ...(work && { idempotencyKey: work.callKey(caller, provider.name, body) }),
   };
   let outcome: Outcome | undefined;
   try {
@@ -154,7 +158,8 @@ async function reserve(
     );
     return refuse(services, caller, missing, call.model);
   }
-  const scopes = services.scopes.of(caller.agent);
+  const work = services.workOf?.(caller);
+  const scopes = [...services.scopes.of(caller.agent), ...(work?.scopes ?? [])];
   const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
   const payable = outputTokensPayable(
     price,
@@ -171,7 +176,8 @@ async function reserve(
     { bytes: body.length, destination: provider.name },
   );
   if (!held.ok) {
-    if (endsAgent(held.error)) services.halt(caller.agent, held.error);
+    if (work && isRunScope(held.error.scope)) work.refused(held.error);
+    else if (endsAgent(held.error)) services.halt(caller.agent, held.error);
     return refuse(services, caller, budgetRefusal(held.error), call.model);
   }
   const hold = held.value;
@@ -190,9 +196,10 @@ async function reserve(
         micro_usd: hold.worst.microUsd,
         price: price.source,
         credential: provider.credential,
+        ...evidenceOf(work),
       },
     },
-    [...hold.writes, ...(injection?.writes ?? [])],
+    [...hold.writes, ...(injection?.writes ?? []), ...(work?.began(hold.id, "model", call.model) ?? [])],
   );
   return ok({
     call,
@@ -200,6 +207,7 @@ async function reserve(
     model,
     price,
     hold,
+    work,
     injection,
     outputTokens,
     body,
@@ -216,16 +224,19 @@ async function finish(
   meter: Meter,
   outcome: Outcome | undefined,
 ): Promise<void> {
-  const { call, hold, price } = admitted;
+  const { call, hold, price, work } = admitted;
   const settled = settle(services.ledger, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
   const ended = outcome?.kind ?? "fault";
   await services.audit.record(
     {
       kind: "model.settled",
       subject: `agent:${caller.agent}`,
-      detail: { hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
+      detail: {
+        ...{ hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
+        ...evidenceOf(work),
+      },
     },
-    settled.writes,
+    [...settled.writes, ...(work?.ended(hold.id, ended, settled) ?? [])],
   );
   services.monitor.emit("model.settled", caller.agent, {
     model: call.model,

@@ -11,11 +11,12 @@ import type { Topics } from "../bus/topics.ts";
 import type { Injector } from "../egress/credentials.ts";
 import type { ModelGateway } from "../egress/model-gateway.ts";
 import type { Provider } from "../egress/providers.ts";
-import type { BudgetRefusal, Ledger } from "../ledger/ledger.ts";
+import type { Amount, BudgetRefusal, Ledger, Scope } from "../ledger/ledger.ts";
 import type { ScopeTree } from "../ledger/scope-tree.ts";
 import type { Prices } from "../ledger/prices.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Action, Decision, Matrix } from "../policy/decide.ts";
+import type { Write } from "../store/store.ts";
 import type { FileTools } from "../tools/files.ts";
 import type { Denials } from "./denials.ts";
 import type { ModelLimits } from "./model-limits.ts";
@@ -26,6 +27,26 @@ export interface Caller {
   readonly sandbox: string;
 }
 
+/** What an agent is at work on: a task of a run. What it spends meanwhile counts there as well. */
+export interface Work {
+  /** The run that all belongs to, which something from outside has begun. */
+  readonly trace: string;
+  readonly run: string;
+  readonly task: string;
+  readonly attempt: number;
+  /** Those with a cap, open in the ledger. */
+  readonly scopes: readonly Scope[];
+  /** Aborted when the task is over, whatever the agent says. */
+  readonly signal: AbortSignal;
+  /** One of `scopes` has refused a reservation. */
+  refused(cause: BudgetRefusal): void;
+  /** Names a call to its provider: the same call of the same attempt has the same name after a crash. */
+  callKey(caller: Caller, provider: string, body: Uint8Array): string;
+  /** The rows of a model call (`id` is its hold) or of a tool call, for the trace of the run. */
+  began(id: string, kind: "model" | "tool", name: string): readonly Write[];
+  ended(id: string, outcome: string, spent: Amount): readonly Write[];
+}
+
 /** The rooms that a door hands a request on to. */
 export interface DoorServices {
   readonly clock: Clock;
@@ -33,6 +54,7 @@ export interface DoorServices {
   readonly matrix: Matrix;
   /** A narrower decision than the matrix's, where there is one: an agent at work on a step has the rights of the step. */
   readonly decide?: (caller: Caller, action: Action) => Decision | undefined;
+  readonly workOf?: (caller: Caller) => Work | undefined;
   readonly audit: Audit;
   /** The evidence of what this caller was refused. */
   denials(caller: Caller): Denials;
@@ -67,3 +89,7 @@ export const agentLabel = (agent: string): Label => ({
   confidentiality: "internal",
   sources: [`agent:${agent}`],
 });
+
+/** What the audit says of a call that was made for a run. */
+export const evidenceOf = (work: Work | undefined): { readonly [key: string]: string | number } =>
+  work ? { trace: work.trace, run: work.run, task: work.task, attempt: work.attempt } : {};

@@ -20,6 +20,8 @@ export interface ModelRequest {
   readonly outputTokensMax: number;
   readonly injection: Injection | null;
   readonly agentHeader: (name: string) => string | undefined;
+  /** Names the call, for a provider that makes a call of one name once. */
+  readonly idempotencyKey?: string;
   /** Aborted when the agent has gone. */
   readonly signal: AbortSignal;
 }

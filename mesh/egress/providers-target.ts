@@ -16,6 +16,7 @@ interface Call {
   readonly body: Buffer;
   readonly injection: Injection | null;
   readonly agentHeader: (name: string) => string | undefined;
+  readonly idempotencyKey?: string;
 }
 
 /** Where and how one call is sent. The credential is in `headers` from here on, or in a signature. */
@@ -43,13 +44,14 @@ export function targetOf(call: Call, clock: Clock): Target {
 
 const asItIs = (relay: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler => relay;
 
-const headersOf = ({ format, stream, agentHeader }: Call): Record<string, string> => ({
+const headersOf = ({ provider, format, stream, agentHeader, idempotencyKey }: Call): Record<string, string> => ({
   "content-type": "application/json",
   accept: stream ? "text/event-stream" : "application/json",
   // A compressed answer could hide a reflected secret from the scrubber.
   "accept-encoding": "identity",
   "user-agent": "cordon",
   ...format.headers(agentHeader),
+  ...(provider.honoursKeys === true && idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
 });
 
 /** learn.microsoft.com/azure/ai-foundry/openai/reference: the model is the name of a deployment, in the path. */
