@@ -131,6 +131,14 @@ export class Blackboard {
     });
   }
 
+  /**
+   * Resolves when all that was decided before is on disk. A conflict is told after that: whoever is refused for the sake
+   * of a version then also reads it.
+   */
+  settled(): Promise<void> {
+    return this.#store.commit([]);
+  }
+
   /** A committed entry that has neither been deleted nor expired; an older version only while the key lives. */
   read(key: string, version: number | undefined): BoardEntry | undefined {
     const { board } = this.#store.query;

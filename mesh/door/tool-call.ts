@@ -160,7 +160,10 @@ async function changeBoard(services: DoorServices, caller: Caller, change: Board
     session: caller.sandbox,
     label: agentLabel(caller.agent),
   });
-  if (!prepared.ok) return prepared;
+  if (!prepared.ok) {
+    await services.board.settled();
+    return prepared;
+  }
   const { version, writes, done } = prepared.value;
   await recordAllowed(services, caller, action, asked.value.rule, writes, { version, deleted: change.value === null });
   done();
