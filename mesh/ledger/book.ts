@@ -12,6 +12,7 @@ import { heldBy, holdRow, placesText, readPlaces, type OpenHold } from "./hold.t
 import type { Amount, BudgetRefusal, Caps, CapUnits, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
 import { Notices, type BudgetNotice } from "./notices.ts";
 import { Places, type Place, type PlaceKey } from "./places.ts";
+import { DailySpending } from "./spending.ts";
 import { UsageTotals } from "./usage.ts";
 import { bucketsOf, rollingSpanMs, type WindowName } from "./windows.ts";
 
@@ -34,6 +35,7 @@ export class Book implements Ledger {
   readonly #clock: Clock;
   readonly #ids: Id;
   readonly #notices: Notices;
+  readonly #spending: DailySpending;
   readonly #holds = new Map<string, OpenHold>();
   readonly #open = new Map<Scope, CapUnits>();
   /** Runs and steps that have ended, oldest first: their totals stay in memory until their rows are long on disk. */
@@ -47,6 +49,7 @@ export class Book implements Ledger {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#ids = parts.ids;
+    this.#spending = new DailySpending(parts.timeZone);
     this.#notices = new Notices(parts.onNotice ?? (() => {}));
     this.usage = new UsageTotals(parts.store.query.ledger.usage());
     this.windows = new CurrentWindows({
@@ -60,19 +63,20 @@ export class Book implements Ledger {
   }
 
   reserve(scopes: readonly Scope[], worst: Amount, model: string, sent: Sent = {}): Result<Hold, BudgetRefusal> {
-    const { requests = 1, bytes = 0, destination } = sent;
+    const { requests = 1, bytes = 0, destination, credential, price = "" } = sent;
     amounts.assertScopes(scopes);
     amounts.assertAmount(worst);
     amounts.assertCount(requests, "requests");
     amounts.assertCount(bytes, "bytes");
     assert(model.length <= limits.ledger.modelCharsMax, "a model name is short");
+    const paid = { credential: credential ?? "", price };
     const places = this.places.of(scopes, destination);
     const wanted: Quantities = { tokens: worst.tokens, usd: worst.microUsd, requests, bytes };
     const refused = this.places.refusal(places, wanted);
     if (refused) return err(refused);
     const id = this.#ids.next("hold");
     assert(!this.#holds.has(id), "a hold has an id of its own");
-    const hold = { id, scopes: [...scopes], places, worst, requests, bytes, model, atMs: this.#clock.nowMs() };
+    const hold = { id, scopes: [...scopes], places, worst, requests, bytes, model, ...paid, atMs: this.#clock.nowMs() };
     this.#holds.set(id, hold);
     const writes: Write[] = [holdRow(hold)];
     for (const place of places) {
@@ -105,6 +109,7 @@ export class Book implements Ledger {
     const cost = least(reported.cost, hold.worst);
     const writes = this.#end(hold, { ...heldBy(hold), tokens: cost.tokens, usd: cost.microUsd });
     if (estimate) writes.push(estimateRow(hold, cost));
+    writes.push(this.#spending.add(hold, cost.microUsd, estimate ? undefined : reported));
     for (const scope of hold.scopes)
       if (!isRunScope(scope)) writes.push(this.usage.add(scope, hold.model, reported, cost.microUsd));
     return { writes, above: minus(reported.cost, cost) };
@@ -119,6 +124,7 @@ export class Book implements Ledger {
   /** What a crash left open: charged in full, as an estimate. */
   endAtWorst(hold: OpenHold): Write[] {
     const writes = [...this.#end(hold, heldBy(hold)), estimateRow(hold, hold.worst)];
+    writes.push(this.#spending.add(hold, hold.worst.microUsd, undefined));
     const unknown = { inputTokens: 0, outputTokens: 0 };
     for (const scope of hold.scopes)
       if (!isRunScope(scope)) writes.push(this.usage.add(scope, hold.model, unknown, hold.worst.microUsd));
@@ -140,6 +146,7 @@ export class Book implements Ledger {
       if (!this.bring(place)) continue;
       writes.push(lower(this.#counterAt(place), { ...NOTHING, tokens: freed.tokens, usd: freed.microUsd }));
     }
+    writes.push(this.#spending.correct(row, readPlaces(row.places), freed.microUsd, found));
     for (const scope of scopes) if (!isRunScope(scope)) writes.push(this.usage.lower(scope, row.model, freed.microUsd));
     return { writes, freed };
   }
@@ -216,7 +223,7 @@ export class Book implements Ledger {
 const NOTHING: Readonly<Quantities> = zero();
 const CLOSED_KEPT = 1_000;
 
-const estimateRow = ({ id, places, model, atMs }: OpenHold, cost: Amount): Write => [
+const estimateRow = ({ id, places, model, atMs, credential, price }: OpenHold, cost: Amount): Write => [
   "ledger.insertEstimate",
-  ...[id, placesText(places), cost.tokens, cost.microUsd, model, atMs],
+  ...[id, placesText(places), cost.tokens, cost.microUsd, model, atMs, credential, price],
 ];

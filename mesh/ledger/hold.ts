@@ -19,6 +19,8 @@ export interface OpenHold extends RecoveredHold {
   readonly places: readonly PlaceKey[];
   readonly requests: number;
   readonly bytes: number;
+  readonly credential: string;
+  readonly price: string;
 }
 
 export const heldBy = ({ worst, requests, bytes }: OpenHold): Quantities => ({
@@ -28,17 +30,19 @@ export const heldBy = ({ worst, requests, bytes }: OpenHold): Quantities => ({
   bytes,
 });
 
-export const holdRow = ({ id, scopes, places, worst, requests, bytes, model, atMs }: OpenHold): Write => [
+export const holdRow = (hold: OpenHold): Write => [
   "ledger.insertHold",
-  id,
-  JSON.stringify(scopes),
-  placesText(places),
-  worst.tokens,
-  worst.microUsd,
-  requests,
-  bytes,
-  model,
-  atMs,
+  hold.id,
+  JSON.stringify(hold.scopes),
+  placesText(hold.places),
+  hold.worst.tokens,
+  hold.worst.microUsd,
+  hold.requests,
+  hold.bytes,
+  hold.model,
+  hold.atMs,
+  hold.credential,
+  hold.price,
 ];
 
 export const placesText = (places: readonly PlaceKey[]): string =>
@@ -62,6 +66,8 @@ export function readHold(row: HoldRow): OpenHold {
     bytes: row.bytes,
     model: row.model,
     atMs: row.atMs,
+    credential: row.credential,
+    price: row.price,
   };
 }
 

@@ -50,6 +50,9 @@ export interface BudgetRefusal {
 export interface Usage {
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Of the input. */
+  readonly cacheReadTokens?: number;
+  readonly cacheWriteTokens?: number;
   readonly cost: Amount;
 }
 
@@ -59,6 +62,9 @@ export interface Sent {
   readonly bytes?: number;
   /** Name of the provider or the host. */
   readonly destination?: string;
+  /** For people: the credential that pays, and where its price is from. */
+  readonly credential?: string | null;
+  readonly price?: string;
 }
 
 /**

@@ -7,6 +7,7 @@ import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleTables } from "./tables/schedule.ts";
+import { spendingTables } from "./tables/spending.ts";
 import { topicTables } from "./tables/topics.ts";
 import { watchTables } from "./tables/watches.ts";
 import { workflowTables } from "./tables/workflow.ts";
@@ -20,6 +21,7 @@ export const migrations: readonly string[] = [
   workflowTables,
   [watchTables, topicTables, scheduleTables, hookTables].join("\n"),
   ledgerTotals,
+  spendingTables,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -8,6 +8,7 @@ import { ledgerQueries } from "./tables/ledger.ts";
 import { messageQueries, replyQueries } from "./tables/messages.ts";
 import { metaQueries } from "./tables/meta.ts";
 import { scheduleQueries } from "./tables/schedule.ts";
+import { spendingQueries } from "./tables/spending.ts";
 import { topicQueries } from "./tables/topics.ts";
 import { watchQueries } from "./tables/watches.ts";
 import { workflowQueries } from "./tables/workflow.ts";
@@ -17,6 +18,7 @@ export const createQueries = (prepare: Prepare) => ({
   meta: metaQueries(prepare),
   audit: auditQueries(prepare),
   ledger: ledgerQueries(prepare),
+  spending: spendingQueries(prepare),
   board: boardQueries(prepare),
   messages: messageQueries(prepare),
   replies: replyQueries(prepare),

@@ -7,6 +7,7 @@ import { ledgerStatements } from "./tables/ledger.ts";
 import { messageStatements } from "./tables/messages.ts";
 import { metaStatements } from "./tables/meta.ts";
 import { scheduleStatements } from "./tables/schedule.ts";
+import { spendingStatements } from "./tables/spending.ts";
 import { topicStatements } from "./tables/topics.ts";
 import { watchStatements } from "./tables/watches.ts";
 import { workflowStatements } from "./tables/workflow.ts";
@@ -16,6 +17,7 @@ export const statements = {
   ...metaStatements,
   ...auditStatements,
   ...ledgerStatements,
+  ...spendingStatements,
   ...boardStatements,
   ...messageStatements,
   ...agentStatements,
