@@ -161,6 +161,68 @@ test("29 February is found over the longest pause between two of them", () => {
   ]);
 });
 
+/** Every moment of some years at which a zone's clocks change, found by looking at every hour. */
+function transitions(name: string, fromMs: number, toMs: number): number[] {
+  const zone = new Zone(name);
+  const found: number[] = [];
+  let before = zone.offsetMs(fromMs);
+  for (let ms = fromMs + 3_600_000; ms <= toMs; ms += 3_600_000) {
+    const offset = zone.offsetMs(ms);
+    if (offset !== before) found.push(ms);
+    before = offset;
+  }
+  return found;
+}
+
+test("around every change of every clock of four years: fixed times in, before and after it, lists, any hour", () => {
+  const [from, to] = [Date.parse("2026-01-01T00:00Z"), Date.parse("2030-01-01T00:00Z")];
+  const all = [...ZONES, "Africa/Casablanca", "Pacific/Chatham"].flatMap((zone) =>
+    transitions(zone, from, to).map((at) => [zone, at] as const),
+  );
+  assert.ok(all.length >= 8 * 5, "clocks change twice a year in most of these zones");
+  for (const [at, [zone, change]] of all.entries()) {
+    const hour = Number(wall(change, zone)[1]);
+    const near = [hour, (hour + 23) % 24, (hour + 22) % 24].map((each) => `30 ${each} * * *`);
+    const lists = ["15,45 1-3 * * *", "0 0 * * *", "*/20 * * * *", "59 23 * * *"];
+    // Two of the seven at each change, in turn, so that every pattern meets every kind of change.
+    const texts = [...near, ...lists].filter((_, n) => n % 4 === at % 4 || n === at % 3);
+    for (const text of texts) {
+      const begin = change - 4 * 3_600_000;
+      const end = change + 4 * 3_600_000;
+      assert.deepEqual(ticksOf(text, zone, begin, end), oracle(text, zone, begin, end), `${text} in ${zone}`);
+    }
+  }
+});
+
+test("days that only some months or years have: 29 February, the 30th and 31st, over eleven years", () => {
+  const [first, last] = [2026, 2036];
+  for (const [text, day, months] of [
+    ["15 12 29 2 *", 29, [2]],
+    ["15 12 31 * *", 31, [1, 3, 5, 7, 8, 10, 12]],
+    ["15 12 30 * *", 30, [1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]],
+    ["15 12 29 * *", 29, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]],
+  ] as const) {
+    for (const name of ["UTC", "Asia/Kathmandu", "America/New_York"]) {
+      const wanted: number[] = [];
+      for (let year = first; year <= last; year++) {
+        for (const month of months) {
+          const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+          if (month === 2 && day === 29 && !isLeap) continue;
+          // The one instant of that day at which the wall shows noon and a quarter.
+          const noon = Date.UTC(year, month - 1, day, 12, 15);
+          const hours = Array.from({ length: 29 * 4 }, (_, n) => noon + (n - 14 * 4) * 15 * MINUTE);
+          wanted.push(...hours.filter((ms) => wall(ms, name).slice(0, 4).join() === [15, 12, day, month].join()));
+        }
+      }
+      assert.deepEqual(
+        ticksOf(text, name, Date.UTC(first, 0, 1), Date.UTC(last + 1, 0, 1) - 1),
+        wanted,
+        `${text} in ${name}`,
+      );
+    }
+  }
+});
+
 test("a pattern that cannot be meant is refused with the field", () => {
   for (const [text, reason] of [
     ["*/0 * * * *", /minute `\*\/0`: a step of 0 never ends/],
