@@ -160,7 +160,8 @@ async function reserve(
   }
   const work = services.workOf?.(caller);
   const scopes = [...services.scopes.of(caller.agent), ...(work?.scopes ?? [])];
-  const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
+  // No answer is longer than what the model can hold.
+  const wanted = Math.min(call.outputTokens ?? limits.model.outputTokensDefault, price.contextTokens ?? Infinity);
   const payable = outputTokensPayable(
     price,
     services.ledger.left(scopes, provider.name),
@@ -173,7 +174,7 @@ async function reserve(
     scopes,
     worstCase(price, call.inputTokensMax, outputTokens, call.choices),
     call.model,
-    { bytes: body.length, destination: provider.name },
+    { bytes: body.length, destination: provider.name, credential: provider.credential, price: price.source },
   );
   if (!held.ok) {
     if (work && isRunScope(held.error.scope)) work.refused(held.error);

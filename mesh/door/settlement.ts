@@ -26,7 +26,12 @@ interface Settlement {
 export function settle(ledger: Ledger, spent: Spent): Settlement {
   const { hold, price, billed } = spent;
   if (billed === "nothing") {
-    return { writes: ledger.release(hold.id).writes, tokens: 0, microUsd: 0, detail: { charged: "nothing" } };
+    return {
+      writes: ledger.release(hold.id).writes,
+      tokens: 0,
+      microUsd: 0,
+      detail: { charged: "nothing", price: price.source },
+    };
   }
   const usage = billed === "seen" ? usageSeen(spent) : undefined;
   const cost = usage ? costOf(price, usage) : hold.worst;
@@ -37,7 +42,10 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   const outputTokens = usage ? usage.outputTokens : Math.max(0, hold.worst.tokens - inputTokens);
   const { writes, above } = ledger.settle(
     hold.id,
-    { inputTokens, outputTokens, cost },
+    {
+      ...{ inputTokens, outputTokens, cost },
+      ...(usage && { cacheReadTokens: usage.cacheReadTokens, cacheWriteTokens: usage.cacheWriteTokens }),
+    },
     // The provider's own figure may still be found.
     { estimate: !usage },
   );
@@ -47,10 +55,13 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
     charged: usage ? "usage" : "reservation",
     input_tokens: inputTokens,
     output_tokens: outputTokens,
+    cache_read_tokens: usage?.cacheReadTokens ?? 0,
+    cache_write_tokens: usage?.cacheWriteTokens ?? 0,
     tokens,
     micro_usd: microUsd,
     above_tokens: above.tokens,
     above_micro_usd: above.microUsd,
+    price: price.source,
   };
   return { writes, tokens, microUsd, detail };
 }

@@ -15,6 +15,8 @@ export interface Price {
   /** The dearest rate that any token of a call can have. */
   readonly worstInput: number;
   readonly worstOutput: number;
+  /** What the model can hold at once, input and output together; absent: not known. */
+  readonly contextTokens?: number;
 }
 
 /** The four counts are disjoint: a token that was read from a cache is not in `inputTokens`. */
