@@ -46,6 +46,9 @@ export const limits = {
     /** Pixels. */
     imageSidePixelsMax: 8_192,
     embeddingsMax: 2_048,
+    /** Models that stand in for one another. */
+    chainLinksMax: 8,
+    credentialsPerProviderMax: 16,
   },
   /** Agents fill an inbox to a part of it only, so that people always get through. */
   message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000 },
@@ -248,6 +251,21 @@ export const limits = {
     requestsConcurrentMax: 32,
     requestTimeoutMs: 10_000,
   },
+  web: {
+    authorityCharsMax: 264,
+    ruleCharsMax: 512,
+    rulesPerAgentMax: 500,
+    methodsPerRuleMax: 16,
+    pathsPerRuleMax: 64,
+    pathPatternCharsMax: 256,
+    bindingsPerCredentialMax: 64,
+    resolveTimeoutMs: 5_000,
+    /** What a resolver said is used again for so long. */
+    nameCachedMs: 30_000,
+    namesCachedMax: 1_000,
+    addressesDialledMax: 4,
+    dialTimeoutMs: 10_000,
+  },
   store: {
     /** Beyond it the disk has stopped keeping up, and the store fails. */
     commitsWaitingMax: 200_000,
@@ -262,7 +280,8 @@ export const limits = {
   },
   audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
   ledger: {
-    scopesMax: 16,
+    /** Fleet, teams, agent; run, map and item of each workflow in a workflow. */
+    scopesMax: 32,
     scopeCharsMax: 128,
     modelCharsMax: 256,
     rollingWindowsMax: 4,

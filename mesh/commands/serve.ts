@@ -39,10 +39,10 @@ import { CommandError, told } from "./failure.ts";
 import { requireFence } from "./fence.ts";
 import { installationOf, version } from "./installation.ts";
 import { localBackend } from "./machine.ts";
-import { providersOf } from "./models.ts";
+import { providersOf, requirePrices } from "./models.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
-import { createWorkflowEngine, deskRuns, narrowing } from "./workflows.ts";
+import { atWork, createWorkflowEngine, deskRuns } from "./workflows.ts";
 
 /** What is to be closed at the end, in the order in which it was opened. */
 type Closing = (() => Promise<unknown>)[];
@@ -109,6 +109,7 @@ async function start(
   const vault = new Vault({ store, audit, clock, key, random: randomBytes });
   const { providers, close: closeProviders } = await providersOf(fleet, state, vault, clock);
   closing.push(closeProviders);
+  requirePrices(fleet, options.fleet ?? "cordon.yaml", prices, providers);
   const gateway = new ModelGateway(clock);
   closing.push(() => gateway.close());
 
@@ -138,7 +139,7 @@ async function start(
   };
   const workflows = createWorkflowEngine(() => services, store);
   closing.push(() => Promise.resolve(workflows.close()));
-  const narrowed: DoorServices = { ...services, decide: narrowing(() => workflows, services) };
+  const narrowed: DoorServices = { ...services, ...atWork(workflows, services, store) };
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({
     ...{ fleet, store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
@@ -195,7 +196,8 @@ function tellBudget(monitor: Monitor, { kind, scope, ...about }: BudgetNotice): 
 
 /** A provider of the fleet file has one price for all its models. */
 function statedPrices(fleet: Fleet): PriceOverride[] {
-  return fleet.agents.flatMap(({ model, may }) => {
+  const links = [...(fleet.chains?.values() ?? [])].flatMap((chain) => chain.links);
+  return [...fleet.agents, ...links.map((model) => ({ model, may: { models: [] } }))].flatMap(({ model, may }) => {
     const named = (may.models ?? []).map((id) => ({
       provider: id.slice(0, id.indexOf("/")),
       model: id.slice(id.indexOf("/") + 1),

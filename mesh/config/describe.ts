@@ -101,6 +101,7 @@ const knownKeys = [
     "price",
     ...["models", "model_limits", "max_tokens", "n", "temperature", "azure", "api_version", "bedrock", "region"],
     "input",
+    ...["chain", "first_byte", "deadline"],
     ...["output", "cache_read", "cache_write", "teams", "members", "models", "prices"],
   ],
 ];

@@ -16,3 +16,12 @@ export const Duration = measured(parseDuration);
 export const Count = measured(parseCount);
 /** US dollars in the file, micro-USD here. */
 export const Usd = measured(parseUsd);
+
+/** One of two forms, told apart by whether a text stands there: the faults are those of the form that was meant. */
+export const textOr = <Text extends z.ZodType, Other extends z.ZodType>(text: Text, other: Other) =>
+  z.unknown().transform((value, context): z.output<Text> | z.output<Other> => {
+    const parsed = (typeof value === "string" ? text : other).safeParse(value, { reportInput: true });
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) context.issues.push({ ...issue, path: [...issue.path] } as never);
+    return z.NEVER;
+  });

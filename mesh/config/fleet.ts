@@ -20,9 +20,13 @@ export interface Fleet {
   /** Scenario file of the rehearsal model; null = the built-in ones. */
   readonly rehearsal: string | null;
   readonly providers: readonly ProviderSetting[];
+  /** Of built-in providers: the credentials that share their calls, where they are not the one of the provider's name. */
+  readonly keys?: ReadonlyMap<string, readonly [string, ...string[]]>;
   readonly teams: readonly TeamSetting[];
   /** Names of the fleet's own for models; resolved before anything is decided or priced. */
   readonly models: ReadonlyMap<string, ModelRef>;
+  /** Models that stand in for one another, under names of the fleet's own; absent = none. */
+  readonly chains?: ReadonlyMap<string, ChainSetting>;
   readonly prices: readonly PriceOverride[];
   readonly agents: readonly AgentSetting[];
   readonly schedule: readonly Job[];
@@ -44,14 +48,33 @@ export interface ProviderSetting {
   readonly hosting?: Hosting;
   /** Name of the credential in the vault; null = the server wants none. */
   readonly credential: string | null;
+  /** All of several that share the calls, `credential` first. */
+  readonly credentials?: readonly string[];
   /** Micro-USD per million tokens; no price, no call. */
   readonly price: { readonly input: number; readonly output: number };
+}
+
+/** A chain with its own names resolved: the wanted model first, none of them twice. */
+export interface ChainSetting {
+  readonly links: readonly ChainLink[];
+  /** For the beginning of each answer, milliseconds. */
+  readonly firstByteMs: number;
+  /** For all attempts together, milliseconds. */
+  readonly deadlineMs: number;
+}
+
+export interface ChainLink extends ModelRef {
+  /** `LINE:COLUMN` of the fleet file. */
+  readonly place: string;
 }
 
 export interface AgentSetting {
   readonly name: string;
   readonly instructions: string;
+  /** Of a chain the first one. */
   readonly model: ModelRef;
+  /** The chain that is its model; each link is its own model, too. */
+  readonly chain?: string;
   readonly budget: Caps;
   readonly limits: SandboxLimits;
   readonly isolation: Isolation;

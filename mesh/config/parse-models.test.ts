@@ -79,3 +79,40 @@ test("what cannot be meant is a fault", () => {
   ] as const)
     assert.match(faultsOf(`agents: { a: { ${AGENT}, ${fields} } }\n`), fault, fields);
 });
+
+test("a chain is flat, and a model of its agent with each of its links", () => {
+  const fleet = fleetOf(
+    `models:
+  small: openai/gpt-5-mini
+  spare: { chain: [small, rehearsal/echo] }
+  big: { chain: [anthropic/claude-x, spare], first_byte: 5s, deadline: 2m }
+agents: { a: { command: [/bin/a], model: big }, b: { ${AGENT} } }\n`,
+  );
+  assert.deepEqual(fleet.chains?.get("big"), {
+    links: [
+      { provider: "anthropic", model: "claude-x", place: "6:18" },
+      { provider: "openai", model: "gpt-5-mini", place: "5:20" },
+      { provider: "rehearsal", model: "echo", place: "5:27" },
+    ],
+    firstByteMs: 5_000,
+    deadlineMs: 120_000,
+  });
+  const [a, b] = fleet.agents;
+  assert.deepEqual([a?.chain, a?.model], ["big", { provider: "anthropic", model: "claude-x" }]);
+  assert.equal(b?.chain, undefined);
+  const matrix = matrixOf(fleet);
+  for (const model of ["anthropic/claude-x", "openai/gpt-5-mini", "rehearsal/echo"])
+    assert.ok(decide(matrix, "a", { verb: "model.call", model }).allow, model);
+  assert.ok(!decide(matrix, "b", { verb: "model.call", model: "openai/gpt-5-mini" }).allow);
+});
+
+test("several credentials of one provider, a built-in one or one's own", () => {
+  const { providers, keys } = fleetOf(
+    `providers:
+  openai: { credential: [first, second] }
+  own: { api: openai, base_url: "https://x.test/v1", credential: [a, b], price: { input: 1, output: 2 } }
+agents: { a: { ${AGENT} } }\n`,
+  );
+  assert.deepEqual(keys?.get("openai"), ["first", "second"]);
+  assert.deepEqual([providers[0]?.credential, providers[0]?.credentials], ["a", ["a", "b"]]);
+});

@@ -57,6 +57,8 @@ agents:
     hooks: [],
     teams: [{ name: "desk", members: ["writer"], budget: { day: { tokens: 9 }, month: {} } }],
     models: new Map([["fast", { provider: "rehearsal", model: "echo" }]]),
+    chains: new Map(),
+    keys: new Map(),
     prices: [{ provider: "openai", model: "gpt-x", inputRate: 1_250_000, outputRate: 10_000_000, cacheReadRate: 0 }],
     providers: [
       {

@@ -6,8 +6,9 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { ModelLimits } from "../door/model-limits.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
-import { builtInProviders, type Hosting } from "../egress/providers.ts";
-import type { AgentSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
+import { builtInProviders } from "../egress/providers.ts";
+import { chainsOf } from "./chains.ts";
+import type { AgentSetting, ChainSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
 import type { Isolation } from "../sandbox/backend.ts";
 import { readHook, type Hook } from "../hooks/hook.ts";
 import { readJob } from "../schedule/form.ts";
@@ -17,9 +18,11 @@ import { compileSchema } from "../workflow/schema.ts";
 import { capsOf } from "./budget.ts";
 import { teamsOf } from "./teams.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
-import { FleetForm, type AgentForm, type ProviderForm } from "./schema.ts";
+import { providersOf } from "./providers.ts";
+import { FleetForm, type AgentForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
 
+const placeOf = ({ line, column }: Fault): string => `${line}:${column}`;
 const MiB = 1024 * 1024;
 /** What a sandbox gets when the file says nothing. */
 const sandboxDefaults = { memory: 384 * MiB, cpus: 0.15, pids: 256, disk: 256 * MiB, isolation: "container" } as const;
@@ -46,12 +49,19 @@ class Reader {
   readonly #folder: string;
   readonly #form: FleetForm;
   readonly #agents: ReadonlySet<string>;
+  readonly #chains: ReadonlyMap<string, ChainSetting>;
 
   constructor(source: Source, folder: string, form: FleetForm) {
     this.#source = source;
     this.#folder = folder;
     this.#form = form;
     this.#agents = new Set(Object.keys(form.agents));
+    this.#chains = chainsOf({
+      forms: form.models ?? {},
+      model: (at, text) => this.#model(at, text, ""),
+      place: (at) => placeOf(source.at(at, "", "")),
+      fault: (at, message, fix) => this.#fault(at, message, fix),
+    });
   }
 
   fleet(): Fleet {
@@ -59,14 +69,8 @@ class Reader {
     if (this.#agents.size > limits.fleet.agentsMax) {
       this.#fault(["agents"], `${this.#agents.size} agents`, `at most ${limits.fleet.agentsMax}`);
     }
-    for (const [name, { base_url, credential }] of Object.entries(form.providers ?? {})) {
-      if (Object.hasOwn(builtInProviders, name))
-        this.#fault(["providers", name], `\`${name}\` is a built-in provider`, "choose another name");
-      if (credential !== undefined && travelsInClear(base_url)) {
-        const at = ["providers", name, "base_url"];
-        this.#fault(at, "the credential would travel in clear text", "use https, or leave out `credential`");
-      }
-    }
+    const fault = (at: Path, message: string, fix: string): void => this.#fault(at, message, fix);
+    const providers = providersOf(form.providers ?? {}, fault);
     return {
       name: form.fleet,
       timeZone: form.time_zone ?? "UTC",
@@ -78,36 +82,20 @@ class Reader {
       budget: capsOf(form.budget),
       appendOnly: form.blackboard?.append_only ?? [],
       rehearsal: this.#existing(["rehearsal"], form.rehearsal, "file"),
-      providers: Object.entries(form.providers ?? {}).map(([name, entry]) => ({
-        name,
-        api: entry.api,
-        baseUrl: entry.base_url.endsWith("/") ? entry.base_url.slice(0, -1) : entry.base_url,
-        ...this.#hosting(name, entry),
-        credential: entry.credential ?? null,
-        price: entry.price,
-      })),
+      providers: providers.own,
+      keys: providers.builtIn,
       schedule: this.#schedule(),
       hooks: this.#hooks(),
-      teams: teamsOf(form.teams, this.#agents, (at, message, fix) => this.#fault(at, message, fix)),
+      teams: teamsOf(form.teams, this.#agents, fault),
       models: new Map(
-        Object.entries(form.models ?? {}).map(([name, text]) => [name, this.#model(["models", name], text, name)]),
+        Object.entries(form.models ?? {}).flatMap(([name, text]) =>
+          typeof text === "string" ? [[name, this.#model(["models", name], text, name)]] : [],
+        ),
       ),
+      chains: this.#chains,
       prices: Object.entries(form.prices ?? {}).map(([text, price]) => this.#price(text, price)),
       agents: [...this.#agents].map((name) => this.#agent(name, form.agents[name] ?? {})),
     };
-  }
-
-  /** A cloud serves one format only, and under no other framing. */
-  #hosting(name: string, { api, azure, bedrock }: ProviderForm): { readonly hosting?: Hosting } {
-    const wanted = azure ? "openai" : bedrock ? "anthropic" : api;
-    if (api !== wanted || (azure && bedrock))
-      this.#fault(
-        ["providers", name, "api"],
-        `${azure ? "azure" : "bedrock"} does not serve \`${api}\` under this name`,
-        "use `api: openai` with `azure`, `api: anthropic` with `bedrock`, one of them a provider",
-      );
-    if (azure) return { hosting: { kind: "azure", apiVersion: azure.api_version } };
-    return bedrock ? { hosting: { kind: "bedrock", region: bedrock.region } } : {};
   }
 
   #hooks(): Hook[] {
@@ -179,14 +167,12 @@ class Reader {
         "use `container`; a weaker fence is never chosen silently",
       );
     }
+    const named = form.model ?? this.#form.defaults?.model;
     return {
       name,
       instructions: this.#instructions([...at, "instructions"], form),
-      model: this.#model(
-        form.model === undefined ? ["defaults", "model"] : [...at, "model"],
-        form.model ?? this.#form.defaults?.model,
-        name,
-      ),
+      ...(named !== undefined && this.#chains.has(named) ? { chain: named } : {}),
+      model: this.#model(form.model === undefined ? ["defaults", "model"] : [...at, "model"], named, name),
       budget: capsOf(form.budget ?? this.#form.defaults?.budget),
       limits: { memoryBytes: sandbox.memory, cpus: sandbox.cpus, pids: sandbox.pids, diskBytes: sandbox.disk },
       isolation: sandbox.isolation,
@@ -263,6 +249,11 @@ class Reader {
     const slash = text.indexOf("/");
     if (slash < 0) {
       const meaning = Object.hasOwn(aliases, text) ? aliases[text] : undefined;
+      // What is wrong with a chain was told with the chain.
+      if (typeof meaning === "object") {
+        const { provider = "", model = "" } = this.#chains.get(text)?.links[0] ?? {};
+        return { provider, model };
+      }
       if (meaning !== undefined) return this.#model(["models", text], meaning, agent);
       const meant = nearest(text, Object.keys(aliases));
       const fix = meant ? `did you mean \`${meant}\`?` : "declare it under `models`, or write `provider/model`";
@@ -327,9 +318,3 @@ const topicsOf = (form: { publish?: string[] | undefined; subscribe?: string[] |
   publish: form.publish ?? [],
   subscribe: form.subscribe ?? [],
 });
-
-/** Plain http is for servers on the mesh host itself. */
-function travelsInClear(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === "http:" && !/^(127(\.\d{1,3}){3}|\[::1\]|localhost)$/.test(hostname);
-}

@@ -5,7 +5,7 @@ import { BoardGlob, Name } from "../../protocol/names.ts";
 import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
 import { Budget } from "./budget.ts";
-import { Bytes, Count, Usd } from "./fields.ts";
+import { Bytes, Count, Duration, textOr, Usd } from "./fields.ts";
 
 /** The form of the fleet file. Every object is strict: a key that is not understood is an error. */
 
@@ -32,6 +32,26 @@ const ModelOrAlias = z
     /^[a-z][a-z0-9-]*(?:\/[A-Za-z0-9._:/@-]+)?$/,
     "must be `provider/model`, for example `rehearsal/echo`, or a name of `models`",
   );
+
+const { chainLinksMax, credentialsPerProviderMax, totalTimeoutMs, firstByteTimeoutMs } = limits.model;
+
+/** Models that stand in for one another, the wanted one first. */
+const Chain = z.strictObject({
+  chain: z
+    .array(ModelOrAlias)
+    .min(1, "must name at least one model")
+    .max(chainLinksMax, `must name at most ${chainLinksMax} models`),
+  /** How long each of them has for the beginning of its answer. */
+  first_byte: Duration.refine(
+    (ms) => ms >= 1_000 && ms <= firstByteTimeoutMs,
+    `must be from \`1s\` to \`${firstByteTimeoutMs / 1_000}s\``,
+  ).optional(),
+  /** How long all of them have together. */
+  deadline: Duration.refine(
+    (ms) => ms >= 1_000 && ms <= totalTimeoutMs,
+    `must be from \`1s\` to \`${totalTimeoutMs / 1_000}s\``,
+  ).optional(),
+});
 
 /** US dollars for a million tokens. A price for the cache that is absent is the price of input. */
 const Price = z.strictObject({ input: Usd, output: Usd, cache_read: Usd.optional(), cache_write: Usd.optional() });
@@ -96,8 +116,9 @@ const Agent = z.strictObject({
   may: May.optional(),
 });
 
+/** Of a built-in provider only `credential` can be stated; of one's own, all that is not optional there must be. */
 const Provider = z.strictObject({
-  api: z.enum(["openai", "anthropic", "gemini"]),
+  api: z.enum(["openai", "anthropic", "gemini"]).optional(),
   /** The server is Azure OpenAI (`api: openai`) or Amazon Bedrock (`api: anthropic`). */
   azure: z
     .strictObject({ api_version: z.string().regex(/^\d{4}-\d{2}-\d{2}(-preview)?$/, "such as `2024-10-21`") })
@@ -105,9 +126,20 @@ const Provider = z.strictObject({
   bedrock: z
     .strictObject({ region: z.string().regex(/^[a-z]{2}(-[a-z]{1,12}){1,3}-\d$/, "such as `eu-central-1`") })
     .optional(),
-  base_url: z.string().max(512).refine(isBaseUrl, "must be an http or https URL without user name, query and fragment"),
-  credential: Name.optional(),
-  price: z.strictObject({ input: Usd, output: Usd }),
+  base_url: z
+    .string()
+    .max(512)
+    .refine(isBaseUrl, "must be an http or https URL without user name, query and fragment")
+    .optional(),
+  /** Several keys of one account share the calls. */
+  credential: textOr(
+    Name,
+    z
+      .array(Name)
+      .min(1, "must name at least one credential")
+      .max(credentialsPerProviderMax, `must name at most ${credentialsPerProviderMax} credentials`),
+  ).optional(),
+  price: z.strictObject({ input: Usd, output: Usd }).optional(),
 });
 
 export const FleetForm = z.strictObject({
@@ -124,8 +156,8 @@ export const FleetForm = z.strictObject({
     .optional(),
   providers: z.record(Name, Provider).optional(),
   teams: z.record(Name, Team).optional(),
-  /** Names of one's own for models. */
-  models: z.record(Name, ModelText).optional(),
+  /** Names of one's own for models, and for chains of them. */
+  models: z.record(Name, textOr(ModelText, Chain)).optional(),
   /** In the place of the price list's. */
   prices: z.record(ModelText, Price).optional(),
   defaults: z

@@ -20,6 +20,8 @@ export interface Provider {
   readonly socketPath?: string;
   /** Name of the credential in the vault that is injected; null = none. */
   readonly credential: string | null;
+  /** All of several that share the calls. */
+  readonly credentials?: readonly string[];
   /** Makes a call with one `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07) once. */
   readonly honoursKeys?: true;
   /** Id under which the price list knows the provider; null = prices come from elsewhere. */

@@ -13,7 +13,7 @@ export function selvesOf(
   providers: ReadonlyMap<string, Provider>,
 ): ReadonlyMap<string, Self> {
   return new Map(
-    fleet.agents.map(({ name, instructions, model }) => {
+    fleet.agents.map(({ name, instructions, model, chain }) => {
       const grants = matrix.get(name);
       assert(grants, "every agent of the fleet is in the matrix");
       const self: Self = {
@@ -21,7 +21,7 @@ export function selvesOf(
         fleet: fleet.name,
         instructions: instructions.slice(0, limits.fleet.instructionsBytesMax),
         model: {
-          id: `${model.provider}/${model.model}`,
+          id: chain ?? `${model.provider}/${model.model}`,
           api: providers.get(model.provider)?.apis[0] === "anthropic" ? "anthropic" : "openai",
         },
         tools: toolCards(grants),

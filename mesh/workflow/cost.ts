@@ -64,12 +64,14 @@ function ofAgent(name: string, task: Task, facts: CostFacts, runMs: number): Wor
   const agent = fleet.agents.find((each) => each.name === name);
   const attempts = task.retry.attempts;
   if (!agent) return { ...none, attempts };
-  const calls = limits.agent.roundsMax * attempts;
+  // Each model of a chain can be asked, and charged for, in turn.
+  const links = (agent.chain !== undefined && fleet.chains?.get(agent.chain)?.links.length) || 1;
+  const calls = limits.agent.roundsMax * attempts * links;
   const input = contextTokens(Buffer.byteLength(agent.instructions));
   const output = limits.agent.outputTokensMax;
   const price = prices.priceOf(priceName(agent.model.provider), agent.model.model);
   // A pattern lets in models whose prices are not known here.
-  const once = price && (agent.may.models ?? []).length === 0 ? worstCase(price, input, output, 1) : undefined;
+  const once = price && (agent.may.models ?? []).length + links === 1 ? worstCase(price, input, output, 1) : undefined;
   const worst = times({ ...none, calls: 1, tokens: input + output, microUsd: once?.microUsd ?? null }, calls);
   return { ...walled(worst, capsOf(task, facts), Math.min(runMs, task.timeoutMs * attempts)), attempts, calls };
 }
@@ -78,7 +80,7 @@ function ofAgent(name: string, task: Task, facts: CostFacts, runMs: number): Wor
 function priced(worst: Worst, name: string, { fleet, prices, priceName }: CostFacts): Worst {
   const agent = fleet.agents.find((each) => each.name === name);
   const price = agent && prices.priceOf(priceName(agent.model.provider), agent.model.model);
-  if (!price || (agent.may.models ?? []).length > 0) return worst;
+  if (!price || (agent.may.models ?? []).length > 0 || agent.chain !== undefined) return worst;
   const dearest = worstCase(price, 0, worst.tokens, 1).microUsd;
   const dearestInput = worstCase(price, worst.tokens, 0, 1).microUsd;
   return { ...worst, microUsd: Math.min(worst.microUsd ?? Infinity, Math.max(dearest, dearestInput)) };

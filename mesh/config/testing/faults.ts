@@ -92,6 +92,57 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
   ["cap below zero", file(AGENT, "budget: { day: { requests: -1 } }"), /^5:28 /],
   ["bytes without a unit", file(AGENT, "budget: { to: { openai: { day: { bytes: 10 } } } }"), /^5:41 .* needs a unit/],
   ["alias of nothing", file(AGENT, "models: { fast: nobody/x }"), /^5:17 unknown provider `nobody`/],
+  ["chain of nothing", file(AGENT, "models: { big: { chain: [] } }"), /^5:25 .* -> must name at least one model$/],
+  [
+    "chain too long",
+    file(AGENT, `models: { big: { chain: [${"openai/x, ".repeat(9)}] } }`),
+    /^5:25 .* -> must name at most 8 models$/,
+  ],
+  [
+    "chain of an unknown provider",
+    file(AGENT, "models: { big: { chain: [rehearsal/echo, opnai/x] } }"),
+    /^5:42 unknown provider `opnai` -> did you mean `openai`\?$/,
+  ],
+  [
+    "chain of an unknown name",
+    file(AGENT, "models: { big: { chain: [smal] }, small: rehearsal/echo }"),
+    /^5:26 no model `smal` -> did you mean `small`\?$/,
+  ],
+  [
+    "chain that leads back",
+    file(AGENT, "models: { a: { chain: [rehearsal/echo, b] }, b: { chain: [openai/x, a] } }"),
+    /^5:40 the chain leads back to `b`: .* \| 5:69 the chain leads back to `a`: a → b → a -> remove this link$/,
+  ],
+  [
+    "chain that leads to itself",
+    file(AGENT, "models: { a: { chain: [rehearsal/echo, a] } }"),
+    /^5:40 the chain leads back to `a`: a → a -> remove this link$/,
+  ],
+  [
+    "chain that names a model twice",
+    file(AGENT, "models: { a: { chain: [rehearsal/echo, s] }, s: rehearsal/echo }"),
+    /^5:23 `a` names a model twice -> name it once$/,
+  ],
+  [
+    "chain with an unknown key",
+    file(AGENT, "models: { a: { chain: [rehearsal/echo], dedline: 1m } }"),
+    /^5:41 unknown key `dedline` in `models\.a` -> did you mean `deadline`\?$/,
+  ],
+  [
+    "chain with a deadline beyond all bounds",
+    file(AGENT, "models: { a: { chain: [rehearsal/echo], deadline: 1h } }"),
+    /^5:51 .* -> must be from `1s` to `600s`$/,
+  ],
+  [
+    "credential named twice",
+    file(AGENT, "providers: { openai: { credential: [a, a] } }"),
+    /^5:36 a credential is named twice -> name it once$/,
+  ],
+  [
+    "no credential in a list",
+    file(AGENT, "providers: { openai: { credential: [] } }"),
+    /^5:36 .* -> must name at least one credential$/,
+  ],
   ["nothing to run", file("{ model: rehearsal/echo }"), /^4:6 an agent needs `instructions` or `command` -> add/],
   [
     "command not absolute",
@@ -153,7 +204,7 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
   [
     "built-in provider",
     file(AGENT, "providers: { openai: { api: openai, base_url: http://x/v1, price: { input: 1, output: 1 } } }"),
-    /^5:\d+ `openai` is a built-in provider -> choose another name$/,
+    /^5:\d+ `openai` is a built-in provider -> choose another name, or state its `credential` only$/,
   ],
   ...["http://models.example/v1", "http://10.0.0.5:8000/v1", "http://localhost.example/v1"].map(
     (url) =>
