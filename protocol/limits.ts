@@ -195,6 +195,8 @@ export const limits = {
     mapItemsMax: 10_000,
     mapItemsDefault: 100,
     attemptsMax: 20,
+    /** Tokens or micro-USD that a person adds to a budget at once. */
+    raiseMax: 1_000_000_000_000,
     backOffMsDefault: 1_000,
     backOffMsMax: 3_600_000,
     stepTimeoutMsDefault: 600_000,

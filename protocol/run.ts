@@ -7,7 +7,8 @@
  *   GET  /v1/runs/{id}/replay        -> ReplayVerdict              proves that it followed its plan
  *   GET  /v1/runs/{id}/trace         -> RunTrace
  *   GET  /v1/runs/{id}/journal       -> RunJournal
- *   POST /v1/runs/{id}/pause | resume | cancel   {} -> 204
+ *   POST /v1/runs/{id}/pause | cancel   {} -> 204
+ *   POST /v1/runs/{id}/resume        ResumeInput -> 204            raises budgets, if that is what it waits for
  *   POST /v1/runs/{id}/retry         RetryInput -> 204             begins anew at a step
  *   POST /v1/runs/{id}/answer        AnswerInput -> 204            yes or no to exactly what was shown
  */
@@ -23,6 +24,16 @@ export const RunInput = z.strictObject({
 export interface RunInput {
   readonly file: string;
   readonly input?: Json | undefined;
+}
+
+/** What is added to the caps of the run, and of each step that is held for want of budget. */
+export const ResumeInput = z.strictObject({
+  tokens: z.int().min(0).max(limits.workflow.raiseMax).optional(),
+  microUsd: z.int().min(0).max(limits.workflow.raiseMax).optional(),
+});
+export interface ResumeInput {
+  readonly tokens?: number | undefined;
+  readonly microUsd?: number | undefined;
 }
 
 export const RetryInput = z.strictObject({ from: z.string().min(1).max(limits.name.charsMax) });

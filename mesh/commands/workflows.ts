@@ -8,7 +8,9 @@ import type { DeskRuns } from "../desk/run-routes.ts";
 import { operator } from "../desk/services.ts";
 import type { DoorServices } from "../door/services.ts";
 import { toolCall } from "../door/tool-call.ts";
+import { defaultTenant } from "../store/statements.ts";
 import type { Store } from "../store/store.ts";
+import { CallNames } from "../workflow/engine/call-names.ts";
 import { WorkflowEngine } from "../workflow/engine/engine.ts";
 import { agentWork } from "../workflow/engine/performers/agent.ts";
 import { boardWait } from "../workflow/engine/performers/board-wait.ts";
@@ -23,9 +25,9 @@ type Services = Omit<DoorServices, "decide">;
 
 /** The engine with the rooms that its steps work with. `services` is what doors get, without what the engine adds. */
 export function createWorkflowEngine(services: () => Services, store: Store): WorkflowEngine {
-  const { audit, monitor, clock, ids, board, inboxes, matrix } = services();
+  const { audit, monitor, clock, ids, board, inboxes, matrix, ledger } = services();
   return new WorkflowEngine({
-    ...{ store, audit, monitor, clock, ids, language },
+    ...{ store, audit, monitor, clock, ids, language, ledger },
     performers: {
       agent: agentWork({ store, inboxes }),
       tool: toolWork({
@@ -66,15 +68,43 @@ export function createWorkflowEngine(services: () => Services, store: Store): Wo
 
 const nothing = { tools: [], message: [], reach: [] } as const;
 
-/** An agent at work on a step has the rights of the step, and no others, until it has settled the message. */
-export function narrowing(
-  engine: () => WorkflowEngine,
-  { inboxes, matrix }: Services,
-): NonNullable<DoorServices["decide"]> {
-  return ({ agent }, action) => {
-    const message = inboxes.handedOut(agent);
-    const job = message === undefined ? undefined : engine().jobOfMessage(message);
-    return job && decideInStep(matrix, job.definition.may, agent, action);
+/**
+ * An agent at work on a step has the rights of the step, and no others, and spends from its budget, until it has settled
+ * the message. One that has nothing in hand is at what comes next: a new start must not be a way out.
+ */
+export function atWork(
+  engine: WorkflowEngine,
+  { inboxes, matrix, clock }: Services,
+  store: Store,
+): Required<Pick<DoorServices, "decide" | "workOf">> {
+  const names = new CallNames();
+  const messageOf = (agent: string): string | undefined =>
+    engine.hasMessages
+      ? (inboxes.handedOut(agent) ?? store.query.messages.queued(defaultTenant, agent, 0, 1)[0]?.id)
+      : undefined;
+  return {
+    decide({ agent }, action) {
+      const message = messageOf(agent);
+      const job = message === undefined ? undefined : engine.jobOfMessage(message);
+      return job && decideInStep(matrix, job.definition.may, agent, action);
+    },
+    workOf({ agent }) {
+      const message = messageOf(agent);
+      const work = message === undefined ? undefined : engine.workOfMessage(message);
+      if (!work) return undefined;
+      const { run, task, attempt } = work;
+      return {
+        ...work,
+        callKey: ({ sandbox }, provider, body) => names.next(work, sandbox, provider, body),
+        began(id, kind, name) {
+          const nowMs = clock.nowMs();
+          return [["workflow.beginCall", id, run, task, attempt, kind, name, nowMs, kind === "tool" ? nowMs : null]];
+        },
+        ended: (id, outcome, { tokens, microUsd }) => [
+          ["workflow.endCall", clock.nowMs(), outcome, tokens, microUsd, id],
+        ],
+      };
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import { err, ok, type Result } from "../../lib/result.ts";
 import {
   AnswerInput,
+  ResumeInput,
   RetryInput,
   RunInput,
   type ReplayVerdict,
@@ -50,7 +51,12 @@ export const runRoutes: Readonly<Record<string, Handler>> = {
         : err(broken(row, plan.error));
     }),
   "POST /v1/runs/*/pause": ({ runs }, { name }) => runs.engine.pause(name, operator),
-  "POST /v1/runs/*/resume": ({ runs }, { name }) => runs.engine.resume(name, operator),
+  "POST /v1/runs/*/resume": ({ runs }, { name, body }) => {
+    const input = parse(ResumeInput, body);
+    if (!input.ok) return input;
+    const { tokens = 0, microUsd = 0 } = input.value;
+    return runs.engine.resume(name, operator, tokens + microUsd > 0 ? { tokens, microUsd } : undefined);
+  },
   "POST /v1/runs/*/cancel": ({ runs }, { name }) => runs.engine.cancel(name, operator),
   "POST /v1/runs/*/retry": ({ runs }, { name, body }) => {
     const input = parse(RetryInput, body);

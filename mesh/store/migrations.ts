@@ -7,10 +7,10 @@ import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleTables } from "./tables/schedule.ts";
-import { spendingTables } from "./tables/spending.ts";
+import { spendingRuns, spendingTables } from "./tables/spending.ts";
 import { topicTables } from "./tables/topics.ts";
 import { watchTables } from "./tables/watches.ts";
-import { workflowTables } from "./tables/workflow.ts";
+import { workflowCalls, workflowTables } from "./tables/workflow.ts";
 
 /**
  * Step n leads from `PRAGMA user_version` n to n + 1. A step that was released is never changed: the
@@ -22,6 +22,8 @@ export const migrations: readonly string[] = [
   [watchTables, topicTables, scheduleTables, hookTables].join("\n"),
   ledgerTotals,
   spendingTables,
+  workflowCalls,
+  spendingRuns,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -78,6 +78,7 @@ const store = await openStore({ path: join(folder, "state") });
 const audit = createAudit({ store, clock, ...auditKeys() });
 const engine = new WorkflowEngine({
   ...{ store, audit, clock, ids, language, monitor: { emit: () => {} } },
+  ledger: { openScope: () => {}, closeScope: () => {} },
   performers: { agent: noop, tool: noop, board: noop },
 });
 

@@ -86,8 +86,9 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
     write: (name: string, content: string) => Promise.resolve(ok({ path: name, bytes: content.length })),
   };
   const services = { clock, ids, matrix, audit, board, inboxes, monitor, files, halted: () => undefined };
+  const ledger = { openScope: () => undefined, closeScope: () => undefined };
   const engine = new WorkflowEngine({
-    ...{ store, audit, monitor, clock, ids, language },
+    ...{ store, audit, monitor, clock, ids, language, ledger },
     ...(parts.worksMax === undefined ? {} : { worksMax: parts.worksMax }),
     performers: {
       agent: agentWork({ store, inboxes }),

@@ -1,5 +1,5 @@
 import type { Json } from "../../lib/json.ts";
-import type { ReplayVerdict, RunDetail, RunJournal, RunPage, RunTrace } from "../../protocol/run.ts";
+import type { ReplayVerdict, ResumeInput, RunDetail, RunJournal, RunPage, RunTrace } from "../../protocol/run.ts";
 import type {
   AuditPage,
   AuditVerdict,
@@ -46,7 +46,8 @@ export interface Desk {
   replayRun(id: string): Promise<ReplayVerdict>;
   traceRun(id: string): Promise<RunTrace>;
   runJournal(id: string): Promise<RunJournal>;
-  controlRun(id: string, word: "pause" | "resume" | "cancel"): Promise<void>;
+  controlRun(id: string, word: "pause" | "cancel"): Promise<void>;
+  resumeRun(id: string, raise: ResumeInput): Promise<void>;
   retryRun(id: string, from: string): Promise<void>;
   answerRun(
     id: string,
@@ -92,6 +93,7 @@ export async function openDesk(state: string): Promise<Desk> {
     traceRun: (id) => get(`/v1/runs/${part(id)}/trace`),
     runJournal: (id) => get(`/v1/runs/${part(id)}/journal`),
     controlRun: (id, word) => post(`/v1/runs/${part(id)}/${word}`, {}),
+    resumeRun: (id, raise) => post(`/v1/runs/${part(id)}/resume`, raise),
     retryRun: (id, from) => post(`/v1/runs/${part(id)}/retry`, { from }),
     answerRun: (id, answer) => post(`/v1/runs/${part(id)}/answer`, answer),
     shutdown: () =>

@@ -45,7 +45,31 @@ export const workflowTables = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** What agents have called while they worked for a run. `id`: the hold of a model call, or one of a tool call's own. */
+export const workflowCalls = `
+  CREATE TABLE workflow_call (
+    id          TEXT PRIMARY KEY,
+    run         TEXT NOT NULL,
+    task        TEXT NOT NULL,
+    attempt     INTEGER NOT NULL,
+    kind        TEXT NOT NULL CHECK (kind IN ('model', 'tool')),
+    name        TEXT NOT NULL,
+    begun_at_ms INTEGER NOT NULL,
+    ended_at_ms INTEGER,
+    outcome     TEXT NOT NULL,
+    tokens      INTEGER NOT NULL,
+    micro_usd   INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX workflow_call_run ON workflow_call (run, begun_at_ms);
+`;
+
 export const workflowStatements = {
+  /** (id, run, task, attempt, kind, name, begun_at_ms, ended_at_ms | null) */
+  "workflow.beginCall": `INSERT INTO workflow_call
+    (id, run, task, attempt, kind, name, begun_at_ms, ended_at_ms, outcome, tokens, micro_usd)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0)`,
+  /** (ended_at_ms, outcome, tokens, micro_usd, id) */
+  "workflow.endCall": "UPDATE workflow_call SET ended_at_ms = ?, outcome = ?, tokens = ?, micro_usd = ? WHERE id = ?",
   /** (digest, text: JSON): does nothing when it is there already. */
   "workflow.putPlan": "INSERT INTO workflow_plan (digest, text) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
   /** (id, tenant, workflow, plan, parent | null, parent_task | null, starter, created_at_ms): running. */
@@ -85,6 +109,20 @@ export interface WorkflowEventRow {
   readonly data: string;
 }
 
+/** `endedAtMs` null: under way, or broken off by the end of the mesh. */
+export interface WorkflowCallRow {
+  readonly id: string;
+  readonly task: string;
+  readonly attempt: number;
+  readonly kind: "model" | "tool";
+  readonly name: string;
+  readonly begunAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly outcome: string;
+  readonly tokens: number;
+  readonly microUsd: number;
+}
+
 const RUN = `ordinal, id, workflow, plan, parent, parent_task AS parentTask, starter, status, reason,
   created_at_ms AS createdAtMs, finished_at_ms AS finishedAtMs`;
 
@@ -103,6 +141,11 @@ export function workflowQueries(prepare: Prepare) {
   const events = prepare<WorkflowEventRow>(
     "SELECT seq, at_ms AS atMs, kind, data FROM workflow_event WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?",
   );
+  const children = prepare<WorkflowRunRow>(`SELECT ${RUN} FROM workflow_run WHERE parent = ? ORDER BY ordinal LIMIT ?`);
+  const calls = prepare<WorkflowCallRow>(
+    `SELECT id, task, attempt, kind, name, begun_at_ms AS begunAtMs, ended_at_ms AS endedAtMs, outcome, tokens,
+      micro_usd AS microUsd FROM workflow_call WHERE run = ? ORDER BY begun_at_ms LIMIT ?`,
+  );
   const effect = prepare<{ detail: string }>("SELECT detail FROM workflow_effect WHERE run = ? AND key = ?");
   return {
     plan: (digest: string): string | undefined => plan.get(digest)?.text,
@@ -115,6 +158,10 @@ export function workflowQueries(prepare: Prepare) {
     child: (tenant: string, parent: string, task: string): WorkflowRunRow | undefined =>
       child.get(tenant, parent, task),
     events: (id: string, afterSeq: number, limit: number): WorkflowEventRow[] => events.all(id, afterSeq, limit),
+    /** Runs that steps of this one have begun, oldest first. */
+    children: (id: string, limit: number): WorkflowRunRow[] => children.all(id, limit),
+    /** What agents have called for this run, oldest first. */
+    calls: (id: string, limit: number): WorkflowCallRow[] => calls.all(id, limit),
     effect: (id: string, key: string): string | undefined => effect.get(id, key)?.detail,
   };
 }

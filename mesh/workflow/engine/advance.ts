@@ -1,19 +1,30 @@
 import { assert, unreachable } from "../../../lib/assert.ts";
 import { unlabelled } from "../../../protocol/label.ts";
 import type { Task, Workflow } from "../definition.ts";
-import { finalCodes, type Entry, type FailureCode, type RunEvent } from "./event.ts";
+import { finalCodes, type Entry, type FailureCode, type Raise, type RunEvent } from "./event.ts";
 import { backOffMs } from "./retry.ts";
-import { active, definitionOf, ended, finished, splitTask, stepOf, type RunState, type TaskState } from "./state.ts";
+import {
+  active,
+  definitionOf,
+  ended,
+  finished,
+  noRaise,
+  splitTask,
+  stepOf,
+  type RunState,
+  type TaskState,
+} from "./state.ts";
 
 const idle: TaskState = {
   ...{ phase: "idle", attempt: 0, base: 0, sinceMs: 0, retryAtMs: 0, input: null, label: null, output: null },
-  ...{ effect: null, code: null, reason: "", endedSeq: 0 },
+  ...{ effect: null, code: null, reason: "", endedSeq: 0, raise: noRaise },
 };
 
 /** The state before the first event. */
 export const unborn: RunState = {
   ...{ run: "", plan: "", path: "", status: "running", reason: "", input: null, label: unlabelled, startedAtMs: 0 },
   ...{ seq: 0, atMs: 0, tasks: new Map(), failure: null, cancelled: null, output: null },
+  raise: noRaise,
 };
 
 /** Pure. An event that cannot follow on `state` is a broken journal and throws. */
@@ -44,7 +55,7 @@ function apply(workflow: Workflow, state: RunState, event: RunEvent): RunState {
     case "step.failed":
     case "step.broken":
       if (event.kind === "step.failed") assertRunning(state, event.task, event.attempt);
-      return failed(workflow, state, event.task, event.code, event.reason);
+      return failed(workflow, state, event);
     case "step.skipped":
       assert(!ended(state.tasks.get(event.task)) && !active(state.tasks.get(event.task)), "only what waits is skipped");
       return put(state, event.task, { phase: "skipped", code: event.why });
@@ -55,7 +66,7 @@ function apply(workflow: Workflow, state: RunState, event: RunEvent): RunState {
       return { ...state, status: "paused", reason: event.reason };
     case "run.resumed":
       assert(state.status === "paused", "only what is paused is resumed");
-      return { ...release(state), status: "running", reason: "" };
+      return { ...release(state, event.more ?? noRaise), status: "running", reason: "" };
     case "run.cancelled":
       return { ...state, status: "running", reason: "", cancelled: `${event.by}: ${event.reason}` };
     case "run.finished":
@@ -89,18 +100,29 @@ function succeeded(state: RunState, event: Extract<RunEvent, { kind: "step.succe
 
 function answered(workflow: Workflow, state: RunState, event: Extract<RunEvent, { kind: "approval.given" }>): RunState {
   assertRunning(state, event.task, event.attempt);
-  if (!event.approved) return failed(workflow, state, event.task, "denied", `${event.by} said no`);
+  if (!event.approved)
+    return failed(workflow, state, { task: event.task, code: "denied", reason: `${event.by} said no` });
   return put(state, event.task, { phase: "succeeded", output: { approved: true, by: event.by } });
 }
 
-function failed(workflow: Workflow, state: RunState, task: string, code: FailureCode, reason: string): RunState {
+interface Failed {
+  readonly task: string;
+  readonly code: FailureCode;
+  readonly reason: string;
+  readonly budgetOf?: "step" | "run";
+}
+
+function failed(workflow: Workflow, state: RunState, { task, code, reason, budgetOf }: Failed): RunState {
   const before = state.tasks.get(task) ?? idle;
   assert(!ended(before), "a task that has ended does not fail");
   const definition = definitionOf(workflow, task);
   const step = stepOf(workflow, task);
   assert(definition && step, "a task is one of the workflow");
   if (code === "budget")
-    return outOfBudget(state, task, definition, reason) ?? ending(workflow, state, task, code, reason);
+    return (
+      outOfBudget(state, task, budgetOf === undefined ? definition : budgetOf === "run" ? workflow : step, reason) ??
+      ending(workflow, state, task, code, reason)
+    );
   const tries = before.attempt - before.base;
   if (!finalCodes.has(code) && before.phase === "running" && tries < definition.retry.attempts) {
     const retryAtMs = state.atMs + backOffMs(definition.retry, state.run, task, tries, before.attempt);
@@ -109,7 +131,12 @@ function failed(workflow: Workflow, state: RunState, task: string, code: Failure
   return ending(workflow, state, task, code, reason);
 }
 
-function outOfBudget(state: RunState, task: string, { budget }: Task, reason: string): RunState | undefined {
+function outOfBudget(
+  state: RunState,
+  task: string,
+  { budget }: Pick<Task, "budget">,
+  reason: string,
+): RunState | undefined {
   if (budget.onBudget === "skip") return put(state, task, { phase: "skipped", code: "budget", reason });
   if (budget.onBudget === "fail") return undefined;
   return { ...put(state, task, { phase: "held", code: "budget", reason }), status: "paused", reason };
@@ -127,13 +154,23 @@ function ending(workflow: Workflow, state: RunState, task: string, code: Failure
 }
 
 /** What was held for want of budget tries again. */
-function release(state: RunState): RunState {
+function release(state: RunState, more: Raise): RunState {
   const tasks = new Map(state.tasks);
+  const raised = new Set<string>();
   for (const [key, task] of tasks) {
-    if (task.phase === "held") tasks.set(key, { ...task, phase: "backoff", retryAtMs: state.atMs, base: task.attempt });
+    if (task.phase !== "held") continue;
+    tasks.set(key, { ...task, phase: "backoff", retryAtMs: state.atMs, base: task.attempt });
+    // An item is held by its own budget or by that of its map.
+    raised.add(key).add(splitTask(key).step);
   }
-  return { ...state, tasks };
+  for (const key of raised) {
+    const task = tasks.get(key);
+    if (task) tasks.set(key, { ...task, raise: plus(task.raise, more) });
+  }
+  return { ...state, tasks, raise: plus(state.raise, more) };
 }
+
+const plus = (a: Raise, b: Raise): Raise => ({ tokens: a.tokens + b.tokens, microUsd: a.microUsd + b.microUsd });
 
 /** `from`, all that needs it, all that was undone and all that did not succeed begin anew; the rest is kept. */
 function retried(workflow: Workflow, state: RunState, from: string): RunState {
@@ -161,7 +198,7 @@ function retried(workflow: Workflow, state: RunState, from: string): RunState {
 function resetWhere(state: RunState, chosen: (key: string, task: TaskState) => boolean): RunState {
   const tasks = new Map(state.tasks);
   for (const [key, task] of tasks) {
-    if (chosen(key, task)) tasks.set(key, { ...idle, attempt: task.attempt, base: task.attempt });
+    if (chosen(key, task)) tasks.set(key, { ...idle, attempt: task.attempt, base: task.attempt, raise: task.raise });
   }
   return { ...state, tasks };
 }

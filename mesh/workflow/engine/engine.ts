@@ -9,7 +9,7 @@ import type { Write } from "../../store/store.ts";
 import type { Plan, Workflow } from "../definition.ts";
 import { advance, unborn } from "./advance.ts";
 import { openApprovals, type OpenApproval } from "./approval.ts";
-import type { Entry, Spoken } from "./event.ts";
+import type { Entry, Raise, Spoken } from "./event.ts";
 import { failure, type Job, type Prepared } from "./job.ts";
 import { appendWrite, jsonBytes, newRunWrites, readRun } from "./journal.ts";
 import { digestOfPlan } from "../plan-digest.ts";
@@ -83,8 +83,11 @@ export class WorkflowEngine {
     this.#control(run, by, (state) =>
       state.status === "running" ? { kind: "run.paused", by, reason: `paused by ${by}` } : undefined,
     );
-  resume = (run: string, by: string): Promise<Result<null, Refusal>> =>
-    this.#control(run, by, (state) => (state.status === "paused" ? { kind: "run.resumed", by } : undefined));
+  /** `more` raises the caps of the run and of what is held for want of budget. */
+  resume = (run: string, by: string, more?: Raise): Promise<Result<null, Refusal>> =>
+    this.#control(run, by, (state) =>
+      state.status === "paused" ? { kind: "run.resumed", by, ...(more && { more }) } : undefined,
+    );
   cancel = (run: string, by: string): Promise<Result<null, Refusal>> =>
     this.#control(run, by, (state) =>
       state.cancelled === null ? { kind: "run.cancelled", by, reason: "cancelled" } : undefined,
@@ -162,6 +165,12 @@ export class WorkflowEngine {
 
   /** The work that a message to an agent stands for, while it is under way. */
   jobOfMessage = (message: string): ReturnType<OpenRuns["jobOfMessage"]> => this.#open.jobOfMessage(message);
+
+  /** The same with the budgets that it spends from. Undefined at once when no agent works for any run. */
+  workOfMessage = (message: string): ReturnType<OpenRuns["workOfMessage"]> => this.#open.workOfMessage(message);
+  get hasMessages(): boolean {
+    return this.#open.hasMessages;
+  }
 
   /** Resolves when the run has ended; at once when it had before. */
   outcome = (run: string, signal: AbortSignal): ReturnType<OpenRuns["outcome"]> => this.#open.outcome(run, signal);
@@ -245,7 +254,7 @@ export class WorkflowEngine {
     await this.#parts.audit.record({
       kind: "workflow.control",
       subject: subjectOf(by),
-      detail: { run, word: event.kind },
+      detail: { run, word: event.kind, ...("more" in event && event.more ? { ...event.more } : {}) },
     });
     await this.#open.tell(run, event);
     return ok(null);

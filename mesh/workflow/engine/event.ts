@@ -48,6 +48,8 @@ export type Reported =
       readonly attempt: number;
       readonly code: FailureCode;
       readonly reason: string;
+      /** With code `budget`: whose is used up. Absent = the task's own. */
+      readonly budgetOf?: "step" | "run";
     };
 
 /** What a person or another part of the mesh wants. `by`: `principal:NAME`. */
@@ -72,9 +74,16 @@ export type Spoken =
       readonly by: string;
     }
   | { readonly kind: "run.paused"; readonly by: string; readonly reason: string }
-  | { readonly kind: "run.resumed"; readonly by: string }
+  /** `more` is added to the caps of the run and of what is held for want of budget. */
+  | { readonly kind: "run.resumed"; readonly by: string; readonly more?: Raise }
   | { readonly kind: "run.cancelled"; readonly by: string; readonly reason: string }
   | { readonly kind: "run.retried"; readonly by: string; readonly from: string };
+
+/** Tokens and micro-USD. */
+export interface Raise {
+  readonly tokens: number;
+  readonly microUsd: number;
+}
 
 export type Effect = { readonly message: string; readonly conversation: string } | { readonly run: string };
 

@@ -2,10 +2,13 @@ import type { Clock } from "../../../lib/clock.ts";
 import { canonicalJson, type Json } from "../../../lib/json.ts";
 import type { Label } from "../../../protocol/label.ts";
 import type { Audit } from "../../audit/audit.ts";
+import type { Ledger } from "../../ledger/ledger.ts";
 import type { Monitor } from "../../monitor/monitor.ts";
 import type { Store } from "../../store/store.ts";
 import type { Plan, Task, Workflow } from "../definition.ts";
 import { Admission } from "./admission.ts";
+import { Budgets } from "./budgets.ts";
+import { workAt, type RunWork } from "./run-work.ts";
 import type { Effect, RunEvent, Spoken } from "./event.ts";
 import type { Performer } from "./job.ts";
 import { outcomeOf } from "./journal.ts";
@@ -22,6 +25,7 @@ export interface OpenRunsParts {
   readonly language: Language;
   /** Who does agent, tool and board work. */
   readonly performers: { readonly agent: Performer; readonly tool: Performer; readonly board: Performer };
+  readonly ledger: Pick<Ledger, "openScope" | "closeScope">;
   readonly worksMax?: number;
 }
 
@@ -30,6 +34,7 @@ export class OpenRuns {
   readonly #parts: OpenRunsParts & { readonly child: Performer };
   readonly #drivers = new Map<string, RunDriver>();
   readonly #admission: Admission;
+  readonly #budgets: Budgets;
   readonly #waiting = new Map<string, Set<() => void>>();
   /** Where the messages of agent work belong. */
   readonly #messages = new Map<string, { readonly run: string; readonly task: string }>();
@@ -38,6 +43,7 @@ export class OpenRuns {
   constructor(parts: OpenRunsParts, child: Performer) {
     this.#parts = { ...parts, child };
     this.#admission = new Admission(parts.worksMax);
+    this.#budgets = new Budgets(parts.ledger);
   }
 
   get size(): number {
@@ -86,6 +92,22 @@ export class OpenRuns {
     if (at && definition && same) return { ...at, definition };
     this.#messages.delete(message);
     return undefined;
+  }
+
+  /** The same with the runs that it belongs to and the budgets that it spends from. */
+  workOfMessage(message: string): RunWork | undefined {
+    const job = this.jobOfMessage(message);
+    const runs = {
+      store: this.#parts.store,
+      budgets: this.#budgets,
+      driverOf: (run: string) => this.#drivers.get(run),
+    };
+    return job && workAt(runs, job.run, job.task);
+  }
+
+  /** Whether some message to an agent stands for work: where none does, nothing has to be looked for. */
+  get hasMessages(): boolean {
+    return this.#messages.size > 0;
   }
 
   /** Resolves when the run has ended; at once when it had before. */
@@ -149,6 +171,9 @@ export class OpenRuns {
 
   #ended({ state }: RunDriver): void {
     this.#drivers.delete(state.run);
+    this.#budgets.close(state.run);
+    for (const { effect } of state.tasks.values())
+      if (effect && "message" in effect) this.#messages.delete(effect.message);
     const { status, reason } = state;
     this.#parts.monitor.emit(`workflow.${status}`, null, { run: state.run, reason: reason.slice(0, 400) });
     for (const wake of this.#waiting.get(state.run) ?? []) wake();

@@ -64,6 +64,25 @@ export class RunDriver {
     return this.#closed ? Promise.resolve() : this.#turn([event], writes);
   }
 
+  /** A task that is under way has used up a budget: it is ended, and what that means its file says. */
+  overspent(task: string, reason: string, budgetOf?: "step" | "run"): void {
+    const { phase, attempt } = this.state.tasks.get(task) ?? { phase: "idle", attempt: 0 };
+    if (this.#closed || phase !== "running" || !this.#running.has(task)) return;
+    const event: Reported = {
+      kind: "step.failed",
+      task,
+      attempt,
+      code: "budget",
+      reason: reason.slice(0, REASON_CHARS_MAX),
+    };
+    this.tell(budgetOf ? { ...event, budgetOf } : event).catch((error: unknown) => this.#parts.onFault(this, error));
+  }
+
+  /** Aborted when the task, which is under way, is over for the run. */
+  signalOf(task: string): AbortSignal | undefined {
+    return this.#running.get(task)?.signal;
+  }
+
   /** Nothing is decided any more; what is under way is left as it is. */
   close(): void {
     this.#closed = true;
@@ -87,7 +106,11 @@ export class RunDriver {
   #decideAll(first: readonly RunEvent[], turn: Turn): void {
     const { clock, language } = this.#parts;
     const wasStatus = this.state.status;
-    for (const event of first) this.#apply(event, turn);
+    for (const event of first) {
+      // It did not end by itself: what it has set off is taken back.
+      if (event.kind === "step.failed" && this.#running.has(event.task)) this.#withdraw(event.task, turn);
+      this.#apply(event, turn);
+    }
     let wakeAtMs: number | null = null;
     for (;;) {
       const next = decideNext(this.workflow, this.state, this.#nowMs(), language);

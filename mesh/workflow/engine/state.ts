@@ -1,7 +1,7 @@
 import type { Json } from "../../../lib/json.ts";
 import type { Label } from "../../../protocol/label.ts";
 import type { Step, Task, Workflow } from "../definition.ts";
-import type { Effect, FailureCode, SkipCause } from "./event.ts";
+import type { Effect, FailureCode, Raise, SkipCause } from "./event.ts";
 
 /** All that is known of a run: a function of its journal and nothing else. Never changed in place. */
 export interface RunState {
@@ -23,6 +23,8 @@ export interface RunState {
   /** Who cancelled it and why. */
   readonly cancelled: string | null;
   readonly output: Json;
+  /** What people have added to its budget. */
+  readonly raise: Raise;
 }
 
 export interface TaskState {
@@ -43,7 +45,11 @@ export interface TaskState {
   readonly reason: string;
   /** Position in the journal at which it ended; 0 = not yet. */
   readonly endedSeq: number;
+  /** What people have added to its budget; of a map step, to its items together. */
+  readonly raise: Raise;
 }
+
+export const noRaise: Raise = { tokens: 0, microUsd: 0 };
 
 export const ended = (task: TaskState | undefined): boolean =>
   task !== undefined && ["succeeded", "failed", "skipped", "cancelled"].includes(task.phase);

@@ -1,4 +1,5 @@
-import { formatDuration } from "../../../lib/units.ts";
+import { formatDuration, parseCount, parseUsd } from "../../../lib/units.ts";
+import type { ResumeInput } from "../../../protocol/run.ts";
 import { jsonOption, stateOptions, type Command, type Context } from "../command.ts";
 import { openDesk, type Desk } from "../desk-client.ts";
 import { Failure, usageFailure } from "../failure.ts";
@@ -9,9 +10,12 @@ import { showRun, toneOf } from "../run-view.ts";
 export const runs: Command = {
   name: "runs",
   summary: "list the runs of workflows, look at one, or take it in hand",
-  usage: "[show|pause|resume|cancel|retry|approve|deny] [RUN] [--from STEP] [--json] [--state DIR]",
+  usage:
+    "[show|pause|resume|cancel|retry|approve|deny] [RUN] [--from STEP] [--tokens N] [--usd AMOUNT] [--json] [--state DIR]",
   options: {
     from: { value: "STEP", help: "for `retry`: the step to begin anew at" },
+    tokens: { value: "N", help: "for `resume`: so many more for the run and for what is held, for example 20k" },
+    usd: { value: "AMOUNT", help: "for `resume`: so many more US dollars" },
     ...jsonOption,
     ...stateOptions,
   },
@@ -34,8 +38,10 @@ export const runs: Command = {
         else showRun(context.terminal, run);
         return 0;
       }
-      case "pause":
       case "resume":
+        await desk.resumeRun(id, raiseOf(input.text("tokens"), input.text("usd")));
+        return 0;
+      case "pause":
       case "cancel":
         await desk.controlRun(id, word);
         return 0;
@@ -54,6 +60,14 @@ export const runs: Command = {
     }
   },
 };
+
+function raiseOf(tokens: string | undefined, usd: string | undefined): ResumeInput {
+  const more = parseCount(tokens ?? "0");
+  const money = parseUsd(usd ?? "0");
+  if (!more.ok) throw usageFailure(`\`--tokens\`: ${more.error}`, "use for example `20k`");
+  if (!money.ok) throw usageFailure(`\`--usd\`: ${money.error}`, "use for example `0.50`");
+  return { tokens: more.value, microUsd: money.value };
+}
 
 async function list(desk: Desk, { terminal, clock }: Context, json: boolean): Promise<0> {
   const page = await desk.runs();
