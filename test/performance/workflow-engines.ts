@@ -1,0 +1,70 @@
+/**
+ * Steps a second and milliseconds a step of durable no-op steps, a chain of 100 and a fan-out of 100: Cordon beside
+ * LangGraph.js with its SQLite checkpointer and DBOS Transact on a PostgreSQL of its own, in turns in one run.
+ * Once before: `npm ci --ignore-scripts` in test/performance/engines; PostgreSQL from the system's packages.
+ * Usage: node test/performance/workflow-engines.ts [--rounds N]
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { open as openCordon, type Engine } from "./engines/cordon.ts";
+import { startPostgres } from "./engines/postgres.ts";
+
+const STEPS = 100;
+const { values } = parseArgs({ options: { rounds: { type: "string" } } });
+const rounds = Number(values.rounds ?? 7);
+
+/** Other engines have types of their own packages, which are there only where they were installed. */
+type Open = (at: string, steps: number, synchronous?: string) => Promise<Engine>;
+const other = async (name: string): Promise<Open> =>
+  ((await import(new URL(`./engines/${name}.mjs`, import.meta.url).href)) as { open: Open }).open;
+
+if (!existsSync(new URL("./engines/node_modules", import.meta.url))) {
+  console.error("the other engines are not installed: run `npm ci --ignore-scripts` in test/performance/engines");
+  process.exit(1);
+}
+const folder = mkdtempSync(join(tmpdir(), "cordon-engines-"));
+const postgres = await startPostgres();
+if (!postgres) console.error("no PostgreSQL is installed: DBOS is left out");
+const engines = new Map<string, Engine>();
+const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? NaN;
+try {
+  const langgraph = await other("langgraph");
+  engines.set("Cordon", await openCordon(join(folder, "state"), STEPS));
+  engines.set("LangGraph + SQLite", await langgraph(join(folder, "full.sqlite"), STEPS, "FULL"));
+  engines.set("LangGraph, not synced", await langgraph(join(folder, "normal.sqlite"), STEPS, "NORMAL"));
+  if (postgres) engines.set(`DBOS + PostgreSQL ${postgres.version}`, await (await other("dbos"))(postgres.url, STEPS));
+
+  const rates = new Map<string, number[]>();
+  for (let round = 0; round <= rounds; round++) {
+    for (const kind of ["chain", "fan"] as const) {
+      for (const [name, engine] of engines) {
+        const begin = performance.now();
+        await engine.run(kind);
+        const rate = STEPS / ((performance.now() - begin) / 1_000);
+        // The first round warms up.
+        if (round > 0) rates.set(`${kind} ${name}`, [...(rates.get(`${kind} ${name}`) ?? []), rate]);
+      }
+    }
+  }
+  const rows = (["chain", "fan"] as const).flatMap((kind) => {
+    const own = median(rates.get(`${kind} Cordon`) ?? []);
+    return [...engines.keys()].map((engine) => {
+      const rate = median(rates.get(`${kind} ${engine}`) ?? []);
+      return {
+        kind,
+        engine,
+        stepsPerSecond: Math.round(rate),
+        msPerStep: Number((1_000 / rate).toFixed(3)),
+        cordonIsTimes: Number((own / rate).toFixed(2)),
+      };
+    });
+  });
+  console.table(rows);
+  console.log(JSON.stringify({ benchmark: "workflow-engines", steps: STEPS, rounds, rows }));
+} finally {
+  for (const engine of engines.values()) await engine.close().catch((error: unknown) => console.error(error));
+  await postgres?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
