@@ -49,6 +49,15 @@ export const limits = {
     /** Models that stand in for one another. */
     chainLinksMax: 8,
     credentialsPerProviderMax: 16,
+    /** Attempts of one call, over all models and credentials. */
+    attemptsMax: 8,
+    /** Failures in a row of one model with one credential until calls go elsewhere, and for how long. */
+    circuitFailures: 3,
+    circuitOpenMs: 5_000,
+    circuitOpenMsMax: 300_000,
+    /** A provider's own `Retry-After` is believed up to here. */
+    retryAfterMsMax: 3_600_000,
+    circuitsMax: 10_000,
   },
   /** Agents fill an inbox to a part of it only, so that people always get through. */
   message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000 },
@@ -141,6 +150,22 @@ export const limits = {
     probeTimeoutMs: 20_000,
     /** A root file system that no start has asked for in so long is removed from the cache. */
     rootfsIdleMs: 86_400_000,
+  },
+  /** The break-out suite: how long it waits and how much it takes. */
+  assault: {
+    templateCharsMax: 8 * KiB,
+    addressesMax: 16,
+    hostPortsMax: 64,
+    attemptTimeoutMs: 5_000,
+    /** A launcher may have to fetch an image first. */
+    startTimeoutMs: 60_000,
+    timeoutMs: 180_000,
+    siblingLifetimeMs: 300_000,
+    stopGraceMs: 5_000,
+    linesMax: 1_000,
+    lineCharsMax: 4 * KiB,
+    /** Where a flood ends by itself when nothing stops it: more than a container is given, harmless to a machine. */
+    floods: { processes: 600, memoryBytes: 768 * MiB, diskBytes: 128 * MiB, descriptors: 20_000 },
   },
   /** The scripted model of demos and tests, and its scenario files. */
   rehearsal: {
@@ -291,6 +316,13 @@ export const limits = {
     rollingSpanMsMax: 31 * 86_400_000,
     destinationsMax: 64,
     teamsPerAgentMax: 4,
+    /** A list of prices that an operator brings in; as JSON without white space. */
+    priceFileBytesMax: 192 * KiB,
+    priceFileModelsMax: 2_000,
+    priceTiersMax: 8,
+    /** Of one view of what was spent on each day. */
+    spendingRowsMax: 40_000,
+    overridesShownMax: 500,
   },
   name: { charsMax: 40 },
   fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
@@ -312,6 +344,7 @@ const holds: readonly (readonly [boolean, string])[] = [
   ],
   [limits.agent.historyMessagesMax < limits.model.messagesMax, "history fits a model call"],
   [limits.agent.relayIdleMs > limits.model.totalTimeoutMs, "the relay outlives a model call"],
+  [limits.ledger.priceFileBytesMax < limits.desk.bodyBytesMax, "a list of prices fits a request to the desk"],
   [limits.hook.bodyBytesMax * 2 < limits.desk.bodyBytesMax, "a webhook fits a request to the desk, also in base64"],
   [limits.hook.deliveryKeptMs > 2 * limits.hook.windowMsMax, "a delivery is remembered beyond its window"],
   [limits.hook.bodyBytesMax < limits.message.bodyBytesMax, "a webhook fits a message"],
@@ -324,5 +357,9 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.workflow.stepTimeoutMsDefault <= limits.workflow.runTimeoutMsDefault, "a run outlives one attempt"],
   [limits.workflow.mapItemsDefault <= limits.workflow.mapItemsMax, "the default of map items is allowed"],
   [limits.door.bodyBytesMax < limits.rehearsal.bodyBytesMax, "a door body fits the rehearsal model"],
+  [
+    limits.assault.siblingLifetimeMs > limits.assault.timeoutMs + limits.assault.startTimeoutMs,
+    "the sibling outlives the attempts",
+  ],
 ];
 for (const [held, relation] of holds) if (!held) throw new Error(`limits contradict each other: ${relation}`);

@@ -63,13 +63,13 @@ export class Book implements Ledger {
   }
 
   reserve(scopes: readonly Scope[], worst: Amount, model: string, sent: Sent = {}): Result<Hold, BudgetRefusal> {
-    const { requests = 1, bytes = 0, destination, credential, price = "" } = sent;
+    const { requests = 1, bytes = 0, destination, credential, price = "", run = "" } = sent;
     amounts.assertScopes(scopes);
     amounts.assertAmount(worst);
     amounts.assertCount(requests, "requests");
     amounts.assertCount(bytes, "bytes");
     assert(model.length <= limits.ledger.modelCharsMax, "a model name is short");
-    const paid = { credential: credential ?? "", price };
+    const paid = { credential: credential ?? "", price, run };
     const places = this.places.of(scopes, destination);
     const wanted: Quantities = { tokens: worst.tokens, usd: worst.microUsd, requests, bytes };
     const refused = this.places.refusal(places, wanted);
@@ -223,7 +223,7 @@ export class Book implements Ledger {
 const NOTHING: Readonly<Quantities> = zero();
 const CLOSED_KEPT = 1_000;
 
-const estimateRow = ({ id, places, model, atMs, credential, price }: OpenHold, cost: Amount): Write => [
+const estimateRow = ({ id, places, model, atMs, credential, price, run }: OpenHold, cost: Amount): Write => [
   "ledger.insertEstimate",
-  ...[id, placesText(places), cost.tokens, cost.microUsd, model, atMs, credential, price],
+  ...[id, placesText(places), cost.tokens, cost.microUsd, model, atMs, credential, price, run],
 ];

@@ -21,6 +21,7 @@ export interface OpenHold extends RecoveredHold {
   readonly bytes: number;
   readonly credential: string;
   readonly price: string;
+  readonly run: string;
 }
 
 export const heldBy = ({ worst, requests, bytes }: OpenHold): Quantities => ({
@@ -43,6 +44,7 @@ export const holdRow = (hold: OpenHold): Write => [
   hold.atMs,
   hold.credential,
   hold.price,
+  hold.run,
 ];
 
 export const placesText = (places: readonly PlaceKey[]): string =>
@@ -68,6 +70,7 @@ export function readHold(row: HoldRow): OpenHold {
     atMs: row.atMs,
     credential: row.credential,
     price: row.price,
+    run: row.run,
   };
 }
 

@@ -62,9 +62,10 @@ export interface Sent {
   readonly bytes?: number;
   /** Name of the provider or the host. */
   readonly destination?: string;
-  /** For people: the credential that pays, and where its price is from. */
+  /** For people: the credential that pays, where its price is from, and the run that it is for. */
   readonly credential?: string | null;
   readonly price?: string;
+  readonly run?: string | undefined;
 }
 
 /**

@@ -132,6 +132,9 @@ function rateAt(rate: Rate, inputTokens: bigint): number {
   return at;
 }
 
+/** The rate that holds for a call of so many tokens of input. */
+export const rateFrom = (rate: Rate, inputTokens: number): number => rateAt(rate, BigInt(inputTokens));
+
 const top = (step: Rate[number]): number => step.rate;
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 const capped = (value: bigint): number => (value > LARGEST ? Number.MAX_SAFE_INTEGER : Number(value));

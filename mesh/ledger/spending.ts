@@ -8,6 +8,8 @@ interface Spent {
   readonly model: string;
   readonly credential: string;
   readonly price: string;
+  /** Empty: that of the scopes. */
+  readonly run: string;
 }
 
 interface Day {
@@ -62,11 +64,11 @@ function countsOf({ inputTokens, cacheReadTokens = 0, cacheWriteTokens = 0, outp
 }
 
 /** agent, model, run, teams, credential, price: each scope of a call is known by the places where it counts. */
-function keyOf({ places, model, credential, price }: Spent & { readonly places: readonly PlaceKey[] }): string[] {
+function keyOf({ places, model, credential, price, run }: Spent & { readonly places: readonly PlaceKey[] }): string[] {
   const named = (kind: string): string[] => [
     ...new Set(
       places.flatMap(({ scope }) => (scope.startsWith(kind) && !scope.includes(">") ? [scope.slice(kind.length)] : [])),
     ),
   ];
-  return [named("agent:").join(), model, named("run:").join(), named("team:").join(), credential, price];
+  return [named("agent:").join(), model, run || named("run:").join(), named("team:").join(), credential, price];
 }

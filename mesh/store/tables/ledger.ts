@@ -87,15 +87,15 @@ export const ledgerStatements = {
   /** (window, start_ms): buckets of a rolling window that count no more; days, months and runs are never deleted. */
   "ledger.deleteBuckets": `DELETE FROM budget_total WHERE window = ? AND start_ms < ? AND window LIKE 'rolling:%'
     AND reserved_tokens + reserved_micro_usd + reserved_requests + reserved_bytes = 0`,
-  /** (id, scopes: JSON array, windows: JSON, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms, credential, price) */
+  /** (id, scopes: JSON array, windows: JSON, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms, credential, price, run) */
   "ledger.insertHold": `INSERT INTO budget_hold
-      (id, scopes, windows, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms, credential, price)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      (id, scopes, windows, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms, credential, price, run)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   /** (id) */
   "ledger.deleteHold": "DELETE FROM budget_hold WHERE id = ?",
-  /** (id, places: JSON, tokens, micro_usd, model, at_ms, credential, price) */
-  "ledger.insertEstimate": `INSERT INTO budget_estimate (id, places, tokens, micro_usd, model, at_ms, credential, price)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  /** (id, places: JSON, tokens, micro_usd, model, at_ms, credential, price, run) */
+  "ledger.insertEstimate": `INSERT INTO budget_estimate (id, places, tokens, micro_usd, model, at_ms, credential, price, run)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   /** (id) */
   "ledger.deleteEstimate": "DELETE FROM budget_estimate WHERE id = ?",
   /** (at_ms) */
@@ -144,6 +144,7 @@ export interface HoldRow {
   readonly atMs: number;
   readonly credential: string;
   readonly price: string;
+  readonly run: string;
 }
 /** `places` is JSON. */
 export interface EstimateRow {
@@ -155,6 +156,7 @@ export interface EstimateRow {
   readonly atMs: number;
   readonly credential: string;
   readonly price: string;
+  readonly run: string;
 }
 export interface UsageRow {
   readonly scope: string;
@@ -187,11 +189,11 @@ export function ledgerQueries(prepare: Prepare) {
   const allTotals = prepare<TotalRow>(`SELECT ${TOTAL} FROM budget_total ORDER BY scope, window, start_ms`);
   const holds = prepare<HoldRow>(
     `SELECT id, scopes, windows, worst_tokens AS worstTokens, worst_micro_usd AS worstMicroUsd, requests, bytes, model,
-       at_ms AS atMs, credential, price
+       at_ms AS atMs, credential, price, run
      FROM budget_hold ORDER BY at_ms, id`,
   );
   const estimate = prepare<EstimateRow>(
-    "SELECT id, places, tokens, micro_usd AS microUsd, model, at_ms AS atMs, credential, price FROM budget_estimate WHERE id = ?",
+    "SELECT id, places, tokens, micro_usd AS microUsd, model, at_ms AS atMs, credential, price, run FROM budget_estimate WHERE id = ?",
   );
   const old = prepare<{ id: string }>("SELECT id FROM budget_estimate WHERE at_ms < ? LIMIT 1");
   const usage = prepare<UsageRow>(

@@ -41,6 +41,12 @@ export const spendingTables = `
   ) STRICT;
 `;
 
+/** The run that a call belongs to, also when that has no cap of its own. */
+export const spendingRuns = `
+  ALTER TABLE budget_hold ADD COLUMN run TEXT NOT NULL DEFAULT '';
+  ALTER TABLE budget_estimate ADD COLUMN run TEXT NOT NULL DEFAULT '';
+`;
+
 const SAFE = "9007199254740991";
 const COUNTS = [
   "calls",
