@@ -5,6 +5,8 @@ import type { ModelLimits } from "../door/model-limits.ts";
 import type { Hook } from "../hooks/hook.ts";
 import type { Job } from "../schedule/job.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
+import type { Binding } from "../egress/web/binding.ts";
+import type { ReachRule } from "../policy/reach.ts";
 import type { Isolation, SandboxLimits } from "../sandbox/backend.ts";
 
 /** The fleet file after parsing: defaults applied, units resolved, paths absolute, references checked. */
@@ -31,6 +33,10 @@ export interface Fleet {
   readonly agents: readonly AgentSetting[];
   readonly schedule: readonly Job[];
   readonly hooks: readonly Hook[];
+  /** Where each credential may stand in requests to the web. */
+  readonly bindings?: readonly Binding[];
+  /** A file of certificates in PEM that are trusted upstream, too. */
+  readonly web?: { readonly ca: string | null };
 }
 
 /** Agents that share a budget, besides their own. */
@@ -100,4 +106,8 @@ export interface Permissions {
   readonly topics?: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
   /** `provider/model` patterns besides the agent's own model. */
   readonly models?: readonly string[];
+  /** Places in the web; absent = none. */
+  readonly reach?: readonly ReachRule[];
+  /** Names of credentials with bindings; absent = none. */
+  readonly use?: readonly string[];
 }

@@ -55,6 +55,8 @@ agents:
     rehearsal: null,
     schedule: [],
     hooks: [],
+    bindings: [],
+    web: { ca: null },
     teams: [{ name: "desk", members: ["writer"], budget: { day: { tokens: 9 }, month: {} } }],
     models: new Map([["fast", { provider: "rehearsal", model: "echo" }]]),
     chains: new Map(),
@@ -85,6 +87,8 @@ agents:
       blackboard: { read: ["digest/**"], write: ["digest/notes/*"] },
       tools: ["files.read"],
       topics: { publish: ["news/*"], subscribe: [] },
+      reach: [],
+      use: [],
     },
   });
   assert.deepEqual(writer?.budget, { day: { tokens: 5 }, month: {} });

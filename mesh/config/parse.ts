@@ -6,6 +6,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { ModelLimits } from "../door/model-limits.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
+import type { Binding } from "../egress/web/binding.ts";
 import { builtInProviders } from "../egress/providers.ts";
 import { chainsOf } from "./chains.ts";
 import type { AgentSetting, ChainSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
@@ -16,6 +17,7 @@ import type { Job } from "../schedule/job.ts";
 import type { JsonSchema } from "../workflow/definition.ts";
 import { compileSchema } from "../workflow/schema.ts";
 import { capsOf } from "./budget.ts";
+import { readBindings, readPermissions, type Tell } from "./reach.ts";
 import { teamsOf } from "./teams.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
 import { providersOf } from "./providers.ts";
@@ -49,6 +51,8 @@ class Reader {
   readonly #folder: string;
   readonly #form: FleetForm;
   readonly #agents: ReadonlySet<string>;
+  readonly #bindings: readonly Binding[];
+  readonly #tell: Tell = (at, message, fix) => this.#fault(at, message, fix);
   readonly #chains: ReadonlyMap<string, ChainSetting>;
 
   constructor(source: Source, folder: string, form: FleetForm) {
@@ -56,6 +60,7 @@ class Reader {
     this.#folder = folder;
     this.#form = form;
     this.#agents = new Set(Object.keys(form.agents));
+    this.#bindings = readBindings(form.bindings, this.#tell);
     this.#chains = chainsOf({
       forms: form.models ?? {},
       model: (at, text) => this.#model(at, text, ""),
@@ -86,6 +91,8 @@ class Reader {
       keys: providers.builtIn,
       schedule: this.#schedule(),
       hooks: this.#hooks(),
+      bindings: this.#bindings,
+      web: { ca: this.#existing(["web", "ca"], form.web?.ca, "file") },
       teams: teamsOf(form.teams, this.#agents, fault),
       models: new Map(
         Object.entries(form.models ?? {}).flatMap(([name, text]) =>
@@ -213,6 +220,7 @@ class Reader {
       tools,
       ...(form.may?.topics ? { topics: topicsOf(form.may.topics) } : {}),
       ...(models && { models }),
+      ...readPermissions([...at, "may"], form.may, this.#bindings, this.#tell),
     };
   }
 

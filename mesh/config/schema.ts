@@ -6,6 +6,7 @@ import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
 import { Budget } from "./budget.ts";
 import { Bytes, Count, Duration, textOr, Usd } from "./fields.ts";
+import { BindingsForm, ReachForm, WebForm } from "./reach.ts";
 
 /** The form of the fleet file. Every object is strict: a key that is not understood is an error. */
 
@@ -58,12 +59,6 @@ const Price = z.strictObject({ input: Usd, output: Usd, cache_read: Usd.optional
 
 const Team = z.strictObject({ members: z.array(Name).max(limits.fleet.agentsMax), budget: Budget.optional() });
 
-/** Lists that a later version fills; until then anything but an empty list is refused rather than ignored. */
-const notYet = (what: string) =>
-  z
-    .array(z.string())
-    .max(0, `${what} is not in this version: agents reach nothing but models, the board, messages and tools`);
-
 /** `provider/model`, in which `*` stands for any part of the model's name. */
 const ModelPattern = z
   .string()
@@ -82,8 +77,8 @@ const May = z.strictObject({
       subscribe: z.array(BoardGlob).max(100).optional(),
     })
     .optional(),
-  reach: notYet("`reach`").optional(),
-  use: notYet("`use`").optional(),
+  reach: ReachForm.optional(),
+  use: z.array(Name).max(100).optional(),
   tools: z
     .array(z.enum(toolNames as [(typeof toolNames)[number], ...typeof toolNames]))
     .max(100)
@@ -165,6 +160,8 @@ export const FleetForm = z.strictObject({
     .optional(),
   schedule: z.record(Name, JobForm).optional(),
   hooks: z.record(Name, HookForm).optional(),
+  bindings: BindingsForm.optional(),
+  web: WebForm.optional(),
   agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
 });
 export type FleetForm = z.infer<typeof FleetForm>;

@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { globMatches } from "../../lib/glob.ts";
 import { toolNames, type ToolName } from "../../protocol/door.ts";
 import type { Fleet } from "../config/fleet.ts";
+import { readPermissions } from "../config/reach.ts";
+import type { ReachRule } from "./reach.ts";
 import { decide, type Action, type Grants, type Matrix } from "./decide.ts";
 import { matrixOf } from "./matrix.ts";
 
@@ -21,6 +23,8 @@ const actions: readonly Action[] = [
   { verb: "board.history", key: "x/y" },
   { verb: "topic.publish", topic: "t/u" },
   { verb: "topic.subscribe", topic: "t/u" },
+  { verb: "web.tunnel", host: "h.example", port: 443 },
+  { verb: "web.request", scheme: "https", host: "h.example", port: 443, method: "GET", path: "/p" },
   ...toolNames.map((tool): Action => ({ verb: "tool.call", tool })),
 ];
 
@@ -34,6 +38,7 @@ const grants: readonly (readonly [Partial<Grants>, (action: Action) => boolean])
   ],
   [{ topics: { publish: ["t/*"], subscribe: ["t"] } }, ({ verb }) => verb === "topic.publish"],
   [{ topics: { publish: ["u/**"], subscribe: ["t/**"] } }, ({ verb }) => verb === "topic.subscribe"],
+  [readPermissions([], { reach: ["GET https://h.example/p"] }, [], () => {}), ({ verb }) => verb.startsWith("web.")],
   [{ blackboard: { read: [], write: ["x/**"] } }, ({ verb }) => verb === "board.write"],
   ...toolNames.map(
     (tool) => [{ tools: [tool] }, (action: Action) => action.verb === "tool.call" && action.tool === tool] as const,
@@ -93,12 +98,30 @@ const name = fc.constantFrom("a", "b", "c");
 const model = fc.constantFrom("p/a", "p/b");
 const tool = fc.constantFrom(...toolNames);
 const list = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<readonly T[]> => fc.array(item, { maxLength: 3 });
+const scheme = fc.constantFrom("http" as const, "https" as const);
+const host = fc.constantFrom("a.example", "b.example", "::1");
+const port = fc.constantFrom(443, 8_443, 80);
+const method = fc.constantFrom("GET", "POST");
+const reach: fc.Arbitrary<ReachRule> = fc.record({
+  text: fc.constant("rule"),
+  ...{ scheme, host, port },
+  methods: fc.option(fc.array(method, { minLength: 1, maxLength: 2 })),
+  paths: fc.option(
+    fc.array(
+      glob.map((path) => `/${path}`),
+      { minLength: 1, maxLength: 2 },
+    ),
+  ),
+  address: fc.constant(null),
+  tls: fc.constantFrom("intercept" as const, "passthrough" as const),
+});
 const anyGrants: fc.Arbitrary<Grants> = fc.record({
   message: list(name),
   blackboard: fc.record({ read: list(glob), write: list(glob) }),
   tools: list(tool),
   topics: fc.record({ publish: list(glob), subscribe: list(glob) }),
   models: list(model),
+  reach: list(reach),
 });
 const anyMatrix: fc.Arbitrary<Matrix> = fc
   .array(fc.tuple(name, anyGrants), { maxLength: 3 })
@@ -113,6 +136,15 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   fc.record({ verb: fc.constant("board.history" as const), key }),
   fc.record({ verb: fc.constantFrom("topic.publish" as const, "topic.subscribe" as const), topic: key }),
   fc.record({ verb: fc.constant("tool.call" as const), tool }),
+  fc.record({ verb: fc.constant("web.tunnel" as const), host, port }),
+  fc.record({
+    verb: fc.constant("web.request" as const),
+    scheme,
+    host,
+    port,
+    method,
+    path: key.map((path) => `/${path}`),
+  }),
 );
 
 function oracle(matrix: Matrix, agent: string, action: Action): boolean {
@@ -125,6 +157,16 @@ function oracle(matrix: Matrix, agent: string, action: Action): boolean {
   if (action.verb === "topic.publish" || action.verb === "topic.subscribe") {
     const held = row.topics?.[action.verb === "topic.publish" ? "publish" : "subscribe"] ?? [];
     return held.some((pattern) => globMatches(pattern, action.topic));
+  }
+  if (action.verb === "web.tunnel")
+    return (row.reach ?? []).some((rule) => action.host === rule.host && action.port === rule.port);
+  if (action.verb === "web.request") {
+    return (row.reach ?? []).some(
+      ({ scheme, host, port, methods, paths, tls }) =>
+        `${scheme} ${host} ${port} ${tls}` === `${action.scheme} ${action.host} ${action.port} intercept` &&
+        (methods === null || methods.some((method) => method === action.method)) &&
+        (paths === null || paths.some((path) => globMatches(path, action.path))),
+    );
   }
   return row.blackboard[action.verb === "board.write" ? "write" : "read"].some((held) => globMatches(held, action.key));
 }
@@ -169,6 +211,12 @@ function apply(matrix: Matrix, agent: string, remedy: string): Matrix {
   if (topics?.[1] === agent) {
     const had = held.topics ?? { publish: [], subscribe: [] };
     return change({ topics: { ...had, [topics[2]!]: [...had[topics[2] as "publish"], item] } });
+  }
+  if (place === `agents.${agent}.may.reach`) {
+    const read: ReachRule[] = [];
+    // As the fleet file reads it.
+    const { reach: rules = read } = readPermissions([], { reach: [item] }, [], (_at, message) => assert.fail(message));
+    return change({ reach: [...(held.reach ?? []), ...rules] });
   }
   const set = /set `agents\.([a-z]+)\.model` to `([^`]+)`$/.exec(remedy);
   if (set?.[1] === agent) return change({ models: [set[2]!] });

@@ -1,6 +1,15 @@
 import { globMatches } from "../../lib/glob.ts";
 import type { ToolName } from "../../protocol/door.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import {
+  narrowestLine,
+  originOf,
+  reachOf,
+  rulesAt,
+  type ReachRule,
+  type RequestAction,
+  type TunnelAction,
+} from "./reach.ts";
 
 /** Everything that an agent can ask for. What is not here does not exist. */
 export type Action =
@@ -13,7 +22,9 @@ export type Action =
   | { readonly verb: "board.write"; readonly key: string }
   | { readonly verb: "topic.publish"; readonly topic: string }
   | { readonly verb: "topic.subscribe"; readonly topic: string }
-  | { readonly verb: "tool.call"; readonly tool: ToolName };
+  | { readonly verb: "tool.call"; readonly tool: ToolName }
+  | TunnelAction
+  | RequestAction;
 
 /** `rule` names the line of the fleet file that allowed it. */
 export type Decision =
@@ -31,6 +42,10 @@ export interface Grants {
   readonly models: readonly string[];
   /** Patterns of further ones. */
   readonly modelPatterns?: readonly string[];
+  /** Places outside; absent = none. */
+  readonly reach?: readonly ReachRule[];
+  /** Credentials that are put in for it where they are bound. */
+  readonly use?: readonly string[];
 }
 
 /** Who may do what; immutable, one value per policy version. */
@@ -94,6 +109,22 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
       return grants.tools.includes(action.tool)
         ? allow(`${path}.tools: ${action.tool}`)
         : deny(`\`${agent}\` has no tool \`${action.tool}\``, `add \`${action.tool}\` to \`${path}.tools\``);
+    case "web.tunnel": {
+      const [rule] = rulesAt(grants.reach ?? [], action.host, action.port);
+      const origin = originOf({ scheme: "https", ...action });
+      return rule
+        ? allow(`${path}.reach: ${rule.text}`)
+        : deny(`\`${agent}\` may not reach ${origin}`, `add \`${origin}\` to \`${path}.reach\``);
+    }
+    case "web.request": {
+      const rule = reachOf(grants.reach ?? [], action);
+      return rule
+        ? allow(`${path}.reach: ${rule.text}`)
+        : deny(
+            `\`${agent}\` may not ${action.method} ${originOf(action)}${action.path}`,
+            `add \`${narrowestLine(action)}\` to \`${path}.reach\``,
+          );
+    }
     default:
       return deny("unknown action", "use an action of the door's protocol");
   }

@@ -1,0 +1,71 @@
+import { lookup } from "node:dns/promises";
+import type { Clock } from "../../../lib/clock.ts";
+import { err, ok, type Result } from "../../../lib/result.ts";
+import { limits } from "../../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { notPublic } from "./address.ts";
+import type { Authority } from "./authority.ts";
+
+/** Name → addresses. Rejects when there are none. */
+export interface Resolver {
+  resolve(host: string): Promise<readonly string[]>;
+}
+
+/** The mesh host's own; sandboxes have none. */
+export const systemResolver: Resolver = {
+  resolve: async (host) => (await lookup(host, { all: true, order: "ipv4first" })).map(({ address }) => address),
+};
+
+/** What has been resolved and checked is dialled, and nothing else: a second answer is never asked for in between. */
+export class Pinning {
+  readonly #resolver: Resolver;
+  readonly #clock: Clock;
+  readonly #known = new Map<string, { readonly untilMs: number; readonly addresses: readonly string[] }>();
+
+  constructor(resolver: Resolver, clock: Clock) {
+    this.#resolver = resolver;
+    this.#clock = clock;
+  }
+
+  /** The addresses to dial, in order. `named` is the one that the rule names for this host. */
+  async pin({ host, literal }: Authority, named: string | null): Promise<Result<readonly string[], Refusal>> {
+    // The rule names this very address, in its host or beside it.
+    if (named !== null) return ok([named]);
+    const found = literal ? [host] : await this.#resolve(host);
+    if (found.length === 0)
+      return err(
+        refusal("upstream_failed", `\`${host}\` has no address`, "check the name, and the mesh host's resolver"),
+      );
+    // One bad address is enough: what answers so is misconfigured, or rebinds.
+    for (const address of found) {
+      const what = notPublic(address);
+      if (what !== undefined)
+        return err(
+          refusal(
+            "denied",
+            `\`${host}\` is at ${address.slice(0, 64)}, which is not public: ${what}`,
+            `name that very address: \`address: ${address.slice(0, 64)}\` in the rule of \`reach\``,
+          ),
+        );
+    }
+    return ok(found.slice(0, limits.web.addressesDialledMax));
+  }
+
+  async #resolve(host: string): Promise<readonly string[]> {
+    const nowMs = this.#clock.monotonicMs();
+    const known = this.#known.get(host);
+    if (known && known.untilMs > nowMs) return known.addresses;
+    this.#known.delete(host);
+    const stop = new AbortController();
+    const late = this.#clock.sleep(limits.web.resolveTimeoutMs, stop.signal).then(
+      () => [],
+      () => [],
+    );
+    const addresses = await Promise.race([this.#resolver.resolve(host).catch(() => []), late]);
+    stop.abort();
+    if (addresses.length === 0) return [];
+    if (this.#known.size >= limits.web.namesCachedMax) this.#known.delete(this.#known.keys().next().value ?? "");
+    this.#known.set(host, { untilMs: nowMs + limits.web.nameCachedMs, addresses });
+    return addresses;
+  }
+}
