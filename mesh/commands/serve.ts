@@ -12,6 +12,7 @@ import { Topics } from "../bus/topics.ts";
 import type { Fleet } from "../config/fleet.ts";
 import { loadFleet } from "../config/load.ts";
 import { Desk } from "../desk/desk.ts";
+import { operator } from "../desk/services.ts";
 import { DeskToken } from "../desk/token.ts";
 import { denialsByCaller } from "../door/denials.ts";
 import { Door } from "../door/door.ts";
@@ -40,6 +41,7 @@ import { requireFence } from "./fence.ts";
 import { installationOf, version } from "./installation.ts";
 import { localBackend } from "./machine.ts";
 import { providersOf, requirePrices } from "./models.ts";
+import { openMoney } from "./money.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
 import { atWork, createWorkflowEngine, deskRuns } from "./workflows.ts";
@@ -88,7 +90,15 @@ async function start(
   const monitor = new Monitor(clock);
 
   const scopes = new ScopeTree(fleet);
-  const prices = createPrices({ clock, overrides: [...statedPrices(fleet), ...fleet.prices] });
+  const prices = createPrices({
+    clock,
+    overrides: [...statedPrices(fleet), ...fleet.prices],
+    onDisagreement: (found) => monitor.emit("prices.disagree", null, { ...found }),
+  });
+  const money = openMoney({
+    ...{ store, audit, clock, scopes, prices, timeZone: fleet.timeZone },
+    onChange: (change) => monitor.emit("budget.changed", null, { ...change }),
+  });
   await audit.record({
     kind: "mesh.started",
     subject: "mesh",
@@ -100,7 +110,7 @@ async function start(
     clock,
     ids,
     timeZone: fleet.timeZone,
-    caps: (scope) => scopes.caps(scope),
+    caps: (scope) => money.overrides.caps(scope),
     onNotice: (notice) => tellBudget(monitor, notice),
   });
 
@@ -156,6 +166,7 @@ async function start(
       credentials: vault,
       runs: deskRuns(workflows, fleet, { clock }),
       hooks,
+      money: money.desk(ledger, operator),
       status: async () => ({
         fleet: fleet.name,
         version,

@@ -4,6 +4,7 @@ import { CredentialInput, ExecInput, HookInput, MessageInput, type AuditRow } fr
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob } from "../../protocol/names.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { moneyRoutes } from "./money-routes.ts";
 import { parse, type Answer, type DeskRequest, type Handler } from "./request.ts";
 import { runRoutes } from "./run-routes.ts";
 import { operator, type DeskServices } from "./services.ts";
@@ -27,6 +28,7 @@ export const deskRoutes: Readonly<Record<string, Handler>> = {
   "POST /v1/credentials/*/remove": removeCredential,
   "POST /v1/hooks/*": hook,
   ...runRoutes,
+  ...moneyRoutes,
   "POST /v1/shutdown": async (services) => {
     await services.audit.record({ kind: "mesh.shutdown", subject: operator, detail: {} });
     services.shutdown();

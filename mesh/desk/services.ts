@@ -7,6 +7,7 @@ import type { Inboxes } from "../bus/inboxes.ts";
 import type { HookReceiver } from "../hooks/receiver.ts";
 import type { Supervisor } from "../fleet/supervisor.ts";
 import type { Monitor } from "../monitor/monitor.ts";
+import type { DeskMoney } from "./money-routes.ts";
 import type { DeskRuns } from "./run-routes.ts";
 import type { Store } from "../store/store.ts";
 
@@ -27,6 +28,7 @@ export interface DeskServices {
   readonly supervisor: Supervisor;
   readonly credentials: CredentialDrop;
   readonly runs: DeskRuns;
+  readonly money: DeskMoney;
   readonly hooks: Pick<HookReceiver, "receive">;
   status(): Promise<Status>;
   costs(): Costs;

@@ -174,7 +174,13 @@ async function reserve(
     scopes,
     worstCase(price, call.inputTokensMax, outputTokens, call.choices),
     call.model,
-    { bytes: body.length, destination: provider.name, credential: provider.credential, price: price.source },
+    {
+      bytes: body.length,
+      destination: provider.name,
+      credential: provider.credential,
+      price: price.source,
+      run: work?.run,
+    },
   );
   if (!held.ok) {
     if (work && isRunScope(held.error.scope)) work.refused(held.error);

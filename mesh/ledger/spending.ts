@@ -19,18 +19,24 @@ interface Day {
   readonly name: string;
 }
 
+/** Milliseconds → `YYYY-MM-DD` in a time zone (IANA name). */
+export function dayNames(timeZone: string): (atMs: number) => string {
+  // This locale writes dates as ISO 8601 does.
+  const format = new Intl.DateTimeFormat("en-CA-u-ca-iso8601-nu-latn", {
+    ...{ timeZone, year: "numeric", month: "2-digit", day: "2-digit" },
+  });
+  return (atMs) => format.format(atMs);
+}
+
 /** The rows of what was spent on each day, by whom and for what. Only rows: no cap is held by them. */
 export class DailySpending {
   readonly #windowAt: ReturnType<typeof calendar>;
-  readonly #name: Intl.DateTimeFormat;
+  readonly #name: (atMs: number) => string;
   #last: Day | undefined;
 
   constructor(timeZone: string) {
     this.#windowAt = calendar(timeZone);
-    // This locale writes dates as ISO 8601 does.
-    this.#name = new Intl.DateTimeFormat("en-CA-u-ca-iso8601-nu-latn", {
-      ...{ timeZone, year: "numeric", month: "2-digit", day: "2-digit" },
-    });
+    this.#name = dayNames(timeZone);
   }
 
   /** One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. */
@@ -49,7 +55,7 @@ export class DailySpending {
   #dayOf(places: readonly PlaceKey[]): Day {
     const startMs = places.find(({ window }) => window === "day")?.startMs ?? 0;
     if (this.#last?.startMs === startMs) return this.#last;
-    this.#last = { startMs, endMs: this.#windowAt("day", startMs).endMs, name: this.#name.format(startMs) };
+    this.#last = { startMs, endMs: this.#windowAt("day", startMs).endMs, name: this.#name(startMs) };
     return this.#last;
   }
 }
