@@ -27,6 +27,11 @@ const services = {
   store: {
     query: {
       audit: { page: () => (reached.push("page"), []) },
+      spending: {
+        days: () => (reached.push("spending"), []),
+        overrides: () => (reached.push("budgets"), []),
+        overridesInForce: () => [],
+      },
       workflow: { newest: () => (reached.push("newest"), []), run: () => (reached.push("run"), undefined) },
     },
   },
@@ -38,6 +43,12 @@ const services = {
         () => (reached.push(`run.${word}`), Promise.resolve({ ok: true, value: null })),
       ]),
     ),
+  },
+  money: {
+    today: () => "2026-11-22",
+    models: () => (reached.push("models"), { source: "", models: [] }),
+    updatePrices: () => Promise.resolve({ ok: false, error: { code: "malformed", reason: "r", remedy: "m" } }),
+    setBudget: () => Promise.resolve({ ok: true, value: {} }),
   },
   board: { list: () => (reached.push("board"), []) },
   inboxes: { replies: () => (reached.push("replies"), Promise.resolve([])) },
@@ -150,6 +161,9 @@ test("every route answers with the token, and reaches its room", async () => {
     "status",
     "costs",
     "verify",
+    "spending",
+    "budgets",
+    "models",
     "page",
     "board",
     "replies",
