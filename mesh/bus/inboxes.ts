@@ -176,9 +176,10 @@ export class Inboxes {
     }
   }
 
-  /** A restarted agent gets its open delivery at once instead of after the lease. */
+  /** A restarted agent gets its open delivery at once instead of after the lease; until it has settled it, it is at it. */
   forgetLease(agent: string): void {
-    this.#leases.delete(agent);
+    const lease = this.#leases.get(agent);
+    if (lease) this.#leases.set(agent, { ...lease, untilMs: -Infinity });
   }
 
   #head(agent: string): Delivery | undefined {

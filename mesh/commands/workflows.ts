@@ -70,7 +70,7 @@ const nothing = { tools: [], message: [], reach: [] } as const;
 
 /**
  * An agent at work on a step has the rights of the step, and no others, and spends from its budget, until it has settled
- * the message. One that has nothing in hand is at what comes next: a new start must not be a way out.
+ * the message. A new start of the agent is no way out, nor is one of the mesh: what may have been in hand still is.
  */
 export function atWork(
   engine: WorkflowEngine,
@@ -78,10 +78,12 @@ export function atWork(
   store: Store,
 ): Required<Pick<DoorServices, "decide" | "workOf">> {
   const names = new CallNames();
-  const messageOf = (agent: string): string | undefined =>
-    engine.hasMessages
-      ? (inboxes.handedOut(agent) ?? store.query.messages.queued(defaultTenant, agent, 0, 1)[0]?.id)
-      : undefined;
+  const messageOf = (agent: string): string | undefined => {
+    const inHand = inboxes.handedOut(agent);
+    if (inHand !== undefined || !engine.hasRecovered) return inHand;
+    const next = store.query.messages.queued(defaultTenant, agent, 0, 1)[0]?.id;
+    return next !== undefined && engine.perhapsInHand(next) ? next : undefined;
+  };
   return {
     decide({ agent }, action) {
       const message = messageOf(agent);

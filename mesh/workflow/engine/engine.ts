@@ -166,11 +166,12 @@ export class WorkflowEngine {
   /** The work that a message to an agent stands for, while it is under way. */
   jobOfMessage = (message: string): ReturnType<OpenRuns["jobOfMessage"]> => this.#open.jobOfMessage(message);
 
-  /** The same with the budgets that it spends from. Undefined at once when no agent works for any run. */
+  /** The same with the budgets that it spends from. */
   workOfMessage = (message: string): ReturnType<OpenRuns["workOfMessage"]> => this.#open.workOfMessage(message);
-  get hasMessages(): boolean {
-    return this.#open.hasMessages;
+  get hasRecovered(): boolean {
+    return this.#open.hasRecovered;
   }
+  perhapsInHand = (message: string): boolean => this.#open.perhapsInHand(message);
 
   /** Resolves when the run has ended; at once when it had before. */
   outcome = (run: string, signal: AbortSignal): ReturnType<OpenRuns["outcome"]> => this.#open.outcome(run, signal);

@@ -38,6 +38,7 @@ export class OpenRuns {
   readonly #waiting = new Map<string, Set<() => void>>();
   /** Where the messages of agent work belong. */
   readonly #messages = new Map<string, { readonly run: string; readonly task: string }>();
+  readonly #recovered = new Set<string>();
 
   /** `child` does the work of `workflow` steps. */
   constructor(parts: OpenRunsParts, child: Performer) {
@@ -60,7 +61,11 @@ export class OpenRuns {
   drive(plan: Plan, workflow: Workflow, state: RunState): RunDriver {
     const driver = new RunDriver(plan, workflow, state, this.#driverParts());
     this.#drivers.set(state.run, driver);
-    for (const [task, { effect, phase }] of state.tasks) if (phase === "running") this.#note(state.run, task, effect);
+    for (const [task, { effect, phase }] of state.tasks) {
+      if (phase !== "running") continue;
+      this.#note(state.run, task, effect);
+      if (effect && "message" in effect) this.#recovered.add(effect.message);
+    }
     const { concurrency } = workflow;
     const key =
       concurrency &&
@@ -90,8 +95,17 @@ export class OpenRuns {
     const same =
       state?.phase === "running" && state.effect && "message" in state.effect && state.effect.message === message;
     if (at && definition && same) return { ...at, definition };
-    this.#messages.delete(message);
+    this.#forget(message);
     return undefined;
+  }
+
+  /** Whether an agent may have had this message in hand before the mesh was started. */
+  perhapsInHand(message: string): boolean {
+    return this.#recovered.has(message);
+  }
+
+  get hasRecovered(): boolean {
+    return this.#recovered.size > 0;
   }
 
   /** The same with the runs that it belongs to and the budgets that it spends from. */
@@ -103,11 +117,6 @@ export class OpenRuns {
       driverOf: (run: string) => this.#drivers.get(run),
     };
     return job && workAt(runs, job.run, job.task);
-  }
-
-  /** Whether some message to an agent stands for work: where none does, nothing has to be looked for. */
-  get hasMessages(): boolean {
-    return this.#messages.size > 0;
   }
 
   /** Resolves when the run has ended; at once when it had before. */
@@ -138,6 +147,11 @@ export class OpenRuns {
 
   #note(run: string, task: string, effect: Effect | null | undefined): void {
     if (effect && "message" in effect) this.#messages.set(effect.message, { run, task });
+  }
+
+  #forget(message: string): void {
+    this.#messages.delete(message);
+    this.#recovered.delete(message);
   }
 
   #driverParts(): DriverParts {
@@ -172,8 +186,7 @@ export class OpenRuns {
   #ended({ state }: RunDriver): void {
     this.#drivers.delete(state.run);
     this.#budgets.close(state.run);
-    for (const { effect } of state.tasks.values())
-      if (effect && "message" in effect) this.#messages.delete(effect.message);
+    for (const { effect } of state.tasks.values()) if (effect && "message" in effect) this.#forget(effect.message);
     const { status, reason } = state;
     this.#parts.monitor.emit(`workflow.${status}`, null, { run: state.run, reason: reason.slice(0, 400) });
     for (const wake of this.#waiting.get(state.run) ?? []) wake();
