@@ -292,6 +292,26 @@ export const limits = {
     namesCachedMax: 1_000,
     addressesDialledMax: 4,
     dialTimeoutMs: 10_000,
+    clientHelloBytesMax: 16 * KiB,
+    /** From CONNECT until the first message in the tunnel is whole, and until TLS stands. */
+    helloTimeoutMs: 10_000,
+    leavesPerSandboxMax: 256,
+    headerCountMax: 128,
+    targetBytesMax: 8 * KiB,
+    requestsConcurrentMax: 256,
+    requestsBurst: 1_024,
+    requestsPerSecond: 128,
+    streamsPerConnectionMax: 100,
+    /** A body into which a credential is put, or that is signed, is held whole. */
+    bodyHeldBytesMax: 1 * MiB,
+    /** Of a body of unknown length so much is reserved at a time. */
+    bodySliceBytes: 256 * KiB,
+    firstByteTimeoutMs: 300_000,
+    idleTimeoutMs: 300_000,
+    connectionsPerPlaceMax: 32,
+    placesPerSandboxMax: 64,
+    keepAliveMs: 30_000,
+    frameBytesMax: 1 * MiB,
   },
   store: {
     /** Beyond it the disk has stopped keeping up, and the store fails. */
@@ -304,6 +324,24 @@ export const limits = {
     cacheBytesMax: 48 * MiB,
     /** Up to this size every page is checked at each start; above it the tables that grow without end are left out. */
     fullCheckBytesMax: 256 * MiB,
+  },
+  credential: {
+    valueBytesMin: 8,
+    valueBytesMax: 16 * KiB,
+    /** How long an older version is kept, to take it out of answers and to verify what was signed with it. */
+    overlapMsDefault: 3_600_000,
+    overlapMsMax: 2_592_000_000,
+    expiryMsMax: 157_680_000_000,
+    expiryWarningMs: 604_800_000,
+    versionsKeptMax: 8,
+    tendIntervalMs: 30_000,
+    /** More uses in a minute than ever in one before, by so many times, and at least so many, are unusual. */
+    unusualTimes: 10,
+    unusualUsesMin: 60,
+    /** From when on an hour of the day in which it was never used is unusual. */
+    hoursLearntMs: 604_800_000,
+    pairsMax: 100_000,
+    destinationCharsMax: 264,
   },
   audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
   ledger: {
