@@ -4,6 +4,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { readSurroundings } from "../config/surroundings.ts";
 import { createOciBackend } from "../sandbox/oci.ts";
 import { ensureRootfs } from "../sandbox/rootfs.ts";
+import { runtimeProfiles } from "../sandbox/runtime-profile.ts";
 import { findRuntime } from "../sandbox/runtime.ts";
 import type { SandboxBackend } from "../sandbox/backend.ts";
 
@@ -26,6 +27,7 @@ export async function localBackend(parts: {
     if (process.getuid?.() === 0) throw error;
     return join(projectDir, ".cache", "rootfs", "not-built");
   });
-  const runtime = await findRuntime(readSurroundings().path.join(":"));
-  return createOciBackend({ installation, stateDir: state, rootfs, runtime, clock });
+  const path = readSurroundings().path.join(":");
+  const [runtime, gvisor] = [await findRuntime(path), await findRuntime(path, runtimeProfiles.gvisor)];
+  return createOciBackend({ installation, stateDir: state, rootfs, runtime, gvisor, clock });
 }

@@ -167,13 +167,6 @@ class Reader {
   #agent(name: string, form: AgentForm): AgentSetting {
     const at: Path = ["agents", name];
     const sandbox = { ...sandboxDefaults, ...given(this.#form.defaults?.sandbox), ...given(form.sandbox) };
-    if (sandbox.isolation !== "container") {
-      this.#fault(
-        [...at, "sandbox", "isolation"],
-        `isolation \`${sandbox.isolation}\` is not in this version`,
-        "use `container`; a weaker fence is never chosen silently",
-      );
-    }
     const named = form.model ?? this.#form.defaults?.model;
     return {
       name,

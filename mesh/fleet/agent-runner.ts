@@ -124,6 +124,7 @@ export class AgentRunner {
       this.#parts.onStart();
       const sandbox = await backend.start({
         id,
+        isolation: setting.isolation,
         volume: this.agentId,
         limits: setting.limits,
         command: [

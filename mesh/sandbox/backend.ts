@@ -4,7 +4,9 @@
  */
 import type { Readable } from "node:stream";
 
-export type Isolation = "container" | "gvisor" | "microvm";
+/** Weakest first. */
+export const isolations = ["container", "gvisor", "microvm"] as const;
+export type Isolation = (typeof isolations)[number];
 
 export interface SandboxLimits {
   readonly memoryBytes: number;
@@ -18,6 +20,8 @@ export interface SandboxLimits {
 /** What is to run. `id` is immutable and never used twice; `volume` names the /data that survives restarts. */
 export interface SandboxSpec {
   readonly id: string;
+  /** How strong the fence must be. A backend that cannot give it refuses; it never gives a weaker one. */
+  readonly isolation: Isolation;
   readonly volume: string;
   readonly limits: SandboxLimits;
   /** Run inside by PID 1's rules as UID 1000; the first word is an absolute path. */

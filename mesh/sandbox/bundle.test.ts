@@ -3,9 +3,11 @@ import { describe, it } from "node:test";
 import { bundleOf, cpuQuotaUs } from "./bundle.ts";
 import type { SandboxSpec } from "./backend.ts";
 import { placesOf, sandboxPlacesOf } from "./places.ts";
+import { runtimeProfiles } from "./runtime-profile.ts";
 
 const spec: SandboxSpec = {
   id: "a",
+  isolation: "container",
   volume: "v",
   limits: { memoryBytes: 2 ** 27, cpus: 0.15, pids: 7, diskBytes: 2 ** 24 },
   command: ["/bin/node", "x"],
@@ -32,7 +34,13 @@ interface Bundle {
   };
 }
 const bundle = (code: string | null = null) =>
-  bundleOf(spec, sandboxPlacesOf(placesOf("abcdefgh", "/s"), "a"), 0x7000_0000, code) as Bundle;
+  bundleOf(
+    spec,
+    sandboxPlacesOf(placesOf("abcdefgh", "/s"), "a"),
+    0x7000_0000,
+    code,
+    runtimeProfiles.container,
+  ) as Bundle;
 
 describe("the bundle", () => {
   it("has every namespace of its own and joins none", () => {

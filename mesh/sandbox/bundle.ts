@@ -4,6 +4,7 @@ import { limits } from "../../protocol/limits.ts";
 import { assert } from "../../lib/assert.ts";
 import type { SandboxSpec } from "./backend.ts";
 import type { SandboxPlaces } from "./places.ts";
+import type { RuntimeProfile } from "./runtime-profile.ts";
 import { seccompFor } from "./seccomp.ts";
 
 export const SANDBOX_UID = 1000;
@@ -36,8 +37,14 @@ const rlimits: readonly (readonly [string, number])[] = [
 export const fixedEnvironment: Readonly<Record<string, string>> = { PATH: "/bin", HOME: "/data", TMPDIR: "/tmp" };
 
 /** `hostId` is the first of the sandbox's host UIDs and GIDs; `codeFolder` is a resolved path. */
-export function bundleOf(spec: SandboxSpec, at: SandboxPlaces, hostId: number, codeFolder: string | null): object {
-  const seccomp = seccompFor(process.arch);
+export function bundleOf(
+  spec: SandboxSpec,
+  at: SandboxPlaces,
+  hostId: number,
+  codeFolder: string | null,
+  profile: RuntimeProfile,
+): object {
+  const seccomp = seccompFor(process.arch, profile.clone3);
   assert(seccomp, "the start of a sandbox was refused on an architecture without a system-call list");
   const mapping = [{ containerID: 0, hostID: hostId, size: limits.sandbox.hostIdsPerSandbox }];
   const none: string[] = [];
@@ -56,13 +63,13 @@ export function bundleOf(spec: SandboxSpec, at: SandboxPlaces, hostId: number, c
       oomScoreAdj: 500,
       rlimits: rlimits.map(([type, value]) => ({ type, hard: value, soft: value })),
     },
-    mounts: mountsOf(at, codeFolder),
+    mounts: mountsOf(at, codeFolder, profile),
     linux: {
       namespaces: ["pid", "network", "ipc", "uts", "mount", "cgroup", "user"].map((type) => ({ type })),
       uidMappings: mapping,
       gidMappings: mapping,
       cgroupsPath: at.cgroup,
-      resources: resourcesOf(spec),
+      resources: resourcesOf(spec, profile),
       seccomp,
       maskedPaths,
       readonlyPaths,
@@ -70,7 +77,7 @@ export function bundleOf(spec: SandboxSpec, at: SandboxPlaces, hostId: number, c
   };
 }
 
-function mountsOf(at: SandboxPlaces, codeFolder: string | null): readonly object[] {
+function mountsOf(at: SandboxPlaces, codeFolder: string | null, profile: RuntimeProfile): readonly object[] {
   const { tmpBytesMax, tmpFilesMax } = limits.sandbox;
   const bind = (source: string, destination: string, ...options: string[]): object => ({
     type: "bind",
@@ -88,6 +95,8 @@ function mountsOf(at: SandboxPlaces, codeFolder: string | null): readonly object
     { type: "proc", source: "proc", destination: "/proc", options: ["nosuid", "nodev", "noexec"] },
     tmpfs("/dev", "mode=755", "size=65536", "nr_inodes=64", "ro"),
     tmpfs("/tmp", "nodev", "mode=1777", `size=${tmpBytesMax}`, `nr_inodes=${tmpFilesMax}`),
+    // An application kernel shows a /sys of its own, which masking does not cover.
+    ...(profile.process === "agent" ? [] : [tmpfs("/sys", "nodev", "mode=555", "size=4096", "ro")]),
     bind(at.data, sandboxPaths.data, "rw"),
     bind(at.door, sandboxPaths.door, "ro", "noexec"),
     ...(codeFolder === null ? [] : [bind(codeFolder, sandboxPaths.code, "ro")]),
@@ -95,7 +104,10 @@ function mountsOf(at: SandboxPlaces, codeFolder: string | null): readonly object
 }
 
 /** A whole core at first: the start of an interpreter at 0.15 of one takes seven times as long. */
-function resourcesOf({ limits: { memoryBytes, cpus, pids } }: SandboxSpec): object {
+function resourcesOf(
+  { limits: { memoryBytes, cpus, pids } }: SandboxSpec,
+  { threadsOfKernel }: RuntimeProfile,
+): object {
   return {
     devices: [{ allow: false, access: "rwm" }],
     memory: { limit: memoryBytes, swap: memoryBytes },
@@ -104,6 +116,6 @@ function resourcesOf({ limits: { memoryBytes, cpus, pids } }: SandboxSpec): obje
       quota: Math.max(CPU_PERIOD_US, cpuQuotaUs(cpus)),
       shares: Math.max(2, Math.round(cpus * 1024)),
     },
-    pids: { limit: pids },
+    pids: { limit: pids + threadsOfKernel },
   };
 }

@@ -102,9 +102,26 @@ export class Cgroup {
     };
   }
 
-  async processes(): Promise<readonly number[]> {
+  /** What the kernel does not hold `pid` to, or null: that it is in the group, and that the group has these limits. */
+  async faultOf(pid: number, memoryBytes: number, pids: number): Promise<string | null> {
+    if (!(await this.processes("memory")).includes(pid)) return "the memory cgroup is not its own";
+    if (!(await this.processes("pids")).includes(pid)) return "the pids cgroup is not its own";
+    const read = async (controller: string, v1: string, v2: string): Promise<number> =>
+      Number((await readFile(this.#file(controller, v1, v2), "utf8").catch(() => "")) || Number.NaN);
+    // The kernel rounds to pages. Version 1 counts memory and swap together, version 2 swap alone.
+    const memory = await read("memory", "memory.limit_in_bytes", "memory.max");
+    if (!(memory > 0 && memory <= memoryBytes)) return "its memory is not limited";
+    const swap = await read("memory", "memory.memsw.limit_in_bytes", "memory.swap.max");
+    if (!(swap <= (this.#v2 ? 0 : memoryBytes))) return "its swap is not limited";
+    if (!((await read("pids", "pids.max", "pids.max")) <= pids)) return "its processes are not limited";
+    return null;
+  }
+
+  async processes(controller?: string): Promise<readonly number[]> {
+    const folders =
+      controller === undefined ? this.#groups.folders(this.#path) : [this.#groups.folder(controller, this.#path)];
     const lists = await Promise.all(
-      this.#groups.folders(this.#path).map((folder) => readFile(join(folder, "cgroup.procs"), "utf8").catch(() => "")),
+      folders.map((folder) => readFile(join(folder, "cgroup.procs"), "utf8").catch(() => "")),
     );
     return [...new Set(lists.join("\n").split("\n").filter(Boolean).map(Number))].filter((pid) => pid > 1);
   }

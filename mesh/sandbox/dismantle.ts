@@ -3,7 +3,7 @@
  * killed. Used by stop, by a start that failed and by the sweep, so that there is one way down. Works from
  * names and from what the kernel shows, never from memory; each step may find its work already done.
  */
-import { lstat, readdir, rm, rmdir, unlink } from "node:fs/promises";
+import { lstat, readdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -19,7 +19,8 @@ export interface Host {
   readonly places: Places;
   readonly clock: Clock;
   readonly cgroups: Cgroups;
-  readonly runtime: Runtime;
+  /** Every runtime that this installation may have used. */
+  readonly runtimes: readonly Runtime[];
 }
 
 /** Resolves when the kernel confirms that nothing is left; throws SandboxError naming what is. `image`: of its volume. */
@@ -27,8 +28,11 @@ export async function dismantle(host: Host, id: string, image: string | null): P
   const at = sandboxPlacesOf(host.places, id);
   const cgroup = new Cgroup(host.cgroups, at.cgroup);
   const deadline = host.clock.monotonicMs() + limits.sandbox.stopProofMs;
-  if ((await host.runtime.ids()).includes(id)) await host.runtime.delete(id).catch(() => undefined);
   for (let attempt = 0; ; attempt++) {
+    for (const runtime of host.runtimes) {
+      if (attempt !== runtime.profile.deletesAtAttempt || !(await runtime.ids()).includes(id)) continue;
+      await runtime.delete(id).catch(() => undefined);
+    }
     for (const pid of await cgroup.processes()) kill(pid);
     await cgroup.remove();
     await unmountAll(at, attempt, host.clock);
@@ -43,7 +47,7 @@ export async function dismantle(host: Host, id: string, image: string | null): P
     }
     await host.clock.sleep(Math.min(200, 5 * 2 ** attempt));
   }
-  await rm(join(host.places.runtimeRoot, id), { recursive: true, force: true });
+  for (const runtime of host.runtimes) await runtime.forget(id);
   // Last: only when no process is left may another sandbox have its user ids.
   for (const slot of (await claimsOf(host.places)).get(id) ?? []) await releaseIdRange(host.places, id, slot);
 }

@@ -10,6 +10,7 @@ import { dismantle, type Host } from "./dismantle.ts";
 import type { SandboxOutput } from "./output.ts";
 import { type SandboxPlaces, sandboxPlacesOf } from "./places.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
+import type { Runtime } from "./runtime.ts";
 import { checkCommand } from "./spec-check.ts";
 import type { Watched } from "./watch.ts";
 
@@ -17,6 +18,8 @@ import type { Watched } from "./watch.ts";
 const DISK_FREE_SHARE = 0.01;
 
 export interface Started {
+  readonly runtime: Runtime;
+  /** Host process: the sandbox's PID 1, or the application kernel that runs it. */
   readonly pid: number;
   readonly startTime: string;
   readonly image: string;
@@ -33,6 +36,7 @@ export class OciSandbox implements Sandbox, Watched {
   readonly #spec: SandboxSpec;
   readonly #host: Host;
   readonly #started: Started;
+  readonly #runtime: Runtime;
   readonly #at: SandboxPlaces;
   readonly #cgroup: Cgroup;
   readonly #listeners: ((event: SandboxEvent) => void)[] = [];
@@ -53,6 +57,7 @@ export class OciSandbox implements Sandbox, Watched {
     this.#spec = spec;
     this.#host = host;
     this.#started = started;
+    this.#runtime = started.runtime;
     this.#at = sandboxPlacesOf(host.places, spec.id);
     this.#cgroup = new Cgroup(host.cgroups, this.#at.cgroup);
     this.#milestones.push({ type: "started", pid: started.pid });
@@ -94,11 +99,12 @@ export class OciSandbox implements Sandbox, Watched {
     const onTimeout = async (): Promise<void> => {
       const pid = Number(await readFile(pidFile, "latin1").catch(() => "0"));
       const startTime = pid > 1 ? startTimeOf(pid) : null;
-      if (startTime !== null && (await this.#cgroup.processes()).includes(pid))
+      if (this.#runtime.profile.process !== "agent" && pid > 1) await this.#runtime.signal(this.id, "KILL", pid);
+      else if (startTime !== null && (await this.#cgroup.processes()).includes(pid))
         signalProcess(pid, startTime, "SIGKILL");
     };
     const options = { ...bounds, onTimeout: () => void onTimeout() };
-    const done = await this.#host.runtime.exec(this.id, this.#at, pidFile, command, options);
+    const done = await this.#runtime.exec(this.id, this.#at, pidFile, command, options);
     await rm(pidFile, { force: true });
     return { exitCode: done.code, stdout: done.stdout, stderr: done.stderr, truncated: done.truncated };
   }
@@ -106,7 +112,8 @@ export class OciSandbox implements Sandbox, Watched {
   async stop(graceMs: number): Promise<void> {
     if (!this.#gone) {
       this.#stopping = true;
-      signalProcess(this.pid, this.startTime, "SIGTERM");
+      if (this.#runtime.profile.process === "agent") signalProcess(this.pid, this.startTime, "SIGTERM");
+      else if (graceMs > 0) await this.#runtime.signal(this.id, "TERM");
       const deadline = this.#host.clock.monotonicMs() + graceMs;
       while (startTimeOf(this.pid) === this.startTime && this.#host.clock.monotonicMs() < deadline) {
         await this.#host.clock.sleep(10);

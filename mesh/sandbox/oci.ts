@@ -1,11 +1,11 @@
-/** The `oci` backend: builds the fence of ARCHITECTURE.md §2 with runc or crun and the kernel alone. */
+/** The `oci` backend: builds the fence of ARCHITECTURE.md §2 with runc, crun or runsc and the kernel alone. */
 import { closeSync, constants, openSync } from "node:fs";
 import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import { type Isolation, type Sandbox, type SandboxBackend, SandboxError, type SandboxSpec } from "./backend.ts";
 import { bundleOf, SANDBOX_UID } from "./bundle.ts";
-import { type Cgroups, readCgroups } from "./cgroup.ts";
+import { Cgroup, type Cgroups, readCgroups } from "./cgroup.ts";
 import { dismantle, type Host } from "./dismantle.ts";
 import { claimIdRange, type IdRange } from "./id-range.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
@@ -13,6 +13,7 @@ import { SandboxOutput } from "./output.ts";
 import { type Places, placesOf, type SandboxPlaces, sandboxPlacesOf } from "./places.ts";
 import { confirmFence, startTimeOf } from "./proc.ts";
 import { runProgram } from "./process.ts";
+import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 import { Runtime } from "./runtime.ts";
 import { shortfallsOf } from "./shortfalls.ts";
 import { checkSpec } from "./spec-check.ts";
@@ -28,6 +29,8 @@ export interface OciOptions {
   readonly rootfs: string;
   /** Absolute path of runc or crun (see `findRuntime`); null when the machine has none. */
   readonly runtime: string | null;
+  /** Absolute path of runsc, for `isolation: gvisor`; absent or null when the machine has none. */
+  readonly gvisor?: string | null;
   readonly clock: Clock;
   /** Only for tests; all installations of a machine must share it, for they share the host ids. */
   readonly runDir?: string;
@@ -48,7 +51,8 @@ class OciBackend implements SandboxBackend {
   readonly name = "oci";
   readonly #options: OciOptions;
   readonly #places: Places;
-  readonly #runtime: Runtime | null;
+  /** What gives each isolation here. */
+  readonly #runtimes = new Map<Isolation, Runtime>();
   readonly #watch: Watch;
   readonly #live = new Set<string>();
   readonly #volumes = new Set<string>();
@@ -59,13 +63,21 @@ class OciBackend implements SandboxBackend {
   constructor(options: OciOptions, places: Places) {
     this.#options = options;
     this.#places = places;
-    this.#runtime = options.runtime === null ? null : new Runtime(options.runtime, places, options.clock);
+    const files: Readonly<Record<RuntimeProfile["isolation"], string | null>> = {
+      container: options.runtime,
+      gvisor: options.gvisor ?? null,
+    };
+    for (const profile of Object.values(runtimeProfiles)) {
+      const file = files[profile.isolation];
+      if (file !== null) this.#runtimes.set(profile.isolation, new Runtime(file, profile, places, options.clock));
+    }
     this.#watch = new Watch(options.clock);
   }
 
   async shortfalls(isolation: Isolation) {
     const { rootfs, clock } = this.#options;
-    return shortfallsOf({ runtime: this.#runtime, cgroups: await this.#readCgroups(), rootfs, clock }, isolation);
+    const runtime = this.#runtimes.get(isolation) ?? null;
+    return shortfallsOf({ runtime, cgroups: await this.#readCgroups(), rootfs, clock }, isolation);
   }
 
   #readCgroups(): Promise<Cgroups | null> {
@@ -75,15 +87,22 @@ class OciBackend implements SandboxBackend {
 
   async #host(): Promise<Host> {
     const cgroups = await this.#readCgroups();
-    if (this.#runtime === null || cgroups === null) {
+    if (this.#runtimes.size === 0 || cgroups === null) {
       throw new SandboxError("no sandbox can be built here", "run `cordon doctor` to see what this machine lacks");
     }
-    return { places: this.#places, clock: this.#options.clock, cgroups, runtime: this.#runtime };
+    return { places: this.#places, clock: this.#options.clock, cgroups, runtimes: [...this.#runtimes.values()] };
   }
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
     const host = await this.#host();
     const codeFolder = await checkSpec(spec);
+    const runtime = this.#runtimes.get(spec.isolation);
+    if (runtime === undefined) {
+      throw new SandboxError(
+        `isolation \`${spec.isolation}\` cannot be had here`,
+        "run `cordon doctor` to see what this machine lacks",
+      );
+    }
     if (this.#live.has(spec.id))
       throw new SandboxError(`sandbox id \`${spec.id}\` was used before`, "give every start a new id");
     if (this.#volumes.has(spec.volume)) {
@@ -100,7 +119,7 @@ class OciBackend implements SandboxBackend {
     const made: Made = {};
     try {
       await this.#tidied;
-      const sandbox = await this.#build(host, spec, codeFolder, made, forget);
+      const sandbox = await this.#build(host, runtime, spec, codeFolder, made, forget);
       this.#watch.add(sandbox);
       return sandbox;
     } catch (error) {
@@ -118,12 +137,14 @@ class OciBackend implements SandboxBackend {
 
   async #build(
     host: Host,
+    runtime: Runtime,
     spec: SandboxSpec,
     codeFolder: string | null,
     made: Made,
     onGone: () => Promise<void>,
   ): Promise<OciSandbox> {
     const { clock } = this.#options;
+    const { profile } = runtime;
     const at = sandboxPlacesOf(this.#places, spec.id);
     await this.#makeFolder(at);
     const record = await readRecord(this.#places, spec.volume);
@@ -131,9 +152,13 @@ class OciBackend implements SandboxBackend {
     const parts = await Promise.allSettled([
       this.#openDoor(spec, at, range),
       mountVolume(this.#places, spec.volume, spec.limits.diskBytes, range, at.data, clock),
-      this.#part("mount", ["--bind", "-o", "ro,nosuid,nodev", this.#options.rootfs, at.rootfs], "the root file system"),
+      this.#part(
+        "mount",
+        ["--bind", "-o", profile.rootfsOptions, this.#options.rootfs, at.rootfs],
+        "the root file system",
+      ),
       this.#part("mkfifo", ["--mode=200", at.log], "the log pipe"),
-      writeFile(at.config, JSON.stringify(bundleOf(spec, at, range.hostId, codeFolder)), { mode: 0o600 }),
+      writeFile(at.config, JSON.stringify(bundleOf(spec, at, range.hostId, codeFolder, profile)), { mode: 0o600 }),
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
     for (const part of parts) if (part.status === "rejected") throw part.reason;
@@ -147,11 +172,14 @@ class OciBackend implements SandboxBackend {
     // A program that opens /dev/stdout anew needs the right to write to it.
     await chown(at.log, range.hostId + SANDBOX_UID, range.hostId + SANDBOX_UID);
     const writer = openSync(at.log, constants.O_WRONLY);
-    const pid = await host.runtime.run(spec.id, at, writer).finally(() => closeSync(writer));
+    const pid = await runtime.run(spec.id, at, writer).finally(() => closeSync(writer));
     const startTime = startTimeOf(pid) ?? "ended";
-    if (startTime !== "ended") await confirmFence(pid, startTime, range.hostId + SANDBOX_UID, clock);
+    if (startTime !== "ended") {
+      await confirmFence(pid, startTime, range.hostId + SANDBOX_UID, profile, clock);
+      await this.#confirmLimits(new Cgroup(host.cgroups, at.cgroup), spec, profile, pid, startTime);
+    }
     const image = imageOf(this.#places, spec.volume);
-    made.sandbox = new OciSandbox(spec, host, { pid, startTime, image, output, onGone });
+    made.sandbox = new OciSandbox(spec, host, { runtime, pid, startTime, image, output, onGone });
     return made.sandbox;
   }
 
@@ -171,6 +199,13 @@ class OciBackend implements SandboxBackend {
     await spec.door.listen(at.door);
     await chmod(at.door, 0o600);
     await chown(at.door, range.hostId + SANDBOX_UID, range.hostId + SANDBOX_UID);
+  }
+
+  async #confirmLimits(cgroup: Cgroup, spec: SandboxSpec, profile: RuntimeProfile, pid: number, startTime: string) {
+    const { memoryBytes, pids } = spec.limits;
+    const fault = await cgroup.faultOf(pid, memoryBytes, pids + profile.threadsOfKernel);
+    if (fault === null || startTimeOf(pid) !== startTime) return;
+    throw new SandboxError(`the fence is not complete: ${fault}`, "update the OCI runtime; see `cordon doctor`");
   }
 
   async #part(program: string, args: readonly string[], part: string): Promise<void> {

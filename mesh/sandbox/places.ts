@@ -2,17 +2,17 @@
 import { join } from "node:path";
 import { limits } from "../../protocol/limits.ts";
 import { assert } from "../../lib/assert.ts";
+import { runtimeProfiles } from "./runtime-profile.ts";
 
 /** Short, because the path of a Unix socket ends at 107 bytes. */
 export const RUN_DIR = "/run/cordon";
 const SOCKET_PATH_BYTES_MAX = 107;
-/** The runtime's own state stands beside the sandboxes, so no sandbox may have this name. */
-export const RUNTIME_STATE = "runtime";
+/** The runtimes' own state stands beside the sandboxes, so no sandbox may have these names. */
+export const runtimeFolders: readonly string[] = Object.values(runtimeProfiles).map((profile) => profile.stateFolder);
 
 export interface Places {
   readonly installation: string;
   readonly installationDir: string;
-  readonly runtimeRoot: string;
   /** Claims of host id ranges; shared by all installations of a machine. */
   readonly idsDir: string;
   readonly volumesDir: string;
@@ -38,7 +38,6 @@ export function placesOf(installation: string, stateDir: string, runDir: string 
   return {
     installation,
     installationDir,
-    runtimeRoot: join(installationDir, RUNTIME_STATE),
     idsDir: join(runDir, "ids"),
     volumesDir: join(stateDir, "volumes"),
     cgroupParent: `/cordon-${installation}`,
@@ -64,4 +63,4 @@ export function sandboxPlacesOf(places: Places, id: string): SandboxPlaces {
 
 export const isVolumeName = (name: string): boolean =>
   name.length <= limits.sandbox.idCharsMax && /^[a-z0-9_-]+$/.test(name);
-export const isSandboxId = (id: string): boolean => isVolumeName(id) && id !== RUNTIME_STATE;
+export const isSandboxId = (id: string): boolean => isVolumeName(id) && !runtimeFolders.includes(id);

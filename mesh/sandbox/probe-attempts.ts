@@ -1,5 +1,7 @@
 /** What a probe must report, so that an attempt that never ran cannot pass. Each name is printed by a file in probe/. */
 
+import type { Isolation } from "./backend.ts";
+
 /** Proofs that the probe did run: these must succeed. */
 export const controls = [
   "control: the door answers",
@@ -37,3 +39,31 @@ export const attemptsAt = {
 } as const;
 
 export const attempts: readonly string[] = [...attemptsAt.network, ...attemptsAt.host, ...attemptsAt.kernel];
+
+/** What a fence with a kernel of its own changes for the probe. */
+export interface Surroundings {
+  /** Devices that this kernel makes up and answers itself; none of the host's is behind them. */
+  readonly ownDevices: readonly string[];
+  /** Attempts that ask nothing there, each with the reason. */
+  readonly leftOut: Readonly<Record<string, string>>;
+}
+
+const foreign = "the application kernel has one table of calls, whichever door they come through";
+
+export const surroundingsOf: Readonly<Record<Isolation, Surroundings>> = {
+  container: { ownDevices: [], leftOut: {} },
+  gvisor: {
+    ownDevices: ["fuse", "ptmx", "net/tun"],
+    leftOut: {
+      "calls of i386": foreign,
+      "calls of x32": foreign,
+      "call clone3": "what it makes exists inside the application kernel only; see `clone3` in runtime-profile.ts",
+    },
+  },
+  // A whole kernel stands between: what is asked of it is not asked of the host's.
+  microvm: { ownDevices: [], leftOut: {} },
+};
+
+/** What must be reported from a sandbox of this isolation. */
+export const attemptsOf = (isolation: Isolation): readonly string[] =>
+  attempts.filter((name) => surroundingsOf[isolation].leftOut[name] === undefined);

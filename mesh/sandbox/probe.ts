@@ -12,8 +12,8 @@ import { sandboxPaths } from "../../protocol/sandbox-paths.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Id } from "../../lib/id.ts";
-import type { DoorListener, Sandbox, SandboxBackend, SandboxSpec } from "./backend.ts";
-import { attempts, controls } from "./probe-attempts.ts";
+import type { DoorListener, Isolation, Sandbox, SandboxBackend, SandboxSpec } from "./backend.ts";
+import { attemptsOf, controls, surroundingsOf } from "./probe-attempts.ts";
 
 export interface ProbeResult {
   readonly attempt: string;
@@ -31,19 +31,24 @@ const ABSTRACT_OF_SIBLING = "cordon-probe-sibling";
 export async function probeFence(
   backend: SandboxBackend,
   { clock, id }: { clock: Clock; id: Id },
+  isolation: Isolation = "container",
 ): Promise<readonly ProbeResult[]> {
   const bait = await layBait(id.next("bait"));
   const volumes = [id.next("probe"), id.next("sibling")] as const;
   const running: Sandbox[] = [];
   try {
-    const target = { ...bait.target, abstract: [bait.target.abstract, ABSTRACT_OF_SIBLING] };
-    const sibling = await backend.start(specOf(volumes[1], "sibling.js", {}));
+    const { ownDevices, leftOut } = surroundingsOf[isolation];
+    const abstract = [bait.target.abstract, ABSTRACT_OF_SIBLING];
+    const target = { ...bait.target, abstract, ownDevices, leftOut: Object.keys(leftOut) };
+    const sibling = await backend.start(specOf(volumes[1], isolation, "sibling.js", {}));
     running.push(sibling);
     await firstLine(sibling, clock);
-    const probe = await backend.start(specOf(volumes[0], "main.js", { CORDON_PROBE: JSON.stringify(target) }));
+    const probe = await backend.start(
+      specOf(volumes[0], isolation, "main.js", { CORDON_PROBE: JSON.stringify(target) }),
+    );
     running.push(probe);
     const lines = await outputOf(probe, clock);
-    return judge(lines, bait.caught());
+    return judge(lines, bait.caught(), isolation);
   } finally {
     await Promise.allSettled(running.map((sandbox) => sandbox.stop(0)));
     await bait.close();
@@ -51,11 +56,16 @@ export async function probeFence(
   }
 }
 
-export const fenceHolds = (results: readonly ProbeResult[]): boolean =>
-  results.length >= attempts.length + controls.length && results.every((result) => result.stopped);
+export const fenceHolds = (results: readonly ProbeResult[], isolation: Isolation = "container"): boolean =>
+  results.length >= attemptsOf(isolation).length + controls.length && results.every((result) => result.stopped);
 
 /** Puts what was reported beside what must be; exported for its test. */
-export function judge(lines: readonly string[], caught: readonly string[]): readonly ProbeResult[] {
+export function judge(
+  lines: readonly string[],
+  caught: readonly string[],
+  isolation: Isolation = "container",
+): readonly ProbeResult[] {
+  const attempts = attemptsOf(isolation);
   const reported = new Map<string, ProbeResult>();
   for (const line of lines) {
     const result = parseLine(line);
@@ -89,9 +99,10 @@ function parseLine(line: string): ProbeResult | null {
   }
 }
 
-function specOf(id: string, script: string, environment: Record<string, string>): SandboxSpec {
+function specOf(id: string, isolation: Isolation, script: string, environment: Record<string, string>): SandboxSpec {
   return {
     id,
+    isolation,
     volume: id,
     limits: { memoryBytes: MEMORY_BYTES, cpus: 1, pids: 64, diskBytes: DISK_BYTES },
     command: [sandboxPaths.node, `${sandboxPaths.code}/${script}`],

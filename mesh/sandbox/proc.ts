@@ -4,6 +4,7 @@ import { readFile, readlink } from "node:fs/promises";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { SandboxError } from "./backend.ts";
+import type { RuntimeProfile } from "./runtime-profile.ts";
 
 /** Start time in clock ticks since boot, field 22 of proc_pid_stat(5); null when dead or a zombie. */
 export function startTimeOf(pid: number): string | null {
@@ -26,29 +27,33 @@ export function signalProcess(pid: number, startTime: string, signal: NodeJS.Sig
   }
 }
 
-const NAMESPACES = ["pid", "net", "ipc", "uts", "mnt", "cgroup", "user"];
-
 /**
  * The last wall of fail closed: whatever the runtime said, the kernel must confirm that the process has
- * the filter, no new privileges, no capability, a mapped user and namespaces of its own. Throws SandboxError.
+ * the filter, no new privileges, its user, namespaces of its own and what else the profile names. Throws SandboxError.
  * A process that has ended already is accepted: there is nothing left to fence.
  */
-export async function confirmFence(pid: number, startTime: string, hostUid: number, clock: Clock): Promise<void> {
+export async function confirmFence(
+  pid: number,
+  startTime: string,
+  hostUid: number,
+  { confirmed }: RuntimeProfile,
+  clock: Clock,
+): Promise<void> {
   const deadline = clock.monotonicMs() + limits.sandbox.confirmTimeoutMs;
   for (;;) {
     // The runtime answers a moment before its last steps, the filter and the exec. Read before the state,
     // so that a name that has changed means that the state is final.
     const name = await readFile(`/proc/${pid}/comm`, "latin1").catch(() => "");
-    const fault = await faultOf(pid, hostUid);
+    const fault = await faultOf(pid, hostUid, confirmed);
     if (fault === null || startTimeOf(pid) !== startTime) return;
-    if (!/^(runc:\[|crun)/.test(name) || clock.monotonicMs() > deadline) {
+    if (!(confirmed.settling?.test(name) ?? true) || clock.monotonicMs() > deadline) {
       throw new SandboxError(`the fence is not complete: ${fault}`, "update the OCI runtime; see `cordon doctor`");
     }
     await clock.sleep(2);
   }
 }
 
-async function faultOf(pid: number, hostUid: number): Promise<string | null> {
+async function faultOf(pid: number, hostUid: number, expected: RuntimeProfile["confirmed"]): Promise<string | null> {
   try {
     const status = await readFile(`/proc/${pid}/status`, "latin1");
     const lines = new Map(
@@ -57,12 +62,18 @@ async function faultOf(pid: number, hostUid: number): Promise<string | null> {
     const value = (name: string): string => lines.get(name) ?? "";
     if (value("Seccomp") !== "2") return "no system-call filter";
     if (value("NoNewPrivs") !== "1") return "new privileges can be gained";
-    if (value("Uid") !== Array(4).fill(hostUid).join("\t")) return "the user is not the mapped one";
-    if (value("Gid") !== Array(4).fill(hostUid).join("\t")) return "the group is not the mapped one";
-    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+    for (const [line, what] of [
+      ["Uid", "user"],
+      ["Gid", "group"],
+    ] as const) {
+      const ids = value(line).split("\t").map(Number);
+      const right = expected.user === "mapped" ? (id: number) => id === hostUid : (id: number) => id > 0;
+      if (ids.length !== 4 || !ids.every(right)) return `the ${what} is not the ${expected.user} one`;
+    }
+    for (const set of expected.noCapabilities ? ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] : []) {
       if (!/^0+$/.test(value(set))) return `capabilities are left in ${set}`;
     }
-    for (const name of NAMESPACES) {
+    for (const name of expected.namespaces) {
       const [ours, theirs] = await Promise.all([
         readlink(`/proc/self/ns/${name}`),
         readlink(`/proc/${pid}/ns/${name}`),

@@ -1,19 +1,25 @@
-/** The OCI runtime (runc or crun), driven directly: no daemon stands between the mesh and its sandboxes. */
-import { access, constants, mkdir, readdir, readFile } from "node:fs/promises";
+/** The OCI runtime (runc, crun or runsc), driven directly: no daemon stands between the mesh and its sandboxes. */
+import { access, constants, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { SandboxError } from "./backend.ts";
+import { SANDBOX_UID } from "./bundle.ts";
 import type { Places, SandboxPlaces } from "./places.ts";
 import { type Finished, runProgram, SYSTEM_PATH } from "./process.ts";
+import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 
 const REASON_CHARS_MAX = 600;
-const RUNTIMES = ["runc", "crun"];
+/** No runtime takes seconds to print a list; one that hangs must not hang the mesh. */
+const ANSWER_MS = 5_000;
 
-/** The first of runc and crun on `searchPath` (colon-separated) or in the system's own folders; null when there is none. */
-export async function findRuntime(searchPath: string): Promise<string | null> {
+/** The profile's first program on `searchPath` (colon-separated) or in the system's own folders; null when there is none. */
+export async function findRuntime(
+  searchPath: string,
+  profile: RuntimeProfile = runtimeProfiles.container,
+): Promise<string | null> {
   const folders = [...new Set(`${searchPath}:${SYSTEM_PATH}`.split(":"))].filter(isAbsolute);
-  for (const name of RUNTIMES) {
+  for (const name of profile.programs) {
     for (const folder of folders) {
       const file = join(folder, name);
       if (
@@ -30,51 +36,62 @@ export async function findRuntime(searchPath: string): Promise<string | null> {
 
 export class Runtime {
   readonly file: string;
-  readonly #places: Places;
+  readonly profile: RuntimeProfile;
+  readonly #root: string;
   readonly #clock: Clock;
+  #options: Promise<readonly string[]> | undefined;
 
-  constructor(file: string, places: Places, clock: Clock) {
+  constructor(file: string, profile: RuntimeProfile, places: Places, clock: Clock) {
     this.file = file;
-    this.#places = places;
+    this.profile = profile;
+    this.#root = join(places.installationDir, profile.stateFolder);
     this.#clock = clock;
   }
 
-  get #global(): readonly string[] {
-    return ["--root", this.#places.runtimeRoot];
+  async #global(at?: SandboxPlaces): Promise<readonly string[]> {
+    this.#options ??= this.profile.process === "agent" ? Promise.resolve([]) : this.#gvisorOptions();
+    const log = at === undefined ? [] : ["--log", join(at.dir, "runtime.log")];
+    return ["--root", this.#root, ...log, ...(await this.#options)];
+  }
+
+  /**
+   * The platform is always named: the KVM one is quickest and hangs on machines that have the device and not the rest.
+   * Without one of the named options the door could not be opened, so the start would fail, which is as it should be.
+   */
+  async #gvisorOptions(): Promise<readonly string[]> {
+    const done = await this.#ask("flags");
+    const listed = `${done?.stdout ?? ""}${done?.stderr ?? ""}`;
+    const platforms = /-platform \w+\s+specifies which platform to use: ([^\n]{1,200})/.exec(listed)?.[1] ?? "";
+    const platform = ["systrap", "ptrace"].find((name) => platforms.includes(name)) ?? "ptrace";
+    const door = listed.includes("-host-uds") ? "--host-uds=open" : "--fsgofer-host-uds";
+    const filter = listed.includes("-oci-seccomp") ? ["--oci-seccomp"] : [];
+    return [`--platform=${platform}`, "--network=none", door, ...filter];
+  }
+
+  #ask(word: string): Promise<Finished | null> {
+    return runProgram(this.file, [word], { clock: this.#clock, timeoutMs: ANSWER_MS }).catch(() => null);
   }
 
   /** Name and version, for example `runc 1.1.5`; null when the program does not answer. */
   async version(): Promise<string | null> {
-    const done = await runProgram(this.file, ["--version"], { clock: this.#clock, timeoutMs: 5_000 }).catch(() => null);
+    const done = await this.#ask("--version");
     const match = done?.code === 0 ? /^(\w+) version ([0-9][^\s+]*)/.exec(done.stdout) : null;
     return match ? `${match[1]} ${match[2]}` : null;
   }
 
-  /** Starts the bundle, with everything it prints going to `outputFd`; returns the host pid of its PID 1. */
+  /** Starts the bundle, with everything it prints going to `outputFd`; returns the host pid of its PID 1 or its kernel. */
   async run(id: string, at: SandboxPlaces, outputFd: number): Promise<number> {
-    await mkdir(this.#places.runtimeRoot, { recursive: true, mode: 0o700 });
-    const errors = join(at.dir, "runtime.log");
-    const args = [
-      ...this.#global,
-      "--log",
-      errors,
-      "run",
-      "--detach",
-      "--bundle",
-      at.dir,
-      "--pid-file",
-      at.pidFile,
-      id,
-    ];
-    const done = await runProgram(this.file, args, {
+    await mkdir(this.#root, { recursive: true, mode: 0o700 });
+    const args = ["run", "--detach", "--bundle", at.dir, "--pid-file", at.pidFile, id];
+    const done = await runProgram(this.file, [...(await this.#global(at)), ...args], {
       clock: this.#clock,
       outputFd,
       timeoutMs: limits.sandbox.startTimeoutMs,
     }).catch((error: Error) => ({ code: 127, stderr: error.message }));
     if (done.code !== 0) {
-      const why = (await readFile(errors, "utf8").catch(() => "")).trim().split("\n").at(-1) ?? "";
+      const log = (await readFile(join(at.dir, "runtime.log"), "utf8").catch(() => "")).trim();
       throw new SandboxError(
-        `\`${basename(this.file)}\` could not build the sandbox: ${explain(why) || `exit code ${done.code}`}`,
+        `\`${basename(this.file)}\` could not build the sandbox: ${explain(log) || `exit code ${done.code}`}`,
         "run `cordon doctor` to see what this machine lacks",
       );
     }
@@ -89,31 +106,55 @@ export class Runtime {
     command: readonly string[],
     bounds: { readonly outputBytesMax: number; readonly timeoutMs: number; readonly onTimeout: () => void },
   ): Promise<Finished> {
-    const args = [...this.#global, "--log", join(at.dir, "runtime.log"), "exec", "--pid-file", pidFile, id, ...command];
+    const own =
+      this.profile.process === "agent"
+        ? ["--pid-file", pidFile]
+        : ["--internal-pid-file", pidFile, "--user", `${SANDBOX_UID}:${SANDBOX_UID}`];
+    const args = [...(await this.#global(at)), "exec", ...own, id, ...command];
     return runProgram(this.file, args, { clock: this.#clock, ...bounds });
+  }
+
+  /** Sends a signal to PID 1 inside, or to `pid` as it is known inside. */
+  async signal(id: string, signal: "TERM" | "KILL", pid?: number): Promise<void> {
+    const which = pid === undefined ? [] : ["--pid", String(pid)];
+    await runProgram(this.file, [...(await this.#global()), "kill", ...which, id, signal], {
+      clock: this.#clock,
+      timeoutMs: limits.sandbox.stopProofMs,
+    }).catch(() => undefined);
   }
 
   /** Ends every process of the container and forgets it; nothing happens when there is none. */
   async delete(id: string): Promise<void> {
-    await runProgram(this.file, [...this.#global, "delete", "--force", id], {
+    await runProgram(this.file, [...(await this.#global()), "delete", "--force", id], {
       clock: this.#clock,
       timeoutMs: limits.sandbox.stopProofMs,
     });
   }
 
-  /** Ids that the runtime keeps state of, finished or not. */
+  /** Ids that the runtime keeps state of, finished or not. runc has a folder an id, runsc files `<id>_sandbox:<id>.state`. */
   async ids(): Promise<readonly string[]> {
-    return readdir(this.#places.runtimeRoot).catch(() => []);
+    const names = await readdir(this.#root).catch(() => []);
+    if (this.profile.process === "agent") return names;
+    return [...new Set(names.map((name) => (name.split(":").at(-1) ?? "").replace(/\.(?:state|lock)$/, "")))];
+  }
+
+  /** Removes the state of a sandbox of which nothing else is left. */
+  async forget(id: string): Promise<void> {
+    const names =
+      this.profile.process === "agent" ? [id] : ["state", "lock"].map((end) => `${id}_sandbox:${id}.${end}`);
+    for (const name of names) await rm(join(this.#root, name), { recursive: true, force: true });
   }
 }
 
-/** The message in a `--log` line of runc (`level=… msg="…"`, Go quoting) or crun. */
-function explain(line: string): string {
-  const MARK = 'msg="';
-  const at = line.indexOf(MARK);
+/** The last message of a `--log`: `level=… msg="…"` of runc and crun (Go quoting), or JSON objects of runsc. */
+function explain(log: string): string {
+  const json = log.lastIndexOf('{"msg":"');
+  const line = json >= 0 ? log.slice(json) : (log.split("\n").at(-1) ?? "");
+  const mark = json >= 0 ? '"msg":"' : 'msg="';
+  const at = line.indexOf(mark);
   if (at < 0) return line.slice(0, REASON_CHARS_MAX);
   let text = "";
-  for (let i = at + MARK.length; i < line.length && line[i] !== '"'; i++) {
+  for (let i = at + mark.length; i < line.length && line[i] !== '"'; i++) {
     if (line[i] === "\\") i++;
     text += line[i] ?? "";
   }

@@ -8,6 +8,8 @@
  * userfaultfd, perf_event_open, keyctl family, splice/vmsplice, memfd_create, SysV IPC, POSIX queues),
  * mknod (also FIFOs), file handles, changing ids or capabilities, personality, sync (stalls the host).
  */
+import type { RuntimeProfile } from "./runtime-profile.ts";
+
 const files = `read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 open openat openat2 creat
   close close_range lseek stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink
   readlinkat getdents getdents64 getcwd chdir fchdir mkdir mkdirat rmdir rename renameat renameat2 link linkat symlink
@@ -58,6 +60,9 @@ interface Rule {
   readonly args?: readonly Condition[];
 }
 
+const IPPROTO_TCP = 6;
+const IPPROTO_UDP = 17;
+
 /** Equality only: the kernel cuts some arguments to 32 bits, so "not equal" could be walked around with high bits. */
 const equals = (index: number, value: number): Condition => ({ index, value, op: "SCMP_CMP_EQ" });
 const masked = (index: number, mask: number, value: number): Condition => ({
@@ -74,23 +79,43 @@ const allow = (names: string, ...args: readonly Condition[]): Rule => ({
 
 const rules: readonly Rule[] = [
   ...[files, waiting, memory, processes, sockets].map((names) => allow(names)),
-  ...[AF_UNIX, AF_INET, AF_INET6].flatMap((family) =>
-    [SOCK_STREAM, SOCK_DGRAM].map((type) => allow("socket", equals(0, family), masked(1, SOCK_TYPE_MASK, type))),
+  ...[SOCK_STREAM, SOCK_DGRAM].map((type) =>
+    allow("socket", equals(0, AF_UNIX), masked(1, SOCK_TYPE_MASK, type), equals(2, 0)),
+  ),
+  // By protocol, too: a datagram socket of ICMP needs no capability where the system permits ping to everybody.
+  ...[AF_INET, AF_INET6].flatMap((family) =>
+    [
+      [SOCK_STREAM, 0],
+      [SOCK_STREAM, IPPROTO_TCP],
+      [SOCK_DGRAM, 0],
+      [SOCK_DGRAM, IPPROTO_UDP],
+    ].map(([type = 0, protocol = 0]) =>
+      allow("socket", equals(0, family), masked(1, SOCK_TYPE_MASK, type), equals(2, protocol)),
+    ),
   ),
   allow("socketpair", equals(0, AF_UNIX)),
   allow("clone", masked(0, CLONE_NAMESPACES, 0)),
-  // Its flags are behind a pointer, where a filter cannot look; ENOSYS makes the C library fall back to clone.
-  { names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS },
   ...IOCTLS.map((request) => allow("ioctl", equals(1, request))),
   ...PRCTLS.map((option) => allow("prctl", equals(0, option))),
 ];
 
 const architectures: Readonly<Record<string, string>> = { x64: "SCMP_ARCH_X86_64", arm64: "SCMP_ARCH_AARCH64" };
 
+/** Its flags are behind a pointer, where a filter cannot look; ENOSYS makes the C library fall back to clone. */
+const clone3Rules: Readonly<Record<RuntimeProfile["clone3"], Rule>> = {
+  refused: { names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS },
+  "left to the application kernel": allow("clone3"),
+};
+
 /** The OCI `linux.seccomp` object, or undefined on an architecture whose list nobody has checked. */
-export function seccompFor(architecture: string): object | undefined {
+export function seccompFor(architecture: string, clone3: RuntimeProfile["clone3"] = "refused"): object | undefined {
   const name = architectures[architecture];
   // One architecture only: a call through another one (i386, x32) kills the process.
   if (name === undefined) return undefined;
-  return { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: EPERM, architectures: [name], syscalls: rules };
+  return {
+    defaultAction: "SCMP_ACT_ERRNO",
+    defaultErrnoRet: EPERM,
+    architectures: [name],
+    syscalls: [...rules, clone3Rules[clone3]],
+  };
 }

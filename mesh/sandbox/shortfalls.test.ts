@@ -6,16 +6,17 @@ import { after, describe, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
 import type { Cgroups } from "./cgroup.ts";
 import { placesOf } from "./places.ts";
+import { runtimeProfiles } from "./runtime-profile.ts";
 import { Runtime } from "./runtime.ts";
 import { shortfallsOf } from "./shortfalls.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-shortfalls-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-function answering(text: string): Runtime {
+function answering(text: string, isolation: "container" | "gvisor" = "container"): Runtime {
   const file = join(folder, "runtime");
   writeFileSync(file, `#!/bin/sh\necho "${text}"\n`, { mode: 0o755 });
-  return new Runtime(file, placesOf("abcdefgh", folder), clock);
+  return new Runtime(file, runtimeProfiles[isolation], placesOf("abcdefgh", folder), clock);
 }
 const cgroups = (version: 1 | 2, missing: readonly string[] = []): Cgroups => ({
   version,

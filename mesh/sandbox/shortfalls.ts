@@ -5,6 +5,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Isolation, Shortfall } from "./backend.ts";
 import type { Cgroups } from "./cgroup.ts";
 import { SYSTEM_PATH } from "./process.ts";
+import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 import type { Runtime } from "./runtime.ts";
 import { seccompFor } from "./seccomp.ts";
 
@@ -26,16 +27,16 @@ interface Machine {
 }
 
 export async function shortfallsOf(machine: Machine, isolation: Isolation): Promise<readonly Shortfall[]> {
-  if (isolation !== "container") {
+  if (isolation === "microvm") {
     return [
       {
-        what: `isolation \`${isolation}\` is not in this version`,
-        remedy: "set `isolation: container`, or wait for a later version",
+        what: "isolation `microvm` cannot be built by the oci backend",
+        remedy: "set `isolation: gvisor` or `isolation: container`",
       },
     ];
   }
   const groups = await Promise.all([
-    runtimeFaults(machine.runtime, machine.cgroups),
+    runtimeFaults(machine.runtime, machine.cgroups, runtimeProfiles[isolation]),
     cgroupFaults(machine.cgroups),
     userNamespaces(),
     programs(),
@@ -56,12 +57,20 @@ function platform(): Shortfall[] {
   return found;
 }
 
-async function runtimeFaults(runtime: Runtime | null, cgroups: Cgroups | null): Promise<Shortfall[]> {
-  if (runtime === null)
-    return [{ what: "no OCI runtime (runc or crun) on PATH", remedy: "run `apt-get install runc`" }];
+async function runtimeFaults(
+  runtime: Runtime | null,
+  cgroups: Cgroups | null,
+  profile: RuntimeProfile,
+): Promise<Shortfall[]> {
+  if (runtime === null) {
+    const what = `no OCI runtime for isolation \`${profile.isolation}\` (${profile.programs.join(" or ")}) on PATH`;
+    return [{ what, remedy: `run \`apt-get install ${profile.package}\`` }];
+  }
   const version = await runtime.version();
-  if (version === null)
-    return [{ what: `\`${runtime.file}\` does not answer`, remedy: "run `apt-get install --reinstall runc`" }];
+  if (version === null) {
+    const remedy = `run \`apt-get install --reinstall ${profile.package}\``;
+    return [{ what: `\`${runtime.file}\` does not answer`, remedy }];
+  }
   const [name, number] = version.split(" ");
   const [major = 0, minor = 0] = (number ?? "").split(".").map(Number);
   if (name === "runc" && (major < 1 || (major === 1 && minor < 1))) {

@@ -5,11 +5,22 @@ import { Cgroup } from "./cgroup.ts";
 import { dismantle, type Host } from "./dismantle.ts";
 import { claimsOf, removeDrafts } from "./id-range.ts";
 import { loopDevices } from "./mounts.ts";
-import { isSandboxId, RUNTIME_STATE } from "./places.ts";
+import { isSandboxId, runtimeFolders } from "./places.ts";
 import { runProgram } from "./process.ts";
 
 /** Host programs of a start that can outlive the mesh that began it. */
-const HELPERS = new Set(["runc", "crun", "mount", "umount", "mkfs.ext4", "mke2fs", "mkfifo", "chown", "resize2fs"]);
+const HELPERS = new Set([
+  "runc",
+  "crun",
+  "runsc",
+  "mount",
+  "umount",
+  "mkfs.ext4",
+  "mke2fs",
+  "mkfifo",
+  "chown",
+  "resize2fs",
+]);
 
 /** Ids that were found and removed. `live` are this process's own sandboxes, which stay. */
 export async function sweep(host: Host, live: ReadonlySet<string>): Promise<readonly string[]> {
@@ -34,11 +45,11 @@ async function foundIds(host: Host): Promise<ReadonlySet<string>> {
   const { installationDir, cgroupParent } = host.places;
   const lists = await Promise.all([
     readdir(installationDir).catch(() => []),
-    host.runtime.ids(),
+    ...host.runtimes.map((runtime) => runtime.ids()),
     claimsOf(host.places).then((claims) => [...claims.keys()]),
     ...host.cgroups.folders(cgroupParent).map((folder) => foldersIn(folder)),
   ]);
-  return new Set(lists.flat().filter((id) => id !== RUNTIME_STATE && isSandboxId(id)));
+  return new Set(lists.flat().filter((id) => isSandboxId(id)));
 }
 
 const foldersIn = async (folder: string): Promise<string[]> =>
@@ -74,6 +85,8 @@ async function detachLoops(host: Host): Promise<void> {
 /** Removes the folders and groups that only hold sandboxes; only when this process has none. */
 export async function tidy(host: Host): Promise<void> {
   await new Cgroup(host.cgroups, host.places.cgroupParent).remove();
-  await rm(join(host.places.installationDir, RUNTIME_STATE), { recursive: true, force: true });
+  for (const folder of runtimeFolders) {
+    await rm(join(host.places.installationDir, folder), { recursive: true, force: true });
+  }
   await rmdir(host.places.installationDir).catch(() => undefined);
 }

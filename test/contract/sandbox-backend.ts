@@ -1,8 +1,12 @@
 /** What every sandbox backend must keep. Run it with a backend whose sandboxes can execute `/bin/node`. */
 import assert from "node:assert/strict";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { SandboxError, type SandboxBackend, type SandboxSpec } from "../../mesh/sandbox/backend.ts";
-import { freshId, runToEnd, skipUnlessRoot, specOf, startWatched, testDoor } from "./sandbox-fixture.ts";
+import { type Isolation, SandboxError, type SandboxBackend, type SandboxSpec } from "../../mesh/sandbox/backend.ts";
+import * as fixture from "./sandbox-fixture.ts";
+import { freshId, skipUnlessRoot, startWatched, testDoor } from "./sandbox-fixture.ts";
 
 export interface BackendUnderTest {
   readonly backend: SandboxBackend;
@@ -11,21 +15,38 @@ export interface BackendUnderTest {
   close(): Promise<void>;
 }
 
+/** In what backends differ. Each is asserted as it stands here, so that a difference is known and not passed over. */
+export interface Traits {
+  readonly isolation: Isolation;
+  readonly refused: readonly Isolation[];
+  /** Filter and no-new-privileges show in the /proc of the sandbox. */
+  readonly showsFence: boolean;
+  /** For the machine on which tests run. */
+  readonly skip?: string | false;
+}
+
 const FOREVER = "setInterval(() => {}, 1e6);";
 
-export function sandboxContract(name: string, makeBackend: () => Promise<BackendUnderTest>): void {
-  describe(`${name} backend`, { skip: skipUnlessRoot, timeout: 120_000 }, () => {
+export function sandboxContract(name: string, traits: Traits, makeBackend: () => Promise<BackendUnderTest>): void {
+  const { isolation } = traits;
+  const specOf = (script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec =>
+    fixture.specOf(script, { isolation, ...changes });
+  const runToEnd = (backend: SandboxBackend, script: string, changes: Partial<SandboxSpec> = {}): Promise<string> =>
+    fixture.runToEnd(backend, script, { isolation, ...changes });
+  describe(`${name} backend`, { skip: skipUnlessRoot || (traits.skip ?? false), timeout: 120_000 }, () => {
     let test: BackendUnderTest;
     before(async () => void (test = await makeBackend()));
     after(() => test?.close());
     const nothingLeft = (): void => assert.deepEqual(test.leftovers(), []);
 
-    it("has no shortfall for containers and names one for what it cannot build", async () => {
-      assert.deepEqual(await test.backend.shortfalls("container"), []);
-      for (const isolation of ["gvisor", "microvm"] as const) {
-        const found = await test.backend.shortfalls(isolation);
+    it("has no shortfall for what it builds, and names one for what it cannot and then does not", async () => {
+      assert.deepEqual(await test.backend.shortfalls(isolation), []);
+      for (const refused of traits.refused) {
+        const found = await test.backend.shortfalls(refused);
         assert.ok(found.length > 0 && found.every((s) => s.what !== "" && s.remedy !== ""));
+        await assert.rejects(test.backend.start(specOf("", { isolation: refused })), SandboxError);
       }
+      nothingLeft();
     });
 
     it("runs the command as user 1000 with the given environment only", async () => {
@@ -73,9 +94,16 @@ export function sandboxContract(name: string, makeBackend: () => Promise<Backend
     it("shows the code folder read-only, and nothing there without one", async () => {
       const script = `import fs from "node:fs"; let w = "written"; try { fs.writeFileSync("/code/x", "") } catch (e) { w = e.code }
         console.log(fs.readdirSync("/code").includes("main.js"), w)`;
-      const codeFolder = new URL("../../mesh/sandbox/probe", import.meta.url).pathname;
-      assert.equal(await runToEnd(test.backend, script, { codeFolder }), "true EROFS\n");
-      assert.equal(await runToEnd(test.backend, script), "false EROFS\n");
+      const codeFolder = mkdtempSync(join(tmpdir(), "cordon-code-"));
+      // Open to everybody, so that nothing but the mount keeps the sandbox from writing.
+      chmodSync(codeFolder, 0o777);
+      writeFileSync(join(codeFolder, "main.js"), "");
+      try {
+        assert.equal(await runToEnd(test.backend, script, { codeFolder }), "true EROFS\n");
+        assert.match(await runToEnd(test.backend, script), /^false (EROFS|EACCES)\n$/);
+      } finally {
+        rmSync(codeFolder, { recursive: true });
+      }
     });
 
     it("lets a program open its standard output anew", async () => {
@@ -116,7 +144,8 @@ export function sandboxContract(name: string, makeBackend: () => Promise<Backend
         run.sandbox.exec(["/bin/node", "-e", code], bounds);
       const status = await exec(`const s = require("fs").readFileSync("/proc/self/status", "utf8");
         console.log(process.getuid(), /CapBnd:\\s*0+$/m.test(s), /CapEff:\\s*0+$/m.test(s), /Seccomp:\\s*2/.test(s), /NoNewPrivs:\\s*1/.test(s)); process.exit(7)`);
-      assert.deepEqual(status, { exitCode: 7, stdout: "1000 true true true true\n", stderr: "", truncated: false });
+      const shown = `1000 true true ${traits.showsFence} ${traits.showsFence}\n`;
+      assert.deepEqual(status, { exitCode: 7, stdout: shown, stderr: "", truncated: false });
       const long = await exec(`process.stdout.write("x".repeat(100000))`);
       assert.equal(long.stdout.length, 4096);
       assert.equal(long.truncated, true);

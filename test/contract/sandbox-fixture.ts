@@ -1,6 +1,6 @@
 /** Real sandboxes for tests: an oci backend of its own installation, torn down and proved empty at the end. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { randomId } from "../../lib/id.ts";
 import type { DoorListener, Sandbox, SandboxBackend, SandboxEvent, SandboxSpec } from "../../mesh/sandbox/backend.ts";
 import { createOciBackend } from "../../mesh/sandbox/oci.ts";
 import { ensureRootfs } from "../../mesh/sandbox/rootfs.ts";
+import { runtimeProfiles } from "../../mesh/sandbox/runtime-profile.ts";
 import { findRuntime } from "../../mesh/sandbox/runtime.ts";
 
 export const projectDir = fileURLToPath(new URL("../..", import.meta.url));
@@ -42,13 +43,23 @@ export const buildRootfs = (): Promise<string> =>
     entries: ["lib/assert.ts"],
   }));
 
-export async function openHost(
+export interface HostOptions {
+  readonly stateDir?: string;
+  readonly installation?: string;
+  /** Absolute path of runsc; null as on a machine without it. */
+  readonly gvisor?: string | null;
+}
+
+export async function openHost({
   stateDir = mkdtempSync(join(tmpdir(), "cordon-state-")),
   installation = randomId.next("t").slice(2, 10),
-): Promise<TestHost> {
+  gvisor,
+}: HostOptions = {}): Promise<TestHost> {
   const rootfs = await buildRootfs();
   const runtime = await findRuntime("");
-  const again = (): SandboxBackend => createOciBackend({ installation, stateDir, rootfs, runtime, clock });
+  const runsc = gvisor === undefined ? await findRuntime("", runtimeProfiles.gvisor) : gvisor;
+  const again = (): SandboxBackend =>
+    createOciBackend({ installation, stateDir, rootfs, runtime, gvisor: runsc, clock });
   const leftovers = (): readonly string[] => leftoversOf(installation, stateDir);
   const close = async (): Promise<void> => {
     await again().sweep();
@@ -122,6 +133,7 @@ export function specOf(script: string, changes: Partial<SandboxSpec> = {}): Sand
   const id = randomId.next("sb");
   return {
     id,
+    isolation: "container",
     volume: id,
     limits: { memoryBytes: 192 * MiB, cpus: 1, pids: 64, diskBytes: 8 * MiB },
     command: ["/bin/node", "--input-type=module", "--eval", script],
@@ -172,4 +184,13 @@ export async function runToEnd(
   changes: Partial<SandboxSpec> = {},
 ): Promise<string> {
   return (await startWatched(backend, specOf(script, changes))).ended();
+}
+
+/** A runtime that passes `options` behind the backend's own ones, before the command. */
+export function faultyRuntime(host: TestHost, name: string, runtime: string, options: string): string {
+  const file = join(host.stateDir, `runtime-${name.replaceAll(/[ ']/g, "-")}`);
+  const commands = "run|exec|kill|delete|flags";
+  const loop = `for word in "$@"; do case $word in ${commands}) set -- "$@" ${options} ;; esac; set -- "$@" "$word"; shift; done`;
+  writeFileSync(file, `#!/bin/sh\n${loop}\nexec ${runtime} "$@"\n`, { mode: 0o755 });
+  return file;
 }

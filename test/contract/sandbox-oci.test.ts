@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { SandboxError } from "../../mesh/sandbox/backend.ts";
 import { createOciBackend } from "../../mesh/sandbox/oci.ts";
 import { systemClock as clock } from "../../lib/clock.ts";
+import { runtimeProfiles } from "../../mesh/sandbox/runtime-profile.ts";
 import { sandboxContract } from "./sandbox-backend.ts";
 import {
   openHost,
@@ -17,7 +18,9 @@ import {
   type TestHost,
 } from "./sandbox-fixture.ts";
 
-sandboxContract("oci", () => openHost());
+sandboxContract("oci", { isolation: "container", refused: ["gvisor", "microvm"], showsFence: true }, () =>
+  openHost({ gvisor: null }),
+);
 
 const READ_NOTE = `import fs from "node:fs"; const s = fs.statSync("/data/note"); fs.appendFileSync("/data/note", "+"); console.log(fs.readFileSync("/data/note", "utf8"), s.uid)`;
 
@@ -108,6 +111,8 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
     ["no filter", 's/"seccomp":{/"ignored":{/', /no system-call filter/],
     ["the host's network", 's/{"type":"network"},//', /the net namespace is the host's/],
     ["a capability", 's/"bounding":\\[\\]/"bounding":["CAP_NET_RAW"]/', /capabilities are left in CapBnd/],
+    ["no limit of memory", 's/"memory":{"limit":[0-9]*,"swap":[0-9]*},//', /memory is not limited/],
+    ["no limit of processes", 's/,"pids":{"limit":[0-9]*}//', /processes are not limited/],
     ["another user", 's/"uid":1000/"uid":1001/', /the user is not the mapped one/],
   ] as const) {
     it(`ends a sandbox that a faulty runtime built with ${what}`, async () => {
@@ -138,7 +143,10 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
     const { confirmFence, startTimeOf } = await import("../../mesh/sandbox/proc.ts");
     let now = 0;
     const fastClock = { ...clock, monotonicMs: () => (now += 5_000), sleep: async () => undefined };
-    await assert.rejects(confirmFence(process.pid, startTimeOf(process.pid) ?? "", 0, fastClock), SandboxError);
+    await assert.rejects(
+      confirmFence(process.pid, startTimeOf(process.pid) ?? "", 0, runtimeProfiles.container, fastClock),
+      SandboxError,
+    );
   });
 });
 

@@ -2,7 +2,7 @@
 import { openHost, specOf } from "./sandbox-fixture.ts";
 
 const [installation, stateDir] = process.argv.slice(2);
-const host = await openHost(stateDir, installation);
+const host = await openHost({ ...(stateDir && { stateDir }), ...(installation && { installation }) });
 console.log("starting");
 const sandbox = await host.backend.start(specOf("setInterval(() => {}, 1e6)", { volume: "victim" }));
 sandbox.output.resume();

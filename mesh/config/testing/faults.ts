@@ -179,11 +179,6 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
   ["cpus", file(AGENT, "defaults: { sandbox: { cpus: 0 } }"), /^5:30 .*cpus/],
   ["pids", file(AGENT, "defaults: { sandbox: { pids: 1.5 } }"), /^5:30 .*pids/],
   [
-    "isolation not here",
-    file("{ model: rehearsal/echo, command: [/a], sandbox: { isolation: gvisor } }"),
-    /^4:\d+ isolation `gvisor` is not in this version -> use `container`/,
-  ],
-  [
     "isolation not known",
     file(AGENT, "defaults: { sandbox: { isolation: none } }"),
     /^5:35 .* -> expected one of `container`/,

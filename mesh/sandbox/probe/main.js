@@ -4,7 +4,10 @@ import { tryFiles } from "./files.js";
 import { tryNetwork } from "./network.js";
 import { tryRawCalls } from "./raw.js";
 
-const report = (attempt, stopped, by) => console.log(JSON.stringify({ attempt, stopped, by: String(by) }));
 const target = JSON.parse(process.env.CORDON_PROBE ?? "{}");
+const leftOut = new Set(target.leftOut);
+const report = (attempt, stopped, by) => {
+  if (!leftOut.has(attempt)) console.log(JSON.stringify({ attempt, stopped, by: String(by) }));
+};
 
-await Promise.all([tryNetwork(report, target), tryFiles(report), tryRawCalls(report)]);
+await Promise.all([tryNetwork(report, target), tryFiles(report, target), tryRawCalls(report, leftOut)]);
