@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId as ids } from "../../lib/id.ts";
 import { deskFiles } from "../../protocol/desk.ts";
+import { limits } from "../../protocol/limits.ts";
 import { createAudit } from "../audit/create.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import { Blackboard } from "../blackboard/blackboard.ts";
@@ -18,6 +19,8 @@ import { denialsByCaller } from "../door/denials.ts";
 import { Door } from "../door/door.ts";
 import type { DoorServices } from "../door/services.ts";
 import { Injector } from "../egress/credentials.ts";
+import { Balance } from "../egress/balance.ts";
+import { Circuits } from "../egress/health.ts";
 import { ModelGateway } from "../egress/model-gateway.ts";
 import { selvesOf } from "../fleet/self.ts";
 import { Supervisor } from "../fleet/supervisor.ts";
@@ -134,6 +137,11 @@ async function start(
     freeBytes: () => freeBytesAt(state),
   });
   const matrix = matrixOf(fleet);
+  const circuits = new Circuits(
+    clock,
+    () => randomBytes(4).readUInt32BE() / 2 ** 32,
+    ({ ...change }) => monitor.emit(`model.circuit_${change.state}`, null, change),
+  );
   const services: DoorServices = {
     ...{ clock, ids, matrix, audit, ledger, board, inboxes, topics, requests, monitor, providers, gateway },
     selves: selvesOf(fleet, matrix, providers),
@@ -141,6 +149,11 @@ async function start(
     prices,
     scopes,
     aliases: fleet.models,
+    routing: {
+      chains: new Map([...(fleet.chains ?? [])].map(([name, chain]) => [name, { name, ...chain }])),
+      circuits,
+      balance: new Balance(limits.model.circuitsMax),
+    },
     injector: new Injector(vault),
     denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),

@@ -1,39 +1,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Json } from "../../lib/json.ts";
-import { err, ok, type Result } from "../../lib/result.ts";
+import type { Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
-import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import type { Outcome } from "../egress/answer-relay.ts";
-import type { Injection } from "../egress/credentials.ts";
-import { familyOf, type Provider } from "../egress/providers.ts";
-import type { FromPath, Meter, ModelCall, WireFormat, WireName } from "../egress/wire/format.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
+import type { FromPath, WireFormat, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
-import { imageTokensMax } from "../egress/wire/image-tokens.ts";
 import { isRunScope } from "../ledger/amount.ts";
-import type { Hold } from "../ledger/ledger.ts";
-import { outputTokensPayable } from "../ledger/payable.ts";
-import { worstCase, type Price } from "../ledger/price.ts";
-import { ask, recordRefusal } from "./ask.ts";
-import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { readJson, sendRefusal } from "../http/exchange.ts";
-import { withinLimits } from "./model-limits.ts";
-import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
-import { settle } from "./settlement.ts";
-
-/** A call that may go out: everything is decided, held and on disk. */
-interface Admitted {
-  readonly call: ModelCall;
-  readonly provider: Provider;
-  /** The provider's own name of it. */
-  readonly model: string;
-  readonly price: Price;
-  readonly hold: Hold;
-  /** What the call was made for, if for a run. */
-  readonly work: Work | undefined;
-  readonly injection: Injection | null;
-  readonly body: Buffer;
-  readonly outputTokens: number;
-}
+import { decisionOf } from "./ask.ts";
+import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
+import { reserve, type NotAdmitted } from "./model-attempt.ts";
+import { sendAttempt, type AttemptEnd, type Exchange } from "./model-exchange.ts";
+import { linksOf, REASON_CHARS_MAX, refuse, type Links } from "./model-links.ts";
+import { isShut, mayFit, waysOf, type Way } from "./model-routing.ts";
+import type { Caller, DoorServices } from "./services.ts";
 
 /** The life of one model call: parse, decide, reserve, record, send, meter, settle, record. */
 export async function modelCall(
@@ -46,228 +26,87 @@ export async function modelCall(
   const format = wireFormats[wire];
   const gone = new AbortController();
   response.once("close", () => gone.abort());
-  const admitted = await admit(services, caller, format, request, from);
-  if (!admitted.ok) return sendRefusal(response, admitted.error, format.refusalBody(admitted.error));
-  const { call, provider, model, injection, body, outputTokens, work } = admitted.value;
-  const meter = format.meter();
-  const exchange = {
-    ...{ provider, model, format, meter, injection, body },
-    stream: call.stream,
-    outputTokensMax: outputTokens * call.choices,
-    agentHeader: (name: string) => single(request.headers[name]),
-    signal: work ? AbortSignal.any([gone.signal, work.signal]) : gone.signal,
-    ...(work && { idempotencyKey: work.callKey(caller, provider.name, body) }),
-  };
-  let outcome: Outcome | undefined;
-  try {
-    outcome = await services.gateway.send(exchange, {
-      head: (status, headers) => response.writeHead(status, { ...headers, "cache-control": "no-store" }).flushHeaders(),
-      write: (bytes) => response.write(bytes),
-      drained: (resume) => response.once("drain", resume),
-    });
-  } finally {
-    // Whatever happened, a hold has exactly one end.
-    await finish(services, caller, admitted.value, meter, outcome);
-  }
-  if (outcome.kind === "failed") sendRefusal(response, outcome.refusal, format.refusalBody(outcome.refusal));
-  else response.end();
+  const found = await understand(services, caller, format, request, from);
+  const told = found.ok
+    ? await answer({ services, caller, format, request, response, gone: gone.signal }, found.value)
+    : found.error;
+  if (told) sendRefusal(response, told, format.refusalBody(told));
 }
 
-async function admit(
+async function understand(
   services: DoorServices,
   caller: Caller,
   format: WireFormat,
   request: IncomingMessage,
   from: FromPath | undefined,
-): Promise<Result<Admitted, Refusal>> {
+): Promise<Result<Links, Refusal>> {
   const body = await readJson(request, limits.door.bodyBytesMax);
   const parsed = body.ok ? format.parse(body.value.value, bytesAsSent(body.value.value, body.value.bytes), from) : body;
+  if (!body.ok) return refuse(services, caller, body.error, "");
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
-  const call = meant(services, parsed.value);
-  const asked = await ask(services, caller, { verb: "model.call", model: call.model });
-  if (!asked.ok) return asked;
-  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? {}, call);
-  const target = limited.ok ? resolve(services, format, limited.value) : limited;
-  if (!target.ok) return refuse(services, caller, target.error, call.model);
-  return reserve(services, caller, target.value.call, target.value, asked.value.rule);
-}
-
-/** A name of the fleet's own becomes the model that it stands for, before anything is decided or priced. */
-function meant(services: DoorServices, call: ModelCall): ModelCall {
-  const model = services.aliases.get(call.model);
-  return model ? { ...call, model: `${model.provider}/${model.model}` } : call;
+  return linksOf(services, caller, { body: body.value.value, call: parsed.value, format });
 }
 
 /** Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound. */
 const bytesAsSent = (body: Json, received: number): number =>
   Math.max(received, Buffer.byteLength(JSON.stringify(body)));
 
-interface Target {
-  /** With all that it can cost. */
-  readonly call: ModelCall;
-  readonly provider: Provider;
-  readonly model: string;
-  readonly price: Price;
-}
-
-/** No provider, no price, no bound, no credential: no call. */
-function resolve(services: DoorServices, format: WireFormat, call: ModelCall): Result<Target, Refusal> {
-  const slash = call.model.indexOf("/");
-  const name = call.model.slice(0, slash);
-  const model = call.model.slice(slash + 1);
-  const provider = services.providers.get(name);
-  if (!provider?.apis.includes(format.api)) {
-    return err(
-      refusal(
-        "unsupported",
-        `provider \`${name}\` does not speak the ${format.api} format`,
-        `call it on its own route`,
-      ),
-    );
+/** Tries one way after another until one answers; returns what the agent is still to be told. */
+async function answer(exchange: Exchange, { chain, links, skipped }: Links): Promise<Refusal | undefined> {
+  const { services, caller, gone } = exchange;
+  const ways = waysOf(links, services.routing);
+  const passedOver = [...skipped];
+  const startMs = services.clock.monotonicMs();
+  let sent = 0;
+  let last: AttemptEnd | undefined;
+  let refused: { readonly by: NotAdmitted; readonly way: Way } | undefined;
+  for (const way of ways) {
+    const leftMs = startMs + (chain?.deadlineMs ?? limits.model.totalTimeoutMs) - services.clock.monotonicMs();
+    // What has been tried once is not tried again by a way that is known to be broken.
+    if (last && (isShut(way, services.routing) || sent >= limits.model.attemptsMax || leftMs <= 0 || gone.aborted))
+      break;
+    if (last && !stillAllowed(services, caller, way)) continue;
+    if (refused?.by.kind === "budget" && !mayFit(refused.by.cause, refused.way, way)) continue;
+    const about =
+      chain || ways.length > 1
+        ? { ...(chain && { chain: chain.name }), attempt: sent + 1, skipped: [...passedOver] }
+        : {};
+    const admitted = await reserve(services, caller, { ...way.link, provider: way.provider, about });
+    if (!admitted.ok) {
+      refused = { by: admitted.error, way };
+      passedOver.push(`${nameOf(way)}: ${refusalOf(admitted.error).reason}`.slice(0, REASON_CHARS_MAX));
+      continue;
+    }
+    sent++;
+    refused = undefined;
+    last = await sendAttempt(exchange, admitted.value, {
+      held: ways.length > 1,
+      named: chain !== undefined,
+      ...(chain && { firstByteMs: Math.min(chain.firstByteMs, leftMs), timeoutMs: leftMs }),
+    });
+    if (!last.next) return last.tell();
+    passedOver.push(`${nameOf(way)}: ${last.reason}`.slice(0, REASON_CHARS_MAX));
   }
-  const price = services.prices.priceOf(provider.priceList ?? provider.name, model, call.outputTokens === 0);
-  if (!price) {
-    return err(
-      refusal(
-        "unsupported",
-        `no price is known for \`${call.model}\``,
-        "use a model of the price list, or declare the provider with a `price`",
-      ),
-    );
+  // Why nothing more could be paid says more than why the last provider failed.
+  if (last && refused?.by.kind !== "budget") return last.tell();
+  return refused && refuseFor(services, caller, refused.by, links[0].call.model);
+}
+
+/** A permission can end, and a halt begin, while a provider keeps the call waiting. */
+const stillAllowed = (services: DoorServices, caller: Caller, { link }: Way): boolean =>
+  !services.halted(caller.agent) && decisionOf(services, caller, { verb: "model.call", model: link.call.model }).allow;
+
+const nameOf = ({ link, provider }: Way): string =>
+  provider.credentials ? `${link.call.model} with \`${provider.credential}\`` : link.call.model;
+
+const refusalOf = (by: NotAdmitted): Refusal => (by.kind === "budget" ? budgetRefusal(by.cause) : by.refusal);
+
+async function refuseFor(services: DoorServices, caller: Caller, by: NotAdmitted, model: string): Promise<Refusal> {
+  if (by.kind === "budget") {
+    if (by.work && isRunScope(by.cause.scope)) by.work.refused(by.cause);
+    else if (endsAgent(by.cause)) services.halt(caller.agent, by.cause);
   }
-  const images = imageTokensMax(provider, model, call.images);
-  if (!images.ok) return images;
-  return ok({ call: { ...call, inputTokensMax: call.inputTokensMax + images.value }, provider, model, price });
+  const refused = refusalOf(by);
+  await refuse(services, caller, refused, model);
+  return refused;
 }
-
-/** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it before anything is sent. */
-async function reserve(
-  services: DoorServices,
-  caller: Caller,
-  call: ModelCall,
-  target: Target,
-  rule: string,
-): Promise<Result<Admitted, Refusal>> {
-  const { provider, model, price } = target;
-  const injection = provider.credential === null ? null : services.injector.prepare(provider.credential);
-  if (injection === undefined) {
-    const missing = refusal(
-      "upstream_rejected",
-      `the vault holds no credential \`${provider.credential}\``,
-      `add it with \`cordon credential add ${provider.credential}\``,
-    );
-    return refuse(services, caller, missing, call.model);
-  }
-  const work = services.workOf?.(caller);
-  const scopes = [...services.scopes.of(caller.agent), ...(work?.scopes ?? [])];
-  // No answer is longer than what the model can hold.
-  const wanted = Math.min(call.outputTokens ?? limits.model.outputTokensDefault, price.contextTokens ?? Infinity);
-  const payable = outputTokensPayable(
-    price,
-    services.ledger.left(scopes, provider.name),
-    call.inputTokensMax,
-    call.choices,
-  );
-  const outputTokens = Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
-  const body = call.body(model, outputTokens, familyOf(provider));
-  const held = services.ledger.reserve(
-    scopes,
-    worstCase(price, call.inputTokensMax, outputTokens, call.choices),
-    call.model,
-    {
-      bytes: body.length,
-      destination: provider.name,
-      credential: provider.credential,
-      price: price.source,
-      run: work?.run,
-    },
-  );
-  if (!held.ok) {
-    if (work && isRunScope(held.error.scope)) work.refused(held.error);
-    else if (endsAgent(held.error)) services.halt(caller.agent, held.error);
-    return refuse(services, caller, budgetRefusal(held.error), call.model);
-  }
-  const hold = held.value;
-  await services.audit.record(
-    {
-      kind: "model.reserved",
-      subject: `agent:${caller.agent}`,
-      detail: {
-        allow: true,
-        sandbox: caller.sandbox,
-        verb: "model.call",
-        model: call.model,
-        rule,
-        hold: hold.id,
-        tokens: hold.worst.tokens,
-        micro_usd: hold.worst.microUsd,
-        price: price.source,
-        credential: provider.credential,
-        ...evidenceOf(work),
-      },
-    },
-    [...hold.writes, ...(injection?.writes ?? []), ...(work?.began(hold.id, "model", call.model) ?? [])],
-  );
-  return ok({
-    call,
-    provider,
-    model,
-    price,
-    hold,
-    work,
-    injection,
-    outputTokens,
-    body,
-  });
-}
-
-/** An answer shorter than this is of no use. */
-const OUTPUT_TOKENS_MIN = 16;
-
-async function finish(
-  services: DoorServices,
-  caller: Caller,
-  admitted: Admitted,
-  meter: Meter,
-  outcome: Outcome | undefined,
-): Promise<void> {
-  const { call, hold, price, work } = admitted;
-  const settled = settle(services.ledger, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
-  const ended = outcome?.kind ?? "fault";
-  await services.audit.record(
-    {
-      kind: "model.settled",
-      subject: `agent:${caller.agent}`,
-      detail: {
-        ...{ hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
-        ...evidenceOf(work),
-      },
-    },
-    [...settled.writes, ...(work?.ended(hold.id, ended, settled) ?? [])],
-  );
-  services.monitor.emit("model.settled", caller.agent, {
-    model: call.model,
-    outcome: ended,
-    tokens: settled.tokens,
-    microUsd: settled.microUsd,
-  });
-}
-
-function reasonOf(outcome: Outcome | undefined): string {
-  if (!outcome) return "fault of the mesh";
-  if (outcome.kind === "failed") return outcome.refusal.reason.slice(0, 200);
-  return outcome.kind === "passed_error" ? `status ${outcome.status}` : outcome.reason;
-}
-
-async function refuse(
-  services: DoorServices,
-  caller: Caller,
-  refused: Refusal,
-  model: string,
-): Promise<Result<never, Refusal>> {
-  await recordRefusal(services, caller, { verb: "model.call", model: model.slice(0, 200) }, refused);
-  return err(refused);
-}
-
-const single = (value: string | string[] | undefined): string | undefined =>
-  typeof value === "string" ? value : undefined;

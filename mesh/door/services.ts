@@ -20,6 +20,7 @@ import type { Write } from "../store/store.ts";
 import type { FileTools } from "../tools/files.ts";
 import type { Denials } from "./denials.ts";
 import type { ModelLimits } from "./model-limits.ts";
+import type { Routing } from "./model-routing.ts";
 
 /** Who stands at a door: fixed when the socket is made, never read from a request. */
 export interface Caller {
@@ -63,6 +64,8 @@ export interface DoorServices {
   readonly scopes: ScopeTree;
   /** Names of the fleet's own for models. */
   readonly aliases: ReadonlyMap<string, { readonly provider: string; readonly model: string }>;
+  /** Chains of models, their health, and who is next among several credentials. */
+  readonly routing?: Routing;
   readonly prices: Prices;
   readonly providers: ReadonlyMap<string, Provider>;
   /** Ceilings of each agent's calls. */

@@ -22,6 +22,10 @@ export interface ModelRequest {
   readonly agentHeader: (name: string) => string | undefined;
   /** Names the call, for a provider that makes a call of one name once. */
   readonly idempotencyKey?: string;
+  /** From the request to the head of its answer; shorter than the gateway's own. */
+  readonly firstByteMs?: number;
+  /** For the whole exchange; shorter than the gateway's own. */
+  readonly timeoutMs?: number;
   /** Aborted when the agent has gone. */
   readonly signal: AbortSignal;
 }
@@ -42,14 +46,17 @@ export class ModelGateway {
     const done = new AbortController();
     const abort = (): void => relay.abort("client_gone");
     request.signal.addEventListener("abort", abort, { once: true });
-    this.#clock.sleep(limits.model.totalTimeoutMs, done.signal).then(
+    this.#clock.sleep(request.timeoutMs ?? limits.model.totalTimeoutMs, done.signal).then(
       () => relay.abort("timeout"),
       () => {},
     );
     try {
       if (request.signal.aborted) relay.abort("client_gone");
       this.#pool(provider, url.origin).dispatch(
-        { path: `${url.pathname}${url.search}`, method: "POST", headers, body },
+        {
+          ...{ path: `${url.pathname}${url.search}`, method: "POST", headers, body },
+          headersTimeout: request.firstByteMs ?? limits.model.firstByteTimeoutMs,
+        },
         answer(relay),
       );
       return await relay.outcome;

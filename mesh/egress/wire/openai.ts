@@ -72,6 +72,8 @@ const Call = z.strictObject({
   store: z.literal(false).optional(),
 });
 
+export type ChatCall = z.infer<typeof Call>;
+
 export const openaiFormat: WireFormat = {
   name: "openai.chat",
   api: "openai",

@@ -1,0 +1,143 @@
+import { err, ok, type Result } from "../../lib/result.ts";
+import { limits } from "../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Outcome } from "../egress/answer-relay.ts";
+import type { Injection } from "../egress/credentials.ts";
+import { familyOf, type Provider } from "../egress/providers.ts";
+import type { Meter } from "../egress/wire/format.ts";
+import type { BudgetRefusal, Hold } from "../ledger/ledger.ts";
+import { outputTokensPayable } from "../ledger/payable.ts";
+import { worstCase } from "../ledger/price.ts";
+import type { Link } from "./model-links.ts";
+import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
+import { settle } from "./settlement.ts";
+
+/** A link with the credential that this attempt uses, and what is recorded of the attempt. */
+export interface Attempt extends Link {
+  /** Its `credential` is the one of this attempt. */
+  readonly provider: Provider;
+  /** Of a call that has several ways only: the chain, which attempt it is, and who was passed over for what reason. */
+  readonly about: { readonly [key: string]: string | number | readonly string[] };
+}
+
+/** An attempt that may go out: everything is decided, held and on disk. */
+export interface Admitted extends Attempt {
+  readonly hold: Hold;
+  /** What the call was made for, if for a run. */
+  readonly work: Work | undefined;
+  readonly injection: Injection | null;
+  readonly body: Buffer;
+  readonly outputTokens: number;
+}
+
+/** Why an attempt cannot be made: there is no credential, or no money. */
+export type NotAdmitted =
+  | { readonly kind: "credential"; readonly refusal: Refusal }
+  | { readonly kind: "budget"; readonly cause: BudgetRefusal; readonly work: Work | undefined };
+
+/** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it before anything is sent. */
+export async function reserve(
+  services: DoorServices,
+  caller: Caller,
+  attempt: Attempt,
+): Promise<Result<Admitted, NotAdmitted>> {
+  const { provider, model, price, call } = attempt;
+  const injection = provider.credential === null ? null : services.injector.prepare(provider.credential);
+  if (injection === undefined) {
+    const missing = refusal(
+      "upstream_rejected",
+      `the vault holds no credential \`${provider.credential}\``,
+      `add it with \`cordon credential add ${provider.credential}\``,
+    );
+    return err({ kind: "credential", refusal: missing });
+  }
+  const work = services.workOf?.(caller);
+  const scopes = [...services.scopes.of(caller.agent), ...(work?.scopes ?? [])];
+  // No answer is longer than what the model can hold.
+  const wanted = Math.min(call.outputTokens ?? limits.model.outputTokensDefault, price.contextTokens ?? Infinity);
+  const payable = outputTokensPayable(
+    price,
+    services.ledger.left(scopes, provider.name),
+    call.inputTokensMax,
+    call.choices,
+  );
+  const outputTokens = Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
+  const body = call.body(model, outputTokens, familyOf(provider));
+  const held = services.ledger.reserve(
+    scopes,
+    worstCase(price, call.inputTokensMax, outputTokens, call.choices),
+    call.model,
+    {
+      bytes: body.length,
+      destination: provider.name,
+      credential: provider.credential,
+      price: price.source,
+      run: work?.run,
+    },
+  );
+  if (!held.ok) return err({ kind: "budget", cause: held.error, work });
+  const hold = held.value;
+  await services.audit.record(
+    {
+      kind: "model.reserved",
+      subject: `agent:${caller.agent}`,
+      detail: {
+        allow: true,
+        sandbox: caller.sandbox,
+        verb: "model.call",
+        model: call.model,
+        rule: attempt.rule,
+        hold: hold.id,
+        tokens: hold.worst.tokens,
+        micro_usd: hold.worst.microUsd,
+        price: price.source,
+        credential: provider.credential,
+        ...attempt.about,
+        ...evidenceOf(work),
+      },
+    },
+    [...hold.writes, ...(injection?.writes ?? []), ...(work?.began(hold.id, "model", call.model) ?? [])],
+  );
+  return ok({ ...attempt, hold, work, injection, outputTokens, body });
+}
+
+/** An answer shorter than this is of no use. */
+export const OUTPUT_TOKENS_MIN = 16;
+
+/** The one end of a hold, recorded. */
+export async function finish(
+  services: DoorServices,
+  caller: Caller,
+  admitted: Admitted,
+  meter: Meter,
+  outcome: Outcome | undefined,
+): Promise<void> {
+  const { call, hold, price, work, about } = admitted;
+  const settled = settle(services.ledger, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
+  const ended = outcome?.kind ?? "fault";
+  const { skipped: _told, ...attempt } = about;
+  await services.audit.record(
+    {
+      kind: "model.settled",
+      subject: `agent:${caller.agent}`,
+      detail: {
+        ...{ hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
+        ...attempt,
+        ...evidenceOf(work),
+      },
+    },
+    [...settled.writes, ...(work?.ended(hold.id, ended, settled) ?? [])],
+  );
+  services.monitor.emit("model.settled", caller.agent, {
+    model: call.model,
+    outcome: ended,
+    tokens: settled.tokens,
+    microUsd: settled.microUsd,
+  });
+}
+
+export function reasonOf(outcome: Outcome | undefined): string {
+  if (!outcome) return "fault of the mesh";
+  if (outcome.kind === "failed") return outcome.refusal.reason.slice(0, 200);
+  return outcome.kind === "passed_error" ? `status ${outcome.status}` : outcome.reason;
+}

@@ -1,0 +1,128 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Refusal } from "../../protocol/refusal.ts";
+import { refusal } from "../../protocol/refusal.ts";
+import type { AnswerSink, Outcome } from "../egress/answer-relay.ts";
+import { DeliveryGate, verdictOf, type Verdict } from "../egress/failover.ts";
+import { Translator } from "../egress/translate/translator.ts";
+import type { WireFormat } from "../egress/wire/format.ts";
+import { finish, reasonOf, type Admitted } from "./model-attempt.ts";
+import { routeOf } from "./model-routing.ts";
+import type { Caller, DoorServices } from "./services.ts";
+
+/** One call of an agent, and where its answer goes. */
+export interface Exchange {
+  readonly services: DoorServices;
+  readonly caller: Caller;
+  /** The agent's own. */
+  readonly format: WireFormat;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Aborted when the agent has gone. */
+  readonly gone: AbortSignal;
+}
+
+/** What an attempt may use, where there are others. */
+export interface Turn {
+  /** Others can follow: nothing is delivered before the answer has begun. */
+  readonly held: boolean;
+  /** The agent is told who answered. */
+  readonly named: boolean;
+  readonly firstByteMs?: number;
+  readonly timeoutMs?: number;
+}
+
+export interface AttemptEnd {
+  /** Another way may be tried: nothing was delivered. */
+  readonly next: boolean;
+  readonly reason: string;
+  /** Delivers what this attempt had to say; a refusal is still to be sent. */
+  tell(): Refusal | undefined;
+}
+
+/** Sends one attempt, and settles it: its answer goes to the agent as it comes, in the agent's format. */
+export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: Turn): Promise<AttemptEnd> {
+  const { services, caller, request, response, gone } = exchange;
+  const { call, provider, model, injection, body, outputTokens, work, translation, format } = admitted;
+  const metered = format.meter();
+  const direct = sinkOf(response, turn.named ? { "x-cordon-model": call.model } : {});
+  const gate = turn.held || translation ? new DeliveryGate(direct.sink, metered) : undefined;
+  const meter = gate?.meter ?? metered;
+  const translator =
+    gate && translation
+      ? new Translator({
+          translation: translation.answer,
+          sink: gate,
+          head: {
+            id: services.ids.next("msg"),
+            model: call.model,
+            createdS: Math.floor(services.clock.nowMs() / 1_000),
+          },
+          automaton: injection?.automaton ?? null,
+        })
+      : undefined;
+  const ended = services.routing?.circuits.begin(routeOf({ link: admitted, provider }));
+  let outcome: Outcome | undefined;
+  let untold: string | undefined;
+  try {
+    outcome = await services.gateway.send(
+      {
+        ...{ provider, model, format, meter, injection, body },
+        stream: call.stream,
+        outputTokensMax: outputTokens * call.choices,
+        agentHeader: (name: string) => single(request.headers[name]),
+        signal: work ? AbortSignal.any([gone, work.signal]) : gone,
+        ...(work && { idempotencyKey: work.callKey(caller, provider.name, body) }),
+        ...(turn.firstByteMs === undefined ? {} : { firstByteMs: turn.firstByteMs }),
+        ...(turn.timeoutMs === undefined ? {} : { timeoutMs: turn.timeoutMs }),
+      },
+      translator ?? gate ?? direct.sink,
+    );
+    if (translator && outcome.kind !== "failed" && outcome.kind !== "aborted") {
+      const told = translator.end();
+      if (!told.ok) untold = told.error;
+    }
+  } finally {
+    // Whatever happened, a hold has exactly one end.
+    await finish(services, caller, admitted, metered, outcome);
+    if (!outcome) ended?.({ kind: "neutral" });
+  }
+  const verdict: Verdict =
+    untold === undefined
+      ? verdictOf(outcome, gate ?? direct.seen, services.clock.nowMs())
+      : { next: true, health: { kind: "neutral" } };
+  ended?.(verdict.health);
+  return {
+    next: verdict.next,
+    reason: untold ?? reasonOf(outcome),
+    tell() {
+      if (untold !== undefined) return cannotBeTold(provider.name, untold);
+      if (outcome.kind === "failed") return outcome.refusal;
+      gate?.release();
+      response.end();
+      return undefined;
+    },
+  };
+}
+
+const cannotBeTold = (provider: string, why: string): Refusal =>
+  refusal(
+    "upstream_failed",
+    `the answer of provider \`${provider}\` cannot be told in this format: ${why}`,
+    "ask again, or ask a model that speaks this format",
+  );
+
+function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>) {
+  const seen: { readonly delivered: true; retryAfter: string | undefined } = { delivered: true, retryAfter: undefined };
+  const sink: AnswerSink = {
+    head(status, headers) {
+      if (status >= 400) seen.retryAfter = headers["retry-after"];
+      response.writeHead(status, { ...headers, ...more, "cache-control": "no-store" }).flushHeaders();
+    },
+    write: (bytes) => response.write(bytes),
+    drained: (resume) => void response.once("drain", resume),
+  };
+  return { sink, seen };
+}
+
+const single = (value: string | string[] | undefined): string | undefined =>
+  typeof value === "string" ? value : undefined;

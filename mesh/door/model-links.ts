@@ -1,0 +1,156 @@
+import type { Json } from "../../lib/json.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Provider } from "../egress/providers.ts";
+import { translationTo, type Translation } from "../egress/translate/translations.ts";
+import type { ModelCall, WireFormat } from "../egress/wire/format.ts";
+import { imageTokensMax } from "../egress/wire/image-tokens.ts";
+import type { Price } from "../ledger/price.ts";
+import { ask, decisionOf, recordRefusal } from "./ask.ts";
+import { withinLimits } from "./model-limits.ts";
+import type { Chain } from "./model-routing.ts";
+import type { Caller, DoorServices } from "./services.ts";
+
+/** One model that may answer a call, with all that the call can cost there. */
+export interface Link {
+  /** In the format of the provider; its `model` is `provider/model`. */
+  readonly call: ModelCall;
+  readonly provider: Provider;
+  /** The provider's own name of it. */
+  readonly model: string;
+  readonly price: Price;
+  readonly format: WireFormat;
+  /** Where the provider speaks another format than the agent. */
+  readonly translation?: Translation;
+  /** What permits it. */
+  readonly rule: string;
+}
+
+/** Who may answer a call, the wanted one first. */
+export interface Links {
+  readonly chain?: Chain;
+  readonly links: readonly [Link, ...Link[]];
+  /** Models of the chain that cannot be asked, each with its reason. */
+  readonly skipped: readonly string[];
+}
+
+/** A call as the agent made it. */
+export interface Asked {
+  readonly body: Json;
+  readonly call: ModelCall;
+  readonly format: WireFormat;
+}
+
+/** The model that is meant, or the models of a chain; each is decided and priced by itself. A refusal is on disk. */
+export async function linksOf(services: DoorServices, caller: Caller, asked: Asked): Promise<Result<Links, Refusal>> {
+  const chain = services.routing?.chains.get(asked.call.model);
+  if (chain) return linksOfChain(services, caller, asked, chain);
+  const call = meant(services, asked.call);
+  const allowed = await ask(services, caller, { verb: "model.call", model: call.model });
+  if (!allowed.ok) return allowed;
+  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? {}, call);
+  const link = limited.ok ? linkTo(services, { ...asked, call: limited.value }, allowed.value.rule) : limited;
+  return link.ok ? ok({ links: [link.value], skipped: [] }) : refuse(services, caller, link.error, call.model);
+}
+
+/** A name of the fleet's own becomes the model that it stands for, before anything is decided or priced. */
+function meant(services: DoorServices, call: ModelCall): ModelCall {
+  const model = services.aliases.get(call.model);
+  return model ? { ...call, model: `${model.provider}/${model.model}` } : call;
+}
+
+async function linksOfChain(
+  services: DoorServices,
+  caller: Caller,
+  asked: Asked,
+  chain: Chain,
+): Promise<Result<Links, Refusal>> {
+  const halted = services.halted(caller.agent);
+  if (halted) return refuse(services, caller, halted, asked.call.model);
+  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? {}, asked.call);
+  if (!limited.ok) return refuse(services, caller, limited.error, asked.call.model);
+  const links: Link[] = [];
+  const refusals: { readonly model: string; readonly refused: Refusal }[] = [];
+  for (const { provider, model } of chain.links) {
+    const call = { ...limited.value, model: `${provider}/${model}` };
+    const decision = decisionOf(services, caller, { verb: "model.call", model: call.model });
+    const link = decision.allow ? linkTo(services, { ...asked, call }, decision.rule, true) : err(decision.refusal);
+    if (link.ok) links.push(link.value);
+    else refusals.push({ model: call.model, refused: link.error });
+  }
+  const skipped = refusals.map(({ model, refused }) => `${model}: ${refused.reason}`.slice(0, REASON_CHARS_MAX));
+  const [first, ...more] = links;
+  if (first) return ok({ chain, links: [first, ...more], skipped });
+  const { code = "unsupported", remedy = "correct the chain" } = refusals[0]?.refused ?? {};
+  const reason = `no model of the chain \`${chain.name}\` can take this call: ${skipped.join("; ")}`;
+  return refuse(services, caller, refusal(code, reason, remedy), asked.call.model);
+}
+
+export const REASON_CHARS_MAX = 200;
+
+/** No provider, no format, no price, no bound: no call. */
+function linkTo(
+  services: DoorServices,
+  { body, call, format }: Asked,
+  rule: string,
+  translates = false,
+): Result<Link, Refusal> {
+  const slash = call.model.indexOf("/");
+  const name = call.model.slice(0, slash);
+  const model = call.model.slice(slash + 1);
+  const provider = services.providers.get(name);
+  const speaks = provider?.apis.includes(format.api) ?? false;
+  const translation = translates && provider && !speaks ? translationTo(provider, format) : undefined;
+  if (!provider || (!speaks && !translation)) {
+    return err(
+      refusal(
+        "unsupported",
+        `provider \`${name}\` does not speak the ${format.api} format`,
+        `call it on its own route`,
+      ),
+    );
+  }
+  const said = translation ? saidIn(translation, body, call) : ok(call);
+  if (!said.ok) return said;
+  const price = services.prices.priceOf(provider.priceList ?? provider.name, model, call.outputTokens === 0);
+  if (!price) {
+    return err(
+      refusal(
+        "unsupported",
+        `no price is known for \`${call.model}\``,
+        "use a model of the price list, or declare the provider with a `price`",
+      ),
+    );
+  }
+  const images = imageTokensMax(provider, model, said.value.images);
+  if (!images.ok) return images;
+  return ok({
+    call: { ...said.value, inputTokensMax: said.value.inputTokensMax + images.value },
+    ...{ provider, model, price, rule },
+    format: translation?.upstream ?? format,
+    ...(translation && { translation }),
+  });
+}
+
+/** The call in the provider's format, understood and bounded there as if an agent had made it; its ceilings stay. */
+function saidIn(translation: Translation, body: Json, call: ModelCall): Result<ModelCall, Refusal> {
+  const fix = "leave that out, or ask a model that speaks this format";
+  const request = translation.request(body);
+  if (!request.ok)
+    return err(
+      refusal("unsupported", `cannot be said in the ${translation.upstream.api} format: ${request.error}`, fix),
+    );
+  const parsed = translation.upstream.parse(request.value, Buffer.byteLength(JSON.stringify(request.value)));
+  return parsed.ok ? ok({ ...parsed.value, model: call.model, outputTokens: call.outputTokens }) : parsed;
+}
+
+/** Records a refused call before it is told. */
+export async function refuse(
+  services: DoorServices,
+  caller: Caller,
+  refused: Refusal,
+  model: string,
+): Promise<Result<never, Refusal>> {
+  await recordRefusal(services, caller, { verb: "model.call", model: model.slice(0, 200) }, refused);
+  return err(refused);
+}
