@@ -70,6 +70,10 @@ export const limits = {
     keysPerFleetMax: 100_000,
     /** History kept of a key that is not append-only. */
     versionsPerKeyMax: 1_000,
+    /** So many beyond it may lie on the disk for a while; nobody is shown them. */
+    versionsTrimmedMin: 100,
+    /** Keys whose newest version is known without asking the store. */
+    headsKnownMax: 20_000,
     historyRowsMax: 100,
     appendOnlyPatternsMax: 100,
     watchesPerReaderMax: 64,

@@ -7,7 +7,8 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
-import type { BoardEntryRow } from "../store/tables/board.ts";
+import type { BoardEntryRow, BoardListRow } from "../store/tables/board.ts";
+import { prefixesOf } from "./prefixes.ts";
 import { plainValues, type ValueCipher } from "./value-cipher.ts";
 import { Watches } from "./watches.ts";
 
@@ -47,8 +48,9 @@ export interface BoardOptions {
   readonly cipher?: ValueCipher;
 }
 
-/** A version that is on its way to the disk: compare-and-set must see it, readers must not. */
-interface Pending {
+/** The newest version of a key, without its value. `id`: of the key, in the store. */
+interface Head {
+  readonly id: number;
   readonly version: number;
   readonly live: boolean;
   readonly expiresAtMs: number | null;
@@ -59,10 +61,14 @@ export class Blackboard {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly watches: Watches;
-  readonly #pending = new Map<string, Pending>();
+  /** Versions on their way to the disk: compare-and-set must see them, readers must not. */
+  readonly #pending = new Map<string, Head>();
+  /** What is on the disk, of keys that were written of late: nobody else writes there. */
+  readonly #heads = new Map<string, Head>();
   readonly #appendOnly: readonly string[];
   readonly #cipher: ValueCipher;
   #keys: number;
+  #lastId: number;
 
   constructor(store: Store, clock: Clock, { appendOnly = [], cipher = plainValues }: BoardOptions = {}) {
     this.#store = store;
@@ -70,15 +76,18 @@ export class Blackboard {
     this.#appendOnly = appendOnly;
     this.#cipher = cipher;
     this.watches = new Watches(store, clock);
-    this.#keys = store.query.board.countKeys(defaultTenant);
+    ({ keys: this.#keys, lastId: this.#lastId } = store.query.board.extent());
   }
 
-  /** Decides the new version in this tick; `writes` must be committed before it is told, then `done` called. */
+  /**
+   * Decides the new version in this tick; `writes` must be committed before it is told, in the order of decision, then
+   * `done` called.
+   */
   prepare(
     write: BoardWrite,
   ): Result<{ readonly version: number; readonly writes: readonly Write[]; done(): void }, Refusal> {
     const { key } = write;
-    const row = this.#pending.get(key) ?? this.#committed(key);
+    const row = this.#pending.get(key) ?? this.#heads.get(key) ?? this.#committed(key);
     const liveVersion = row && this.#lives(row) ? row.version : 0;
     if (write.ifVersion !== undefined && write.ifVersion !== liveVersion) {
       return err(
@@ -99,33 +108,24 @@ export class Blackboard {
     }
     if (!row) this.#keys++;
     const nowMs = this.#clock.nowMs();
+    const id = row?.id ?? ++this.#lastId;
     const version = (row?.version ?? 0) + 1;
     const expiresAtMs = write.ttlSeconds === undefined ? null : nowMs + write.ttlSeconds * 1000;
-    const pending: Pending = { version, live: write.value !== null, expiresAtMs };
+    const pending: Head = { id, version, live: write.value !== null, expiresAtMs };
     this.#pending.set(key, pending);
+    const value = write.value === null ? "" : this.#cipher.seal(write.value, { key, version });
+    const { label, writer, session } = write;
     const deleted = write.value === null ? 1 : 0;
     return ok({
       version,
       writes: [
-        [
-          "board.insertVersion",
-          defaultTenant,
-          key,
-          version,
-          write.value === null ? "" : this.#cipher.seal(write.value, { key, version }),
-          JSON.stringify(write.label),
-          write.writer,
-          write.session,
-          nowMs,
-          expiresAtMs,
-          deleted,
-        ],
-        ["board.setCurrent", defaultTenant, key, version],
-        ["watches.insertChange", defaultTenant, key, version],
-        ...(fixed === undefined ? trimmed(key, version) : []),
+        ...(row ? [] : [["board.insertKey", id, defaultTenant, key] as const]),
+        ["board.insert", id, version, value, JSON.stringify(label), writer, session, nowMs, expiresAtMs, deleted],
+        ["board.setHead", id],
+        ...(fixed === undefined ? trimmed(id, version) : []),
       ],
       done: () => {
-        if (this.#pending.get(key) === pending) this.#pending.delete(key);
+        if (this.#pending.get(key) === pending) this.#remember(key, pending);
         this.watches.wake();
       },
     });
@@ -141,11 +141,9 @@ export class Blackboard {
 
   /** A committed entry that has neither been deleted nor expired; an older version only while the key lives. */
   read(key: string, version: number | undefined): BoardEntry | undefined {
-    const { board } = this.#store.query;
-    const current = board.current(defaultTenant, key);
+    const current = this.#store.query.board.current(defaultTenant, key);
     if (!current || !this.#lives({ live: current.deleted === 0, expiresAtMs: current.expiresAtMs })) return undefined;
-    const row =
-      version === undefined || version === current.version ? current : board.version(defaultTenant, key, version);
+    const row = version === undefined || version === current.version ? current : this.#older(current, version);
     if (!row || !this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) return undefined;
     return {
       key,
@@ -160,6 +158,7 @@ export class Blackboard {
   history(key: string, before: number | undefined): BoardVersion[] | undefined {
     const current = this.#committed(key);
     if (!current || !this.#lives(current)) return undefined;
+    const oldest = this.#isAppendOnly(key) ? 1 : oldestKept(current.version);
     const rows = this.#store.query.board.history(
       defaultTenant,
       key,
@@ -167,7 +166,7 @@ export class Blackboard {
       limits.board.historyRowsMax,
     );
     return rows
-      .filter((row) => this.#lives({ live: true, expiresAtMs: row.expiresAtMs }))
+      .filter((row) => row.version >= oldest && this.#lives({ live: true, expiresAtMs: row.expiresAtMs }))
       .map((row) => ({
         version: row.version,
         writer: row.writer,
@@ -178,28 +177,53 @@ export class Blackboard {
       }));
   }
 
-  /** Live entries that match `glob` and that `visible` allows, in order of key. */
+  /** Live entries that match `glob` and that `visible` allows, in order of key; no other value is read. */
   list(glob: string, visible: (key: string) => boolean): BoardPage["rows"] {
-    // The text before the first star bounds the range that is scanned; `a/**` matches `a`, too.
-    const prefix = (/^[^*]*/.exec(glob)?.[0] ?? "").replace(/\/$/, "");
-    const rows: BoardPage["rows"][number][] = [];
-    let after = "";
-    for (;;) {
-      const page = this.#store.query.board.listValues(defaultTenant, prefix, after, PAGE_ROWS);
-      for (const row of page) {
-        after = row.key;
-        if (!globMatches(glob, row.key) || !visible(row.key)) continue;
-        if (!this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) continue;
-        rows.push({
-          key: row.key,
-          version: row.version,
-          writer: row.writer,
-          label: JSON.parse(row.label) as Label,
-          value: this.#value(row),
-        });
-        if (rows.length >= limits.board.listRowsMax) return rows;
+    return [...this.#scan(glob, ["**"], visible)].map(({ seq, key, version, writer, label }) => {
+      const value = this.#store.query.board.value(seq) ?? "";
+      const opened = this.#cipher.open(value, { key, version });
+      return { key, version, writer, label: JSON.parse(label) as Label, value: opened };
+    });
+  }
+
+  /** The same without values. `within`: patterns beyond which nothing is visible, so nothing there is looked at. */
+  keys(glob: string, within: readonly string[], visible: (key: string) => boolean): { key: string; version: number }[] {
+    return [...this.#scan(glob, within, visible)].map(({ key, version }) => ({ key, version }));
+  }
+
+  *#scan(glob: string, within: readonly string[], visible: (key: string) => boolean): Generator<BoardListRow> {
+    let found = 0;
+    for (const prefix of prefixesOf(glob, within)) {
+      for (let after = "", page: BoardListRow[] | undefined; page === undefined || page.length === PAGE_ROWS;) {
+        page = this.#store.query.board.list(defaultTenant, prefix, after, PAGE_ROWS);
+        for (const row of page) {
+          after = row.key;
+          if (!globMatches(glob, row.key) || !visible(row.key)) continue;
+          if (!this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) continue;
+          yield row;
+          if (++found >= limits.board.listRowsMax) return;
+        }
       }
-      if (page.length < PAGE_ROWS) return rows;
+    }
+  }
+
+  #older(current: BoardEntryRow, version: number): BoardEntryRow | undefined {
+    if (version < oldestKept(current.version) && !this.#isAppendOnly(current.key)) return undefined;
+    return this.#store.query.board.version(defaultTenant, current.key, version);
+  }
+
+  #isAppendOnly(key: string): boolean {
+    return this.#appendOnly.some((glob) => globMatches(glob, key));
+  }
+
+  #remember(key: string, head: Head): void {
+    this.#pending.delete(key);
+    this.#heads.delete(key);
+    this.#heads.set(key, head);
+    if (this.#heads.size <= limits.board.headsKnownMax) return;
+    for (const oldest of this.#heads.keys()) {
+      this.#heads.delete(oldest);
+      break;
     }
   }
 
@@ -207,9 +231,9 @@ export class Blackboard {
     return this.#cipher.open(row.value, { key: row.key, version: row.version });
   }
 
-  #committed(key: string): Pending | undefined {
-    const row = this.#store.query.board.current(defaultTenant, key);
-    return row && { version: row.version, live: row.deleted === 0, expiresAtMs: row.expiresAtMs };
+  #committed(key: string): Head | undefined {
+    const row = this.#store.query.board.head(defaultTenant, key);
+    return row && { id: row.id, version: row.version, live: row.deleted === 0, expiresAtMs: row.expiresAtMs };
   }
 
   #lives(row: { readonly live: boolean; readonly expiresAtMs: number | null }): boolean {
@@ -233,7 +257,10 @@ const appendOnly = (key: string, pattern: string, change: string): Refusal =>
     "write a new key; only what is outside of `blackboard.append_only` changes",
   );
 
-function trimmed(key: string, version: number): Write[] {
-  const oldest = version - limits.board.versionsPerKeyMax + 1;
-  return oldest > 1 ? [["board.deleteVersionsBelow", defaultTenant, key, oldest]] : [];
+const oldestKept = (version: number): number => version - limits.board.versionsPerKeyMax + 1;
+
+/** In steps, because the store has to walk the whole history to find its end. */
+function trimmed(id: number, version: number): Write[] {
+  const oldest = oldestKept(version);
+  return oldest > 1 && version % limits.board.versionsTrimmedMin === 0 ? [["board.dropBelow", id, oldest]] : [];
 }

@@ -81,8 +81,8 @@ const tools: Tools = {
     if (!asked.ok) return asked;
     // Row by row: a pattern shows only what the reader may read.
     const visible = (key: string): boolean => decisionOf(services, caller, { verb: "board.read", key }).allow;
-    const rows = services.board.list(match, visible);
-    return answer({ keys: rows.map(({ key, version }) => ({ key, version })) }, meshLabel);
+    const within = services.matrix.get(caller.agent)?.blackboard.read ?? [];
+    return answer({ keys: services.board.keys(match, within, visible) }, meshLabel);
   },
 
   async "board.read"(services, caller, { key, version }) {

@@ -107,10 +107,11 @@ async function withPast(path: string, count: number, keys: number): Promise<void
   const db = new DatabaseSync(join(path, "cordon.sqlite"));
   const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${count - 1})`;
   db.exec(`PRAGMA synchronous = OFF; BEGIN;
-    ${numbers} INSERT INTO board_version
-      SELECT 'default', 'k/' || (i % ${keys}), i / ${keys} + 1, '${text}', '${label}', 'a', 's', i, NULL, 0 FROM n;
-    INSERT INTO board_current SELECT tenant, key, max(version) FROM board_version GROUP BY tenant, key;
-    INSERT INTO board_change (tenant, key, version) SELECT tenant, key, version FROM board_version ORDER BY rowid;
+    ${numbers} INSERT INTO board_key SELECT i + 1, 'default', 'k/' || i FROM n WHERE i < ${keys};
+    ${numbers} INSERT INTO board_log
+      SELECT i + 1, i % ${keys} + 1, i / ${keys} + 1, max(0, i + 1 - ${keys}), '${text}', '${label}', 'a', 's', i, NULL, 0, 0
+      FROM n;
+    INSERT INTO board_head SELECT key, max(seq) FROM board_log GROUP BY key;
     ${numbers} INSERT INTO topic_message
       SELECT 'default', 't/' || (i % 100), i / 100 + 1, 'evt_' || i, 'agent:a', 's', '${text}', '${label}', i, NULL, NULL FROM n;
     COMMIT; PRAGMA wal_checkpoint(TRUNCATE)`);

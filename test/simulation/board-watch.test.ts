@@ -239,8 +239,18 @@ test("the history of a key is bounded, that of an append-only key is whole", (t)
       writes.push(...prepared.value.writes);
     }
     await store.commit(writes);
+    assert.equal(board.read("k", 5), undefined);
+    assert.equal(board.read("k", 6)?.value, "5");
+    assert.deepEqual(
+      board.history("k", 10)?.map(({ version }) => version),
+      [9, 8, 7, 6],
+    );
+    // What is not shown is not kept for long, either; that it was written is still told to whoever watches.
+    const extra = Array.from({ length: limits.board.versionsTrimmedMin }, () => board.prepare(entry("k", "more")));
+    await store.commit(extra.flatMap((one) => (one.ok ? one.value.writes : [])));
     assert.equal(store.query.board.version("default", "k", 5), undefined);
-    assert.ok(store.query.board.version("default", "k", 6));
+    assert.equal(store.query.watches.changes("default", 0, 10).length, 10);
+    assert.deepEqual(store.query.watches.changes("default", 4, 1)[0]?.writer, null);
   }));
 
 test("a cipher seals each value for its place: nothing readable lies on the disk, and a moved value does not open", (t) => {
@@ -266,8 +276,8 @@ test("a cipher seals each value for its place: nothing readable lies on the disk
     const sealed = store.query.board.current("default", "k")?.value ?? "";
     assert.ok(!sealed.includes("canary"));
     await store.commit([
-      ["board.insertVersion", "default", "other", 2, sealed, "{}", "a", "s", 0, null, 0],
-      ["board.setCurrent", "default", "other", 2],
+      ["board.insert", store.query.board.head("default", "other")?.id ?? 0, 2, sealed, "{}", "a", "s", 0, null, 0],
+      ["board.setHead", store.query.board.head("default", "other")?.id ?? 0],
     ]);
     assert.throws(() => board.read("other", undefined));
   });

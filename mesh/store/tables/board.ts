@@ -1,6 +1,6 @@
 import type { Prepare } from "../database.ts";
 
-/** Every version is a row that is never changed; `board_current` points at the newest of each key. */
+/** As it was first: every version a row, `board_current` pointing at the newest of each key. */
 export const boardTables = `
   CREATE TABLE board_version (
     tenant         TEXT NOT NULL,
@@ -25,24 +25,90 @@ export const boardTables = `
 `;
 
 /**
- * A write of the board is `board.insertVersion` and `board.setCurrent` in one commit. Queries see committed
- * rows only: the room keeps the newest version of a key that is on its way to the disk, and compares with that.
+ * A log instead: rows are only ever added at its end, in the order of commit, so that many writes of many keys at once
+ * change few pages. `seq` is the number of the change; `before` leads to the version before it, `board_head` to the newest.
+ * A version that was dropped from the history keeps its row without its content: whoever watches still learns of it.
+ */
+export const boardLog = `
+  CREATE TABLE board_key (
+    id     INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    UNIQUE (tenant, key)
+  ) STRICT;
+
+  CREATE TABLE board_log (
+    seq            INTEGER PRIMARY KEY,
+    key            INTEGER NOT NULL,
+    version        INTEGER NOT NULL CHECK (version >= 1),
+    before         INTEGER NOT NULL,
+    value          TEXT NOT NULL,
+    label          TEXT,
+    writer         TEXT,
+    writer_session TEXT,
+    at_ms          INTEGER,
+    expires_at_ms  INTEGER,
+    deleted        INTEGER CHECK (deleted IN (0, 1)),
+    dropped        INTEGER NOT NULL CHECK (dropped IN (0, 1))
+  ) STRICT;
+
+  CREATE TABLE board_head (
+    key INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL
+  ) STRICT;
+
+  INSERT INTO board_key (tenant, key) SELECT tenant, key FROM board_current ORDER BY tenant, key;
+  INSERT INTO board_log
+    SELECT c.seq, k.id, c.version, coalesce(lag(c.seq) OVER (PARTITION BY k.id ORDER BY c.version), 0),
+      coalesce(v.value, ''), v.label, v.writer, v.writer_session, v.at_ms, v.expires_at_ms, v.deleted, v.key IS NULL
+    FROM board_change c
+    JOIN board_key k ON k.tenant = c.tenant AND k.key = c.key
+    LEFT JOIN board_version v ON v.tenant = c.tenant AND v.key = c.key AND v.version = c.version
+    ORDER BY c.seq;
+  INSERT INTO board_head
+    SELECT k.id, c.seq FROM board_change c
+    JOIN board_key k ON k.tenant = c.tenant AND k.key = c.key
+    JOIN board_current n ON n.tenant = c.tenant AND n.key = c.key AND n.version = c.version;
+  DROP TABLE board_change;
+  DROP TABLE board_current;
+  DROP TABLE board_version;
+`;
+
+const KEY = "SELECT id FROM board_key WHERE tenant = ?1 AND key = ?2";
+const HEAD = `SELECT seq FROM board_head WHERE key = (${KEY})`;
+
+/**
+ * A write of the board is `board.insert` and `board.setHead`, for a new key after `board.insertKey`, in one commit; the
+ * commits of a key in the order of its versions. Queries see committed rows only: the room keeps the newest version of
+ * a key that is on its way to the disk, and compares with that.
  */
 export const boardStatements = {
-  /** (tenant, key, version, value, label: JSON, writer, writer_session, at_ms, expires_at_ms | null, deleted: 0 | 1) */
-  "board.insertVersion": `INSERT INTO board_version
-    (tenant, key, version, value, label, writer, writer_session, at_ms, expires_at_ms, deleted)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  /** (tenant, key, version): inserts or moves the pointer; a pointer never moves back. */
-  "board.setCurrent": `INSERT INTO board_current (tenant, key, version) VALUES (?, ?, ?)
-    ON CONFLICT (tenant, key) DO UPDATE SET version = max(version, excluded.version)`,
-  /** (tenant, key, version): drops the history below `version`; the current version stays in any case. */
-  "board.deleteVersionsBelow": `DELETE FROM board_version WHERE tenant = ?1 AND key = ?2 AND version < ?3
-    AND version < (SELECT version FROM board_current WHERE tenant = ?1 AND key = ?2)`,
+  /** (id, tenant, key): a key that was never written before. */
+  "board.insertKey": "INSERT INTO board_key (id, tenant, key) VALUES (?, ?, ?)",
+  /** (key id, version, value, label: JSON, writer, writer_session, at_ms, expires_at_ms | null, deleted: 0 | 1) */
+  "board.insert": `INSERT INTO board_log
+    (key, version, before, value, label, writer, writer_session, at_ms, expires_at_ms, deleted, dropped)
+    VALUES (?1, ?2, coalesce((SELECT seq FROM board_head WHERE key = ?1), 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)`,
+  /** (key id): to what the statement before it has inserted. */
+  "board.setHead": `INSERT INTO board_head (key, seq) VALUES (?, last_insert_rowid())
+    ON CONFLICT (key) DO UPDATE SET seq = excluded.seq`,
+  /** (key id, version): takes the content of what is below `version`, never that of the newest. */
+  "board.dropBelow": `UPDATE board_log
+    SET dropped = 1, before = 0, value = '', label = NULL, writer = NULL, writer_session = NULL, at_ms = NULL,
+      expires_at_ms = NULL, deleted = NULL
+    WHERE seq IN (
+      WITH RECURSIVE older (seq, version, before) AS (
+        SELECT seq, version, before FROM board_log WHERE seq = (SELECT seq FROM board_head WHERE key = ?1)
+        UNION ALL SELECT l.seq, l.version, l.before FROM older JOIN board_log l ON l.seq = older.before
+      )
+      SELECT seq FROM older WHERE version < ?2 AND seq <> (SELECT seq FROM board_head WHERE key = ?1)
+    )`,
 } as const;
 
 /** `label` is JSON. A deleted or expired entry keeps its row: the room decides what a reader sees. */
 export interface BoardEntryRow {
+  readonly seq: number;
+  readonly id: number;
   readonly key: string;
   readonly version: number;
   readonly value: string;
@@ -55,39 +121,48 @@ export interface BoardEntryRow {
 }
 export type BoardListRow = Omit<BoardEntryRow, "value">;
 
-const META = `v.key, v.version, v.label, v.writer, v.writer_session AS writerSession, v.at_ms AS atMs,
-  v.expires_at_ms AS expiresAtMs, v.deleted`;
-const CURRENT =
-  "board_current c JOIN board_version v ON v.tenant = c.tenant AND v.key = c.key AND v.version = c.version";
+const META = `l.seq, k.id, k.key, l.version, l.label, l.writer, l.writer_session AS writerSession, l.at_ms AS atMs,
+  l.expires_at_ms AS expiresAtMs, l.deleted`;
+const CURRENT = "board_key k JOIN board_head h ON h.key = k.id JOIN board_log l ON l.seq = h.seq";
 // Keys are ASCII (protocol/names.ts), so the highest code point ends every range of a prefix.
-const RANGE = "c.tenant = ?1 AND c.key >= ?2 AND c.key < ?2 || char(1114111) AND c.key > ?3";
+const RANGE = "k.tenant = ?1 AND k.key >= ?2 AND k.key < ?2 || char(1114111) AND k.key > ?3";
+/** The versions of key ?2, the newest first. */
+const BACK = `WITH RECURSIVE older (seq, version, before) AS (
+    SELECT seq, version, before FROM board_log WHERE seq = (${HEAD})
+    UNION ALL SELECT l.seq, l.version, l.before FROM older JOIN board_log l ON l.seq = older.before
+  )`;
 
 export function boardQueries(prepare: Prepare) {
-  const current = prepare<BoardEntryRow>(`SELECT ${META}, v.value FROM ${CURRENT} WHERE c.tenant = ? AND c.key = ?`);
-  const version = prepare<BoardEntryRow>(
-    `SELECT ${META}, v.value FROM board_version v WHERE v.tenant = ? AND v.key = ? AND v.version = ?`,
+  const current = prepare<BoardEntryRow>(`SELECT ${META}, l.value FROM ${CURRENT} WHERE k.tenant = ? AND k.key = ?`);
+  const head = prepare<BoardListRow>(`SELECT ${META} FROM ${CURRENT} WHERE k.tenant = ? AND k.key = ?`);
+  const value = prepare<{ value: string }>("SELECT value FROM board_log WHERE seq = ?");
+  // The walk goes from the newest version to older ones, and ends with the last row that is asked for.
+  const back = `FROM older CROSS JOIN board_log l ON l.seq = older.seq CROSS JOIN board_key k ON k.id = l.key WHERE l.dropped = 0`;
+  const version = prepare<BoardEntryRow>(`${BACK} SELECT ${META}, l.value ${back} AND older.version <= ?3 LIMIT 1`);
+  const list = prepare<BoardListRow>(`SELECT ${META} FROM ${CURRENT} WHERE ${RANGE} ORDER BY k.key LIMIT ?4`);
+  const history = prepare<BoardListRow>(`${BACK} SELECT ${META} ${back} AND older.version < ?3 LIMIT ?4`);
+  const extent = prepare<{ keys: number; lastId: number | null }>(
+    "SELECT count(*) AS keys, max(id) AS lastId FROM board_key",
   );
-  const list = prepare<BoardListRow>(`SELECT ${META} FROM ${CURRENT} WHERE ${RANGE} ORDER BY c.key LIMIT ?4`);
-  const listValues = prepare<BoardEntryRow>(
-    `SELECT ${META}, v.value FROM ${CURRENT} WHERE ${RANGE} ORDER BY c.key LIMIT ?4`,
-  );
-  const history = prepare<BoardListRow>(
-    `SELECT ${META} FROM board_version v WHERE v.tenant = ? AND v.key = ? AND v.version < ? ORDER BY v.version DESC LIMIT ?`,
-  );
-  const count = prepare<{ keys: number }>("SELECT count(*) AS keys FROM board_current WHERE tenant = ?");
   return {
     /** The newest version of a key, also when it is deleted or expired. */
     current: (tenant: string, key: string): BoardEntryRow | undefined => current.get(tenant, key),
-    version: (tenant: string, key: string, n: number): BoardEntryRow | undefined => version.get(tenant, key, n),
-    /** Newest versions of the keys that start with `prefix` and come after `afterKey` (both may be empty). */
+    head: (tenant: string, key: string): BoardListRow | undefined => head.get(tenant, key),
+    value: (seq: number): string | undefined => value.get(seq)?.value,
+    version: (tenant: string, key: string, n: number): BoardEntryRow | undefined => {
+      const row = version.get(tenant, key, n);
+      return row?.version === n ? row : undefined;
+    },
+    /** Newest versions of the keys that start with `prefix` and come after `afterKey` (both may be empty), without values. */
     list: (tenant: string, prefix: string, afterKey: string, limit: number): BoardListRow[] =>
       list.all(tenant, prefix, afterKey, limit),
-    listValues: (tenant: string, prefix: string, afterKey: string, limit: number): BoardEntryRow[] =>
-      listValues.all(tenant, prefix, afterKey, limit),
     /** Versions below `beforeVersion`, newest first. */
     history: (tenant: string, key: string, beforeVersion: number, limit: number): BoardListRow[] =>
       history.all(tenant, key, beforeVersion, limit),
-    /** Keys that were ever written, the deleted among them. */
-    countKeys: (tenant: string): number => count.get(tenant)?.keys ?? 0,
+    /** Keys that were ever written, the deleted among them, and the last id that was given. */
+    extent: (): { readonly keys: number; readonly lastId: number } => {
+      const { keys = 0, lastId = null } = extent.get() ?? {};
+      return { keys, lastId: lastId ?? 0 };
+    },
   };
 }

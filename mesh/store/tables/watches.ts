@@ -1,6 +1,6 @@
 import type { Prepare } from "../database.ts";
 
-/** The order in which the board changed, and how far each durable watch has come. Versions from before are numbered too. */
+/** How far each durable watch has come; the changes themselves are rows of the board's log (`boardLog`). */
 export const watchTables = `
   CREATE TABLE board_change (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -20,8 +20,6 @@ export const watchTables = `
 `;
 
 export const watchStatements = {
-  /** (tenant, key, version): numbered in the order of commit. */
-  "watches.insertChange": "INSERT INTO board_change (tenant, key, version) VALUES (?, ?, ?)",
   /** (tenant, watcher, match, seq): inserts, or moves the cursor, also back: a watcher may read again. */
   "watches.put": `INSERT INTO board_watch (tenant, watcher, match, seq) VALUES (?, ?, ?, ?)
     ON CONFLICT (tenant, watcher, match) DO UPDATE SET seq = excluded.seq`,
@@ -42,11 +40,11 @@ export interface ChangeRow {
 
 export function watchQueries(prepare: Prepare) {
   const changes = prepare<ChangeRow>(
-    `SELECT c.seq, c.key, c.version, v.label, v.writer, v.at_ms AS atMs, v.deleted
-     FROM board_change c LEFT JOIN board_version v ON v.tenant = c.tenant AND v.key = c.key AND v.version = c.version
-     WHERE c.tenant = ? AND c.seq > ? ORDER BY c.seq LIMIT ?`,
+    `SELECT l.seq, k.key, l.version, l.label, l.writer, l.at_ms AS atMs, l.deleted
+     FROM board_log l CROSS JOIN board_key k ON k.id = l.key
+     WHERE k.tenant = ? AND l.seq > ? ORDER BY l.seq LIMIT ?`,
   );
-  const head = prepare<{ seq: number | null }>("SELECT max(seq) AS seq FROM board_change");
+  const head = prepare<{ seq: number | null }>("SELECT max(seq) AS seq FROM board_log");
   const cursor = prepare<{ seq: number }>("SELECT seq FROM board_watch WHERE tenant = ? AND watcher = ? AND match = ?");
   const count = prepare<{ n: number }>("SELECT count(*) AS n FROM board_watch WHERE tenant = ? AND watcher = ?");
   return {
