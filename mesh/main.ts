@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { loadFleet } from "./config/load.ts";
+import { runAssault } from "./commands/assault.ts";
 import { credential } from "./commands/credential.ts";
 import { doctor } from "./commands/doctor.ts";
 import { costs, verify } from "./commands/offline.ts";
@@ -17,6 +18,8 @@ export interface MeshOptions {
   readonly output?: string;
   readonly port?: string;
   readonly scenario?: string;
+  readonly backend?: string;
+  readonly "runtime-cmd"?: string;
   /** `serve` ends when its standard input does: whoever started it holds the other end. */
   readonly attached?: boolean;
 }
@@ -30,6 +33,7 @@ const commands: Readonly<Record<string, (options: MeshOptions, words: readonly s
       process.stdout.write(`${JSON.stringify({ fleet: name, agents: agents.map((agent) => agent.name) })}\n`);
       return 0;
     },
+    assault: runAssault,
     verify,
     costs,
     doctor,
@@ -50,6 +54,8 @@ async function main(): Promise<number> {
       output: text,
       port: text,
       scenario: text,
+      backend: text,
+      "runtime-cmd": text,
       attached: { type: "boolean" },
     },
   });

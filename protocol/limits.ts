@@ -169,7 +169,7 @@ export const limits = {
     linesMax: 1_000,
     lineCharsMax: 4 * KiB,
     /** Where a flood ends by itself when nothing stops it: more than a container is given, harmless to a machine. */
-    floods: { processes: 600, memoryBytes: 768 * MiB, diskBytes: 128 * MiB, descriptors: 20_000 },
+    floods: { processesMax: 600, memoryBytesMax: 768 * MiB, diskBytesMax: 128 * MiB, descriptorsMax: 20_000 },
   },
   /** The scripted model of demos and tests, and its scenario files. */
   rehearsal: {

@@ -39,7 +39,7 @@ export const productionFiles = allFiles.filter(
 export const typeScriptFiles = allFiles.filter((path) => path.endsWith(".ts"));
 
 /** Runs inside sandboxes, on the attacker's side of the wall: what it must not reach, the kernel holds. */
-export const isGuestCode = (path: string): boolean => path.startsWith("mesh/sandbox/probe/");
+export const isGuestCode = (path: string): boolean => /^mesh\/sandbox\/(?:probe|assault\/hostile)\//.test(path);
 
 export const readSources = (paths: readonly string[]): readonly Source[] =>
   paths.map((path) => readSource(path, readText(path)));

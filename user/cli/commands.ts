@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { assault } from "./commands/assault.ts";
 import { audit } from "./commands/audit.ts";
 import { chat } from "./commands/chat.ts";
 import { check } from "./commands/check.ts";
@@ -42,6 +43,7 @@ export const commands: readonly Command[] = [
   credential,
   hooks,
   doctor,
+  assault,
   rehearsal,
   version,
 ];

@@ -74,6 +74,28 @@ export async function runMesh(host: Host, args: readonly string[], input?: Uint8
   return { code, stdout: stdout(), stderr: stderr() };
 }
 
+/** As `runMesh`, with each line of its standard output told as it comes. */
+export async function followMesh(
+  host: Host,
+  args: readonly string[],
+  onLine: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Omit<Finished, "stdout">> {
+  const child = launch(host, args, ["ignore", "pipe", "pipe"], true);
+  const stderr = collect(child.stderr);
+  let rest = "";
+  child.stdout?.on("data", (piece: Buffer) => {
+    const lines = (rest + piece.toString("utf8")).split("\n");
+    rest = (lines.pop() ?? "").slice(-OUTPUT_BYTES_MAX);
+    for (const line of lines) onLine(line);
+  });
+  const exited = exitOf(child);
+  const onAbort = (): void => void stop(child, exited);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const code = await exited.finally(() => signal.removeEventListener("abort", onAbort));
+  return { code, stderr: stderr() };
+}
+
 /** Runs a command of the mesh with this terminal until it ends or `signal` asks it to. */
 export async function attendMesh(host: Host, args: readonly string[], signal: AbortSignal): Promise<number> {
   const child = launch(host, args, "inherit", true);
