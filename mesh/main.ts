@@ -4,6 +4,7 @@ import { runAssault } from "./commands/assault.ts";
 import { credential } from "./commands/credential.ts";
 import { doctor } from "./commands/doctor.ts";
 import { costs, verify } from "./commands/offline.ts";
+import { budgets, models, prices, spending } from "./commands/money-offline.ts";
 import { plan } from "./commands/plan.ts";
 import { rehearsal } from "./commands/rehearsal.ts";
 import { serve } from "./commands/serve.ts";
@@ -36,6 +37,10 @@ const commands: Readonly<Record<string, (options: MeshOptions, words: readonly s
     assault: runAssault,
     verify,
     costs,
+    spending,
+    budgets,
+    models,
+    prices,
     doctor,
     credential,
     rehearsal,

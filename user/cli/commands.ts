@@ -1,6 +1,7 @@
 import type { Command } from "./command.ts";
 import { assault } from "./commands/assault.ts";
 import { audit } from "./commands/audit.ts";
+import { budget } from "./commands/budget.ts";
 import { chat } from "./commands/chat.ts";
 import { check } from "./commands/check.ts";
 import { costs } from "./commands/costs.ts";
@@ -12,6 +13,7 @@ import { exec } from "./commands/exec.ts";
 import { hooks } from "./commands/hooks.ts";
 import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
+import { models } from "./commands/models.ts";
 import { plan } from "./commands/plan.ts";
 import { rehearsal } from "./commands/rehearsal.ts";
 import { replay } from "./commands/replay.ts";
@@ -39,6 +41,8 @@ export const commands: readonly Command[] = [
   logs,
   exec,
   costs,
+  budget,
+  models,
   audit,
   credential,
   hooks,

@@ -4,6 +4,7 @@ import type {
   AuditPage,
   AuditVerdict,
   BoardPage,
+  BudgetLine,
   Costs,
   CredentialPage,
   EventPage,
@@ -12,6 +13,14 @@ import type {
   Reply,
   Status,
 } from "../../protocol/desk.ts";
+import type {
+  BudgetHistory,
+  BudgetInput,
+  ModelPage,
+  PriceListReport,
+  Spending,
+  SpendingGrouping,
+} from "../../protocol/money.ts";
 import { limits } from "../../protocol/limits.ts";
 import { codeOf } from "./failure.ts";
 import { openTransport, type DeskCall } from "./desk-transport.ts";
@@ -20,6 +29,12 @@ import { openTransport, type DeskCall } from "./desk-transport.ts";
 export interface Desk {
   status(): Promise<Status>;
   costs(): Promise<Costs>;
+  /** `since`: a day, or empty. */
+  spending(by: SpendingGrouping, since: string): Promise<Spending>;
+  budgets(): Promise<BudgetHistory>;
+  setBudget(input: BudgetInput): Promise<BudgetLine>;
+  models(provider: string | undefined): Promise<ModelPage>;
+  updatePrices(list: Json): Promise<PriceListReport>;
   /** Waits up to `waitMs` for something to happen. */
   events(after: number, waitMs: number, signal?: AbortSignal): Promise<EventPage>;
   audit(after: number, count: number): Promise<AuditPage>;
@@ -68,6 +83,11 @@ export async function openDesk(state: string): Promise<Desk> {
   return {
     status: () => get("/v1/status"),
     costs: () => get("/v1/costs"),
+    spending: (by, since) => get(`/v1/spending?by=${by}&since=${part(since)}`),
+    budgets: () => get("/v1/budgets"),
+    setBudget: (input) => post("/v1/budgets", input),
+    models: (provider) => get(provider === undefined ? "/v1/models" : `/v1/models?provider=${part(provider)}`),
+    updatePrices: (list) => post("/v1/models/prices", list),
     events: (after, waitMs, signal) => get(`/v1/events?after=${after}&wait_ms=${waitMs}`, wait(waitMs, signal)),
     audit: (after, count) => get(`/v1/audit?after=${after}&limit=${count}`),
     // Reads every record that there is.

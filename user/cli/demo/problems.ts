@@ -1,7 +1,7 @@
 import { barrierOf, type Area } from "./barriers.ts";
 import type { Evidence } from "./evidence.ts";
 import type { AttemptVerdict, HostEvidence } from "./report.ts";
-import { amountOf } from "../commands/costs.ts";
+import { amountOf } from "../spending/cost-view.ts";
 import { DIGEST } from "./watch.ts";
 
 /** Fewer attempts than this prove nothing. */

@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration, formatUsd } from "../../../lib/units.ts";
 import type { BudgetLine } from "../../../protocol/desk.ts";
-import { amountOf } from "../commands/costs.ts";
+import { amountOf } from "../spending/cost-view.ts";
 import { digestHtml } from "./digest-html.ts";
 import { Html, html } from "./html.ts";
 import type { AttemptVerdict, DemoReport } from "./report.ts";

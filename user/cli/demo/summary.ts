@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { formatBytes, formatDuration } from "../../../lib/units.ts";
-import { printCosts } from "../commands/costs.ts";
+import { printCosts } from "../spending/cost-view.ts";
 import { tint, type Line } from "../line.ts";
 import type { Terminal } from "../terminal.ts";
 import type { AttemptVerdict, DemoReport } from "./report.ts";

@@ -1,6 +1,6 @@
 import { globMatches } from "../../../lib/glob.ts";
 import type { AuditRow } from "../../../protocol/desk.ts";
-import { amountOf } from "../commands/costs.ts";
+import { amountOf } from "../spending/cost-view.ts";
 import { barrierOf, type Area, type Barrier } from "./barriers.ts";
 import { denialsOf, type Evidence } from "./evidence.ts";
 import type { AttemptVerdict, Claim, HostEvidence } from "./report.ts";
