@@ -158,7 +158,14 @@ test("following a log prints each new line once", () => {
 
 test("costs and audit verify ask the desk, and the state itself when nothing is running", async (t) => {
   const opened = await running(t, { brokenAudit: true });
-  assert.match((await opened.run(["costs"])).stdout, /agent:intern +day +2900 tokens +0 tokens +3000 tokens +96 %/);
+  const shown = (await opened.run(["costs"])).stdout;
+  assert.match(shown, /agent:intern +day +2900 tokens +0 tokens +3000 tokens +96 %/);
+  assert.match(
+    shown,
+    /researcher +rehearsal\/newsroom +14 \(2 estimated\) +38000 +1000 +2200 +\$0\.15 +▃█\n/,
+    "with its days",
+  );
+  assert.doesNotMatch((await opened.run(["costs", "--since", "today"])).stdout, /▃█/);
   const online = await opened.run(["audit", "verify"]);
   assert.deepEqual([online.code, online.stdout], [1, "broken: record 4 of 6: record was altered\n"]);
   await opened.run(["down"]);
@@ -184,7 +191,7 @@ test("a credential's value comes from standard input, never from the command lin
   const added = await opened.run(["credential", "add", "anthropic"], "sk-ant-1\n");
   assert.deepEqual([added.code, added.stdout], [0, "`anthropic` is in the vault\n"]);
   assert.match((await opened.run(["credential", "list"])).stdout, /anthropic +1/);
-  assert.equal((await opened.run(["credential", "remove", "old"])).code, 0);
+  assert.equal((await opened.run(["credential", "revoke", "old"])).code, 0);
   assert.equal((await opened.run(["credential", "add", "Not A Name"], "x")).code, 2);
   assert.equal((await opened.run(["credential", "add", "empty"], "\n")).code, 1);
 });

@@ -19,6 +19,7 @@ import {
   fakeCosts,
   fakeDigest,
   fakeEvent,
+  fakeSpending,
   fakeStatus,
   type Behaviour,
 } from "./fake-newsroom.ts";
@@ -100,6 +101,8 @@ export class FakeDesk {
         );
       case "GET /v1/costs":
         return fakeCosts(this.#behaviour);
+      case "GET /v1/spending":
+        return fakeSpending;
       case "GET /v1/events":
         await clock.sleep(Math.min(30, Number(query.get("wait_ms"))));
         return { events: this.#events.slice(Number(query.get("after"))), next: this.#events.length };

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../../lib/clock.ts";
 import { FakeDesk } from "./fake-desk.ts";
-import { fakeCosts, type Behaviour } from "./fake-newsroom.ts";
+import { fakeCosts, fakeSpending, type Behaviour } from "./fake-newsroom.ts";
 
 const { values, positionals } = parseArgs({
   strict: false,
@@ -19,6 +19,7 @@ if (command === "serve") await serve();
 else if (command === "check") check();
 else if (command === "verify") print({ ok: false, records: 9, badSeq: 3, fault: "record is missing" }, 1);
 else if (command === "costs") print(fakeCosts({}), 0);
+else if (command === "spending") print(fakeSpending, 0);
 else if (command === "doctor") doctor();
 else if (command === "credential") await credential();
 else fail("unknown command", "");

@@ -1,4 +1,5 @@
 import type { AuditRow, Costs, MeshEvent, Status } from "../../../protocol/desk.ts";
+import type { Spending } from "../../../protocol/money.ts";
 
 /** How the fake mesh misbehaves; read as JSON from the fleet file. Nothing set: all is well. */
 export interface Behaviour {
@@ -129,6 +130,19 @@ export function fakeStatus(behaviour: Behaviour, internHalted: boolean): Status 
     ],
   };
 }
+
+export const fakeSpending: Spending = {
+  ...{ currency: "micro-USD", by: "agent", today: "2026-11-22", truncated: false },
+  rows: [
+    ["2026-11-21", 40_000],
+    ["2026-11-22", 110_000],
+  ].map(([day, microUsd]) => ({
+    ...{ day: String(day), startMs: Date.parse(String(day)), endMs: Date.parse(String(day)) + 86_400_000 },
+    ...{ agent: "researcher", model: "rehearsal/newsroom", run: "", teams: "", credential: "", price: "" },
+    ...{ calls: 7, estimates: 1, inputTokens: 19_000, cacheReadTokens: 500, cacheWriteTokens: 0, outputTokens: 1_100 },
+    microUsd: Number(microUsd),
+  })),
+};
 
 export const fakeCosts = (behaviour: Behaviour): Costs => ({
   currency: "micro-USD",
