@@ -8,6 +8,7 @@ import { budgets, models, prices, spending } from "./commands/money-offline.ts";
 import { plan } from "./commands/plan.ts";
 import { rehearsal } from "./commands/rehearsal.ts";
 import { serve } from "./commands/serve.ts";
+import { vault } from "./commands/vault.ts";
 import { explain } from "./commands/failure.ts";
 
 /** The trusted process. `commands/` wires rooms together; nothing else does. */
@@ -19,6 +20,10 @@ export interface MeshOptions {
   readonly output?: string;
   readonly port?: string;
   readonly scenario?: string;
+  readonly "passphrase-file"?: string;
+  readonly "new-passphrase-file"?: string;
+  readonly "expires-ms"?: string;
+  readonly "overlap-ms"?: string;
   readonly backend?: string;
   readonly "runtime-cmd"?: string;
   /** `serve` ends when its standard input does: whoever started it holds the other end. */
@@ -43,6 +48,7 @@ const commands: Readonly<Record<string, (options: MeshOptions, words: readonly s
     prices,
     doctor,
     credential,
+    vault,
     rehearsal,
     plan,
   };
@@ -59,6 +65,10 @@ async function main(): Promise<number> {
       output: text,
       port: text,
       scenario: text,
+      "passphrase-file": text,
+      "new-passphrase-file": text,
+      "expires-ms": text,
+      "overlap-ms": text,
       backend: text,
       "runtime-cmd": text,
       attached: { type: "boolean" },

@@ -16,14 +16,15 @@
  *   POST /v1/agents/{name}/start | stop      {} -> 204
  *   GET  /v1/credentials                     -> CredentialPage   names and metadata, never a value
  *   POST /v1/credentials                     CredentialInput -> 204
- *   POST /v1/credentials/{name}/remove       {} -> 204
+ *   POST /v1/credentials/{name}/revoke       {} -> 204
+ *   GET  /v1/credential-uses                 -> CredentialUsage  who has used what, where
+ *   POST /v1/vault/rotate                    {} -> 204           a new master key
  *   POST /v1/hooks/{name}                    HookInput -> {message}   a webhook as it came; also with the hook token
  *   POST /v1/shutdown                        {} -> 204           stops every sandbox, then the mesh
  */
 import { z } from "zod";
 import type { Label } from "./label.ts";
 import { limits } from "./limits.ts";
-import { Name } from "./names.ts";
 
 export const deskFiles = {
   /** In the state folder. The token is 43 characters of base64url, file mode 0600. */
@@ -166,17 +167,3 @@ export const HookInput = z.strictObject({
   bodyBase64: z.base64().max(Math.ceil(limits.hook.bodyBytesMax / 3) * 4),
 });
 
-export const CredentialInput = z.strictObject({
-  name: Name,
-  /** The value, base64. The only place where a value crosses a border, and only inward. */
-  valueBase64: z.base64().max(64 * 1024),
-});
-export interface CredentialPage {
-  readonly credentials: readonly {
-    readonly name: string;
-    readonly createdAtMs: number;
-    readonly version: number;
-    readonly lastUsedAtMs: number | null;
-    readonly uses: number;
-  }[];
-}

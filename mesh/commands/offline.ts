@@ -4,15 +4,16 @@ import type { MeshOptions } from "../main.ts";
 import { openReadOnly } from "../store/open.ts";
 import type { Queries } from "../store/queries.ts";
 import { countersOf } from "../store/tables/ledger.ts";
+import { passphraseOf } from "./passphrase.ts";
 import { existingKey } from "./state-key.ts";
 import { existingState } from "./state.ts";
 
 /** `verify`: reads the whole audit of a mesh that is not running. Exit code 1 when it is not whole. */
-export async function verify({ state }: MeshOptions): Promise<number> {
+export async function verify({ state, ...options }: MeshOptions): Promise<number> {
   const folder = existingState(state);
   const store = openReadOnly(folder);
   try {
-    const key = existingKey(store.query, folder);
+    const key = existingKey(store.query, folder, passphraseOf(options));
     const verdict = await verifyAudit(store.query, { publicKey: key.auditSigner.publicKey, macKey: key.auditMac });
     process.stdout.write(`${JSON.stringify(verdict)}\n`);
     return verdict.ok ? 0 : 1;

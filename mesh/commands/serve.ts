@@ -39,12 +39,15 @@ import { openStore } from "../store/open.ts";
 import { FileTools } from "../tools/files.ts";
 import { messageCode } from "../vault/message-code.ts";
 import { Vault } from "../vault/vault.ts";
+import { CredentialWatch } from "../vault/watch.ts";
 import { CommandError, told } from "./failure.ts";
 import { requireFence } from "./fence.ts";
 import { installationOf, version } from "./installation.ts";
 import { localBackend } from "./machine.ts";
 import { providersOf, requirePrices } from "./models.ts";
 import { openMoney } from "./money.ts";
+import { deskCredentials, tendVault } from "./credentials.ts";
+import { passphraseOf } from "./passphrase.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
 import { atWork, createWorkflowEngine, deskRuns } from "./workflows.ts";
@@ -86,7 +89,7 @@ async function start(
   const store = await openStore({ path: state });
   closing.push(() => store.close());
   void store.failed.then((failure) => fail(told(failure.message)));
-  const key = await openKey(store, state);
+  const key = await openKey(store, state, passphraseOf(options));
   const installation = await installationOf(store, fleet.name, ids);
   const audit = createAudit({ store, clock, signer: key.auditSigner, macKey: key.auditMac });
   closing.push(() => audit.close());
@@ -119,7 +122,8 @@ async function start(
 
   const backend = await localBackend({ installation, state, clock });
   await requireFence(fleet, backend, { clock, id: ids, audit, monitor });
-  const vault = new Vault({ store, audit, clock, key, random: randomBytes });
+  const watch = new CredentialWatch({ store, clock, monitor });
+  const vault = new Vault({ store, audit, clock, key, random: randomBytes, watch });
   const { providers, close: closeProviders } = await providersOf(fleet, state, vault, clock);
   closing.push(closeProviders);
   requirePrices(fleet, options.fleet ?? "cordon.yaml", prices, providers);
@@ -171,12 +175,12 @@ async function start(
 
   const hooks = new HookReceiver({
     ...{ hooks: fleet.hooks, store, audit, monitor, clock, trigger },
-    code: (credential, pieces) => messageCode(vault, credential, pieces),
+    code: (credential, pieces) => messageCode(vault, credential, pieces, { agent: "", destination: "webhooks" }),
   });
   const desk = new Desk(
     {
       ...{ store, audit, monitor, board, inboxes, supervisor },
-      credentials: vault,
+      credentials: deskCredentials(vault, { state, key, fleet, providers }),
       runs: deskRuns(workflows, fleet, { clock }),
       hooks,
       money: money.desk(ledger, operator),
@@ -208,6 +212,9 @@ async function start(
   await workflows.recover();
   closing.push(() => Promise.resolve(scheduler.stop()));
   scheduler.run().catch((error: unknown) => fail(`cordon: the schedule has stopped: ${String(error)}\n`));
+  const tending = new AbortController();
+  closing.push(() => Promise.resolve(tending.abort()));
+  tendVault(vault, clock, tending.signal).catch((error: unknown) => fail(`cordon: the vault: ${String(error)}\n`));
   process.stdout.write('{"ready":true}\n');
   supervisor.start().catch((error: unknown) => fail(`cordon: the fleet could not be started: ${String(error)}\n`));
 }

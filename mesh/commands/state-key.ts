@@ -1,37 +1,106 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { Secret } from "../../lib/redact.ts";
 import type { Queries } from "../store/queries.ts";
 import type { Store } from "../store/store.ts";
-import { loadMasterKey, type MasterKey } from "../vault/master-key.ts";
+import { KEY_BYTES } from "../vault/envelope.ts";
+import {
+  dropNextKey,
+  KEY_FILE,
+  keepNextKey,
+  NEXT_KEY_FILE,
+  openKeyFile,
+  promoteNextKey,
+  keepKeyFile,
+  type KeyFile,
+  type Passphrase,
+} from "../vault/key-file.ts";
+import { masterKeyOf, sealLasting, type MasterKey } from "../vault/master-key.ts";
+import type { Vault } from "../vault/vault.ts";
 import { CommandError } from "./failure.ts";
 import { version } from "./installation.ts";
 
-/** Names in `meta`: which version wrote the state (before any key is made), and the fingerprint of its key. */
+/** Names in `meta`: which version wrote the state (before any key is made), its master key, and the keys that outlive one. */
 const WRITTEN_BY = "version";
 const FINGERPRINT = "vault_key";
+const LASTING = "vault_lasting";
+
+export interface StateKey extends MasterKey {
+  readonly file: KeyFile;
+}
 
 /**
  * The key of a state, made on its first use. Key and database belong together: when one of them is lost or was
- * exchanged, going on would hide what the other one knows. Every order in which a crash can end a first start passes.
+ * exchanged, going on would hide what the other one knows. Every order in which a crash can end a first start, or a
+ * change of the master key, passes.
  */
-export async function openKey(store: Store, state: string): Promise<MasterKey> {
+export async function openKey(store: Store, state: string, passphrase?: Passphrase): Promise<StateKey> {
   requirePair(store.query, state);
   if (store.query.meta.get(WRITTEN_BY) === undefined) await store.commit([["meta.set", WRITTEN_BY, version]]);
-  const key = loadMasterKey(state, randomBytes);
-  requireSame(store.query, state, key);
-  if (store.query.meta.get(FINGERPRINT) === undefined)
-    await store.commit([["meta.set", FINGERPRINT, fingerprintOf(key)]]);
+  const asked = once(passphrase);
+  const found = chosen(store.query, state, asked);
+  if (found?.next) promoteNextKey(state);
+  else dropNextKey(state);
+  const key = found?.key ?? keyOf(keepKeyFile(state, randomBytes), store.query);
+  if (store.query.meta.get(FINGERPRINT) === undefined) await store.commit([["meta.set", FINGERPRINT, key.fingerprint]]);
   return key;
 }
 
 /** The key of a state that is only read: nothing is made. */
-export function existingKey(query: Queries, state: string): MasterKey {
+export function existingKey(query: Queries, state: string, passphrase?: Passphrase): StateKey {
   requirePair(query, state);
-  if (!existsSync(fileOf(state))) throw lost(state);
-  const key = loadMasterKey(state, randomBytes);
-  requireSame(query, state, key);
-  return key;
+  const found = chosen(query, state, once(passphrase));
+  if (!found) throw lost(state);
+  return found.key;
+}
+
+/** A new master key: one transaction wraps every data key with it, and a crash at any moment leaves one of the two that opens all. */
+export async function rotateMasterKey(state: string, vault: Vault, key: StateKey, by: string): Promise<StateKey> {
+  const { protection } = key.file;
+  const file: KeyFile = { master: new Secret(randomBytes(KEY_BYTES)), ...(protection && { protection }) };
+  const fresh = masterKeyOf(file);
+  const lasting = sealLasting(key, fresh.wrapping, randomBytes);
+  keepNextKey(state, file, randomBytes);
+  await vault.rewrap(fresh.wrapping, by, [
+    ["meta.set", LASTING, lasting.toString("base64")],
+    ["meta.set", FINGERPRINT, fresh.fingerprint],
+  ]);
+  promoteNextKey(state);
+  return { ...masterKeyOf(file, lasting), file };
+}
+
+/** The file whose key the database names: after a crash that can be the next one. */
+function chosen(
+  query: Queries,
+  state: string,
+  passphrase: Passphrase | undefined,
+): { readonly key: StateKey; readonly next: boolean } | undefined {
+  const known = query.meta.get(FINGERPRINT);
+  for (const name of [KEY_FILE, NEXT_KEY_FILE]) {
+    const file = openKeyFile(state, passphrase, name);
+    if (!file) continue;
+    const fresh = masterKeyOf(file);
+    const next = name === NEXT_KEY_FILE;
+    if (known === fresh.fingerprint || (known === undefined && !next)) return { key: keyOf(file, query), next };
+  }
+  if (!existsSync(fileOf(state))) return undefined;
+  throw new CommandError(
+    `the vault key \`${fileOf(state)}\` is not the one of this state: ` +
+      "restore it from a backup, or move the folder away to start with an empty state",
+  );
+}
+
+function keyOf(file: KeyFile, query: Queries): StateKey {
+  const lasting = query.meta.get(LASTING);
+  return { ...masterKeyOf(file, lasting === undefined ? undefined : Buffer.from(lasting, "base64")), file };
+}
+
+/** Two files may have to be opened; a person is asked once. */
+function once(passphrase: Passphrase | undefined): Passphrase | undefined {
+  if (!passphrase) return undefined;
+  let known: Buffer | undefined;
+  return () => Buffer.from((known ??= passphrase()));
 }
 
 function requirePair(query: Queries, state: string): void {
@@ -46,20 +115,10 @@ function requirePair(query: Queries, state: string): void {
     throw lost(state);
 }
 
-function requireSame(query: Queries, state: string, key: MasterKey): void {
-  const known = query.meta.get(FINGERPRINT);
-  if (known === undefined || known === fingerprintOf(key)) return;
-  throw new CommandError(
-    `the vault key \`${fileOf(state)}\` is not the one of this state: ` +
-      "restore it from a backup, or move the folder away to start with an empty state",
-  );
-}
-
 const lost = (state: string): CommandError =>
   new CommandError(
     `the vault key \`${fileOf(state)}\` is missing: ` +
       "restore it from a backup, or move the folder away to start with an empty state",
   );
 
-const fileOf = (state: string): string => join(state, "vault.key");
-const fingerprintOf = (key: MasterKey): string => createHash("sha256").update(key.auditSigner.publicKey).digest("hex");
+const fileOf = (state: string): string => join(state, KEY_FILE);

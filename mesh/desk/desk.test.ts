@@ -62,9 +62,13 @@ const services = {
     put: (name: string, value: { reveal<T>(use: (bytes: Uint8Array) => T): T }) => {
       const text = value.reveal((bytes) => Buffer.from(bytes).toString());
       stored.push(`${name}=${text}`);
-      return Promise.resolve(text === "short" ? { ok: false, error: "too short" } : { ok: true, value: null });
+      return Promise.resolve(
+        text === "short" ? { ok: false, error: { reason: "too short", fix: "" } } : { ok: true, value: null },
+      );
     },
-    remove: () => (reached.push("remove"), Promise.resolve(false)),
+    revoke: () => (reached.push("revoke"), Promise.resolve(false)),
+    usage: () => (reached.push("usage"), { uses: [], idle: [] }),
+    rotateMasterKey: () => (reached.push("rotate"), Promise.resolve()),
   },
   shutdown: () => reached.push("shutdown"),
 } as unknown as DeskServices;
@@ -169,7 +173,9 @@ test("every route answers with the token, and reaches its room", async () => {
     "replies",
     "runner",
     "credentials",
-    "remove",
+    "revoke",
+    "usage",
+    "rotate",
     "shutdown",
   ])
     assert.ok(reached.includes(room), room);
@@ -228,13 +234,16 @@ test("only a loopback address is listened on", async () => {
 
 test("a credential goes in and is not repeated, also when it is refused", async () => {
   const put = (body: object) => ask({ method: "POST", path: "/v1/credentials", body: JSON.stringify(body) });
-  assert.equal((await put({ name: "k", valueBase64: Buffer.from("canary-value").toString("base64") })).status, 204);
+  assert.equal(
+    (await put({ name: "k", expect: "new", valueBase64: Buffer.from("canary-value").toString("base64") })).status,
+    204,
+  );
   assert.deepEqual(stored, ["k=canary-value"]);
   for (const body of [
-    { name: "k", valueBase64: Buffer.from("short").toString("base64") },
-    { name: "k", valueBase64: "canary!" },
+    { name: "k", expect: "new", valueBase64: Buffer.from("short").toString("base64") },
+    { name: "k", expect: "new", valueBase64: "canary!" },
     { name: "K", valueBase64: "canary00" },
-    { name: "k", valueBase64: "canary00", extra: "canary" },
+    { name: "k", expect: "new", valueBase64: "canary00", extra: "canary" },
     { name: "canary00" },
   ]) {
     const answer = await put(body);

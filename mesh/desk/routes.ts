@@ -1,6 +1,5 @@
-import { Secret } from "../../lib/redact.ts";
 import { err, ok } from "../../lib/result.ts";
-import { CredentialInput, ExecInput, HookInput, MessageInput, type AuditRow } from "../../protocol/desk.ts";
+import { ExecInput, HookInput, MessageInput, type AuditRow } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob } from "../../protocol/names.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
@@ -8,6 +7,7 @@ import { moneyRoutes } from "./money-routes.ts";
 import { parse, type Answer, type DeskRequest, type Handler } from "./request.ts";
 import { runRoutes } from "./run-routes.ts";
 import { operator, type DeskServices } from "./services.ts";
+import { vaultRoutes } from "./vault-routes.ts";
 
 /** Every route of the desk: method and path, where `*` is one name. */
 export const deskRoutes: Readonly<Record<string, Handler>> = {
@@ -23,12 +23,10 @@ export const deskRoutes: Readonly<Record<string, Handler>> = {
   "POST /v1/agents/*/exec": exec,
   "POST /v1/agents/*/start": (services, request) => setRunning(services, request, true),
   "POST /v1/agents/*/stop": (services, request) => setRunning(services, request, false),
-  "GET /v1/credentials": (services) => ok({ credentials: services.credentials.list() }),
-  "POST /v1/credentials": addCredential,
-  "POST /v1/credentials/*/remove": removeCredential,
   "POST /v1/hooks/*": hook,
   ...runRoutes,
   ...moneyRoutes,
+  ...vaultRoutes,
   "POST /v1/shutdown": async (services) => {
     await services.audit.record({ kind: "mesh.shutdown", subject: operator, detail: {} });
     services.shutdown();
@@ -118,25 +116,6 @@ async function setRunning(services: DeskServices, { name }: DeskRequest, run: bo
   });
   const refused = run ? await services.supervisor.startAgent(name) : await services.supervisor.stopAgent(name);
   return refused ? err(refused) : ok(null);
-}
-
-async function addCredential({ credentials }: DeskServices, { body }: DeskRequest): Promise<Answer> {
-  const input = parse(CredentialInput, body);
-  if (!input.ok) return input;
-  const secret = new Secret(Buffer.from(input.value.valueBase64, "base64"));
-  try {
-    const stored = await credentials.put(input.value.name, secret, operator);
-    return stored.ok ? ok(null) : err(refusal("malformed", stored.error, "give the whole value, without quotes"));
-  } finally {
-    secret.erase();
-  }
-}
-
-async function removeCredential({ credentials }: DeskServices, { name }: DeskRequest): Promise<Answer> {
-  const removed = await credentials.remove(name, operator);
-  return removed
-    ? ok(null)
-    : err(refusal("not_found", `no credential \`${name.slice(0, 64)}\``, "see `cordon credential list`"));
 }
 
 async function hook({ hooks }: DeskServices, { name, body }: DeskRequest): Promise<Answer> {

@@ -1,6 +1,7 @@
 import type { Secret } from "../../lib/redact.ts";
 import type { Result } from "../../lib/result.ts";
-import type { AuditVerdict, Costs, CredentialPage, Status } from "../../protocol/desk.ts";
+import type { CredentialPage, CredentialUsage } from "../../protocol/credential.ts";
+import type { AuditVerdict, Costs, Status } from "../../protocol/desk.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Blackboard } from "../blackboard/blackboard.ts";
 import type { Inboxes } from "../bus/inboxes.ts";
@@ -10,12 +11,15 @@ import type { Monitor } from "../monitor/monitor.ts";
 import type { DeskMoney } from "./money-routes.ts";
 import type { DeskRuns } from "./run-routes.ts";
 import type { Store } from "../store/store.ts";
+import type { PutFault, PutOptions } from "../vault/vault.ts";
 
 /** The vault as the desk sees it: values go in and never come out. */
 export interface CredentialDrop {
-  put(name: string, value: Secret, by: string): Promise<Result<null, string>>;
-  remove(name: string, by: string): Promise<boolean>;
+  put(name: string, value: Secret, by: string, options: PutOptions): Promise<Result<null, PutFault>>;
+  revoke(name: string, by: string): Promise<boolean>;
   list(): CredentialPage["credentials"];
+  usage(): CredentialUsage;
+  rotateMasterKey(by: string): Promise<void>;
 }
 
 /** The rooms that the desk speaks for. */

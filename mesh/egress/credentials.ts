@@ -1,5 +1,6 @@
 import type { Write } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
+import type { CredentialUse } from "../vault/watch.ts";
 import { compileScrubber, type Automaton } from "./scrubber.ts";
 import { awsKeyOf } from "./signing.ts";
 
@@ -19,29 +20,39 @@ function partsOf(bytes: Uint8Array): Uint8Array[] {
   return [bytes, ...parts.map((part) => Buffer.from(part, "latin1"))];
 }
 
-/** The one place at which a secret leaves the vault. Automata are kept per version: compiling costs more than a request. */
+/** The one place at which a secret leaves the vault. Automata are kept per generation: compiling costs more than a request. */
 export class Injector {
   readonly #vault: Vault;
-  readonly #automata = new Map<string, { readonly version: number; readonly automaton: Automaton }>();
+  readonly #automata = new Map<string, { readonly generation: string; readonly automaton: Automaton }>();
 
   constructor(vault: Vault) {
     this.#vault = vault;
   }
 
-  /** Undefined when the vault holds no credential of that name. */
-  prepare(name: string): Injection | undefined {
-    const found = this.#vault.reveal(name);
+  /** Undefined when the vault holds no credential of that name that stands. */
+  prepare(name: string, use?: CredentialUse): Injection | undefined {
+    const found = this.#vault.reveal(name, use);
     if (!found) return undefined;
-    const { secret, version, writes } = found;
+    const { secret, writes } = found;
     const injection = secret.reveal((bytes) => {
-      let known = this.#automata.get(name);
-      if (known?.version !== version) {
-        known = { version, automaton: compileScrubber(partsOf(bytes), PLACEHOLDER) };
-        this.#automata.set(name, known);
-      }
-      return { value: Buffer.from(bytes).toString("latin1"), automaton: known.automaton, writes };
+      const automaton = this.#automatonOf(name, bytes);
+      return { value: Buffer.from(bytes).toString("latin1"), automaton, writes };
     });
     secret.erase();
     return injection;
+  }
+
+  /** Keeps the current value out of answers, and the ones before it as long as somebody may still repeat them. */
+  #automatonOf(name: string, current: Uint8Array): Automaton {
+    const generation = this.#vault.generation(name);
+    const known = this.#automata.get(name);
+    if (known?.generation === generation) return known.automaton;
+    const older = this.#vault.retiring(name).map(({ secret }) => secret);
+    const parts = [...partsOf(current), ...older.flatMap((secret) => secret.reveal(partsOf))];
+    const automaton = compileScrubber(parts, PLACEHOLDER);
+    // The automaton has copies of its own; `partsOf` gives the bytes themselves.
+    for (const secret of older) secret.erase();
+    this.#automata.set(name, { generation, automaton });
+    return automaton;
   }
 }

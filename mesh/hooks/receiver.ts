@@ -21,11 +21,11 @@ export interface HookParts {
   readonly monitor: Pick<Monitor, "emit" | "emitSparsely">;
   readonly clock: Clock;
   readonly trigger: Trigger;
-  /** HMAC-SHA-256 under a credential, with the rows that count its use. */
+  /** HMAC-SHA-256 under each value of a credential that holds, with the rows that count its use. */
   readonly code: (
     credential: string,
     pieces: readonly Uint8Array[],
-  ) => { readonly code: Uint8Array; readonly writes: readonly Write[] } | undefined;
+  ) => { readonly codes: readonly Uint8Array[]; readonly writes: readonly Write[] };
 }
 
 /** `message` is null when this delivery was taken before. */
@@ -68,8 +68,8 @@ export class HookReceiver {
     let uses: readonly Write[] = [];
     const genuine = verify(hook, delivery, this.#parts.clock.nowMs(), (pieces) => {
       const signed = this.#parts.code(hook.secret, pieces);
-      uses = signed?.writes ?? [];
-      return signed?.code;
+      uses = signed.writes;
+      return signed.codes;
     });
     if (!genuine.ok) return this.#refuse(name, STRANGER, genuine.error);
     const { id, timed } = genuine.value;

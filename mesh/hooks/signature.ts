@@ -3,8 +3,8 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Hook } from "./hook.ts";
 
-/** HMAC-SHA-256 under the secret of the hook; undefined when the vault holds none. */
-export type Sign = (pieces: readonly Uint8Array[]) => Uint8Array | undefined;
+/** HMAC-SHA-256 under each value of the hook's secret that may still sign; none when the vault holds none. */
+export type Sign = (pieces: readonly Uint8Array[]) => readonly Uint8Array[];
 
 /** What came in: header names in lower case. */
 export interface RawDelivery {
@@ -31,9 +31,10 @@ export function verify(hook: Hook, delivery: RawDelivery, nowMs: number, sign: S
   const claim = claims[hook.scheme](delivery, hook);
   if (!claim) return err("a signature is missing or not of the scheme");
   const expected = sign(claim.signed);
-  if (!expected) return err("the vault holds no secret for it");
+  if (expected.length === 0) return err("the vault holds no secret for it");
   // Every one is compared, in the same time, whatever the others were.
-  const genuine = claim.signatures.map((given) => sameBytes(given, expected)).filter(Boolean).length > 0;
+  const genuine =
+    claim.signatures.flatMap((given) => expected.map((code) => sameBytes(given, code))).filter(Boolean).length > 0;
   if (!genuine) return err("the signature is wrong");
   if (claim.sentAtSeconds === null) return ok({ id: claim.id, timed: false });
   const apartMs = Math.abs(nowMs - claim.sentAtSeconds * 1000);

@@ -1,7 +1,7 @@
 import { agentTables } from "./tables/agents.ts";
 import { auditTables } from "./tables/audit.ts";
 import { boardLog, boardTables } from "./tables/board.ts";
-import { credentialTables } from "./tables/credentials.ts";
+import { credentialLifecycle, credentialTables } from "./tables/credentials.ts";
 import { hookTables } from "./tables/hooks.ts";
 import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
@@ -24,6 +24,7 @@ export const migrations: readonly string[] = [
   spendingTables,
   workflowCalls,
   spendingRuns,
+  credentialLifecycle,
   boardLog,
 ];
 

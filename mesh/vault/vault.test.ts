@@ -141,7 +141,7 @@ async function withVault(
 const shown = (vault: Vault, name = "k"): string | undefined =>
   vault.reveal(name)?.secret.reveal((bytes) => Buffer.from(bytes).toString());
 
-test("put, rotate, remove: one live version, numbers that go on, and the same after a restart", async () => {
+test("put, rotate, revoke: one live version, numbers that go on, and the same after a restart", async () => {
   const state = folder();
   await withVault(async ({ vault }) => {
     assert.equal(shown(vault), undefined);
@@ -156,8 +156,8 @@ test("put, rotate, remove: one live version, numbers that go on, and the same af
         ["other", 1],
       ],
     );
-    assert.equal(await vault.remove("other", by), true);
-    assert.equal(await vault.remove("other", by), false);
+    assert.equal(await vault.revoke("other", by), true);
+    assert.equal(await vault.revoke("other", by), false);
     assert.equal(vault.has("other"), false);
   }, state);
   await withVault(async ({ vault, store }) => {
@@ -178,7 +178,7 @@ test("a credential that is removed while a new version is on its way stays remov
   await withVault(async ({ vault }) => {
     await vault.put("k", secret(), by);
     const storing = vault.put("k", secret("second-value"), by);
-    const removing = vault.remove("k", by);
+    const removing = vault.revoke("k", by);
     await Promise.all([storing, removing]);
     assert.equal(vault.has("k"), false);
   });
@@ -198,7 +198,7 @@ test("values that could add a header, or that could not be kept out of answers, 
       "x".repeat(16 * 1024 + 1),
     ]) {
       const put = await vault.put("k", secret(bad), by);
-      assert.ok(!put.ok && !put.error.includes("canary") && !put.error.includes("123"));
+      assert.ok(!put.ok && !put.error.reason.includes("canary") && !put.error.reason.includes("123"));
     }
     assert.deepEqual([vault.list(), recorded], [[], []]);
   });

@@ -41,7 +41,7 @@ test("without a mesh each command says how to have one, and makes no state", asy
     ["costs"],
     ["audit", "verify"],
     ["credential", "list"],
-    ["credential", "remove", "x"],
+    ["credential", "revoke", "x"],
   ];
   for (const run of await Promise.all(commands.map((words) => home.cordon(words)))) {
     assertFails(run, /no mesh is running|there is no state/, /`cordon up`/);

@@ -53,8 +53,8 @@ test("init, up, status, chat, exec, logs, costs, audit, credential, down", async
   assert.match(assertDone(await cordon(["credential", "list"])), /openai/);
   assert.ok(!readFileSync(join(state, "cordon.sqlite")).includes("sk-canary"), "sealed at rest");
   assert.ok(!readFileSync(join(state, "mesh.log")).includes("sk-canary"));
-  assertDone(await cordon(["credential", "remove", "openai"]));
-  assertFails(await cordon(["credential", "remove", "openai"]), /no credential `openai`/, /credential list/);
+  assertDone(await cordon(["credential", "revoke", "openai"]));
+  assertFails(await cordon(["credential", "revoke", "openai"]), /no credential `openai`/, /credential list/);
 
   const installation = installationOf(mine);
   assert.ok(tracesOf(installation, state).length > 0, "the looks from outside see the sandbox");

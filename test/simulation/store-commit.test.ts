@@ -117,7 +117,7 @@ for (const mode of ["worker", "inline"] as const) {
     const pool = new Uint8Array(4096).fill(9);
     pool.set([1, 2, 3], 100);
     const view = pool.subarray(100, 103);
-    await store.commit([["credentials.insert", "default", "key", 1, view, hash(5), 1]]);
+    await store.commit([["credentials.insert", "default", "key", 1, view, hash(5), 1, "", null]]);
     assert.deepEqual([...(store.query.credentials.newest("default", "key")?.wrappedKey ?? [])], [1, 2, 3]);
     await store.commit([["credentials.revoke", "default", "key", 1]]);
     assert.equal(store.query.credentials.newest("default", "key")?.sealedValue.length, 0);

@@ -22,6 +22,7 @@ import { runs } from "./commands/runs.ts";
 import { status } from "./commands/status.ts";
 import { trace } from "./commands/trace.ts";
 import { up } from "./commands/up.ts";
+import { vault } from "./commands/vault.ts";
 import { version } from "./commands/version.ts";
 
 /** Every command, `help` aside. */
@@ -45,6 +46,7 @@ export const commands: readonly Command[] = [
   models,
   audit,
   credential,
+  vault,
   hooks,
   doctor,
   assault,

@@ -1,12 +1,12 @@
 import type { Json } from "../../lib/json.ts";
 import type { ReplayVerdict, ResumeInput, RunDetail, RunJournal, RunPage, RunTrace } from "../../protocol/run.ts";
+import type { CredentialInput, CredentialPage, CredentialUsage } from "../../protocol/credential.ts";
 import type {
   AuditPage,
   AuditVerdict,
   BoardPage,
   BudgetLine,
   Costs,
-  CredentialPage,
   EventPage,
   ExecResult,
   LogPage,
@@ -24,6 +24,8 @@ import type {
 import { limits } from "../../protocol/limits.ts";
 import { codeOf } from "./failure.ts";
 import { openTransport, type DeskCall } from "./desk-transport.ts";
+
+export type CredentialOptions = Omit<CredentialInput, "name" | "valueBase64">;
 
 /** The desk's routes (protocol/desk.ts) as calls. All reject with a Failure that names the fix. */
 export interface Desk {
@@ -52,8 +54,10 @@ export interface Desk {
   start(agent: string): Promise<void>;
   stop(agent: string): Promise<void>;
   credentials(): Promise<CredentialPage>;
-  addCredential(name: string, value: Uint8Array): Promise<void>;
-  removeCredential(name: string): Promise<void>;
+  credentialUsage(): Promise<CredentialUsage>;
+  addCredential(name: string, value: Uint8Array, options?: CredentialOptions): Promise<void>;
+  revokeCredential(name: string): Promise<void>;
+  rotateMasterKey(): Promise<void>;
   shutdown(): Promise<void>;
   startRun(file: string, input: Json | undefined): Promise<{ readonly run: string; readonly plan: string }>;
   runs(): Promise<RunPage>;
@@ -102,9 +106,11 @@ export async function openDesk(state: string): Promise<Desk> {
     start: (agent) => post(`/v1/agents/${part(agent)}/start`, {}, limits.desk.execTimeoutMs),
     stop: (agent) => post(`/v1/agents/${part(agent)}/stop`, {}, limits.desk.execTimeoutMs),
     credentials: () => get("/v1/credentials"),
-    addCredential: (name, value) =>
-      post("/v1/credentials", { name, valueBase64: Buffer.from(value).toString("base64") }),
-    removeCredential: (name) => post(`/v1/credentials/${part(name)}/remove`, {}),
+    credentialUsage: () => get("/v1/credential-uses"),
+    addCredential: (name, value, options = { expect: "new" }) =>
+      post("/v1/credentials", { name, valueBase64: Buffer.from(value).toString("base64"), ...options }),
+    revokeCredential: (name) => post(`/v1/credentials/${part(name)}/revoke`, {}),
+    rotateMasterKey: () => post("/v1/vault/rotate", {}),
     // A mesh that ends before its answer is through has done what was asked; callers wait for it to be gone.
     startRun: (file, input) => post("/v1/runs", input === undefined ? { file } : { file, input }),
     runs: () => get("/v1/runs"),

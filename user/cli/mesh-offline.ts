@@ -2,7 +2,7 @@ import { parseJson } from "../../lib/json.ts";
 import { openDesk, type Desk } from "./desk-client.ts";
 import { NoMesh } from "./desk-transport.ts";
 import { Failure } from "./failure.ts";
-import { meshFailure, runMesh } from "./mesh-process.ts";
+import { meshFailure, runMesh, type Inherited } from "./mesh-process.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Asks the desk, or, when no mesh is running on the state, `offline`, which reads the state itself. */
@@ -27,8 +27,9 @@ export async function meshJson<T>(
   host: Pick<Surroundings, "meshProgram" | "cwd">,
   args: readonly string[],
   answers: readonly number[],
+  inherited?: Inherited,
 ): Promise<T> {
-  const { code, stdout, stderr } = await runMesh(host, args);
+  const { code, stdout, stderr } = await runMesh(host, args, undefined, inherited);
   const parsed = parseJson(Buffer.from(stdout.trim()), 64);
   if (answers.includes(code) && parsed.ok) return parsed.value as T;
   if (code !== 0) throw meshFailure(stderr, code);

@@ -1,5 +1,6 @@
 /** The only file of this zone that starts a process, and the only program it starts is the mesh. */
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { Writable } from "node:stream";
 import { Failure } from "./failure.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -10,6 +11,14 @@ const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", "--disallow-code-generation-from-strings"];
 /** How long an orderly stop may take before the process is ended. */
 const STOP_PATIENCE_MS = 20_000;
+
+/** More for the command line, and what it names as `/dev/fd/3`: erased when it is handed over. */
+export interface Inherited {
+  readonly args: readonly string[];
+  readonly pipe?: Buffer;
+}
+
+const NOTHING: Inherited = { args: [] };
 
 export interface RunningMesh {
   readonly pid: number;
@@ -27,9 +36,9 @@ export interface RunningMesh {
  * `mesh serve` as a child of this command. It gets a process group of its own, so that Ctrl-C reaches
  * this command alone, which then stops the mesh in order.
  */
-export function serveMesh(host: Host, args: readonly string[]): RunningMesh {
+export function serveMesh(host: Host, args: readonly string[], inherited = NOTHING): RunningMesh {
   // The mesh ends when its standard input does: also when this command is killed and can stop nothing any more.
-  const child = launch(host, ["serve", "--attached", ...args], ["pipe", "pipe", "pipe"], true);
+  const child = launch(host, ["serve", "--attached", ...args], ["pipe", "pipe", "pipe"], true, inherited);
   child.stdin?.on("error", () => undefined);
   const errors = collect(child.stderr);
   const exited = exitOf(child);
@@ -46,8 +55,13 @@ export function serveMesh(host: Host, args: readonly string[]): RunningMesh {
 }
 
 /** `mesh serve` that outlives this command; both its outputs go to the open file `log`. */
-export function detachMesh(host: Host, args: readonly string[], log: number): Pick<RunningMesh, "pid" | "exited"> {
-  const child = launch(host, ["serve", ...args], ["ignore", log, log], true);
+export function detachMesh(
+  host: Host,
+  args: readonly string[],
+  log: number,
+  inherited = NOTHING,
+): Pick<RunningMesh, "pid" | "exited"> {
+  const child = launch(host, ["serve", ...args], ["ignore", log, log], true, inherited);
   const exited = exitOf(child);
   child.unref();
   return { pid: child.pid ?? 0, exited };
@@ -63,8 +77,13 @@ export interface Finished {
 }
 
 /** Runs a command of the mesh to its end. `input`, if given, is its whole standard input. */
-export async function runMesh(host: Host, args: readonly string[], input?: Uint8Array): Promise<Finished> {
-  const child = launch(host, args, [input ? "pipe" : "ignore", "pipe", "pipe"], false);
+export async function runMesh(
+  host: Host,
+  args: readonly string[],
+  input?: Uint8Array,
+  inherited = NOTHING,
+): Promise<Finished> {
+  const child = launch(host, args, [input ? "pipe" : "ignore", "pipe", "pipe"], false, inherited);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   // A child that ends without reading its input is judged by its exit code.
@@ -122,12 +141,25 @@ export function meshFailure(stderr: string, code: number): Failure {
   return new Failure(`the mesh ended with exit code ${code}: ${last}`, "run `cordon doctor`");
 }
 
-function launch(host: Host, args: readonly string[], stdio: StdioOptions, ownGroup: boolean): ChildProcess {
-  return spawn(process.execPath, [...NODE_FLAGS, host.meshProgram, ...args], {
+function launch(
+  host: Host,
+  args: readonly string[],
+  stdio: StdioOptions,
+  ownGroup: boolean,
+  { args: more, pipe }: Inherited = NOTHING,
+): ChildProcess {
+  const child = spawn(process.execPath, [...NODE_FLAGS, host.meshProgram, ...args, ...more], {
     cwd: host.cwd,
-    stdio,
+    stdio: pipe && typeof stdio !== "string" ? [...stdio, "pipe"] : stdio,
     detached: ownGroup,
   });
+  const end = child.stdio[3];
+  if (pipe && end instanceof Writable) {
+    // A child that ends without reading it is judged by its exit code.
+    end.on("error", () => undefined);
+    end.end(pipe, () => pipe.fill(0));
+  }
+  return child;
 }
 
 function exitOf(child: ChildProcess): Promise<number> {

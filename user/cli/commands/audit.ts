@@ -4,6 +4,7 @@ import { openDesk } from "../desk-client.ts";
 import { usageFailure, type ExitCode } from "../failure.ts";
 import { tint } from "../line.ts";
 import { askDeskOr, meshJson } from "../mesh-offline.ts";
+import { passphraseOption, unlocking } from "../passphrase.ts";
 import { placesOf } from "../places.ts";
 import { nearest } from "../../../lib/nearest.ts";
 
@@ -14,6 +15,7 @@ export const audit: Command = {
   options: {
     after: { value: "N", help: "show: records after this number (default: 0)" },
     count: { value: "N", short: "n", help: "show: how many at most (default: 100)" },
+    ...passphraseOption,
     ...jsonOption,
     ...stateOptions,
   },
@@ -35,7 +37,7 @@ async function verify(input: Input, context: Context): Promise<ExitCode> {
   const verdict = await askDeskOr(
     state,
     (desk) => desk.verifyAudit(),
-    () => meshJson<AuditVerdict>(context, ["verify", "--state", state], [0, 1]),
+    async () => meshJson<AuditVerdict>(context, ["verify", "--state", state], [0, 1], await unlocking(input, context)),
   );
   if (input.flag("json")) context.terminal.json(verdict);
   else if (verdict.ok) {

@@ -7,7 +7,8 @@ import { codeOf, Failure, type ExitCode } from "../failure.ts";
 import { followFleet } from "../fleet-view.ts";
 import { tint } from "../line.ts";
 import { deskAccepts, forgetPid, notedPid, notePid } from "../mesh-presence.ts";
-import { detachMesh, meshFailure, READY, serveMesh } from "../mesh-process.ts";
+import { detachMesh, meshFailure, READY, serveMesh, type Inherited } from "../mesh-process.ts";
+import { passphraseOption, unlocking } from "../passphrase.ts";
 import { placesOf, requireFleetFile, type Places } from "../places.ts";
 import { printStatus } from "./status.ts";
 
@@ -25,6 +26,7 @@ export const up: Command = {
     listen: { value: "127.0.0.1:PORT", help: "let the desk listen on a loopback port, too" },
     input: { value: "DIR", help: "folder of files that agents may be allowed to read" },
     output: { value: "DIR", help: "folder for what agents may be allowed to write" },
+    ...passphraseOption,
     ...stateOptions,
   },
   words: [0, 0],
@@ -34,7 +36,10 @@ export const up: Command = {
     makeState(places.state);
     await requireFree(places.state);
     const args = serveArguments(input, places, context.cwd);
-    return input.flag("detach") ? detached(args, places, context) : foreground(args, places, context);
+    const inherited = await unlocking(input, context);
+    return input.flag("detach")
+      ? detached(args, places, context, inherited)
+      : foreground(args, places, context, inherited);
   },
 };
 
@@ -78,10 +83,15 @@ async function requireFree(state: string): Promise<void> {
   );
 }
 
-async function foreground(args: readonly string[], places: Places, context: Context): Promise<ExitCode> {
+async function foreground(
+  args: readonly string[],
+  places: Places,
+  context: Context,
+  inherited: Inherited,
+): Promise<ExitCode> {
   const signal = context.interruption();
   context.terminal.live("starting …");
-  const mesh = serveMesh(context, args);
+  const mesh = serveMesh(context, args, inherited);
   try {
     await Promise.race([mesh.ready, aborted(signal)]);
     if (!signal.aborted) {
@@ -117,11 +127,16 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     signal.addEventListener("abort", () => done(), { once: true });
   });
 
-async function detached(args: readonly string[], places: Places, context: Context): Promise<ExitCode> {
+async function detached(
+  args: readonly string[],
+  places: Places,
+  context: Context,
+  inherited: Inherited,
+): Promise<ExitCode> {
   const logFile = join(places.state, "mesh.log");
   const log = openSync(logFile, "a", 0o600);
   const from = (await stat(logFile)).size;
-  const mesh = detachMesh(context, args, log);
+  const mesh = detachMesh(context, args, log, inherited);
   closeSync(log);
   let ended: number | undefined;
   void mesh.exited.then((code) => (ended = code));

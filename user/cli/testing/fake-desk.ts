@@ -5,14 +5,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock as clock } from "../../../lib/clock.ts";
 import { unlabelled } from "../../../protocol/label.ts";
-import {
-  CredentialInput,
-  deskFiles,
-  ExecInput,
-  MessageInput,
-  type BoardPage,
-  type MeshEvent,
-} from "../../../protocol/desk.ts";
+import { CredentialInput } from "../../../protocol/credential.ts";
+import { deskFiles, ExecInput, MessageInput, type BoardPage, type MeshEvent } from "../../../protocol/desk.ts";
 import {
   fakeAttempts,
   fakeAudit,
@@ -118,8 +112,12 @@ export class FakeDesk {
         return {
           credentials: [...this.credentials.keys()].map((name) => ({
             name,
-            createdAtMs: 1_795_000_000_000,
+            standing: "live",
             version: 1,
+            fingerprint: "0123456789ab",
+            createdAtMs: 1_795_000_000_000,
+            expiresAtMs: null,
+            retiring: 0,
             lastUsedAtMs: null,
             uses: 0,
           })),
@@ -130,7 +128,7 @@ export class FakeDesk {
         this.credentials.set(input.name, this.#value);
         return undefined;
       }
-      case "POST /v1/credentials/old/remove":
+      case "POST /v1/credentials/old/revoke":
         return undefined;
       case "POST /v1/shutdown":
         if (!this.#behaviour.ignoreShutdown) void clock.sleep(this.#behaviour.hangUp ? 0 : 20).then(this.#shutdown);

@@ -1,0 +1,56 @@
+import type { Clock } from "../../lib/clock.ts";
+import { limits } from "../../protocol/limits.ts";
+import type { Fleet } from "../config/fleet.ts";
+import type { CredentialDrop } from "../desk/services.ts";
+import type { Provider } from "../egress/providers.ts";
+import type { Vault } from "../vault/vault.ts";
+import { rotateMasterKey, type StateKey } from "./state-key.ts";
+
+type Providers = ReadonlyMap<string, Provider>;
+
+/** The vault as the desk sees it. */
+export function deskCredentials(
+  vault: Vault,
+  parts: { readonly state: string; readonly key: StateKey; readonly fleet: Fleet; readonly providers: Providers },
+): CredentialDrop {
+  let { key } = parts;
+  let rotation: Promise<unknown> = Promise.resolve();
+  return {
+    put: (name, value, by, options) => vault.put(name, value, by, options),
+    revoke: (name, by) => vault.revoke(name, by),
+    list: () => vault.list(),
+    usage: () => {
+      const uses = vault.uses();
+      const used = new Set(uses.filter((row) => row.uses > 0).map(({ name, agent }) => `${name} ${agent}`));
+      return {
+        uses,
+        idle: grantsOf(parts.fleet, parts.providers).filter((each) => !used.has(`${each.name} ${each.agent}`)),
+      };
+    },
+    // One after the other: each starts from the key that the one before has left.
+    rotateMasterKey: (by) => {
+      const turn = rotation.then(async () => {
+        key = await rotateMasterKey(parts.state, vault, key, by);
+      });
+      rotation = turn.catch(() => undefined);
+      return turn;
+    },
+  };
+}
+
+/** Which credential the fleet file puts to whose service. */
+function grantsOf(fleet: Fleet, providers: Providers): { readonly name: string; readonly agent: string }[] {
+  return fleet.agents.flatMap(({ name: agent, model, may }) => {
+    const named = (may.models ?? []).map((pattern) => pattern.slice(0, pattern.indexOf("/")));
+    const credentials = [model.provider, ...named].flatMap((provider) => providers.get(provider)?.credential ?? []);
+    return [...new Set(credentials)].map((name) => ({ name, agent }));
+  });
+}
+
+/** Erases what has retired and tells of what ends soon, until `signal`. */
+export async function tendVault(vault: Vault, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await vault.tend();
+    await clock.sleep(limits.credential.tendIntervalMs, signal).catch(() => undefined);
+  }
+}

@@ -1,0 +1,27 @@
+import { randomBytes } from "node:crypto";
+import type { MeshOptions } from "../main.ts";
+import { keepNextKey, promoteNextKey } from "../vault/key-file.ts";
+import { newSalt, protectionOf } from "../vault/passphrase.ts";
+import { OPERATOR, withVault } from "./credential.ts";
+import { CommandError } from "./failure.ts";
+import { readPassphrase } from "./passphrase.ts";
+import { rotateMasterKey } from "./state-key.ts";
+
+/** `vault rotate|protect|unprotect`: the master key of a mesh that is not running. */
+export async function vault(options: MeshOptions, [verb = ""]: readonly string[]): Promise<number> {
+  if (!["rotate", "protect", "unprotect"].includes(verb))
+    throw new CommandError(`no \`vault ${verb}\`: use rotate, protect or unprotect`);
+  await withVault(options, false, async (opened) => {
+    const { folder, key } = opened;
+    if (verb === "rotate") return void (await rotateMasterKey(folder, opened.vault, key, OPERATOR));
+    const path = options["new-passphrase-file"];
+    if (verb === "protect" && path === undefined)
+      throw new CommandError("no passphrase is given: add `--new-passphrase-file FILE`");
+    const protection = path === undefined ? undefined : protectionOf(readPassphrase(path), newSalt(randomBytes));
+    // The same key in another form: whichever of the two files a crash leaves, it opens everything.
+    keepNextKey(folder, { master: key.file.master, ...(protection && { protection }) }, randomBytes);
+    promoteNextKey(folder);
+    await opened.audit.record({ kind: `vault.${verb}ed`, subject: OPERATOR, detail: {} });
+  });
+  return 0;
+}

@@ -1,0 +1,148 @@
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { Secret } from "../../lib/redact.ts";
+import { KEY_BYTES, type RandomBytes } from "./envelope.ts";
+import {
+  isProtected,
+  protect,
+  PROTECTED_BYTES,
+  protectionOf,
+  saltIn,
+  unprotect,
+  type Protection,
+} from "./passphrase.ts";
+
+export class VaultError extends Error {
+  override readonly name = "VaultError";
+}
+
+/** The master key of a state, and what it is protected with on disk. */
+export interface KeyFile {
+  readonly master: Secret;
+  readonly protection?: Protection;
+}
+
+/** Asked only when the file is protected. The bytes are erased after use. */
+export type Passphrase = () => Buffer;
+
+export const KEY_FILE = "vault.key";
+/** The next master key, from before the data keys are wrapped with it until it has the name above. */
+export const NEXT_KEY_FILE = "vault.key.next";
+
+/** Undefined when there is no such file. Refuses one that others could read, or that does not open. */
+export function openKeyFile(stateFolder: string, passphrase?: Passphrase, name = KEY_FILE): KeyFile | undefined {
+  const path = join(stateFolder, name);
+  const bytes = readKey(path);
+  if (!bytes) return undefined;
+  if (!isProtected(bytes)) return { master: new Secret(bytes) };
+  if (!passphrase) {
+    throw new VaultError(
+      `the vault key \`${path}\` is protected by a passphrase: run the command in a terminal, or give \`--passphrase-file FILE\``,
+    );
+  }
+  const given = passphrase();
+  try {
+    const protection = protectionOf(given, saltIn(bytes));
+    return { master: new Secret(unprotect(bytes, protection)), protection };
+  } catch (cause) {
+    throw new VaultError(
+      `the vault key \`${path}\` does not open: the passphrase is another one, or the file is damaged`,
+      {
+        cause,
+      },
+    );
+  } finally {
+    given.fill(0);
+  }
+}
+
+/** A new master key, written whole under another name, then linked: a crash leaves no half key, and of two first starts one wins. */
+export function keepKeyFile(stateFolder: string, random: RandomBytes): KeyFile {
+  const path = join(stateFolder, KEY_FILE);
+  const bytes = random(KEY_BYTES);
+  const draft = `${path}.${random(6).toString("hex")}`;
+  write(draft, bytes);
+  try {
+    linkSync(draft, path);
+    syncFolder(stateFolder);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+    return openKeyFile(stateFolder) ?? { master: new Secret(bytes) };
+  } finally {
+    unlinkSync(draft);
+  }
+  return { master: new Secret(bytes) };
+}
+
+/** Writes a key beside the one that holds, in the same protection; `promoteNextKey` makes it the one that holds. */
+export function keepNextKey(stateFolder: string, { master, protection }: KeyFile, random: RandomBytes): void {
+  const path = join(stateFolder, NEXT_KEY_FILE);
+  const bytes = master.reveal((plain) => (protection ? protect(plain, protection, random) : Buffer.from(plain)));
+  dropNextKey(stateFolder);
+  write(path, bytes);
+  bytes.fill(0);
+  syncFolder(dirname(path));
+}
+
+export function promoteNextKey(stateFolder: string): void {
+  renameSync(join(stateFolder, NEXT_KEY_FILE), join(stateFolder, KEY_FILE));
+  syncFolder(stateFolder);
+}
+
+export function dropNextKey(stateFolder: string): void {
+  try {
+    unlinkSync(join(stateFolder, NEXT_KEY_FILE));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+  }
+}
+
+function readKey(path: string): Buffer | undefined {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new VaultError(`cannot read the vault key \`${path}\`: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    const { mode, size, uid } = fstatSync(file);
+    if ((mode & 0o077) !== 0)
+      throw new VaultError(`the vault key \`${path}\` can be read by others: run \`chmod 600 ${path}\``);
+    if (uid !== process.getuid?.())
+      throw new VaultError(`the vault key \`${path}\` belongs to another user: use the state folder as its owner`);
+    const bytes = Buffer.alloc(Math.min(size, PROTECTED_BYTES + 1));
+    const read = readSync(file, bytes);
+    if (read !== bytes.length || (size !== KEY_BYTES && !isProtected(bytes)))
+      throw new VaultError(
+        `the vault key \`${path}\` is damaged (${size} bytes, not ${KEY_BYTES}): restore it from a backup`,
+      );
+    return bytes;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function write(path: string, bytes: Uint8Array): void {
+  const file = openSync(path, "wx", 0o600);
+  writeSync(file, bytes);
+  fsyncSync(file);
+  closeSync(file);
+}
+
+/** The name must be on disk before anything that was sealed with the key. */
+function syncFolder(folder: string): void {
+  const file = openSync(folder, "r");
+  fsyncSync(file);
+  closeSync(file);
+}

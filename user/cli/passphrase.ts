@@ -1,0 +1,30 @@
+import { statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Context, Input, OptionCard } from "./command.ts";
+import type { Inherited } from "./mesh-process.ts";
+import { placesOf } from "./places.ts";
+import { readSecret } from "./secret-input.ts";
+
+export const passphraseOption = {
+  "passphrase-file": { value: "FILE", help: "passphrase of the vault key, if it has one (default: ask)" },
+} as const satisfies Record<string, OptionCard>;
+
+/** A vault key without a passphrase is 32 bytes. */
+const PLAIN_KEY_BYTES = 32;
+
+/**
+ * What a command of the mesh needs to open the vault key: nothing, the file that the command line names, or what a person
+ * enters, which goes to the mesh through a pipe.
+ */
+export async function unlocking(input: Input, context: Context): Promise<Inherited> {
+  const file = input.text("passphrase-file");
+  if (file !== undefined) return { args: ["--passphrase-file", resolve(context.cwd, file)] };
+  if (!isProtected(placesOf(input, context).state) || context.stdin.isTTY !== true) return { args: [] };
+  const passphrase = await readSecret("passphrase of the vault key (not shown): ", context);
+  return { args: ["--passphrase-file", "/dev/fd/3"], pipe: passphrase };
+}
+
+function isProtected(state: string): boolean {
+  const found = statSync(join(state, "vault.key"), { throwIfNoEntry: false });
+  return found !== undefined && found.size !== PLAIN_KEY_BYTES;
+}
