@@ -77,8 +77,10 @@ export function byCommand({ template, rootfs, searchPath, clock }: LauncherParts
     };
     const stop = async (): Promise<void> => {
       signal("SIGTERM");
-      const late = clock.sleep(limits.assault.stopGraceMs);
+      const timer = new AbortController();
+      const late = clock.sleep(limits.assault.stopGraceMs, timer.signal).catch(() => undefined);
       await Promise.race([closed, late]);
+      timer.abort();
       signal("SIGKILL");
     };
     return { output: child.stdout, ended: closed, errors: () => errors.trim(), stop };

@@ -1,7 +1,7 @@
 /** The break-out suite as people run it: nothing gets out of ours, and it sees the holes of three that are weak on purpose. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -11,6 +11,8 @@ import { skipUnlessRoot } from "../../contract/sandbox-fixture.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "cordon-suite-"));
+// As a temporary folder is: what is exposed of the host must be what any user may see.
+chmodSync(folder, 0o755);
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Run {
