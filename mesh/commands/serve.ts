@@ -26,7 +26,7 @@ import { selvesOf } from "../fleet/self.ts";
 import { Supervisor } from "../fleet/supervisor.ts";
 import { freeBytesAt } from "../schedule/probes.ts";
 import { Scheduler } from "../schedule/scheduler.ts";
-import { messageTrigger } from "../schedule/trigger.ts";
+import { eitherTrigger, messageTrigger } from "../schedule/trigger.ts";
 import { HookReceiver } from "../hooks/receiver.ts";
 import { createLedger } from "../ledger/create.ts";
 import type { BudgetNotice } from "../ledger/notices.ts";
@@ -50,6 +50,7 @@ import { deskCredentials, tendVault } from "./credentials.ts";
 import { passphraseOf } from "./passphrase.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
+import { startsOf } from "./triggered.ts";
 import { atWork, createWorkflowEngine, deskRuns } from "./workflows.ts";
 
 /** What is to be closed at the end, in the order in which it was opened. */
@@ -134,7 +135,7 @@ async function start(
   const topics = new Topics(store, clock, ids);
   const requests = new Requests(store, clock, topics);
   const inboxes = new Inboxes(store, clock, ids);
-  const trigger = messageTrigger(inboxes, store);
+  const trigger = eitherTrigger(messageTrigger(inboxes, store), () => starts);
   const scheduler = new Scheduler({
     ...{ store, audit, clock, monitor, inboxes, topics, trigger },
     jobs: fleet.schedule,
@@ -166,6 +167,7 @@ async function start(
   };
   const workflows = createWorkflowEngine(() => services, store);
   closing.push(() => Promise.resolve(workflows.close()));
+  const starts = startsOf(fleet, workflows, store, clock);
   const narrowed: DoorServices = { ...services, ...atWork(workflows, services, store) };
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({

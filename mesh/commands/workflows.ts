@@ -118,6 +118,15 @@ export function deskRuns(engine: WorkflowEngine, fleet: Fleet, { clock }: Pick<S
     async start({ file, input }: RunInput): Promise<Result<{ readonly run: string; readonly plan: string }, Refusal>> {
       const compiled = loadWorkflow(file);
       const findings = compiled.ok ? planWorkflow(compiled.value, facts, input ?? {}) : { findings: compiled.error };
+      const startedBy = compiled.ok ? compiled.value.workflow.startedBy : [];
+      if (compiled.ok && !startedBy.includes("person"))
+        return err(
+          refusal(
+            "denied",
+            `\`${file}\` is started by ${startedBy.join(", ")} only`,
+            "add `person` to its `started_by`",
+          ),
+        );
       const fault = findings.findings.find(({ severity }) => severity === "error");
       if (fault || !("digest" in findings))
         return err(

@@ -110,7 +110,13 @@ class Reader {
     if (entries.length > limits.hook.hooksMax)
       this.#fault(["hooks"], `${entries.length} hooks`, `at most ${limits.hook.hooksMax}`);
     return entries.slice(0, limits.hook.hooksMax).flatMap(([name, form]) => {
-      const read = readHook(name, form, this.#agents, this.#jsonSchema(["hooks", name, "schema"], form.schema));
+      const read = readHook(
+        name,
+        form,
+        this.#agents,
+        this.#jsonSchema(["hooks", name, "schema"], form.schema),
+        this.#existing(["hooks", name, "workflow"], form.workflow, "file"),
+      );
       if (read.ok) return [read.value];
       const { at, message, fix } = read.error;
       this.#fault(["hooks", name, ...at], message, fix);
@@ -140,7 +146,8 @@ class Reader {
       this.#fault(["schedule"], `${entries.length} jobs`, `at most ${limits.schedule.jobsMax}`);
     let firings = 0;
     return entries.slice(0, limits.schedule.jobsMax).flatMap(([name, form]) => {
-      const read = readJob(name, form, context);
+      const workflow = this.#existing(["schedule", name, "workflow"], form.workflow, "file");
+      const read = readJob(name, form, { ...context, workflow });
       if (!read.ok) {
         const { at, message, fix } = read.error;
         this.#fault(["schedule", name, ...at], message, fix);

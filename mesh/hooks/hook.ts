@@ -3,6 +3,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { Name } from "../../protocol/names.ts";
 import { Duration } from "../config/fields.ts";
+import { BODY, readEffect, workflowFields, type Effect } from "../schedule/effect.ts";
 import type { JsonSchema } from "../workflow/definition.ts";
 
 /** One entry of `hooks:`. There is none without a signature. */
@@ -17,7 +18,7 @@ export interface Hook {
   readonly windowMs: number;
   readonly deliveriesPerMinute: number;
   readonly schema: JsonSchema | null;
-  readonly to: string;
+  readonly effect: Effect;
 }
 
 const { windowMsMin, windowMsMax, deliveriesPerMinuteMax } = limits.hook;
@@ -32,7 +33,8 @@ export const HookForm = z.strictObject({
   window: Duration.refine((ms) => ms >= windowMsMin && ms <= windowMsMax, "must be `1s` to `1h`").optional(),
   per_minute: z.int().min(1).max(deliveriesPerMinuteMax).optional(),
   schema: z.string().min(1).max(512).optional(),
-  message: z.strictObject({ to: Name }),
+  message: z.strictObject({ to: Name }).optional(),
+  ...workflowFields,
 });
 export type HookForm = z.infer<typeof HookForm>;
 
@@ -42,12 +44,13 @@ export interface HookFault {
   readonly fix: string;
 }
 
-/** `schema` is the compiled form of the file that the entry names. */
+/** `schema` is the compiled form of the file that the entry names, `workflow` the path of its workflow file. */
 export function readHook(
   name: string,
   form: HookForm,
   agents: ReadonlySet<string>,
   schema: JsonSchema | null,
+  workflow: string | null = null,
 ): Result<Hook, HookFault> {
   const { verify: scheme, secret, header, window } = form;
   if ((scheme === "hmac") !== (header !== undefined)) {
@@ -62,14 +65,13 @@ export function readHook(
       fix: "remove it, or use `verify: standard`; deliveries are remembered for ever",
     });
   }
-  if (!agents.has(form.message.to)) {
-    return err({ at: ["message", "to"], message: `no agent \`${form.message.to}\``, fix: "declare it under `agents`" });
-  }
+  const effect = readEffect(form, { agents, workflow, inputDefault: `\${{ ${BODY} }}` });
+  if (!effect.ok) return effect;
   return ok({
     ...{ name, scheme, secret, schema },
     header: header ?? null,
     windowMs: window ?? limits.hook.windowMsDefault,
     deliveriesPerMinute: form.per_minute ?? limits.hook.deliveriesPerMinuteDefault,
-    to: form.message.to,
+    effect: effect.value,
   });
 }

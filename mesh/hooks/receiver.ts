@@ -28,7 +28,7 @@ export interface HookParts {
   ) => { readonly codes: readonly Uint8Array[]; readonly writes: readonly Write[] };
 }
 
-/** `message` is null when this delivery was taken before. */
+/** `message` is what the delivery has caused, a message or a run; null when it was taken before. */
 export interface Received {
   readonly message: string | null;
 }
@@ -59,7 +59,7 @@ export class HookReceiver {
     );
   }
 
-  /** Resolves when the delivery and the message that it causes are on disk, together. */
+  /** Resolves when the delivery and what it causes are on disk, together. */
   async receive(name: string, delivery: RawDelivery): Promise<Result<Received, Refusal>> {
     const known = this.#hooks.get(name);
     // The same words for no such hook, no signature, a wrong and a late one: a stranger learns nothing.
@@ -72,9 +72,9 @@ export class HookReceiver {
       return signed.codes;
     });
     if (!genuine.ok) return this.#refuse(name, STRANGER, genuine.error);
-    const { id, timed } = genuine.value;
-    const key = `${name} ${id}`;
-    if (this.#parts.store.query.hooks.seen(defaultTenant, name, id)) return ok({ message: null });
+    const { id: received, timed } = genuine.value;
+    const key = `${name} ${received}`;
+    if (this.#parts.store.query.hooks.seen(defaultTenant, name, received)) return ok({ message: null });
     const underWay = this.#pending.get(key);
     if (underWay) {
       await underWay;
@@ -87,30 +87,32 @@ export class HookReceiver {
     const body = bodyOf(hook, delivery.body);
     if (!body.ok) return this.#refuse(name, body.error, body.error.reason);
     const prepared = this.#parts.trigger.prepare({
-      to: hook.to,
-      body: body.value,
+      effect: hook.effect,
+      given: body.value,
       cause: `hook:${name}`,
       // Who signed it is known; what it says is not the word of anybody here.
       label: { integrity: "untrusted", confidentiality: "internal", sources: [`hook:${name}`] },
     });
     if (!prepared.ok) return this.#refuse(name, prepared.error, prepared.error.reason);
-    const { id: message, writes, done } = prepared.value;
+    const { id, writes, done } = prepared.value;
+    const { effect } = hook;
+    const caused = effect.kind === "message" ? { message: id, to: effect.to } : { run: id };
     const nowMs = this.#parts.clock.nowMs();
     const expiresAtMs = timed ? nowMs + limits.hook.deliveryKeptMs : null;
     const recorded = this.#parts.audit.record(
-      { kind: "hook.received", subject: "mesh", detail: { hook: name, delivery: id, message, to: hook.to } },
+      { kind: "hook.received", subject: "mesh", detail: { hook: name, delivery: received, ...caused } },
       [
         ...uses,
         ...writes,
         ["hooks.forgetDeliveries", nowMs],
-        ["hooks.insertDelivery", defaultTenant, name, id, nowMs, expiresAtMs],
+        ["hooks.insertDelivery", defaultTenant, name, received, nowMs, expiresAtMs],
       ],
     );
     this.#pending.set(key, recorded);
     await recorded.finally(() => this.#pending.delete(key));
     done();
-    this.#parts.monitor.emit("hook.received", hook.to, { hook: name, message });
-    return ok({ message });
+    this.#parts.monitor.emit("hook.received", effect.kind === "message" ? effect.to : null, { hook: name, ...caused });
+    return ok({ message: id });
   }
 
   async #refuse(name: string, refused: Refusal, why: string): Promise<Result<never, Refusal>> {

@@ -4,6 +4,8 @@ import { limits } from "../../protocol/limits.ts";
 import { BoardGlob, BoardKey, Name } from "../../protocol/names.ts";
 import { Bytes, Duration } from "../config/fields.ts";
 import { CronPattern } from "./cron.ts";
+import { referencesOf } from "../workflow/expression.ts";
+import { readEffect, workflowFields } from "./effect.ts";
 import type { Job, Probe, Timing } from "./job.ts";
 import { Zone } from "./zone.ts";
 
@@ -13,7 +15,8 @@ export const JobForm = z.strictObject({
   every: Duration.optional(),
   at: z.string().optional(),
   time_zone: z.string().max(64).optional(),
-  message: z.strictObject({ to: Name, body: z.string().min(1).max(limits.message.bodyBytesMax) }),
+  message: z.strictObject({ to: Name, body: z.string().min(1).max(limits.message.bodyBytesMax) }).optional(),
+  ...workflowFields,
   missed: z.enum(["skip", "once", "all"]).optional(),
   overlap: z.enum(["skip", "allow"]).optional(),
   jitter: Duration.refine((ms) => ms <= limits.schedule.jitterMsMax, "must be at most `1h`").optional(),
@@ -38,24 +41,31 @@ export interface JobFault {
 export interface JobContext {
   readonly timeZone: string;
   readonly agents: ReadonlySet<string>;
+  /** The workflow file that the entry names, absolute. */
+  readonly workflow?: string | null;
 }
 
 /** One entry; `firingsPerDay` is the most that it can cause. */
 export function readJob(
   name: string,
   form: JobForm,
-  { timeZone, agents }: JobContext,
+  { timeZone, agents, workflow = null }: JobContext,
 ): Result<{ readonly job: Job; readonly firingsPerDay: number }, JobFault> {
   const timing = readTiming(form, form.time_zone ?? timeZone);
   if (!timing.ok) return timing;
-  const unknown = [form.message.to, form.probe?.inbox].find((agent) => agent !== undefined && !agents.has(agent));
-  if (unknown !== undefined)
-    return fault(["message", "to"], `no agent \`${unknown}\``, "declare it under `agents`, or correct the name");
+  const effect = readEffect(form, { agents, workflow, inputDefault: {} });
+  if (!effect.ok) return effect;
+  if (effect.value.kind === "workflow" && referencesOf(effect.value.input).length > 0)
+    return fault(["input"], "nothing comes with a tick", "use constants");
+  const inbox = form.probe?.inbox;
+  if (inbox !== undefined && !agents.has(inbox))
+    return fault(["probe", "inbox"], `no agent \`${inbox}\``, "declare it under `agents`, or correct the name");
   const probes = probesOf(form.probe);
   if (form.probe && probes.length !== 1)
     return fault(["probe"], `${probes.length} probes`, "give one of `inbox`, `board`, `topic`, `disk_below`");
-  const { missed = "once", overlap = "skip", jitter = 0, message } = form;
-  const job: Job = { name, timing: timing.value, message, missed, overlap, jitterMs: jitter, probe: probes[0] ?? null };
+  const { missed = "once", overlap = "skip", jitter = 0 } = form;
+  const own = { name, timing: timing.value, effect: effect.value };
+  const job: Job = { ...own, missed, overlap, jitterMs: jitter, probe: probes[0] ?? null };
   return ok({ job, firingsPerDay: firingsPerDay(timing.value) });
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { limits } from "../../protocol/limits.ts";
 import type { CronPattern } from "./cron.ts";
+import type { Effect } from "./effect.ts";
 import type { Zone } from "./zone.ts";
 
 /** What a tick asks before anything is spent: each is one look at what the mesh knows already. */
@@ -19,7 +20,7 @@ export type Timing =
 export interface Job {
   readonly name: string;
   readonly timing: Timing;
-  readonly message: { readonly to: string; readonly body: string };
+  readonly effect: Effect;
   readonly missed: "skip" | "once" | "all";
   readonly overlap: "skip" | "allow";
   readonly jitterMs: number;

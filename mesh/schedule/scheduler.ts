@@ -89,7 +89,8 @@ export class Scheduler {
     const { worth, seen } = probe(this.#parts, job, this.#seen(job));
     if (!worth) return this.#note(job, tick, "idle", seen);
     const prepared = trigger.prepare({
-      ...job.message,
+      effect: job.effect,
+      given: "",
       cause: `schedule:${job.name}`,
       label: { integrity: "user", confidentiality: "internal", sources: [`principal:schedule:${job.name}`] },
     });
@@ -97,7 +98,9 @@ export class Scheduler {
     const { id, writes, done } = prepared.value;
     await this.#note(job, tick, "fired", seen, { caused: id }, writes);
     done();
-    this.#parts.monitor.emit("schedule.fired", job.message.to, { job: job.name, message: id });
+    const { effect } = job;
+    const agent = effect.kind === "message" ? effect.to : null;
+    this.#parts.monitor.emit("schedule.fired", agent, { job: job.name, [agent === null ? "run" : "message"]: id });
   }
 
   /** One tick, one row, one record, with all that it causes. */

@@ -61,11 +61,9 @@ export class WorkflowEngine {
 
   /** Resolves when the run and its first steps are on disk. */
   async start({ plan, input, label, by }: StartRun): Promise<Result<{ readonly run: string }, Refusal>> {
-    const { ids } = this.#parts;
-    const refused = this.#refuseStart(plan, plan.workflow, input);
-    if (refused) return err(refused);
-    const run = ids.next("run");
-    const { driver, writes } = this.#newRun(plan, "", { id: run, parent: null, parentTask: null, by }, input, label);
+    const prepared = this.prepareStart({ plan, input, label, by });
+    if (!prepared.ok) return prepared;
+    const { id: run, writes, done } = prepared.value;
     await this.#parts.audit.record(
       {
         kind: "workflow.started",
@@ -74,9 +72,26 @@ export class WorkflowEngine {
       },
       writes,
     );
-    this.#parts.monitor.emit("workflow.started", null, { run, workflow: plan.workflow.name });
-    await driver.wake();
+    await done();
     return ok({ run });
+  }
+
+  /** A start as part of another transaction: commit `writes` in this tick, then call `done`. */
+  prepareStart({
+    plan,
+    input,
+    label,
+    by,
+  }: StartRun): Result<{ readonly id: string; readonly writes: readonly Write[]; done(): Promise<void> }, Refusal> {
+    const refused = this.#refuseStart(plan, plan.workflow, input);
+    if (refused) return err(refused);
+    const run = this.#parts.ids.next("run");
+    const { driver, writes } = this.#newRun(plan, "", { id: run, parent: null, parentTask: null, by }, input, label);
+    const done = async (): Promise<void> => {
+      this.#parts.monitor.emit("workflow.started", null, { run, workflow: plan.workflow.name });
+      await driver.wake();
+    };
+    return ok({ id: run, writes, done });
   }
 
   pause = (run: string, by: string): Promise<Result<null, Refusal>> =>
