@@ -42,7 +42,8 @@ export async function reserve(
   attempt: Attempt,
 ): Promise<Result<Admitted, NotAdmitted>> {
   const { provider, model, price, call } = attempt;
-  const injection = provider.credential === null ? null : services.injector.prepare(provider.credential);
+  const use = { agent: caller.agent, destination: provider.name };
+  const injection = provider.credential === null ? null : services.injector.prepare(provider.credential, use);
   if (injection === undefined) {
     const missing = refusal(
       "upstream_rejected",
