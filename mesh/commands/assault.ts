@@ -45,7 +45,7 @@ async function onBackend(name: string): Promise<AssaultReport> {
       throw new SandboxError(short.map(({ what }) => what).join("; "), short.map(({ remedy }) => remedy).join("; "));
     const launch = inBackend(backend, id, isolation);
     try {
-      return await attack(`the ${name} backend`, launch, sandboxPaths.door);
+      return await attack(`the ${name} backend`, launch, sandboxPaths.door, isolation);
     } finally {
       await backend.sweep();
     }
@@ -69,7 +69,7 @@ async function onLauncher(text: string, backend: string | undefined): Promise<As
       verbatimSymlinks: true,
     });
     const searchPath = readSurroundings().path.join(":");
-    return await attack(text, byCommand({ template: template.value, rootfs, searchPath, clock }), null);
+    return await attack(text, byCommand({ template: template.value, rootfs, searchPath, clock }), null, "container");
   } finally {
     await removeFolder(folder, clock);
   }
@@ -79,13 +79,14 @@ function attack(
   subject: string,
   launch: Parameters<typeof assault>[0]["launch"],
   door: string | null,
+  isolation: Isolation,
 ): Promise<AssaultReport> {
   const onResult = (told: { readonly id: string; readonly stopped: boolean }): void =>
     say({ kind: "result", id: told.id, stopped: told.stopped, of: catalogue.length });
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
   return assault({
-    ...{ subject, launch, door, clock, id, onResult, signal: stop.signal },
+    ...{ subject, launch, door, isolation, clock, id, onResult, signal: stop.signal },
     temporaryFolder: tmpdir(),
   });
 }

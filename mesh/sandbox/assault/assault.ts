@@ -8,7 +8,10 @@ import type { Id } from "../../../lib/id.ts";
 import { assert } from "../../../lib/assert.ts";
 import type { AssaultReport } from "../../../protocol/assault.ts";
 import { limits } from "../../../protocol/limits.ts";
+import type { Isolation } from "../backend.ts";
+import { surroundingsOf } from "../probe-attempts.ts";
 import { layBait } from "./bait.ts";
+import { answeredInside } from "./catalogue.ts";
 import { fillCodeFolder } from "./code-folder.ts";
 import type { Container, Launcher } from "./container.ts";
 import { removeFolder } from "./removal.ts";
@@ -19,6 +22,7 @@ export interface AssaultParts {
   readonly launch: Launcher;
   /** An existing folder of the host, below which everything that the suite plants stands and is removed again. */
   readonly temporaryFolder: string;
+  readonly isolation: Isolation;
   /** Path of the door's socket inside, null where there is none. */
   readonly door: string | null;
   readonly clock: Clock;
@@ -42,7 +46,16 @@ export async function assault(parts: AssaultParts): Promise<AssaultReport> {
     bait = await layBait(nonce, join(folder, "bait"));
     const { siblingLifetimeMs: lifetimeMs } = limits.assault;
     const sibling = { abstract: `cordon-sibling-${nonce}`, port: await freePort(), lifetimeMs };
-    const target = { nonce, door: parts.door, ...bait.target, sibling, siblingMarker: "sibling.js", floods };
+    const { ownDevices } = surroundingsOf[parts.isolation];
+    const target = {
+      nonce,
+      door: parts.door,
+      ...bait.target,
+      sibling,
+      siblingMarker: "sibling.js",
+      floods,
+      ownDevices,
+    };
     const code = join(folder, "code");
     await fillCodeFolder(code, target);
     const other = await launch("sibling.js", code);
@@ -61,7 +74,7 @@ export async function assault(parts: AssaultParts): Promise<AssaultReport> {
       parts.onResult(read);
       return false;
     });
-    return reportOf(parts.subject, told, bait.caught(), trouble(container));
+    return reportOf(parts.subject, told, bait.caught(), trouble(container), answeredInside[parts.isolation]);
   } finally {
     await Promise.allSettled(running.map((each) => each.stop()));
     bait?.close();

@@ -1,5 +1,6 @@
 /** Every attempt as data. Each id is printed by a file in hostile/; what does not report counts as not known, never as stopped. */
 import type { AssaultAttempt, AssaultGrade } from "../../../protocol/assault.ts";
+import type { Isolation } from "../backend.ts";
 import { allowedCalls, forbiddenCalls } from "../probe/raw-calls.js";
 
 type Threat = AssaultAttempt["threat"];
@@ -125,6 +126,24 @@ export const controls: readonly string[] = [
   ...Object.keys(allowedCalls).map((name) => `control-call-${name}`),
   "control-finished",
 ];
+
+const APPLICATION_KERNEL = "a kernel in user space, which answers it itself";
+
+/**
+ * Attempts that get an answer inside and reach nothing of the host's kernel, each with what stands between. The devices
+ * that a kernel of that kind makes up are in `surroundingsOf`.
+ */
+export const answeredInside: Readonly<Record<Isolation, Readonly<Record<string, string>>>> = {
+  container: {},
+  gvisor: {
+    "calls-i386": APPLICATION_KERNEL,
+    "calls-x32": APPLICATION_KERNEL,
+    "call-clone3": APPLICATION_KERNEL,
+    // Releases of 2022 do not show the flag in /proc; what a program could gain, it would have inside only.
+    "identity-new-privileges": APPLICATION_KERNEL,
+  },
+  microvm: {},
+};
 
 const WALLS: readonly (readonly [RegExp, string])[] = [
   [/^(?:killed by SIG|calls? killed)/, "the system-call filter"],

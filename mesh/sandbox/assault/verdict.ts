@@ -23,12 +23,13 @@ export function readLine(line: string, nonce: string): Told | null {
   return { id, stopped, by: by.slice(0, EVIDENCE_CHARS_MAX) };
 }
 
-/** `caught`: what the host saw arrive by itself; `trouble`: why the container may not have run. */
+/** `answered`: attempts that may get an answer, and from whom. `caught`: what the host saw arrive by itself; `trouble`: why the container may not have run. */
 export function reportOf(
   subject: string,
   told: readonly Told[],
   caught: readonly string[],
   trouble: string,
+  answered: Readonly<Record<string, string>> = {},
 ): AssaultReport {
   const byId = Map.groupBy(told, ({ id }) => id);
   const results = catalogue.map((attempt): AssaultResult => {
@@ -37,6 +38,8 @@ export function reportOf(
     if (!line) return { ...attempt, verdict: "unknown", stoppedBy: "", evidence: "it did not report" };
     // Two answers to one question: the worse one counts.
     const out = lines.find(({ stopped }) => !stopped);
+    const by = answered[attempt.id];
+    if (out && by !== undefined) return { ...attempt, verdict: "stopped", stoppedBy: by, evidence: out.by };
     if (out) return { ...attempt, verdict: "out", stoppedBy: "", evidence: out.by };
     return { ...attempt, verdict: "stopped", stoppedBy: wallOf(line.by), evidence: line.by };
   });

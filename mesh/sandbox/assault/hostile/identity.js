@@ -47,7 +47,7 @@ export function tryIdentity(report) {
   report("identity-root", rootOutside);
   report("identity-become-root", becomeRoot);
   report("identity-capabilities", () => {
-    const sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].filter((name) => !/^0+$/.test(statusOf(name)));
+    const sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].filter((name) => !/^0*$/.test(statusOf(name)));
     return sets.length > 0 ? hole(sets.map((name) => `${name} ${statusOf(name)}`).join(", ")) : wall("none are left");
   });
   report("identity-filter", () =>
