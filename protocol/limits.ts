@@ -59,6 +59,20 @@ export const limits = {
     retryAfterMsMax: 3_600_000,
     circuitsMax: 10_000,
   },
+  /** When an agent is taken for one that runs away, if the fleet file says nothing else. */
+  runaway: {
+    identicalCallsDefault: 50,
+    identicalCallsMin: 2,
+    identicalCallsMax: 100_000,
+    withinMsDefault: 300_000,
+    withinMsMin: 1_000,
+    withinMsMax: 86_400_000,
+    /** Of the agent's own money of a day. */
+    spendHundredthsDefault: 50,
+    spendMicroUsdMinDefault: 5_000_000,
+    /** Bodies of calls that are told apart, of one agent. */
+    bodiesKnownMax: 256,
+  },
   /** Agents fill an inbox to a part of it only, so that people always get through. */
   message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000 },
   board: {
@@ -80,6 +94,27 @@ export const limits = {
     watchRowsMax: 200,
     /** Changes that one look of a watch passes over, so that a pattern that matches nothing keeps nobody waiting. */
     watchScanRowsMax: 5_000,
+  },
+  task: {
+    titleCharsMax: 200,
+    inputBytesMax: 32 * KiB,
+    resultBytesMax: 32 * KiB,
+    noteCharsMax: 500,
+    /** Tasks made in the course of tasks. */
+    depthMax: 8,
+    /** Hand-offs of one task. */
+    hopsMax: 8,
+    openTasksMax: 10_000,
+    /** Given to one agent, and made by one agent. */
+    openPerAgentMax: 64,
+    listTasksMax: 200,
+    /** Where its creator sets none. */
+    deadlineMs: 86_400_000,
+    deadlineSecondsMax: 2_592_000,
+    /** Without a word from its assignee. */
+    stallMs: 600_000,
+    /** After a task has left an agent's hands, what the agent does still counts as done in its course. */
+    lineageMs: 60_000,
   },
   topic: {
     topicsMax: 10_000,
@@ -224,6 +259,7 @@ export const limits = {
     mapItemsMax: 10_000,
     mapItemsDefault: 100,
     attemptsMax: 20,
+    traceSpansMax: 20_000,
     /** Tokens or micro-USD that a person adds to a budget at once. */
     raiseMax: 1_000_000_000_000,
     backOffMsDefault: 1_000,
@@ -314,7 +350,9 @@ export const limits = {
     idleTimeoutMs: 300_000,
     connectionsPerPlaceMax: 32,
     placesPerSandboxMax: 64,
-    keepAliveMs: 30_000,
+    /** Shorter than servers keep a connection that nobody uses. */
+    keepAliveMs: 4_000,
+    answerHeaderBytesMax: 64 * KiB,
     frameBytesMax: 1 * MiB,
   },
   store: {

@@ -86,16 +86,27 @@ export type ReplayVerdict =
   | { readonly ok: true; readonly events: number; readonly decided: number; readonly status: string }
   | { readonly ok: false; readonly events: number; readonly badSeq: number; readonly fault: string };
 
-/** Milliseconds from the start of the run; `endMs` null = under way. */
+/** In the order of a waterfall: what belongs to a span follows it, one deeper. */
 export interface RunTrace {
   readonly run: RunSummary;
-  readonly spans: readonly {
-    readonly task: string;
-    readonly attempt: number;
-    readonly startMs: number;
-    readonly endMs: number | null;
-    readonly end: string;
-  }[];
+  readonly spans: readonly TraceSpan[];
+}
+
+/** Milliseconds from the start of the run that was asked for; `endMs` null = under way. */
+export interface TraceSpan {
+  readonly run: string;
+  readonly task: string;
+  readonly attempt: number;
+  /** An attempt of a task, or a call that an agent made for it. */
+  readonly kind: "step" | "model" | "tool";
+  /** The task, the model or the tool. */
+  readonly name: string;
+  readonly depth: number;
+  readonly startMs: number;
+  readonly endMs: number | null;
+  readonly end: string;
+  readonly tokens: number;
+  readonly microUsd: number;
 }
 
 export interface RunJournal {

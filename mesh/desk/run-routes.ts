@@ -7,6 +7,7 @@ import {
   type ReplayVerdict,
   type RunDetail,
   type RunSummary,
+  type RunTrace,
 } from "../../protocol/run.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
@@ -16,7 +17,7 @@ import { openApprovals } from "../workflow/engine/approval.ts";
 import type { WorkflowEngine } from "../workflow/engine/engine.ts";
 import { readJournal, readPlan, readRun } from "../workflow/engine/journal.ts";
 import { replay } from "../workflow/engine/replay.ts";
-import { spansOf } from "../workflow/engine/trace.ts";
+import { traceOf } from "../workflow/engine/trace.ts";
 import { language } from "../workflow/engine/workflow-language.ts";
 import { parse, type Answer, type DeskRequest, type Handler } from "./request.ts";
 import { operator, type DeskServices } from "./services.ts";
@@ -41,7 +42,7 @@ export const runRoutes: Readonly<Record<string, Handler>> = {
   "GET /v1/runs/*/replay": (services, request) => withRun(services, request, (row) => ok(verdictOf(services, row))),
   "GET /v1/runs/*/trace": (services, request) =>
     withRun(services, request, (row) =>
-      ok({ run: summaryOf(row), spans: spansOf(readJournal(services.store, row.id)) }),
+      ok({ run: summaryOf(row), spans: traceOf(services.store, row) } satisfies RunTrace),
     ),
   "GET /v1/runs/*/journal": (services, request) =>
     withRun(services, request, (row) => {

@@ -1,4 +1,4 @@
-import { formatDuration } from "../../../lib/units.ts";
+import { formatDuration, formatUsd } from "../../../lib/units.ts";
 import { jsonOption, stateOptions, type Command } from "../command.ts";
 import { openDesk } from "../desk-client.ts";
 import { tint } from "../line.ts";
@@ -7,7 +7,7 @@ import { statusLine } from "../run-view.ts";
 
 export const trace: Command = {
   name: "trace",
-  summary: "show where the time of a run went",
+  summary: "show where the time and the money of a run went, down to each call",
   usage: "RUN [--json] [--state DIR]",
   options: { ...jsonOption, ...stateOptions },
   words: [1, 1],
@@ -21,13 +21,18 @@ export const trace: Command = {
     const { run, spans } = traced;
     const totalMs = Math.max(1, (run.finishedAtMs ?? context.clock.nowMs()) - run.createdAtMs);
     context.terminal.table(
-      ["STEP", "TIME", "", "END"],
-      spans.map(({ task, attempt, startMs, endMs, end }) => [
-        attempt > 1 ? `${task} #${attempt}` : task,
+      ["WHAT", "TIME", "", "SPENT", "END"],
+      spans.map(({ name, kind, attempt, depth, startMs, endMs, end, tokens, microUsd }) => [
+        `${"› ".repeat(depth)}${kind === "step" && attempt > 1 ? `${name} #${attempt}` : name}`,
         formatDuration((endMs ?? totalMs) - startMs),
-        tint("accent", bar(startMs, endMs ?? totalMs, totalMs)),
+        tint(kind === "step" ? "accent" : "faint", bar(startMs, endMs ?? totalMs, totalMs)),
+        tokens > 0 ? `${tokens} tokens, ${formatUsd(microUsd)}` : "",
         end,
       ]),
+    );
+    const sum = (of: "tokens" | "microUsd"): number => spans.reduce((total, span) => total + span[of], 0);
+    context.terminal.print(
+      `trace ${run.id}, begun by ${run.starter}: ${sum("tokens")} tokens, ${formatUsd(sum("microUsd"))}`,
     );
     context.terminal.print(statusLine(run));
     return 0;
