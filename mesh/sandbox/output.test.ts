@@ -18,7 +18,7 @@ function pipe(): { reader: number; writer: number; remove(): void } {
 
 it("passes what is printed in order, to the end", async () => {
   const { reader, writer, remove } = pipe();
-  const output = new SandboxOutput(reader, systemClock, () => assert.fail("no flood"));
+  const output = SandboxOutput.ofPipe(reader, systemClock, () => assert.fail("no flood"));
   writeSync(writer, "one\n");
   writeSync(writer, "two\n");
   closeSync(writer);
@@ -31,7 +31,7 @@ it("passes what is printed in order, to the end", async () => {
 it("leaves the pipe alone while the bucket is empty, so that the writer is the one to wait", async () => {
   const { reader, writer, remove } = pipe();
   const floods: number[] = [];
-  const output = new SandboxOutput(reader, systemClock, (rate) => floods.push(rate));
+  const output = SandboxOutput.ofPipe(reader, systemClock, (rate) => floods.push(rate));
   let bytes = 0;
   output.on("data", (chunk: Buffer) => (bytes += chunk.length));
   const end = performance.now() + 1200;

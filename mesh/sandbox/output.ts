@@ -11,7 +11,7 @@ const { logBytesPerSecondMax } = limits.sandbox;
 const PAUSE_MS = 100;
 
 export class SandboxOutput extends Readable {
-  readonly #pipe: Socket;
+  readonly #pipe: Readable;
   readonly #clock: Clock;
   readonly #onFlood: (bytesPerSecond: number) => void;
   #tokens = logBytesPerSecondMax;
@@ -21,12 +21,17 @@ export class SandboxOutput extends Readable {
   #unlimited = false;
 
   /** Takes ownership of `fd`, the reading end of the sandbox's pipe. */
-  constructor(fd: number, clock: Clock, onFlood: (bytesPerSecond: number) => void) {
+  static ofPipe(fd: number, clock: Clock, onFlood: (bytesPerSecond: number) => void): SandboxOutput {
+    return new SandboxOutput(new Socket({ fd, readable: true, writable: false }), clock, onFlood);
+  }
+
+  /** Takes ownership of `pipe`, which has not been read yet and holds its writer back when it is not read. */
+  constructor(pipe: Readable, clock: Clock, onFlood: (bytesPerSecond: number) => void) {
     super({ highWaterMark: logBytesPerSecondMax });
     this.#clock = clock;
     this.#onFlood = onFlood;
     this.#filledAtMs = clock.monotonicMs();
-    this.#pipe = new Socket({ fd, readable: true, writable: false });
+    this.#pipe = pipe;
     this.#pipe.pause();
     this.#pipe.on("data", (chunk: Buffer) => this.#take(chunk));
     this.#pipe.on("error", () => this.push(null));

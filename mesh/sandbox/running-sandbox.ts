@@ -1,44 +1,53 @@
-/** A running sandbox of the `oci` backend. */
-import { readFile, rm, statfs } from "node:fs/promises";
-import { join } from "node:path";
+/** A running sandbox, whatever engine started it: its events, limits and end. */
+import { statfs } from "node:fs/promises";
 import { limits } from "../../protocol/limits.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { Sandbox, SandboxEvent, SandboxSpec } from "./backend.ts";
 import { SandboxError } from "./backend.ts";
 import { cpuQuotaUs } from "./bundle.ts";
-import { Cgroup, type CgroupUsage } from "./cgroup.ts";
-import { dismantle, type Host } from "./dismantle.ts";
+import type { Cgroup, CgroupUsage } from "./cgroup.ts";
 import type { SandboxOutput } from "./output.ts";
-import { type SandboxPlaces, sandboxPlacesOf } from "./places.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Finished } from "./process.ts";
 import { checkCommand } from "./spec-check.ts";
 import type { Watched } from "./watch.ts";
 
 /** Below this share of free space (or without a free inode) the volume counts as full. */
 const DISK_FREE_SHARE = 0.01;
 
+/** What only the engine that started a sandbox can do with it. */
+export interface Engine {
+  /** Asks the sandbox's PID 1 to end. Never throws. */
+  terminate(): Promise<void>;
+  exec(
+    command: readonly string[],
+    bounds: { readonly outputBytesMax: number; readonly timeoutMs: number },
+  ): Promise<Finished>;
+  /** Removes everything of it; throws SandboxError naming what is left. */
+  remove(): Promise<void>;
+}
+
 export interface Started {
-  readonly runtime: Runtime;
+  readonly engine: Engine;
   /** Host process: the sandbox's PID 1, or the application kernel that runs it. */
   readonly pid: number;
   readonly startTime: string;
-  readonly image: string;
+  readonly cgroup: Cgroup;
+  /** Where its /data is mounted on the host. */
+  readonly data: string;
   readonly output: SandboxOutput;
   /** Called once, after everything is gone or has been found stuck. */
   readonly onGone: () => Promise<void>;
 }
 
-export class OciSandbox implements Sandbox, Watched {
+export class RunningSandbox implements Sandbox, Watched {
   readonly id: string;
   readonly output: SandboxOutput;
   readonly pid: number;
   readonly startTime: string;
   readonly #spec: SandboxSpec;
-  readonly #host: Host;
+  readonly #clock: Clock;
   readonly #started: Started;
-  readonly #runtime: Runtime;
-  readonly #at: SandboxPlaces;
-  readonly #cgroup: Cgroup;
   readonly #listeners: ((event: SandboxEvent) => void)[] = [];
   /** First and last event, for a listener that comes late. */
   readonly #milestones: SandboxEvent[] = [];
@@ -46,20 +55,16 @@ export class OciSandbox implements Sandbox, Watched {
   #pidsRefused = 0;
   #diskFull = false;
   #stopping = false;
-  #execs = 0;
   #gone: Promise<void> | undefined;
 
-  constructor(spec: SandboxSpec, host: Host, started: Started) {
+  constructor(spec: SandboxSpec, clock: Clock, started: Started) {
     this.id = spec.id;
     this.output = started.output;
     this.pid = started.pid;
     this.startTime = started.startTime;
     this.#spec = spec;
-    this.#host = host;
+    this.#clock = clock;
     this.#started = started;
-    this.#runtime = started.runtime;
-    this.#at = sandboxPlacesOf(host.places, spec.id);
-    this.#cgroup = new Cgroup(host.cgroups, this.#at.cgroup);
     this.#milestones.push({ type: "started", pid: started.pid });
     void this.#endBurst();
   }
@@ -84,7 +89,7 @@ export class OciSandbox implements Sandbox, Watched {
   }
 
   usage(): Promise<CgroupUsage> {
-    return this.#cgroup.usage().catch((cause: unknown) => {
+    return this.#started.cgroup.usage().catch((cause: unknown) => {
       throw new SandboxError(`sandbox \`${this.id}\` is not running`, "start it first", { cause });
     });
   }
@@ -94,29 +99,17 @@ export class OciSandbox implements Sandbox, Watched {
     if (this.#gone || startTimeOf(this.pid) !== this.startTime) {
       throw new SandboxError(`sandbox \`${this.id}\` is not running`, "start it first");
     }
-    const pidFile = join(this.#at.dir, `exec-${++this.#execs}`);
-    // Killing the runtime's client would leave the command running inside.
-    const onTimeout = async (): Promise<void> => {
-      const pid = Number(await readFile(pidFile, "latin1").catch(() => "0"));
-      const startTime = pid > 1 ? startTimeOf(pid) : null;
-      if (this.#runtime.profile.process !== "agent" && pid > 1) await this.#runtime.signal(this.id, "KILL", pid);
-      else if (startTime !== null && (await this.#cgroup.processes()).includes(pid))
-        signalProcess(pid, startTime, "SIGKILL");
-    };
-    const options = { ...bounds, onTimeout: () => void onTimeout() };
-    const done = await this.#runtime.exec(this.id, this.#at, pidFile, command, options);
-    await rm(pidFile, { force: true });
+    const done = await this.#started.engine.exec(command, bounds);
     return { exitCode: done.code, stdout: done.stdout, stderr: done.stderr, truncated: done.truncated };
   }
 
   async stop(graceMs: number): Promise<void> {
     if (!this.#gone) {
       this.#stopping = true;
-      if (this.#runtime.profile.process === "agent") signalProcess(this.pid, this.startTime, "SIGTERM");
-      else if (graceMs > 0) await this.#runtime.signal(this.id, "TERM");
-      const deadline = this.#host.clock.monotonicMs() + graceMs;
-      while (startTimeOf(this.pid) === this.startTime && this.#host.clock.monotonicMs() < deadline) {
-        await this.#host.clock.sleep(10);
+      if (graceMs > 0) await this.#started.engine.terminate();
+      const deadline = this.#clock.monotonicMs() + graceMs;
+      while (startTimeOf(this.pid) === this.startTime && this.#clock.monotonicMs() < deadline) {
+        await this.#clock.sleep(10);
       }
       signalProcess(this.pid, this.startTime, "SIGKILL");
     }
@@ -129,17 +122,17 @@ export class OciSandbox implements Sandbox, Watched {
   }
 
   lookAtCounters(): void {
-    const oomKills = this.#cgroup.oomKills();
+    const oomKills = this.#started.cgroup.oomKills();
     if (oomKills > this.#oomKills) this.emit({ type: "oom", count: oomKills });
     this.#oomKills = Math.max(oomKills, this.#oomKills);
-    const refused = this.#cgroup.pidsRefused();
+    const refused = this.#started.cgroup.pidsRefused();
     if (refused > this.#pidsRefused) this.emit({ type: "pids_exhausted", count: refused });
     this.#pidsRefused = Math.max(refused, this.#pidsRefused);
     void this.#lookAtDisk();
   }
 
   async #lookAtDisk(): Promise<void> {
-    const disk = await statfs(this.#at.data).catch(() => null);
+    const disk = await statfs(this.#started.data).catch(() => null);
     if (disk === null || this.#gone || disk.blocks === 0) return;
     const full = disk.bavail / disk.blocks < DISK_FREE_SHARE || disk.ffree === 0;
     if (full && !this.#diskFull) this.emit({ type: "disk_full", usedBytes: (disk.blocks - disk.bfree) * disk.bsize });
@@ -147,9 +140,11 @@ export class OciSandbox implements Sandbox, Watched {
   }
 
   async #endBurst(): Promise<void> {
-    await this.#host.clock.sleep(limits.sandbox.startBurstMs);
+    await this.#clock.sleep(limits.sandbox.startBurstMs);
     if (this.#gone || startTimeOf(this.pid) !== this.startTime) return;
-    await this.#cgroup.limitCpu(cpuQuotaUs(this.#spec.limits.cpus)).catch(() => this.stop(0).catch(() => undefined));
+    await this.#started.cgroup
+      .limitCpu(cpuQuotaUs(this.#spec.limits.cpus))
+      .catch(() => this.stop(0).catch(() => undefined));
   }
 
   #end(): Promise<void> {
@@ -162,7 +157,7 @@ export class OciSandbox implements Sandbox, Watched {
     this.lookAtCounters();
     const cause = this.#stopping ? "stopped" : this.#oomKills > oomBefore ? "oom" : "ended";
     try {
-      await dismantle(this.#host, this.id, this.#started.image);
+      await this.#started.engine.remove();
     } finally {
       this.output.release();
       await this.#spec.door.close().catch(() => undefined);
