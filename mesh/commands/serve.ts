@@ -17,6 +17,7 @@ import { operator } from "../desk/services.ts";
 import { DeskToken } from "../desk/token.ts";
 import { denialsByCaller } from "../door/denials.ts";
 import { Door } from "../door/door.ts";
+import { Runaway } from "../door/runaway.ts";
 import type { DoorServices } from "../door/services.ts";
 import { Injector } from "../egress/credentials.ts";
 import { Balance } from "../egress/balance.ts";
@@ -147,6 +148,8 @@ async function start(
     () => randomBytes(4).readUInt32BE() / 2 ** 32,
     ({ ...change }) => monitor.emit(`model.circuit_${change.state}`, null, change),
   );
+  const watched = new Map(fleet.agents.map(({ name, runaway }) => [name, runaway]));
+  const runaway = new Runaway(clock, (agent) => watched.get(agent));
   const services: DoorServices = {
     ...{ clock, ids, matrix, audit, ledger, board, inboxes, topics, requests, monitor, providers, gateway },
     selves: selvesOf(fleet, matrix, providers),
@@ -164,6 +167,8 @@ async function start(
     files: new FileTools(fleet.files, ids),
     halted: (agent) => supervisor.halted(agent),
     halt: (agent, cause) => supervisor.halt(agent, cause),
+    runaway,
+    haltRunaway: (agent, cause) => supervisor.haltRunaway(agent, cause),
   };
   const workflows = createWorkflowEngine(() => services, store);
   closing.push(() => Promise.resolve(workflows.close()));

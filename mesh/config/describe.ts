@@ -103,6 +103,7 @@ const knownKeys = [
     ...["models", "model_limits", "max_tokens", "n", "temperature", "azure", "api_version", "bedrock", "region"],
     "input",
     ...["chain", "first_byte", "deadline"],
+    ...["runaway", "identical_calls", "identical_within", "spend_percent", "spend_within"],
     ...["output", "cache_read", "cache_write", "teams", "members", "models", "prices"],
   ],
 ];

@@ -2,6 +2,7 @@ import type { Api, Hosting } from "../egress/providers.ts";
 import type { ToolName } from "../../protocol/door.ts";
 import type { Caps } from "../ledger/ledger.ts";
 import type { ModelLimits } from "../door/model-limits.ts";
+import type { RunawayLimits } from "../door/runaway.ts";
 import type { Hook } from "../hooks/hook.ts";
 import type { Job } from "../schedule/job.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
@@ -88,6 +89,8 @@ export interface AgentSetting {
   readonly command: readonly string[] | null;
   readonly code: string | null;
   readonly modelLimits?: ModelLimits;
+  /** Absent: it is not watched. */
+  readonly runaway?: RunawayLimits;
   readonly may: Permissions;
 }
 

@@ -116,3 +116,29 @@ agents: { a: { ${AGENT} } }\n`,
   assert.deepEqual(keys?.get("openai"), ["first", "second"]);
   assert.deepEqual([providers[0]?.credential, providers[0]?.credentials], ["a", ["a", "b"]]);
 });
+
+test("when an agent runs away: the defaults, its own, or never", () => {
+  const { agents } = fleetOf(
+    `defaults: { runaway: { identical_calls: 9, identical_within: 1h } }
+agents:
+  a: { ${AGENT}, budget: { day: { usd: 100.00 } }, runaway: { spend_percent: 10 } }
+  b: { ${AGENT}, runaway: off }
+  c: { ${AGENT}, budget: { day: { usd: 100.00 } } }\n`,
+  );
+  assert.deepEqual(
+    agents.map(({ runaway }) => runaway),
+    [
+      { identicalCalls: 9, identicalMs: 3_600_000, spendMicroUsd: 10_000_000, spendMs: 300_000 },
+      undefined,
+      { identicalCalls: 9, identicalMs: 3_600_000, spendMicroUsd: 50_000_000, spendMs: 300_000 },
+    ],
+  );
+  for (const [form, fault] of [
+    ["never", /expected one of `off`|has a value that is not known/],
+    ["{ identical_calls: 1 }", /must be from 2/],
+    ["{ spend_percent: 101 }", /is refused/],
+    ["{ identical_within: 2d }", /must be from `1s` to `1d`/],
+    ["{ identicl_calls: 3 }", /did you mean `identical_calls`/],
+  ] as const)
+    assert.match(faultsOf(`agents: { a: { ${AGENT}, runaway: ${form} } }\n`), fault, form);
+});

@@ -82,6 +82,7 @@ agents:
     isolation: "container",
     command: null,
     code: null,
+    runaway: { identicalCalls: 50, identicalMs: 300_000, spendMicroUsd: 5_000_000, spendMs: 300_000 },
     may: {
       message: ["writer"],
       blackboard: { read: ["digest/**"], write: ["digest/notes/*"] },

@@ -21,6 +21,7 @@ import { readBindings, readPermissions, type Tell } from "./reach.ts";
 import { teamsOf } from "./teams.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
 import { providersOf } from "./providers.ts";
+import { runawayOf } from "./runaway.ts";
 import { FleetForm, type AgentForm } from "./schema.ts";
 import { Source, type Fault, type Path } from "./source.ts";
 
@@ -175,17 +176,20 @@ class Reader {
     const at: Path = ["agents", name];
     const sandbox = { ...sandboxDefaults, ...given(this.#form.defaults?.sandbox), ...given(form.sandbox) };
     const named = form.model ?? this.#form.defaults?.model;
+    const budget = capsOf(form.budget ?? this.#form.defaults?.budget);
+    const runaway = runawayOf([form.runaway, this.#form.defaults?.runaway], budget.day.usd);
     return {
       name,
       instructions: this.#instructions([...at, "instructions"], form),
       ...(named !== undefined && this.#chains.has(named) ? { chain: named } : {}),
       model: this.#model(form.model === undefined ? ["defaults", "model"] : [...at, "model"], named, name),
-      budget: capsOf(form.budget ?? this.#form.defaults?.budget),
+      budget,
       limits: { memoryBytes: sandbox.memory, cpus: sandbox.cpus, pids: sandbox.pids, diskBytes: sandbox.disk },
       isolation: sandbox.isolation,
       command: form.command ?? null,
       code: this.#existing([...at, "code"], form.code, "folder"),
       ...(form.model_limits && { modelLimits: ceilings(form.model_limits) }),
+      ...(runaway && { runaway }),
       may: this.#permissions(at, name, form),
     };
   }

@@ -5,6 +5,7 @@ import { BoardGlob, Name } from "../../protocol/names.ts";
 import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
 import { Budget } from "./budget.ts";
+import { Runaway } from "./runaway.ts";
 import { Bytes, Count, Duration, textOr, Usd } from "./fields.ts";
 import { BindingsForm, ReachForm, WebForm } from "./reach.ts";
 
@@ -99,6 +100,7 @@ const ModelLimits = z.strictObject({
 
 const Agent = z.strictObject({
   model_limits: ModelLimits.optional(),
+  runaway: Runaway.optional(),
   instructions: z.string().min(1).max(512).optional(),
   model: ModelOrAlias.optional(),
   budget: Budget.optional(),
@@ -156,7 +158,12 @@ export const FleetForm = z.strictObject({
   /** In the place of the price list's. */
   prices: z.record(ModelText, Price).optional(),
   defaults: z
-    .strictObject({ model: ModelOrAlias.optional(), budget: Budget.optional(), sandbox: SandboxForm.optional() })
+    .strictObject({
+      model: ModelOrAlias.optional(),
+      runaway: Runaway.optional(),
+      budget: Budget.optional(),
+      sandbox: SandboxForm.optional(),
+    })
     .optional(),
   schedule: z.record(Name, JobForm).optional(),
   hooks: z.record(Name, HookForm).optional(),

@@ -129,6 +129,11 @@ export async function finish(
     },
     [...settled.writes, ...(work?.ended(hold.id, ended, settled) ?? [])],
   );
+  const cause = services.runaway?.spent(caller.agent, settled.microUsd);
+  if (cause) {
+    services.runaway?.forget(caller.agent);
+    services.haltRunaway?.(caller.agent, cause);
+  }
   services.monitor.emit("model.settled", caller.agent, {
     model: call.model,
     outcome: ended,

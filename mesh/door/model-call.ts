@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Json } from "../../lib/json.ts";
-import type { Result } from "../../lib/result.ts";
+import { ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
-import type { Refusal } from "../../protocol/refusal.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { FromPath, WireFormat, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
 import { isRunScope } from "../ledger/amount.ts";
@@ -13,6 +12,7 @@ import { reserve, type NotAdmitted } from "./model-attempt.ts";
 import { sendAttempt, type AttemptEnd, type Exchange } from "./model-exchange.ts";
 import { linksOf, REASON_CHARS_MAX, refuse, type Links } from "./model-links.ts";
 import { isShut, mayFit, waysOf, type Way } from "./model-routing.ts";
+import type { RunawayCause } from "./runaway.ts";
 import type { Caller, DoorServices } from "./services.ts";
 
 /** The life of one model call: parse, decide, reserve, record, send, meter, settle, record. */
@@ -39,22 +39,27 @@ async function understand(
   format: WireFormat,
   request: IncomingMessage,
   from: FromPath | undefined,
-): Promise<Result<Links, Refusal>> {
+): Promise<Result<Understood, Refusal>> {
   const body = await readJson(request, limits.door.bodyBytesMax);
-  const parsed = body.ok ? format.parse(body.value.value, bytesAsSent(body.value.value, body.value.bytes), from) : body;
   if (!body.ok) return refuse(services, caller, body.error, "");
+  const { value, bytes } = body.value;
+  const text = JSON.stringify(value);
+  // Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound.
+  const parsed = format.parse(value, Math.max(bytes, Buffer.byteLength(text)), from);
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
-  return linksOf(services, caller, { body: body.value.value, call: parsed.value, format });
+  const links = await linksOf(services, caller, { body: value, call: parsed.value, format });
+  return links.ok ? ok({ ...links.value, text }) : links;
 }
 
-/** Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound. */
-const bytesAsSent = (body: Json, received: number): number =>
-  Math.max(received, Buffer.byteLength(JSON.stringify(body)));
+/** Where a call can go, and the call as it is written anew. */
+type Understood = Links & { readonly text: string };
 
 /** Tries one way after another until one answers; returns what the agent is still to be told. */
-async function answer(exchange: Exchange, { chain, links, skipped }: Links): Promise<Refusal | undefined> {
+async function answer(exchange: Exchange, { chain, links, skipped, text }: Understood): Promise<Refusal | undefined> {
   const { services, caller, gone } = exchange;
   const ways = waysOf(links, services.routing);
+  const counted = services.runaway?.call(caller.agent, text);
+  if (typeof counted === "object") return haltRunaway(services, caller, counted, links[0].call.model);
   const passedOver = [...skipped];
   const startMs = services.clock.monotonicMs();
   let sent = 0;
@@ -87,9 +92,23 @@ async function answer(exchange: Exchange, { chain, links, skipped }: Links): Pro
     if (!last.next) return last.tell();
     passedOver.push(`${nameOf(way)}: ${last.reason}`.slice(0, REASON_CHARS_MAX));
   }
+  if (!last) counted?.();
   // Why nothing more could be paid says more than why the last provider failed.
   if (last && refused?.by.kind !== "budget") return last.tell();
   return refused && refuseFor(services, caller, refused.by, links[0].call.model);
+}
+
+async function haltRunaway(
+  services: DoorServices,
+  caller: Caller,
+  cause: RunawayCause,
+  model: string,
+): Promise<Refusal> {
+  services.haltRunaway?.(caller.agent, cause);
+  services.runaway?.forget(caller.agent);
+  const halted = services.halted(caller.agent) ?? refusal("halted", cause.reason, "see `runaway` in the fleet file");
+  await refuse(services, caller, halted, model);
+  return halted;
 }
 
 /** A permission can end, and a halt begin, while a provider keeps the call waiting. */

@@ -21,6 +21,7 @@ import type { FileTools } from "../tools/files.ts";
 import type { Denials } from "./denials.ts";
 import type { ModelLimits } from "./model-limits.ts";
 import type { Routing } from "./model-routing.ts";
+import type { Runaway, RunawayCause } from "./runaway.ts";
 
 /** Who stands at a door: fixed when the socket is made, never read from a request. */
 export interface Caller {
@@ -84,6 +85,9 @@ export interface DoorServices {
   halted(agent: string): Refusal | undefined;
   /** Ends an agent whose budget is used up. */
   halt(agent: string, cause: BudgetRefusal): void;
+  /** Ends an agent that runs away, and counts what shows it. */
+  readonly runaway?: Runaway;
+  haltRunaway?(agent: string, cause: RunawayCause): void;
 }
 
 /** What an agent writes is only as good as an agent: nothing it says is above `generated`, and it may have read anything. */

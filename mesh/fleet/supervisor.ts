@@ -8,6 +8,7 @@ import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Inboxes } from "../bus/inboxes.ts";
 import type { Fleet } from "../config/fleet.ts";
+import type { RunawayCause } from "../door/runaway.ts";
 import type { Caller } from "../door/services.ts";
 import type { BudgetRefusal } from "../ledger/ledger.ts";
 import { windowText } from "../ledger/windows.ts";
@@ -104,6 +105,21 @@ export class Supervisor {
       })
       .catch(() => {});
     void this.#serveHalt(runner, reason, cause.resetsAtMs, stop.signal);
+  }
+
+  /** The same for an agent that runs away; only an operator starts it again. */
+  haltRunaway(agent: string, cause: RunawayCause): void {
+    const runner = this.#runners.get(agent);
+    if (!runner || this.#halted.has(agent)) return;
+    const stop = new AbortController();
+    const fix = "mend it and start it again, or allow it by its `runaway` in the fleet file";
+    const reason = `it runs away: ${cause.reason}`;
+    this.#halted.set(agent, { refusal: refusal("halted", `\`${agent}\` is halted: ${reason}`, fix), stop });
+    this.#parts.monitor.emit("agent.runaway", agent, { ...cause });
+    this.#parts.audit
+      .record({ kind: "agent.halted", subject: "mesh", detail: { agent, cause: cause.kind, ...cause } })
+      .catch(() => {});
+    void this.#serveHalt(runner, reason, Infinity, stop.signal);
   }
 
   /** By an operator; lifts a halt, which comes back with the next call if the budget is still used up. */
