@@ -19,6 +19,7 @@ import { z } from "zod";
 import type { Label } from "./label.ts";
 import { limits } from "./limits.ts";
 import { BoardGlob, BoardKey, FilePath, Name } from "./names.ts";
+import type { TaskNotice, TaskState } from "./task.ts";
 
 export const doorRoutes = {
   self: "/v1/self",
@@ -70,6 +71,8 @@ export interface Delivery {
   readonly label: Label;
   /** Milliseconds since the Unix epoch. */
   readonly sentAtMs: number;
+  /** There when the message is about a task: what it says is the mesh's word. */
+  readonly task?: TaskNotice;
 }
 
 const messageBody = z.string().min(1).max(limits.message.bodyBytesMax);
@@ -77,6 +80,9 @@ export const ReplyBody = z.strictObject({ body: messageBody });
 
 const waitMs = z.int().min(0).max(limits.door.inboxWaitMsMax);
 const topicMessageId = z.string().regex(/^evt_[a-z0-9]{1,40}$/, "must be the id of a message of a topic");
+
+const taskId = z.string().regex(/^tsk_[a-z0-9]{1,40}$/, "must be the id of a task");
+const taskNote = z.string().max(limits.task.noteCharsMax);
 
 /** Every tool of the mesh with the strict form of its arguments: the whole of what an agent can do besides thinking. */
 export const toolArguments = {
@@ -130,6 +136,20 @@ export const toolArguments = {
     wait_ms: waitMs.optional(),
   }),
   "bus.dead": z.strictObject({ topic: BoardKey, after: z.int().min(0).optional() }),
+  "task.create": z.strictObject({
+    to: Name,
+    title: z.string().min(1).max(limits.task.titleCharsMax),
+    input: z.string().max(limits.task.inputBytesMax).optional(),
+    deadline_seconds: z.int().min(1).max(limits.task.deadlineSecondsMax).optional(),
+  }),
+  "task.handoff": z.strictObject({ task: taskId, to: Name, note: taskNote.optional() }),
+  "task.update": z.strictObject({ task: taskId, state: z.enum(["working", "blocked"]), note: taskNote.optional() }),
+  "task.done": z.strictObject({
+    task: taskId,
+    failed: z.boolean().optional(),
+    result: z.string().max(limits.task.resultBytesMax),
+  }),
+  "task.list": z.strictObject({}),
   "message.send": z.strictObject({ to: Name, body: messageBody, conversation: z.string().max(64).optional() }),
 } as const;
 
@@ -186,7 +206,32 @@ export interface ToolResults {
       readonly at_ms: number;
     }[];
   };
+  "task.create": ChangedTask;
+  "task.handoff": ChangedTask;
+  "task.update": ChangedTask;
+  "task.done": ChangedTask;
+  "task.list": {
+    readonly tasks: readonly {
+      readonly id: string;
+      readonly title: string;
+      readonly state: TaskState;
+      readonly creator: string;
+      readonly assignee: string;
+      readonly depth: number;
+      readonly deadline_at_ms: number;
+      readonly note: string;
+      readonly result: string | null;
+    }[];
+  };
   "message.send": { readonly id: string };
+}
+
+export interface ChangedTask {
+  readonly task: string;
+  readonly state: TaskState;
+  readonly assignee: string;
+  readonly depth: number;
+  readonly hops: number;
 }
 
 export interface PulledMessage {

@@ -34,6 +34,8 @@ import type { BudgetNotice } from "../ledger/notices.ts";
 import { createPrices, type PriceOverride } from "../ledger/prices.ts";
 import { ScopeTree } from "../ledger/scope-tree.ts";
 import type { MeshOptions } from "../main.ts";
+import { Orchestrator } from "../orchestrator/orchestrator.ts";
+import { Watchman } from "../orchestrator/watchman.ts";
 import { Monitor } from "../monitor/monitor.ts";
 import { matrixOf } from "../policy/matrix.ts";
 import { openStore } from "../store/open.ts";
@@ -137,6 +139,8 @@ async function start(
   const requests = new Requests(store, clock, topics);
   const inboxes = new Inboxes(store, clock, ids);
   const trigger = eitherTrigger(messageTrigger(inboxes, store), () => starts);
+  const tasks = new Orchestrator({ store, clock, ids, inboxes });
+  const taskWatch = new Watchman({ orchestrator: tasks, audit, monitor, clock });
   const scheduler = new Scheduler({
     ...{ store, audit, clock, monitor, inboxes, topics, trigger },
     jobs: fleet.schedule,
@@ -165,6 +169,8 @@ async function start(
     injector: new Injector(vault),
     denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),
+    tasks,
+    taskWatch,
     halted: (agent) => supervisor.halted(agent),
     halt: (agent, cause) => supervisor.halt(agent, cause),
     runaway,
@@ -218,6 +224,8 @@ async function start(
   await supervisor.reconcile();
   await workflows.recover();
   closing.push(() => Promise.resolve(scheduler.stop()));
+  closing.push(() => Promise.resolve(taskWatch.stop()));
+  taskWatch.run().catch((error: unknown) => fail(`cordon: the watch over tasks has stopped: ${String(error)}\n`));
   scheduler.run().catch((error: unknown) => fail(`cordon: the schedule has stopped: ${String(error)}\n`));
   const tending = new AbortController();
   closing.push(() => Promise.resolve(tending.abort()));

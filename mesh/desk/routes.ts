@@ -7,6 +7,7 @@ import { moneyRoutes } from "./money-routes.ts";
 import { parse, type Answer, type DeskRequest, type Handler } from "./request.ts";
 import { runRoutes } from "./run-routes.ts";
 import { operator, type DeskServices } from "./services.ts";
+import { taskRoutes } from "./task-routes.ts";
 import { vaultRoutes } from "./vault-routes.ts";
 
 /** Every route of the desk: method and path, where `*` is one name. */
@@ -25,6 +26,7 @@ export const deskRoutes: Readonly<Record<string, Handler>> = {
   "POST /v1/agents/*/stop": (services, request) => setRunning(services, request, false),
   "POST /v1/hooks/*": hook,
   ...runRoutes,
+  ...taskRoutes,
   ...moneyRoutes,
   ...vaultRoutes,
   "POST /v1/shutdown": async (services) => {

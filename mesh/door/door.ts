@@ -13,6 +13,7 @@ import { modelList } from "./model-list.ts";
 import { route, type DoorRequest } from "./route.ts";
 import { recordRefusal } from "./ask.ts";
 import type { Caller, DoorServices } from "./services.ts";
+import { withTask } from "./task-call.ts";
 import { toolCall } from "./tool-call.ts";
 import { refusalBodyFor } from "./unmetered.ts";
 
@@ -140,7 +141,7 @@ export class Door implements DoorListener {
     const delivery = await this.#services.inboxes.next(this.#caller.agent, waitMs, gone.signal);
     // Nobody is there to take it: it may be handed out again at once.
     if (gone.signal.aborted) return delivery && this.#services.inboxes.forgetLease(this.#caller.agent);
-    if (delivery) sendJson(response, 200, delivery);
+    if (delivery) sendJson(response, 200, await withTask(this.#services, this.#caller, delivery));
     else sendNothing(response);
   }
 

@@ -14,6 +14,8 @@ import type { Provider } from "../egress/providers.ts";
 import type { Amount, BudgetRefusal, Ledger, Scope } from "../ledger/ledger.ts";
 import type { ScopeTree } from "../ledger/scope-tree.ts";
 import type { Prices } from "../ledger/prices.ts";
+import type { Orchestrator } from "../orchestrator/orchestrator.ts";
+import type { Watchman } from "../orchestrator/watchman.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Action, Decision, Matrix } from "../policy/decide.ts";
 import type { Write } from "../store/store.ts";
@@ -77,6 +79,8 @@ export interface DoorServices {
   readonly inboxes: Inboxes;
   readonly topics: Topics;
   readonly requests: Requests;
+  readonly tasks: Orchestrator;
+  readonly taskWatch: Pick<Watchman, "wake">;
   readonly files: FileTools;
   readonly monitor: Monitor;
   /** What each agent is told about itself. */

@@ -8,6 +8,7 @@ import type { Action } from "../policy/decide.ts";
 import { ask, decisionOf, recordAllowed, recordRefusal } from "./ask.ts";
 import { boardHistory, watchBoard } from "./board-call.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
+import { createTask, finishTask, handOffTask, listTasks, updateTask } from "./task-call.ts";
 import { acknowledge, deadLetters, publish, pull, replies, replyTo } from "./topic-call.ts";
 
 type Answer = Promise<Result<ToolAnswer, Refusal>>;
@@ -101,6 +102,11 @@ const tools: Tools = {
 
   "board.watch": watchBoard,
   "board.history": boardHistory,
+  "task.create": createTask,
+  "task.handoff": handOffTask,
+  "task.update": updateTask,
+  "task.done": finishTask,
+  "task.list": listTasks,
   "bus.publish": publish,
   "bus.pull": pull,
   "bus.ack": acknowledge,

@@ -8,6 +8,7 @@ import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleTables } from "./tables/schedule.ts";
 import { spendingRuns, spendingTables } from "./tables/spending.ts";
+import { taskTables } from "./tables/tasks.ts";
 import { topicTables } from "./tables/topics.ts";
 import { watchTables } from "./tables/watches.ts";
 import { workflowCalls, workflowTables } from "./tables/workflow.ts";
@@ -26,6 +27,7 @@ export const migrations: readonly string[] = [
   spendingRuns,
   credentialLifecycle,
   boardLog,
+  taskTables,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -9,6 +9,7 @@ import { messageQueries, replyQueries } from "./tables/messages.ts";
 import { metaQueries } from "./tables/meta.ts";
 import { scheduleQueries } from "./tables/schedule.ts";
 import { spendingQueries } from "./tables/spending.ts";
+import { taskQueries } from "./tables/tasks.ts";
 import { topicQueries } from "./tables/topics.ts";
 import { watchQueries } from "./tables/watches.ts";
 import { workflowQueries } from "./tables/workflow.ts";
@@ -29,6 +30,7 @@ export const createQueries = (prepare: Prepare) => ({
   topics: topicQueries(prepare),
   schedule: scheduleQueries(prepare),
   hooks: hookQueries(prepare),
+  tasks: taskQueries(prepare),
 });
 
 export type Queries = ReturnType<typeof createQueries>;

@@ -8,6 +8,7 @@ import { messageStatements } from "./tables/messages.ts";
 import { metaStatements } from "./tables/meta.ts";
 import { scheduleStatements } from "./tables/schedule.ts";
 import { spendingStatements } from "./tables/spending.ts";
+import { taskStatements } from "./tables/tasks.ts";
 import { topicStatements } from "./tables/topics.ts";
 import { watchStatements } from "./tables/watches.ts";
 import { workflowStatements } from "./tables/workflow.ts";
@@ -27,6 +28,7 @@ export const statements = {
   ...topicStatements,
   ...scheduleStatements,
   ...hookStatements,
+  ...taskStatements,
 } as const;
 
 export type StatementName = keyof typeof statements;

@@ -21,6 +21,11 @@ const descriptions: Readonly<Record<ToolName, string>> = {
   "bus.reply": "Answer a message of a topic that asks for replies.",
   "bus.replies": "Read the answers to a message that you published with `reply_seconds`.",
   "bus.dead": "List the messages of a topic that you did not get to work off, each with its reason.",
+  "task.create": "Give another agent a task; its result comes back into your inbox.",
+  "task.handoff": "Hand a task of yours on to another agent, who finishes it in your place.",
+  "task.update": "Say how a task of yours stands: `working`, or `blocked` with the reason as a note.",
+  "task.done": "End a task of yours with its result, which goes to whoever gave it to you.",
+  "task.list": "List your tasks, and those that you gave to others, with how they stand.",
   "message.send": "Send a message to another agent of the fleet.",
 };
 
@@ -38,6 +43,7 @@ export function toolCards(grants: Grants): ToolCard[] {
 
 function offered(name: ToolName, grants: Grants): boolean {
   if (name === "message.send") return grants.message.length > 0;
+  if (name === "task.create" || name === "task.handoff") return grants.message.length > 0 && grants.tools.includes(name);
   if (name === "bus.publish" || name === "bus.replies") return (grants.topics?.publish.length ?? 0) > 0;
   if (name === "bus.pull" || name === "bus.ack" || name === "bus.dead")
     return (grants.topics?.subscribe.length ?? 0) > 0;

@@ -20,6 +20,7 @@ import { replay } from "./commands/replay.ts";
 import { run } from "./commands/run.ts";
 import { runs } from "./commands/runs.ts";
 import { status } from "./commands/status.ts";
+import { tasks } from "./commands/tasks.ts";
 import { trace } from "./commands/trace.ts";
 import { up } from "./commands/up.ts";
 import { vault } from "./commands/vault.ts";
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   runs,
   replay,
   trace,
+  tasks,
   chat,
   logs,
   exec,

@@ -22,6 +22,7 @@ import type {
   SpendingGrouping,
 } from "../../protocol/money.ts";
 import { limits } from "../../protocol/limits.ts";
+import type { TaskDetail, TaskPage } from "../../protocol/task.ts";
 import { codeOf } from "./failure.ts";
 import { openTransport, type DeskCall } from "./desk-transport.ts";
 
@@ -58,6 +59,8 @@ export interface Desk {
   addCredential(name: string, value: Uint8Array, options?: CredentialOptions): Promise<void>;
   revokeCredential(name: string): Promise<void>;
   rotateMasterKey(): Promise<void>;
+  tasks(): Promise<TaskPage>;
+  task(id: string): Promise<TaskDetail>;
   shutdown(): Promise<void>;
   startRun(file: string, input: Json | undefined): Promise<{ readonly run: string; readonly plan: string }>;
   runs(): Promise<RunPage>;
@@ -96,6 +99,8 @@ export async function openDesk(state: string): Promise<Desk> {
     audit: (after, count) => get(`/v1/audit?after=${after}&limit=${count}`),
     // Reads every record that there is.
     verifyAudit: () => get("/v1/audit/verify", { patienceMs: limits.desk.execTimeoutMs }),
+    tasks: () => get("/v1/tasks"),
+    task: (id) => get(`/v1/tasks/${part(id)}`),
     board: (match) => get(`/v1/board?match=${part(match)}`),
     logs: (agent, lines) => get(`/v1/agents/${part(agent)}/logs?lines=${lines}`),
     send: (agent, body, conversation) =>

@@ -37,6 +37,7 @@ export async function open(path: string, steps: number): Promise<Engine> {
   const audit = createAudit({ store, clock, ...auditKeys() });
   const engine = new WorkflowEngine({
     ...{ store, audit, clock, ids, language, monitor: { emit: () => {} } },
+    ledger: { openScope: () => {}, closeScope: () => {} },
     performers: { agent: noop, tool: noop, board: noop },
   });
   return {
