@@ -25,6 +25,8 @@ export const doorRoutes = {
   self: "/v1/self",
   inbox: "/v1/inbox",
   tools: "/v1/tools",
+  /** The certificate, in PEM, that a sandbox is to trust: the web gateway answers in the place of the hosts outside. */
+  webAuthority: "/v1/web/authority.pem",
   openaiModels: "/openai/v1/models",
   openaiChat: "/openai/v1/chat/completions",
   openaiResponses: "/openai/v1/responses",

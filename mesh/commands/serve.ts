@@ -23,6 +23,7 @@ import { Injector } from "../egress/credentials.ts";
 import { Balance } from "../egress/balance.ts";
 import { Circuits } from "../egress/health.ts";
 import { ModelGateway } from "../egress/model-gateway.ts";
+import { webGatewayOf } from "./web.ts";
 import { selvesOf } from "../fleet/self.ts";
 import { Supervisor } from "../fleet/supervisor.ts";
 import { freeBytesAt } from "../schedule/probes.ts";
@@ -154,6 +155,7 @@ async function start(
   );
   const watched = new Map(fleet.agents.map(({ name, runaway }) => [name, runaway]));
   const runaway = new Runaway(clock, (agent) => watched.get(agent));
+  const injector = new Injector(vault);
   const services: DoorServices = {
     ...{ clock, ids, matrix, audit, ledger, board, inboxes, topics, requests, monitor, providers, gateway },
     selves: selvesOf(fleet, matrix, providers),
@@ -166,7 +168,8 @@ async function start(
       circuits,
       balance: new Balance(limits.model.circuitsMax),
     },
-    injector: new Injector(vault),
+    injector,
+    ...webGatewayOf(fleet, injector, clock),
     denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),
     tasks,

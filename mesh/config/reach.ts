@@ -1,28 +1,15 @@
 import { z } from "zod";
-import { isIP } from "node:net";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { Name } from "../../protocol/names.ts";
 import { canonicalIPv6, readHost } from "../egress/web/authority.ts";
-import { notPublic } from "../egress/web/address.ts";
+import { isAddress, notPublic } from "../egress/web/address.ts";
 import { isBoundTo, type Binding, type Surface } from "../egress/web/binding.ts";
-import { defaultPorts, hostMatches, rulesAt, type ReachRule } from "../policy/reach.ts";
+import { defaultPorts, hostMatches, rulesAt, webMethods, type ReachRule } from "../policy/reach.ts";
 
 /** The forms of `web`, `bindings` and `may.reach`, and their meaning. */
 
-const Method = z.enum([
-  "GET",
-  "HEAD",
-  "POST",
-  "PUT",
-  "PATCH",
-  "DELETE",
-  "OPTIONS",
-  "PROPFIND",
-  "REPORT",
-  "MKCOL",
-  "QUERY",
-]);
+const Method = z.enum(webMethods);
 const Methods = z.array(Method).min(1).max(limits.web.methodsPerRuleMax);
 const PathGlob = z
   .string()
@@ -33,7 +20,7 @@ const PathGlob = z
   );
 const Paths = z.array(PathGlob).min(1).max(limits.web.pathsPerRuleMax);
 const Text = z.string().min(1).max(limits.web.ruleCharsMax);
-const Address = z.string().refine((text) => isIP(text) !== 0, "must be an IP address");
+const Address = z.string().refine((text) => isAddress(text), "must be an IP address");
 
 const Rule = z.strictObject({
   to: Text,
@@ -96,7 +83,7 @@ function readRule(form: z.infer<typeof ReachForm>[number]): Result<ReachRule, Mi
       message: "nobody sees methods and paths in a tunnel that is passed through",
       fix: "write `https://HOST` alone, or leave out `tls: passthrough`",
     });
-  const literal = isIP(host) !== 0 ? host : null;
+  const literal = isAddress(host) ? host : null;
   return ok({
     text: textOf(parts),
     ...{ scheme, host, port, tls },

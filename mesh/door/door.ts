@@ -4,9 +4,10 @@ import type { Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { DoorListener } from "../sandbox/backend.ts";
+import type { WebSession } from "../egress/web/session.ts";
 import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
-import { readJson, sendJson, sendNothing, sendRefusal } from "../http/exchange.ts";
+import { readJson, sendJson, sendNothing, sendRefusal, sendText } from "../http/exchange.ts";
 import { done, reply } from "./inbox-call.ts";
 import { modelCall } from "./model-call.ts";
 import { modelList } from "./model-list.ts";
@@ -15,6 +16,7 @@ import { recordRefusal } from "./ask.ts";
 import type { Caller, DoorServices } from "./services.ts";
 import { withTask } from "./task-call.ts";
 import { toolCall } from "./tool-call.ts";
+import { webWarden } from "./web-warden.ts";
 import { refusalBodyFor } from "./unmetered.ts";
 
 /** The listener of one sandbox. Its socket is the identity: whoever can connect to it is `caller`, whatever a request says. */
@@ -23,6 +25,7 @@ export class Door implements DoorListener {
   readonly #caller: Caller;
   readonly #server: Server;
   readonly #bucket: TokenBucket;
+  readonly #web: WebSession | undefined;
   #concurrent = 0;
 
   constructor(services: DoorServices, caller: Caller) {
@@ -46,7 +49,11 @@ export class Door implements DoorListener {
     this.#server.maxHeadersCount = door.headerCountMax;
     this.#server.maxConnections = door.connectionsMax;
     this.#server.on("clientError", (_error, socket) => socket.destroy());
-    this.#server.on("connect", (_request, socket) => socket.destroy());
+    this.#web = services.web?.session(caller.sandbox, webWarden(services, caller));
+    this.#server.on("connect", (request, socket, head) => {
+      if (this.#web && this.#bucket.take()) this.#web.connect(request.url ?? "", socket, head);
+      else socket.destroy();
+    });
     this.#server.on("drop", () => this.#flood("connections"));
   }
 
@@ -64,7 +71,7 @@ export class Door implements DoorListener {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#server.closeAllConnections();
-    return promise;
+    return Promise.all([promise, this.#web?.close()]).then(() => {});
   }
 
   async #admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -85,6 +92,8 @@ export class Door implements DoorListener {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.
+    if (this.#web && /^[A-Za-z]+:/.test(request.url ?? "")) return this.#web.request(request, response, null);
     const routed = route(request.method ?? "", request.url ?? "");
     if (!routed.ok) return this.#refuse(response, routed.error, request);
     const asked = routed.value;
@@ -95,6 +104,8 @@ export class Door implements DoorListener {
         return this.#inbox(response, asked.waitMs);
       case "model":
         return modelCall(this.#services, this.#caller, asked, request, response);
+      case "authority":
+        return sendText(response, this.#web?.interception.authority.pem ?? "");
       case "models":
         return sendJson(response, 200, modelList(this.#services, this.#caller));
       default: {

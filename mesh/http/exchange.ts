@@ -42,6 +42,11 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
   response.end(text);
 }
 
+export function sendText(response: ServerResponse, text: string): void {
+  head(response, 200, { "content-type": "text/plain; charset=utf-8", "content-length": Buffer.byteLength(text) });
+  response.end(text);
+}
+
 export function sendNothing(response: ServerResponse): void {
   head(response, 204, {});
   response.end();

@@ -86,4 +86,10 @@ export function originOf({ scheme, host, port }: Pick<RequestAction, "scheme" | 
   return port === defaultPorts[scheme] ? `${scheme}://${name}` : `${scheme}://${name}:${port}`;
 }
 
+/** The methods that can be allowed. CONNECT is a tunnel, and TRACE sends back what was put in. */
+export const webMethods = [
+  ...(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] as const),
+  ...(["PROPFIND", "PROPPATCH", "REPORT", "MKCOL", "COPY", "MOVE"] as const),
+] as const;
+
 export const defaultPorts = { http: 80, https: 443 } as const;

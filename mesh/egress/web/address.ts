@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 
 /** A range of addresses that is not the public internet. */
 interface Range {
@@ -89,3 +89,5 @@ export function bytesOf(address: string): number[] {
   const end = [...words(after ?? ""), ...tail];
   return [...head, ...Array<number>(16 - head.length - end.length).fill(0), ...end];
 }
+
+export const isAddress = (text: string): boolean => isIP(text) !== 0;

@@ -1,0 +1,136 @@
+import type { Json } from "../../lib/json.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import type { Label } from "../../protocol/label.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Arrival, Departure, Pass, Permit, Warden } from "../egress/web/warden.ts";
+import type { Hold } from "../ledger/ledger.ts";
+import { reachOf, rulesAt, type TunnelAction } from "../policy/reach.ts";
+import { StoreFailure } from "../store/store.ts";
+import { ask, recordRefusal } from "./ask.ts";
+import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
+import type { Caller, DoorServices } from "./services.ts";
+
+/** In the book of the ledger, in the place of a model. */
+const BOOKED_AS = "web";
+
+/** Decides, reserves and records for one sandbox what the web gateway carries. */
+export function webWarden(services: DoorServices, caller: Caller): Warden {
+  const grants = services.matrix.get(caller.agent);
+  const rules = grants?.reach ?? [];
+  const subject = `agent:${caller.agent}`;
+  return {
+    agent: caller.agent,
+    use: grants?.use ?? [],
+    async tunnel(to) {
+      const action: TunnelAction = { verb: "web.tunnel", host: to.host, port: to.port };
+      const asked = await ask(services, caller, action);
+      if (!asked.ok) return asked;
+      const at = rulesAt(rules, to.host, to.port);
+      // Unread only where every rule says so.
+      return permitOf(at.find(({ tls }) => tls === "intercept") ?? at[0], asked.value.rule);
+    },
+    async permit(action) {
+      const asked = await ask(services, caller, action);
+      return asked.ok ? permitOf(reachOf(rules, action), asked.value.rule) : asked;
+    },
+    async depart(departure) {
+      const pass = new WebPass(services, caller, departure);
+      const refused = await pass.begin();
+      return refused ? err(refused) : ok(pass);
+    },
+    refused: (about, refused) => recordRefusal(services, caller, about, refused),
+    fault(error) {
+      if (!(error instanceof StoreFailure))
+        services.monitor.emit("mesh.fault", caller.agent, { error: String(error).slice(0, 400) });
+    },
+  };
+
+  function permitOf(rule: Permit["rule"] | undefined, name: string): Result<Permit, Refusal> {
+    return rule ? ok({ rule, name }) : err(refusal("denied", `${subject} has no such rule`, "add one to `reach`"));
+  }
+}
+
+/** One request, or one connection, on its way: its share of the budgets, and its evidence. */
+class WebPass implements Pass {
+  readonly #services: DoorServices;
+  readonly #caller: Caller;
+  readonly #departure: Departure;
+  #id = "";
+
+  constructor(services: DoorServices, caller: Caller, departure: Departure) {
+    this.#services = services;
+    this.#caller = caller;
+    this.#departure = departure;
+  }
+
+  async begin(): Promise<Refusal | undefined> {
+    const { to, rule, addresses, credential, bytes, writes } = this.#departure;
+    const held = await this.#reserve(1, bytes);
+    if ("code" in held) return held;
+    this.#id = held.id;
+    await this.#record(
+      "web.request",
+      { allow: true, rule, address: addresses[0] ?? "", port: to.port, credential, bytes },
+      [...held.writes, ...writes],
+    );
+    return undefined;
+  }
+
+  async more(bytes: number): Promise<boolean> {
+    const held = await this.#reserve(0, bytes);
+    if ("code" in held) return false;
+    await this.#record("web.more", { bytes }, held.writes);
+    return true;
+  }
+
+  injected(credential: string, writes: Departure["writes"]): Promise<void> {
+    return this.#record("web.injected", { credential }, writes);
+  }
+
+  async end({ outcome, status, sent, received, scrubbed, reason }: Arrival): Promise<void> {
+    const detail = { outcome, status, sent, received, scrubbed, reason: reason.slice(0, 200) };
+    const { host } = this.#departure.to;
+    // What came back is no better than where it came from.
+    const label = { integrity: "untrusted", confidentiality: "internal", sources: [`web:${host}`] } satisfies Label;
+    await this.#record("web.settled", { ...detail, label }, []);
+    this.#services.monitor.emit("web.settled", this.#caller.agent, { host, outcome, status, received, scrubbed });
+    if (scrubbed > 0) this.#services.monitor.emit("credential.reflected", this.#caller.agent, { host, scrubbed });
+  }
+
+  /** What is sent is spent at once: there is nothing to give back. */
+  async #reserve(requests: number, bytes: number): Promise<Pick<Hold, "id" | "writes"> | Refusal> {
+    const { ledger, scopes } = this.#services;
+    const { host } = this.#departure.to;
+    const nothing = { tokens: 0, microUsd: 0 };
+    const held = ledger.reserve(scopes.of(this.#caller.agent), nothing, BOOKED_AS, {
+      requests,
+      bytes,
+      destination: host,
+    });
+    if (held.ok) {
+      const { id, writes } = held.value;
+      return { id, writes: [...writes, ...ledger.release(id).writes] };
+    }
+    if (endsAgent(held.error)) this.#services.halt(this.#caller.agent, held.error);
+    const refused = budgetRefusal(held.error);
+    await recordRefusal(this.#services, this.#caller, this.#about(), refused);
+    return refused;
+  }
+
+  #about(): { readonly [key: string]: Json } {
+    const { action, to } = this.#departure;
+    if (!action) return { verb: "web.tunnel", host: to.host, port: to.port };
+    return { ...action, path: action.path.slice(0, PATH_CHARS_RECORDED) };
+  }
+
+  #record(kind: string, detail: { readonly [key: string]: Json }, writes: Departure["writes"]): Promise<void> {
+    const { agent, sandbox } = this.#caller;
+    const about = kind === "web.request" ? this.#about() : {};
+    return this.#services.audit.record(
+      { kind, subject: `agent:${agent}`, detail: { sandbox, request: this.#id, ...about, ...detail } },
+      writes,
+    );
+  }
+}
+
+const PATH_CHARS_RECORDED = 300;

@@ -1,0 +1,187 @@
+import type { Duplex, Transform } from "node:stream";
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
+import type { Dispatcher } from "undici";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { Scrubber, type Automaton } from "../scrubber.ts";
+import type { Front } from "./front.ts";
+import type { Field } from "./head.ts";
+import { scrubText } from "./keyring.ts";
+import type { Arrival } from "./warden.ts";
+
+type Headers = Record<string, string | string[] | undefined>;
+/** How it ended; with a refusal, nothing has been told to the client yet. */
+export type Ending = Arrival & { readonly refusal?: Refusal };
+export type Upgrade = (socket: Duplex, fields: readonly Field[]) => Promise<Ending>;
+
+/** RFC 9110 §7.6.1; `alt-svc` would lead the client to a way that is not there. */
+const NOT_PASSED = new Set([
+  ...["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te"],
+  ...["trailer", "transfer-encoding", "upgrade", "alt-svc"],
+]);
+
+const decoders: Readonly<Record<string, () => Transform>> = {
+  gzip: createGunzip,
+  "x-gzip": createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+  zstd: createZstdDecompress,
+};
+
+/** Carries one answer to the client as it comes, and keeps credentials out of it. */
+export class WebAnswer implements Dispatcher.DispatchHandler {
+  readonly ending: Promise<Ending>;
+  readonly #finish: (ending: Ending) => void;
+  readonly #front: Front;
+  readonly #host: string;
+  readonly #automata: readonly Automaton[];
+  readonly #onUpgrade: Upgrade | null;
+  readonly #scrubbers: readonly Scrubber[];
+  #decoder: Transform | null = null;
+  #controller: Dispatcher.DispatchController | undefined;
+  #status = 0;
+  #bytes = 0;
+  #hits = 0;
+  #ended = false;
+
+  constructor(front: Front, host: string, automata: readonly Automaton[], onUpgrade: Upgrade | null) {
+    const { promise, resolve } = Promise.withResolvers<Ending>();
+    this.ending = promise;
+    this.#finish = resolve;
+    this.#front = front;
+    this.#host = host;
+    this.#automata = automata;
+    this.#onUpgrade = onUpgrade;
+    this.#scrubbers = automata.map((automaton) => new Scrubber(automaton));
+  }
+
+  /** From outside: the client has gone, or may not go on. */
+  stop(outcome: "aborted" | "cut" | "failed", reason: string, refused?: Refusal): void {
+    if (!this.#ended) this.#end(outcome, reason, refused);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#ended) controller.abort(new Error("ended before it began"));
+  }
+
+  onRequestUpgrade(_controller: Dispatcher.DispatchController, status: number, headers: Headers, socket: Duplex): void {
+    if (this.#ended || !this.#onUpgrade) {
+      socket.destroy();
+      return;
+    }
+    // From now on the relay of frames says how it ends.
+    this.#ended = true;
+    this.#status = status;
+    this.#onUpgrade(socket, this.#passed(headers, false)).then(this.#finish, (error: unknown) => {
+      socket.destroy();
+      this.#finish({ outcome: "cut", status, sent: 0, received: 0, scrubbed: 0, reason: String(error).slice(0, 200) });
+    });
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    // What comes before the answer (RFC 9110 §15.2) is of no use to the client.
+    if (this.#ended || status < 200) return;
+    this.#status = status;
+    const bodiless = this.#front.head.method === "HEAD" || status === 204 || status === 304;
+    const coding = String(headers["content-encoding"] ?? "identity")
+      .trim()
+      .toLowerCase();
+    const scrubs = this.#automata.length > 0 && !bodiless;
+    if (scrubs && coding !== "identity") {
+      const make = Object.hasOwn(decoders, coding) ? decoders[coding] : undefined;
+      if (!make)
+        return this.#fail(`answered in the encoding \`${coding.slice(0, 40)}\`, in which nothing can be kept out`);
+      this.#decodeWith(make());
+    }
+    this.#front.answer(status, this.#passed(headers, scrubs));
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#bytes += chunk.length;
+    const target = this.#decoder ?? this.#front.out;
+    const goesOn = this.#decoder ? this.#decoder.write(chunk) : this.#front.out.write(this.#scrub(chunk));
+    if (goesOn) return;
+    controller.pause();
+    target.once("drain", () => controller.resume());
+  }
+
+  onResponseEnd(): void {
+    if (this.#ended) return;
+    if (this.#decoder) this.#decoder.end();
+    else this.#complete();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#ended) return;
+    const code = (error as NodeJS.ErrnoException).code ?? error.name;
+    if (this.#status > 0) return this.#end("cut", `upstream broke off (${code})`);
+    this.#fail(`did not answer (${code})`);
+  }
+
+  #decodeWith(decoder: Transform): void {
+    const { out } = this.#front;
+    this.#decoder = decoder;
+    decoder.on("data", (piece: Buffer) => {
+      if (this.#ended || out.write(this.#scrub(piece))) return;
+      decoder.pause();
+      out.once("drain", () => decoder.resume());
+    });
+    decoder.once("end", () => this.#complete());
+    decoder.once("error", () => this.stop("cut", "upstream sent a body that does not decompress"));
+  }
+
+  #passed(headers: Headers, scrubs: boolean): readonly Field[] {
+    const nominated = new Set(
+      String(headers["connection"] ?? "")
+        .toLowerCase()
+        .split(/[\t ,]+/),
+    );
+    const changed = scrubs ? ["content-length", ...(this.#decoder ? ["content-encoding"] : [])] : [];
+    return Object.entries(headers).flatMap(([key, values]) => {
+      const name = key.toLowerCase();
+      const scrubbed = scrubText(this.#automata, name);
+      this.#hits += scrubbed.hits;
+      if (NOT_PASSED.has(name) || nominated.has(name) || changed.includes(name) || scrubbed.hits > 0) return [];
+      return [values ?? []].flat().flatMap((value): Field[] => {
+        const clean = scrubText(this.#automata, value);
+        this.#hits += clean.hits;
+        return /^[\t\x20-\x7e\x80-\xff]*$/.test(clean.text) ? [[name, clean.text]] : [];
+      });
+    });
+  }
+
+  #scrub(chunk: Buffer): Buffer {
+    let clean = chunk;
+    for (const scrubber of this.#scrubbers) clean = scrubber.push(clean);
+    return clean;
+  }
+
+  #complete(): void {
+    if (this.#ended) return;
+    let rest: Buffer = Buffer.alloc(0);
+    for (const scrubber of this.#scrubbers) rest = Buffer.concat([scrubber.push(rest), scrubber.end()]);
+    this.#front.out.end(rest.length > 0 ? rest : undefined);
+    this.#end("answered", "complete");
+  }
+
+  #fail(what: string): void {
+    const refused = refusal(
+      "upstream_failed",
+      `\`${this.#host}\` ${what}`,
+      "check that it is up, and speaks what the rule says",
+    );
+    this.#end("failed", what, refused);
+  }
+
+  #end(outcome: Arrival["outcome"], reason: string, refused?: Refusal): void {
+    this.#ended = true;
+    const scrubbed = this.#scrubbers.reduce((sum, { hits }) => sum + hits, this.#hits);
+    if (outcome === "cut" && refused && this.#front.started()) this.#front.destroy();
+    if (outcome !== "answered") this.#controller?.abort(new Error(reason));
+    if (outcome === "cut" || outcome === "aborted") this.#decoder?.destroy();
+    if (outcome === "cut" && !refused) this.#front.destroy();
+    const ending = { outcome, status: this.#status, sent: 0, received: this.#bytes, scrubbed, reason };
+    this.#finish(refused ? { ...ending, refusal: refused } : ending);
+  }
+}

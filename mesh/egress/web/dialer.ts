@@ -1,0 +1,75 @@
+import { connect, type Socket } from "node:net";
+import {
+  connect as connectTls,
+  createSecureContext,
+  rootCertificates,
+  type SecureContext,
+  type TLSSocket,
+} from "node:tls";
+import { assert } from "../../../lib/assert.ts";
+import { limits } from "../../../protocol/limits.ts";
+import { isAddress } from "./address.ts";
+
+/** Where to: addresses that were checked, in the order in which to try them. */
+export interface Destination {
+  readonly addresses: readonly string[];
+  readonly port: number;
+}
+
+/** A TCP connection to one of the addresses and to nothing else: no name comes this far. */
+export async function dial({ addresses, port }: Destination): Promise<Socket> {
+  let fault: unknown = new Error("no address");
+  for (const address of addresses) {
+    assert(isAddress(address), "only addresses are dialled");
+    try {
+      return await dialOne(address, port);
+    } catch (error) {
+      fault = error;
+    }
+  }
+  throw fault;
+}
+
+function dialOne(host: string, port: number): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const socket = connect({ host, port, noDelay: true });
+  socket.setTimeout(limits.web.dialTimeoutMs, () => socket.destroy(timedOut()));
+  socket.once("error", reject);
+  socket.once("connect", () => {
+    socket.off("error", reject);
+    socket.setTimeout(0);
+    resolve(socket);
+  });
+  return promise;
+}
+
+/** Whom to trust upstream: the well-known authorities, and those of the user's own file in PEM. */
+export const trustOf = (ca: string | null): SecureContext =>
+  createSecureContext({ minVersion: "TLSv1.2", ...(ca === null ? {} : { ca: [...rootCertificates, ca] }) });
+
+/** TLS towards `host`, verified always: there is no switch. */
+export async function dialTls(to: Destination, host: string, trust: SecureContext): Promise<TLSSocket> {
+  const socket = await dial(to);
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+  const secure = connectTls({
+    socket,
+    host,
+    ...(isAddress(host) ? {} : { servername: host }),
+    secureContext: trust,
+    rejectUnauthorized: true,
+    ALPNProtocols: ["http/1.1"],
+  });
+  secure.setTimeout(limits.web.dialTimeoutMs, () => secure.destroy(timedOut()));
+  secure.once("error", (error) => {
+    socket.destroy();
+    reject(error);
+  });
+  secure.once("secureConnect", () => {
+    assert(secure.authorized, "an upstream is verified");
+    secure.setTimeout(0);
+    resolve(secure);
+  });
+  return promise;
+}
+
+const timedOut = (): Error => Object.assign(new Error("timed out"), { code: "ETIMEDOUT" });

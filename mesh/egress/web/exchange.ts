@@ -1,0 +1,227 @@
+import type { Duplex, Readable } from "node:stream";
+import { err, ok, type Result } from "../../../lib/result.ts";
+import { limits } from "../../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { originOf } from "../../policy/reach.ts";
+import type { Injection } from "../credentials.ts";
+import { WebAnswer, type Ending } from "./answer.ts";
+import { placeholderOf, type Binding } from "./binding.ts";
+import { BodyGate, BodyRefused } from "./body-gate.ts";
+import { answerRefusal, type Front } from "./front.ts";
+import type { Gateway } from "./gateway.ts";
+import { readHead, type Entrance, type Field, type WebHead } from "./head.ts";
+import { choose, inject, needsBody, targetOf, type Outgoing } from "./injection.ts";
+import type { Upstreams } from "./upstreams.ts";
+import type { Pass, Warden } from "./warden.ts";
+
+/** What an exchange works with: the mesh's gateway, and one sandbox's warden and connections. */
+export interface Lane {
+  readonly gateway: Gateway;
+  readonly warden: Warden;
+  readonly upstreams: Upstreams;
+}
+
+/** A request that may go out: decided, pinned, reserved and on disk. */
+export interface Admitted {
+  readonly head: WebHead;
+  readonly addresses: readonly string[];
+  readonly bindings: readonly Binding[];
+  readonly outgoing: Outgoing;
+  /** Null when it was held whole, or there is none. */
+  readonly stream: Readable | null;
+  readonly pass: Pass;
+}
+
+export type OnUpgrade = (admitted: Admitted, socket: Duplex, fields: readonly Field[]) => Promise<Ending>;
+
+/** The life of one request to the web: read, decide, pin, inject, reserve, record, send, scrub, settle. */
+export async function exchange(
+  lane: Lane,
+  entrance: Entrance,
+  front: Front,
+  onUpgrade: OnUpgrade | null,
+): Promise<void> {
+  front.out.on("error", () => front.destroy());
+  const head = readHead(front.head, entrance);
+  if (!head.ok) return refuse(lane, front, about(front, entrance), head.error);
+  const admitted = await admit(lane, head.value, front);
+  if (!admitted.ok) {
+    if (!admitted.error.recorded) return refuse(lane, front, evidence(head.value), admitted.error.refusal);
+    return answerRefusal(front, admitted.error.refusal);
+  }
+  await send(lane, admitted.value, front, onUpgrade);
+}
+
+/** A refusal, and whether it is on disk already. */
+interface Refused {
+  readonly refusal: Refusal;
+  readonly recorded: boolean;
+}
+const recorded = (refused: Refusal): { ok: false; error: Refused } => err({ refusal: refused, recorded: true });
+const found = (refused: Refusal): { ok: false; error: Refused } => err({ refusal: refused, recorded: false });
+
+async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Admitted, Refused>> {
+  const { gateway, warden } = lane;
+  const permit = await warden.permit(head.action);
+  if (!permit.ok) return recorded(permit.error);
+  const { rule, name } = permit.value;
+  const pinned = await gateway.pinning.pin(head.to, rule.address);
+  if (!pinned.ok) return found(pinned.error);
+  const bindings = gateway.bindings.filter(({ credential }) => warden.use.includes(credential));
+  const held = front.body !== null && needsBody(bindings, head) ? await hold(front.body) : ok(null);
+  if (!held.ok) return found(held.error);
+  const ready = prepare(lane, bindings, head, held.value);
+  if (!ready.ok) return found(ready.error);
+  const { outgoing, injection, credential } = ready.value;
+  const streamed = held.value === null ? front.body : null;
+  const pass = await warden.depart({
+    ...{ action: head.action, to: head.to, rule: name, addresses: pinned.value, credential },
+    bytes: bytesOf(outgoing) + (streamed ? (head.bytes ?? 0) : 0),
+    writes: injection?.writes ?? [],
+  });
+  if (!pass.ok) return recorded(pass.error);
+  return ok({ head, addresses: pinned.value, bindings, outgoing, stream: streamed, pass: pass.value });
+}
+
+function prepare(
+  { gateway, warden }: Lane,
+  bindings: readonly Binding[],
+  head: WebHead,
+  body: Buffer | null,
+): Result<
+  { readonly outgoing: Outgoing; readonly injection: Injection | null; readonly credential: string | null },
+  Refusal
+> {
+  const chosen = choose(bindings, head, body);
+  if (!chosen.ok) return chosen;
+  const binding = chosen.value;
+  const plain = { target: targetOf(head.action.path, head.query), fields: head.fields, body };
+  if (!binding) return ok({ outgoing: plain, injection: null, credential: null });
+  const injection = gateway.keyring.take(binding.credential, { agent: warden.agent, destination: head.to.host });
+  if (!injection)
+    return err(
+      refusal(
+        "upstream_rejected",
+        `the vault holds no credential \`${binding.credential}\``,
+        `add it with \`cordon credential add ${binding.credential}\``,
+      ),
+    );
+  const outgoing = inject(binding, head, body, injection.value, gateway.clock.nowMs());
+  return outgoing.ok ? ok({ outgoing: outgoing.value, injection, credential: binding.credential }) : outgoing;
+}
+
+async function hold(body: Readable): Promise<Result<Buffer, Refusal>> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > limits.web.bodyHeldBytesMax)
+        return err(
+          refusal(
+            "too_large",
+            `a body in which a credential may stand has at most ${limits.web.bodyHeldBytesMax} bytes`,
+            "send less, or put the credential in a header",
+          ),
+        );
+      chunks.push(chunk);
+    }
+  } catch {
+    return err(refusal("malformed", "the body ended early", "send the whole body"));
+  }
+  return ok(Buffer.concat(chunks, bytes));
+}
+
+const bytesOf = ({ target, fields, body }: Outgoing): number =>
+  fields.reduce((sum, [name, value]) => sum + name.length + value.length + 4, target.length) + (body?.length ?? 0);
+
+async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnUpgrade | null): Promise<void> {
+  const { head, outgoing, pass, stream } = admitted;
+  const { use } = lane.warden;
+  // Nothing is looked for in answers to an agent that has no credential.
+  const automata = lane.gateway.keyring.watched(use);
+  const upgrade = onUpgrade && ((socket: Duplex, fields: readonly Field[]) => onUpgrade(admitted, socket, fields));
+  const answer = new WebAnswer(front, head.to.host, automata, upgrade);
+  const gate = stream && new BodyGate(head.bytes ?? 0, use.map(placeholderOf), (bytes) => pass.more(bytes));
+  const gone = (): void => answer.stop("aborted", "the client has gone");
+  front.out.once("close", gone);
+  if (stream && gate) {
+    stream.once("error", gone);
+    gate.once("error", (error: Error) => answer.stop("cut", "the body was stopped", bodyRefusal(error)));
+    stream.pipe(gate);
+  }
+  try {
+    lane.upstreams.to({ ...head.action, addresses: admitted.addresses }).dispatch(
+      {
+        path: outgoing.target,
+        method: head.action.method,
+        headers: fieldsOf(head, outgoing, gate !== null, automata.length > 0).flat(),
+        body: gate ?? outgoing.body,
+        ...(head.upgrade ? { upgrade: "websocket" } : {}),
+      },
+      answer,
+    );
+  } catch (error) {
+    const reason = `the request cannot be sent on: ${(error as Error).message}`.slice(0, 200);
+    answer.stop("failed", reason, refusal("malformed", reason, "send a request that HTTP/1.1 can carry"));
+  }
+  const { refusal: refused, ...ending } = await answer.ending;
+  front.out.off("close", gone);
+  gate?.destroy();
+  await pass.end({ ...ending, sent: ending.sent + (gate?.sent ?? 0) + bytesOf(outgoing) });
+  if (refused) await refuse(lane, front, evidence(head), refused);
+}
+
+/** The fields that go upstream. Where an answer is watched it must come whole and plain. */
+function fieldsOf(head: WebHead, { fields }: Outgoing, streams: boolean, watched: boolean): readonly Field[] {
+  const dropped = new Set([
+    ...(watched ? ["accept-encoding", "range", "if-range"] : []),
+    ...(head.upgrade ? ["sec-websocket-extensions"] : []),
+  ]);
+  return [
+    ...fields.filter(([name]) => !dropped.has(name)),
+    ...(watched ? [["accept-encoding", "identity"] as const] : []),
+    ...(streams && head.bytes !== null ? [["content-length", String(head.bytes)] as const] : []),
+  ];
+}
+
+function bodyRefusal(error: Error): Refusal {
+  const why = error instanceof BodyRefused ? error.why : "broken";
+  if (why === "placeholder")
+    return refusal(
+      "denied",
+      "the body holds a placeholder where no credential may stand",
+      "put it in the place of its binding",
+    );
+  if (why === "budget")
+    return refusal(
+      "budget_exhausted",
+      "no bytes are left in the budget for this body",
+      "raise the budget, or send less",
+    );
+  return refusal("malformed", "the body ended early", "send the whole body");
+}
+
+const evidence = ({ action }: WebHead): { readonly [key: string]: string | number } => ({
+  ...action,
+  path: action.path.slice(0, PATH_CHARS_RECORDED),
+});
+
+export const PATH_CHARS_RECORDED = 300;
+
+/** Of a request that was not even understood. */
+function about({ head }: Front, entrance: Entrance): { readonly [key: string]: string | number } {
+  const target = head.target.split("?")[0] ?? "";
+  const place = entrance ? originOf({ scheme: entrance.scheme, ...entrance.to }) : "";
+  return { verb: "web.request", method: head.method.slice(0, 16), place, path: target.slice(0, PATH_CHARS_RECORDED) };
+}
+
+async function refuse(
+  lane: Lane,
+  front: Front,
+  what: { readonly [key: string]: string | number },
+  refused: Refusal,
+): Promise<void> {
+  await lane.warden.refused(what, refused);
+  answerRefusal(front, refused);
+}

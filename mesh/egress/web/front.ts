@@ -1,0 +1,102 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Readable, Writable } from "node:stream";
+import { refusalStatus, type Refusal, type RefusalBody } from "../../../protocol/refusal.ts";
+import type { Field, RawHead } from "./head.ts";
+
+/** One request of a client and the place for its answer, over either version of HTTP. */
+export interface Front {
+  readonly head: RawHead;
+  /** Null: there is none. */
+  readonly body: Readable | null;
+  readonly out: Writable;
+  readonly started: () => boolean;
+  answer(status: number, fields: readonly Field[]): void;
+  destroy(): void;
+}
+
+export function frontOfHttp1(request: IncomingMessage, response: ServerResponse, upgrade = false): Front {
+  const { rawHeaders } = request;
+  const fields: Field[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2)
+    fields.push([(rawHeaders[i] ?? "").toLowerCase(), rawHeaders[i + 1] ?? ""]);
+  const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  return {
+    head: {
+      method: request.method ?? "",
+      target: request.url ?? "",
+      authorities: fields.flatMap(([name, value]) => (name === "host" ? [value] : [])),
+      fields: fields.filter(([name]) => name !== "host"),
+      upgrade,
+    },
+    body: coding === undefined && (length === undefined || length === "0") ? null : request,
+    out: response,
+    started: () => response.headersSent || response.destroyed,
+    answer: (status, answered) => {
+      response.writeHead(status, answered.flat());
+      response.flushHeaders();
+    },
+    destroy: () => response.destroy(),
+  };
+}
+
+export function frontOfHttp2(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+): Front {
+  const fields: Field[] = [];
+  const authorities: string[] = [];
+  const cookies: string[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? "";
+    const value = rawHeaders[i + 1] ?? "";
+    // RFC 9113 §8.3.1: `:authority` stands in the place of `Host`; both may be there when they agree.
+    if (name === ":authority" || name === "host") {
+      if (!authorities.includes(value)) authorities.push(value);
+    } else if (name === "cookie") cookies.push(value);
+    else if (!name.startsWith(":")) fields.push([name, value]);
+  }
+  if (cookies.length > 0) fields.push(["cookie", cookies.join("; ")]);
+  // An extended CONNECT (RFC 8441) was not offered, and no scheme but that of the connection is meant.
+  const strange = headers[":scheme"] !== "https" || headers[":protocol"] !== undefined;
+  return {
+    head: {
+      method: strange ? "" : (headers[":method"] ?? ""),
+      target: headers[":path"] ?? "",
+      authorities,
+      fields,
+      upgrade: false,
+    },
+    body: stream.endAfterHeaders ? null : stream,
+    out: stream,
+    started: () => stream.headersSent || stream.destroyed,
+    answer: (status, answered) => {
+      const named: Record<string, string | string[]> = {};
+      for (const [name, value] of answered) {
+        const before = named[name];
+        named[name] = before === undefined ? value : [before, value].flat();
+      }
+      stream.respond({ ":status": status, ...named });
+    },
+    destroy: () => stream.close(NGHTTP2_INTERNAL_ERROR),
+  };
+}
+
+/** RFC 9113 §7. */
+const NGHTTP2_INTERNAL_ERROR = 2;
+
+/** In the mesh's own words; no upstream has said anything of it. */
+export function answerRefusal(front: Front, refused: Refusal): void {
+  if (front.started()) return front.destroy();
+  const body = Buffer.from(JSON.stringify({ error: refused } satisfies RefusalBody));
+  front.answer(refusalStatus[refused.code], refusalFields(body.length));
+  front.out.end(front.head.method === "HEAD" ? undefined : body);
+}
+
+export const refusalFields = (bytes: number): readonly Field[] => [
+  ["content-type", "application/json"],
+  ["content-length", String(bytes)],
+  ["cache-control", "no-store"],
+  ["x-should-retry", "false"],
+];

@@ -1,0 +1,143 @@
+import { err, ok, type Result } from "../../../lib/result.ts";
+import { limits } from "../../../protocol/limits.ts";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { defaultPorts, webMethods, type RequestAction } from "../../policy/reach.ts";
+import { parseAuthority, type Authority } from "./authority.ts";
+
+export type Field = readonly [name: string, value: string];
+
+/** The head of a request as it came, over either version of HTTP. */
+export interface RawHead {
+  readonly method: string;
+  readonly target: string;
+  /** All `Host` fields, or `:authority` and all `host` fields. */
+  readonly authorities: readonly string[];
+  /** Names in lower case, in order, without pseudo-headers and `host`. */
+  readonly fields: readonly Field[];
+  /** The client wants to go on in WebSocket. */
+  readonly upgrade: boolean;
+}
+
+/** A head in its only reading. What goes upstream is built from this, never from the bytes that came. */
+export interface WebHead {
+  readonly action: RequestAction;
+  readonly to: Authority;
+  readonly query: string | undefined;
+  /** End-to-end fields only. */
+  readonly fields: readonly Field[];
+  /** Of the body; null = not said. */
+  readonly bytes: number | null;
+  readonly upgrade: boolean;
+}
+
+/** Where a request came in: at the door itself (absolute-form), or in a tunnel to a place. */
+export type Entrance = { readonly scheme: "http" | "https"; readonly to: Authority } | null;
+
+/** RFC 9110 §7.6.1, and what the gateway says anew. */
+const HOP_BY_HOP = new Set([
+  ...["connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "te", "trailer"],
+  ...["transfer-encoding", "upgrade", "host", "content-length", "expect", "http2-settings"],
+]);
+/** By which some servers take another method, path or host than the one that was decided on. */
+const OVERRIDES = new Set([
+  ...["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"],
+  ...["x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server", "x-host", "forwarded"],
+]);
+/** Read by some servers from the first, by others from the last. */
+const SINGLE = new Set(["authorization", "content-type", "content-encoding", "range", "content-length", "host"]);
+
+export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refusal> {
+  if (!webMethods.some((method) => method === raw.method))
+    return refuse(
+      "method_not_allowed",
+      `\`${raw.method.slice(0, 16)}\` is not passed on`,
+      "use a method that changes nothing at the gateway",
+    );
+  const target = readTarget(raw.target, entrance);
+  if (!target.ok) return target;
+  const { scheme, to, path, query } = target.value;
+  const [said, ...more] = raw.authorities;
+  if (said === undefined || more.length > 0)
+    return refuse("malformed", "a request names its host exactly once", "send one `Host`");
+  const stated = parseAuthority(said, defaultPorts[scheme]);
+  if (!stated.ok)
+    return refuse("malformed", `\`Host\` is not understood: ${stated.error}`, "write `HOST` or `HOST:PORT`");
+  if (stated.value.host !== to.host || stated.value.port !== to.port)
+    return refuse(
+      "denied",
+      "`Host` names another place than the connection",
+      "ask each host on a connection of its own",
+    );
+  const fields = readFields(raw.fields);
+  if (!fields.ok) return fields;
+  const bytes = raw.fields.find(([name]) => name === "content-length")?.[1];
+  if (bytes !== undefined && !/^(?:0|[1-9][0-9]{0,14})$/.test(bytes))
+    return refuse("malformed", "the length of the body is not a number", "send a decimal number");
+  if (raw.upgrade && raw.method !== "GET") return refuse("malformed", "WebSocket begins with GET", "use GET");
+  return ok({
+    action: { verb: "web.request", scheme, host: to.host, port: to.port, method: raw.method, path },
+    ...{ to, query, fields: fields.value, upgrade: raw.upgrade },
+    bytes: bytes === undefined ? null : Number(bytes),
+  });
+}
+
+interface Target {
+  readonly scheme: "http" | "https";
+  readonly to: Authority;
+  readonly path: string;
+  readonly query: string | undefined;
+}
+
+function readTarget(target: string, entrance: Entrance): Result<Target, Refusal> {
+  if (target.length > limits.web.targetBytesMax)
+    return refuse("too_large", `the target is longer than ${limits.web.targetBytesMax} bytes`, "send less");
+  // RFC 3986: what else stands in a target is read in two ways by somebody.
+  if (!/^[A-Za-z0-9\-._~:/?[\]@!$&'()*+,;=%|]*$/.test(target) || /%(?![0-9A-Fa-f]{2})/.test(target))
+    return refuse("malformed", "the target holds characters that must be escaped", "percent-encode them");
+  let place: Pick<Target, "scheme" | "to">;
+  let rest = target;
+  if (entrance === null) {
+    const [, scheme, authority = "", tail = ""] = /^([a-z]+):\/\/([^/?]*)(.*)$/.exec(target) ?? [];
+    if (scheme !== "http")
+      return refuse("unsupported", "only `http` is asked for by its whole address", "use CONNECT for `https`");
+    const to = parseAuthority(authority, defaultPorts.http);
+    if (!to.ok) return refuse("malformed", `the host is not understood: ${to.error}`, "write `HOST` or `HOST:PORT`");
+    place = { scheme, to: to.value };
+    rest = tail.startsWith("/") ? tail : `/${tail}`;
+  } else place = entrance;
+  if (!rest.startsWith("/")) return refuse("malformed", "the target is not a path", "begin it with `/`");
+  const mark = rest.indexOf("?");
+  const path = mark < 0 ? rest : rest.slice(0, mark);
+  if (path.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment)) || /%00/.test(path))
+    return refuse("malformed", "the path holds dot segments or a NUL", "write the path that is meant");
+  return ok({ ...place, path, query: mark < 0 ? undefined : rest.slice(mark + 1) });
+}
+
+function readFields(fields: readonly Field[]): Result<readonly Field[], Refusal> {
+  if (fields.length > limits.web.headerCountMax)
+    return refuse("too_large", `more than ${limits.web.headerCountMax} header fields`, "send fewer");
+  const nominated = new Set(
+    fields.flatMap(([name, value]) => (name === "connection" ? value.toLowerCase().split(/[\t ,]+/) : [])),
+  );
+  const seen = new Set<string>();
+  const kept: Field[] = [];
+  for (const [name, value] of fields) {
+    if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
+      return refuse(
+        "malformed",
+        "a header field holds characters that no field may hold",
+        "send fields of visible characters",
+      );
+    // Behind a gateway of the CGI kind `a_b` and `a-b` are one name.
+    const plain = name.replaceAll("_", "-");
+    if (OVERRIDES.has(plain) || (plain !== name && (HOP_BY_HOP.has(plain) || SINGLE.has(plain))))
+      return refuse("denied", `\`${name}\` changes what was decided on`, "leave it out");
+    if (SINGLE.has(name) && seen.has(name)) return refuse("malformed", `\`${name}\` is there twice`, "send it once");
+    seen.add(name);
+    if (!HOP_BY_HOP.has(name) && !nominated.has(name)) kept.push([name, value]);
+  }
+  return ok(kept);
+}
+
+const refuse = (code: Refusal["code"], reason: string, remedy: string): Result<never, Refusal> =>
+  err(refusal(code, reason, remedy));

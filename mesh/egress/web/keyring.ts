@@ -1,0 +1,52 @@
+import type { CredentialUse } from "../../vault/watch.ts";
+import type { Injection } from "../credentials.ts";
+import { Scrubber, type Automaton } from "../scrubber.ts";
+
+/** An automaton knows a version and those before it that still open something; the one before is kept beside it. */
+const AUTOMATA_KEPT = 2;
+
+export interface Injects {
+  prepare(name: string, use?: CredentialUse): Injection | undefined;
+}
+
+/** The credentials that go out over the web, and what finds them in answers. */
+export class Keyring {
+  readonly #injector: Injects;
+  readonly #automata = new Map<string, readonly Automaton[]>();
+
+  constructor(injector: Injects) {
+    this.#injector = injector;
+  }
+
+  /** Undefined when the vault holds none of that name. */
+  take(name: string, use?: CredentialUse): Injection | undefined {
+    const injection = this.#injector.prepare(name, use);
+    const known = this.#automata.get(name) ?? [];
+    if (injection && known[0] !== injection.automaton)
+      this.#automata.set(name, [injection.automaton, ...known].slice(0, AUTOMATA_KEPT));
+    return injection;
+  }
+
+  /** For an answer to an agent: whatever it may use is kept out, also what an earlier request has left behind. */
+  watched(names: readonly string[]): readonly Automaton[] {
+    return names.flatMap((name) => {
+      if (!this.#automata.has(name)) this.take(name);
+      return this.#automata.get(name) ?? [];
+    });
+  }
+}
+
+/** One text by itself. */
+export function scrubText(
+  automata: readonly Automaton[],
+  text: string,
+): { readonly text: string; readonly hits: number } {
+  let bytes = Buffer.from(text, "latin1");
+  let hits = 0;
+  for (const automaton of automata) {
+    const scrubber = new Scrubber(automaton);
+    bytes = Buffer.concat([scrubber.push(bytes), scrubber.end()]);
+    hits += scrubber.hits;
+  }
+  return { text: hits === 0 ? text : bytes.toString("latin1"), hits };
+}

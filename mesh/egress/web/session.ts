@@ -1,0 +1,121 @@
+import { createServer, ServerResponse, type IncomingMessage, type Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { limits } from "../../../protocol/limits.ts";
+import { refusal } from "../../../protocol/refusal.ts";
+import { TokenBucket } from "../../http/bucket.ts";
+import { exchange, type Lane } from "./exchange.ts";
+import { answerRefusal, frontOfHttp1, type Front } from "./front.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Entrance } from "./head.ts";
+import { Interception, serveHttp2 } from "./interception.ts";
+import { enterTunnel } from "./tunnel.ts";
+import { Upstreams } from "./upstreams.ts";
+import type { Warden } from "./warden.ts";
+import { relayWebSocket } from "./websocket.ts";
+
+/** The way of one sandbox to the web. */
+export class WebSession {
+  readonly lane: Lane;
+  readonly #sandbox: string;
+  readonly #bucket: TokenBucket;
+  /** Reads HTTP/1.1 out of tunnels; it listens nowhere. */
+  readonly #server: Server;
+  readonly #entrances = new WeakMap<object, NonNullable<Entrance>>();
+  readonly #tunnels = new Set<Duplex>();
+  #interception: Interception | undefined;
+  #concurrent = 0;
+
+  constructor(gateway: Gateway, sandbox: string, warden: Warden) {
+    this.lane = { gateway, warden, upstreams: new Upstreams(gateway.trust) };
+    this.#sandbox = sandbox;
+    this.#bucket = new TokenBucket(gateway.clock, limits.web.requestsBurst, limits.web.requestsPerSecond);
+    this.#server = createServer(
+      {
+        maxHeaderSize: limits.door.headerBytesMax,
+        keepAliveTimeout: limits.door.keepAliveMs,
+        insecureHTTPParser: false,
+        requireHostHeader: false,
+        shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
+      },
+      (request, response) => void this.request(request, response, this.#entrances.get(request.socket) ?? null),
+    );
+    this.#server.maxHeadersCount = limits.web.headerCountMax;
+    this.#server.timeout = limits.web.idleTimeoutMs;
+    this.#server.on("clientError", (_error, socket) => socket.destroy());
+    this.#server.on("connect", (_request, socket) => socket.destroy());
+    this.#server.on("upgrade", (request, socket, head) =>
+      this.upgrade(request, socket, head, this.#entrances.get(request.socket) ?? null),
+    );
+  }
+
+  /** Keys are made for sandboxes that use them only. */
+  get interception(): Interception {
+    const { clock } = this.lane.gateway;
+    return (this.#interception ??= new Interception(this.#sandbox, clock, (socket, to) => {
+      const entrance = { scheme: "https", to } as const;
+      if (socket.alpnProtocol === "h2") serveHttp2(socket, (front) => void this.serve(entrance, front, null));
+      else this.readHttp1(socket, entrance);
+    }));
+  }
+
+  /** A request at the door by its whole address, or one in a tunnel. */
+  request(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
+    return this.serve(entrance, frontOfHttp1(request, response), null);
+  }
+
+  /** A request that wants to go on in WebSocket. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, entrance: Entrance): void {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Parameters<ServerResponse["assignSocket"]>[0]);
+    response.once("finish", () => socket.end());
+    socket.on("error", () => socket.destroy());
+    if (head.length > 0) socket.unshift(head);
+    const front = frontOfHttp1(request, response, true);
+    void this.serve(entrance, front, (admitted, upstream, fields) => {
+      response.detachSocket(socket as Parameters<ServerResponse["detachSocket"]>[0]);
+      return relayWebSocket(this.lane, admitted, { socket, upstream, fields });
+    });
+  }
+
+  /** CONNECT: the client wants a tunnel to `target`. */
+  connect(target: string, socket: Duplex, head: Buffer): void {
+    this.#tunnels.add(socket);
+    socket.once("close", () => this.#tunnels.delete(socket));
+    socket.on("error", () => socket.destroy());
+    enterTunnel(this, target, socket, head).catch((error: unknown) => {
+      this.lane.warden.fault(error);
+      socket.destroy();
+    });
+  }
+
+  /** HTTP/1.1 on a connection whose tunnel leads to `entrance`. */
+  readHttp1(socket: Duplex, entrance: NonNullable<Entrance>): void {
+    this.#entrances.set(socket, entrance);
+    this.#server.emit("connection", socket);
+  }
+
+  async serve(entrance: Entrance, front: Front, onUpgrade: Parameters<typeof exchange>[3]): Promise<void> {
+    if (!this.#bucket.take() || this.#concurrent >= limits.web.requestsConcurrentMax) {
+      const remedy = `at most ${limits.web.requestsPerSecond} requests a second, ${limits.web.requestsConcurrentMax} at once`;
+      const refused = refusal("rate_limited", "too many requests to the web from this sandbox", remedy);
+      await this.lane.warden.refused({ verb: "web.request" }, refused).catch(() => {});
+      return answerRefusal(front, refused);
+    }
+    this.#concurrent++;
+    try {
+      await exchange(this.lane, entrance, front, onUpgrade);
+    } catch (error) {
+      this.lane.warden.fault(error);
+      answerRefusal(front, refusal("store_failed", "the decision could not be recorded", "look at the mesh's log"));
+    } finally {
+      this.#concurrent--;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#tunnels) socket.destroy();
+    this.#server.closeAllConnections();
+    await this.lane.upstreams.close();
+  }
+}
