@@ -1,14 +1,4 @@
 import { parseArgs } from "node:util";
-import { loadFleet } from "./config/load.ts";
-import { runAssault } from "./commands/assault.ts";
-import { credential } from "./commands/credential.ts";
-import { doctor } from "./commands/doctor.ts";
-import { costs, verify } from "./commands/offline.ts";
-import { budgets, models, prices, spending } from "./commands/money-offline.ts";
-import { plan } from "./commands/plan.ts";
-import { rehearsal } from "./commands/rehearsal.ts";
-import { serve } from "./commands/serve.ts";
-import { vault } from "./commands/vault.ts";
 import { explain } from "./commands/failure.ts";
 
 /** The trusted process. `commands/` wires rooms together; nothing else does. */
@@ -30,28 +20,25 @@ export interface MeshOptions {
   readonly attached?: boolean;
 }
 
-/** Each resolves with the exit code: 0 done, 1 refused or failed. */
-const commands: Readonly<Record<string, (options: MeshOptions, words: readonly string[]) => Promise<number> | number>> =
-  {
-    serve,
-    check: ({ fleet }) => {
-      const { name, agents } = loadFleet(fleet ?? "cordon.yaml");
-      process.stdout.write(`${JSON.stringify({ fleet: name, agents: agents.map((agent) => agent.name) })}\n`);
-      return 0;
-    },
-    assault: runAssault,
-    verify,
-    costs,
-    spending,
-    budgets,
-    models,
-    prices,
-    doctor,
-    credential,
-    vault,
-    rehearsal,
-    plan,
-  };
+type Command = (options: MeshOptions, words: readonly string[]) => Promise<number> | number;
+
+/** Each resolves with the exit code: 0 done, 1 refused or failed. What a command needs is loaded for it alone. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./commands/serve.ts")).serve,
+  check: async () => (await import("./commands/check.ts")).check,
+  assault: async () => (await import("./commands/assault.ts")).runAssault,
+  verify: async () => (await import("./commands/offline.ts")).verify,
+  costs: async () => (await import("./commands/offline.ts")).costs,
+  spending: async () => (await import("./commands/money-offline.ts")).spending,
+  budgets: async () => (await import("./commands/money-offline.ts")).budgets,
+  models: async () => (await import("./commands/money-offline.ts")).models,
+  prices: async () => (await import("./commands/money-offline.ts")).prices,
+  doctor: async () => (await import("./commands/doctor.ts")).doctor,
+  credential: async () => (await import("./commands/credential.ts")).credential,
+  vault: async () => (await import("./commands/vault.ts")).vault,
+  rehearsal: async () => (await import("./commands/rehearsal.ts")).rehearsal,
+  plan: async () => (await import("./commands/plan.ts")).plan,
+};
 
 async function main(): Promise<number> {
   const text = { type: "string" } as const;
@@ -77,7 +64,7 @@ async function main(): Promise<number> {
   const [name = "", ...words] = positionals;
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) throw new Error(`the mesh has no command \`${name}\`: it is started by \`cordon\``);
-  return command(values, words);
+  return (await command())(values, words);
 }
 
 try {
