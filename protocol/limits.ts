@@ -58,6 +58,10 @@ export const limits = {
     /** A provider's own `Retry-After` is believed up to here. */
     retryAfterMsMax: 3_600_000,
     circuitsMax: 10_000,
+    /** Answers that are kept to be given again, of all agents together. */
+    cacheBytesMax: 64 * MiB,
+    cachedAnswerBytesMax: 1 * MiB,
+    cacheTtlMsMax: 86_400_000,
   },
   /** When an agent is taken for one that runs away, if the fleet file says nothing else. */
   runaway: {

@@ -22,6 +22,7 @@ import type { DoorServices } from "../door/services.ts";
 import { Injector } from "../egress/credentials.ts";
 import { Balance } from "../egress/balance.ts";
 import { Circuits } from "../egress/health.ts";
+import { ResponseCache } from "../egress/response-cache.ts";
 import { ModelGateway } from "../egress/model-gateway.ts";
 import { webGatewayOf } from "./web.ts";
 import { selvesOf } from "../fleet/self.ts";
@@ -153,6 +154,7 @@ async function start(
     () => randomBytes(4).readUInt32BE() / 2 ** 32,
     ({ ...change }) => monitor.emit(`model.circuit_${change.state}`, null, change),
   );
+  const kept = new Map(fleet.agents.map(({ name, cache }) => [name, cache]));
   const watched = new Map(fleet.agents.map(({ name, runaway }) => [name, runaway]));
   const runaway = new Runaway(clock, (agent) => watched.get(agent));
   const injector = new Injector(vault);
@@ -176,6 +178,7 @@ async function start(
     taskWatch,
     halted: (agent) => supervisor.halted(agent),
     halt: (agent, cause) => supervisor.halt(agent, cause),
+    cache: { answers: new ResponseCache(clock), ruleOf: (agent) => kept.get(agent) },
     runaway,
     haltRunaway: (agent, cause) => supervisor.haltRunaway(agent, cause),
   };

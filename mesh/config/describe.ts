@@ -102,7 +102,7 @@ const knownKeys = [
     "price",
     ...["models", "model_limits", "max_tokens", "n", "temperature", "azure", "api_version", "bedrock", "region"],
     "input",
-    ...["chain", "first_byte", "deadline"],
+    ...["chain", "first_byte", "deadline", "cache", "ttl", "nondeterministic"],
     ...["runaway", "identical_calls", "identical_within", "spend_percent", "spend_within"],
     ...["output", "cache_read", "cache_write", "teams", "members", "models", "prices"],
   ],

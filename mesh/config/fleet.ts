@@ -1,5 +1,6 @@
 import type { Api, Hosting } from "../egress/providers.ts";
 import type { ToolName } from "../../protocol/door.ts";
+import type { CacheRule } from "../egress/response-cache.ts";
 import type { Caps } from "../ledger/ledger.ts";
 import type { ModelLimits } from "../door/model-limits.ts";
 import type { RunawayLimits } from "../door/runaway.ts";
@@ -89,6 +90,8 @@ export interface AgentSetting {
   readonly command: readonly string[] | null;
   readonly code: string | null;
   readonly modelLimits?: ModelLimits;
+  /** With whom it shares answers that were given before; absent = none are kept. */
+  readonly cache?: CacheRule;
   /** Absent: it is not watched. */
   readonly runaway?: RunawayLimits;
   readonly may: Permissions;

@@ -142,3 +142,23 @@ agents:
   ] as const)
     assert.match(faultsOf(`agents: { a: { ${AGENT}, runaway: ${form} } }\n`), fault, form);
 });
+
+test("answers are kept where the file says so: an agent's own rule, else its team's", () => {
+  const { agents } = fleetOf(
+    `teams:
+  t: { members: [a, b] }
+  u: { members: [a, b, c], cache: { ttl: 10m } }
+agents:
+  a: { ${AGENT}, cache: { ttl: 1h, nondeterministic: true } }
+  b: { ${AGENT} }
+  c: { ${AGENT} }
+  d: { ${AGENT} }\n`,
+  );
+  const shared = { scope: "team:u", ttlMs: 600_000, nondeterministic: false };
+  assert.deepEqual(
+    agents.map(({ cache }) => cache),
+    [{ scope: "agent:a", ttlMs: 3_600_000, nondeterministic: true }, shared, shared, undefined],
+  );
+  assert.match(faultsOf(`agents: { a: { ${AGENT}, cache: { ttl: 2d } } }\n`), /must be from `1s` to `1d`/);
+  assert.match(faultsOf(`agents: { a: { ${AGENT}, cache: {} } }\n`), /`agents.a.cache.ttl`/);
+});

@@ -8,6 +8,7 @@ import type { ModelLimits } from "../door/model-limits.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
 import type { Binding } from "../egress/web/binding.ts";
 import { builtInProviders } from "../egress/providers.ts";
+import { cacheOf } from "./cache.ts";
 import { chainsOf } from "./chains.ts";
 import type { AgentSetting, ChainSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
 import type { Isolation } from "../sandbox/backend.ts";
@@ -177,6 +178,7 @@ class Reader {
     const sandbox = { ...sandboxDefaults, ...given(this.#form.defaults?.sandbox), ...given(form.sandbox) };
     const named = form.model ?? this.#form.defaults?.model;
     const budget = capsOf(form.budget ?? this.#form.defaults?.budget);
+    const cache = cacheOf(name, form.cache, this.#form.teams ?? {});
     const runaway = runawayOf([form.runaway, this.#form.defaults?.runaway], budget.day.usd);
     return {
       name,
@@ -190,6 +192,7 @@ class Reader {
       code: this.#existing([...at, "code"], form.code, "folder"),
       ...(form.model_limits && { modelLimits: ceilings(form.model_limits) }),
       ...(runaway && { runaway }),
+      ...(cache && { cache }),
       may: this.#permissions(at, name, form),
     };
   }

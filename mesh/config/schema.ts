@@ -58,7 +58,19 @@ const Chain = z.strictObject({
 /** US dollars for a million tokens. A price for the cache that is absent is the price of input. */
 const Price = z.strictObject({ input: Usd, output: Usd, cache_read: Usd.optional(), cache_write: Usd.optional() });
 
-const Team = z.strictObject({ members: z.array(Name).max(limits.fleet.agentsMax), budget: Budget.optional() });
+/** Answers to calls that are the same to the letter are given again. */
+const Cache = z.strictObject({
+  ttl: Duration.refine((ms) => ms >= 1_000 && ms <= limits.model.cacheTtlMsMax, "must be from `1s` to `1d`"),
+  /** Also where the next answer would be another one. */
+  nondeterministic: z.boolean().optional(),
+});
+export type CacheForm = z.infer<typeof Cache>;
+
+const Team = z.strictObject({
+  cache: Cache.optional(),
+  members: z.array(Name).max(limits.fleet.agentsMax),
+  budget: Budget.optional(),
+});
 
 /** `provider/model`, in which `*` stands for any part of the model's name. */
 const ModelPattern = z
@@ -101,6 +113,7 @@ const ModelLimits = z.strictObject({
 const Agent = z.strictObject({
   model_limits: ModelLimits.optional(),
   runaway: Runaway.optional(),
+  cache: Cache.optional(),
   instructions: z.string().min(1).max(512).optional(),
   model: ModelOrAlias.optional(),
   budget: Budget.optional(),

@@ -9,6 +9,7 @@ import { readJson, sendRefusal } from "../http/exchange.ts";
 import { decisionOf } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { reserve, type NotAdmitted } from "./model-attempt.ts";
+import { answerFromCache, AnswerTape, placeOf, type CachePlace } from "./model-cache.ts";
 import { sendAttempt, type AttemptEnd, type Exchange } from "./model-exchange.ts";
 import { linksOf, REASON_CHARS_MAX, refuse, type Links } from "./model-links.ts";
 import { isShut, mayFit, waysOf, type Way } from "./model-routing.ts";
@@ -48,16 +49,25 @@ async function understand(
   const parsed = format.parse(value, Math.max(bytes, Buffer.byteLength(text)), from);
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
   const links = await linksOf(services, caller, { body: value, call: parsed.value, format });
-  return links.ok ? ok({ ...links.value, text }) : links;
+  if (!links.ok) return links;
+  const place = placeOf(services, caller, [format.name, versionOf(request)], value, links.value);
+  return ok({ ...links.value, text, ...(place && { place }) });
 }
 
-/** Where a call can go, and the call as it is written anew. */
-type Understood = Links & { readonly text: string };
+/** The header that goes to the provider with the call. */
+const versionOf = (request: IncomingMessage): string => String(request.headers["anthropic-version"] ?? "");
+
+/** Where a call can go, the call as it is written anew, and its place in the cache if its answer is kept. */
+type Understood = Links & { readonly text: string; readonly place?: CachePlace };
 
 /** Tries one way after another until one answers; returns what the agent is still to be told. */
-async function answer(exchange: Exchange, { chain, links, skipped, text }: Understood): Promise<Refusal | undefined> {
+async function answer(
+  exchange: Exchange,
+  { chain, links, skipped, text, place }: Understood,
+): Promise<Refusal | undefined> {
   const { services, caller, gone } = exchange;
   const ways = waysOf(links, services.routing);
+  if (place && (await answerFromCache(services, caller, place, links, exchange.response))) return undefined;
   const counted = services.runaway?.call(caller.agent, text);
   if (typeof counted === "object") return haltRunaway(services, caller, counted, links[0].call.model);
   const passedOver = [...skipped];
@@ -86,6 +96,7 @@ async function answer(exchange: Exchange, { chain, links, skipped, text }: Under
     refused = undefined;
     last = await sendAttempt(exchange, admitted.value, {
       held: ways.length > 1,
+      tape: place && new AnswerTape(place, caller.agent),
       named: chain !== undefined,
       ...(chain && { firstByteMs: Math.min(chain.firstByteMs, leftMs), timeoutMs: leftMs }),
     });

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Refusal } from "../../protocol/refusal.ts";
+import { limits } from "../../protocol/limits.ts";
 import { refusal } from "../../protocol/refusal.ts";
 import type { AnswerSink, Outcome } from "../egress/answer-relay.ts";
 import { DeliveryGate, verdictOf, type Verdict } from "../egress/failover.ts";
 import { Translator } from "../egress/translate/translator.ts";
 import type { WireFormat } from "../egress/wire/format.ts";
 import { finish, reasonOf, type Admitted } from "./model-attempt.ts";
+import type { AnswerTape } from "./model-cache.ts";
 import { routeOf } from "./model-routing.ts";
 import type { Caller, DoorServices } from "./services.ts";
 
@@ -25,6 +27,8 @@ export interface Exchange {
 export interface Turn {
   /** Others can follow: nothing is delivered before the answer has begun. */
   readonly held: boolean;
+  /** Takes down a whole answer. */
+  readonly tape?: AnswerTape | undefined;
   /** The agent is told who answered. */
   readonly named: boolean;
   readonly firstByteMs?: number;
@@ -44,7 +48,7 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
   const { services, caller, request, response, gone } = exchange;
   const { call, provider, model, injection, body, outputTokens, work, translation, format } = admitted;
   const metered = format.meter();
-  const direct = sinkOf(response, turn.named ? { "x-cordon-model": call.model } : {});
+  const direct = sinkOf(response, turn.named ? { "x-cordon-model": call.model } : {}, turn.tape);
   const gate = turn.held || translation ? new DeliveryGate(direct.sink, metered) : undefined;
   const meter = gate?.meter ?? metered;
   const translator =
@@ -99,6 +103,9 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
       if (outcome.kind === "failed") return outcome.refusal;
       gate?.release();
       response.end();
+      // An answer that the budget has shortened, or that held a credential, is not what the next one would get.
+      const whole = outcome.kind === "answered" && outcome.billed === "seen" && outcome.scrubbed === 0;
+      if (whole && outputTokens >= (call.outputTokens ?? limits.model.outputTokensDefault)) turn.tape?.keep(call.model);
       return undefined;
     },
   };
@@ -111,14 +118,18 @@ const cannotBeTold = (provider: string, why: string): Refusal =>
     "ask again, or ask a model that speaks this format",
   );
 
-function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>) {
+function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>, tape: AnswerTape | undefined) {
   const seen: { readonly delivered: true; retryAfter: string | undefined } = { delivered: true, retryAfter: undefined };
   const sink: AnswerSink = {
     head(status, headers) {
       if (status >= 400) seen.retryAfter = headers["retry-after"];
+      tape?.head({ ...headers, ...more });
       response.writeHead(status, { ...headers, ...more, "cache-control": "no-store" }).flushHeaders();
     },
-    write: (bytes) => response.write(bytes),
+    write(bytes) {
+      tape?.write(bytes);
+      return response.write(bytes);
+    },
     drained: (resume) => void response.once("drain", resume),
   };
   return { sink, seen };

@@ -22,6 +22,7 @@ import type { Action, Decision, Matrix } from "../policy/decide.ts";
 import type { Write } from "../store/store.ts";
 import type { FileTools } from "../tools/files.ts";
 import type { Denials } from "./denials.ts";
+import type { AnswerCache } from "./model-cache.ts";
 import type { ModelLimits } from "./model-limits.ts";
 import type { Routing } from "./model-routing.ts";
 import type { Runaway, RunawayCause } from "./runaway.ts";
@@ -70,6 +71,7 @@ export interface DoorServices {
   readonly aliases: ReadonlyMap<string, { readonly provider: string; readonly model: string }>;
   /** Chains of models, their health, and who is next among several credentials. */
   readonly routing?: Routing;
+  readonly cache?: AnswerCache;
   readonly prices: Prices;
   readonly providers: ReadonlyMap<string, Provider>;
   /** Ceilings of each agent's calls. */
