@@ -42,8 +42,9 @@ const OF_THE_PROVIDER: ReadonlySet<number> = new Set([402, 408, 425, 429]);
 const BROKEN: ReadonlySet<string> = new Set(["upstream_broken", "upstream_incomplete", "timeout"]);
 
 /**
- * Holds back what an attempt says until the first event of its answer: up to there it can be taken back, and another
- * model asked. From there on everything passes as it comes.
+ * Holds back what an attempt says until the first word of its answer: up to there it can be taken back, and another
+ * model asked, also when a stream began politely and then told of an overload. From there on everything passes as it
+ * comes.
  */
 export class DeliveryGate implements AnswerSink {
   delivered = false;
@@ -53,7 +54,7 @@ export class DeliveryGate implements AnswerSink {
   readonly #meter: Meter;
   #head: Parameters<AnswerSink["head"]> | undefined;
   #held: Buffer[] = [];
-  /** An event was read, and is about to be passed on. */
+  /** A word was read, and is about to be passed on. */
   #answering = false;
 
   constructor(sink: AnswerSink, meter: Meter) {
@@ -64,7 +65,6 @@ export class DeliveryGate implements AnswerSink {
   /** The meter for this attempt: it tells the gate when an answer begins. */
   get meter(): Meter {
     const meter = this.#meter;
-    let read = false;
     return {
       get usage() {
         return meter.usage;
@@ -78,12 +78,9 @@ export class DeliveryGate implements AnswerSink {
       get complete() {
         return meter.complete;
       },
-      read: (data) => {
-        read = true;
-        return meter.read(data);
-      },
+      read: (data) => meter.read(data),
       passed: () => {
-        this.#answering ||= read;
+        this.#answering ||= meter.outputBytesSeen > 0 || meter.complete;
         meter.passed();
       },
       ending: (reason) => meter.ending(reason),
