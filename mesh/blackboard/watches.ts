@@ -82,6 +82,11 @@ export class Watches {
     });
   }
 
+  /** Forgets where a watcher stood that is no more. */
+  forget(watcher: string): Write[] {
+    return [["watches.remove", defaultTenant, watcher]];
+  }
+
   /** Changes after `from` that match and that the reader may see, row by row; waits for one up to `waitMs`. */
   async changes(
     watch: { readonly match: string; readonly from: number; readonly waitMs: number },

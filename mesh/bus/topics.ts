@@ -201,6 +201,18 @@ export class Topics {
     return ok(held.flatMap((row) => (row ? subscription.settle(row, atMs, because) : [])));
   }
 
+  /** Forgets an agent that has left the fleet: where it stood, what it lost, and who may ask for answers in its name. */
+  forget(agent: string): Write[] {
+    for (const { subscriptions } of this.#logs.values()) subscriptions.delete(agent);
+    return [
+      ["topics.removeSubscriptions", defaultTenant, agent],
+      ["topics.removeDeliveries", defaultTenant, agent],
+      ["topics.removeDeadLetters", defaultTenant, agent],
+      ["topics.removeDedupe", defaultTenant, `agent:${agent}`],
+      ["topics.closeRequests", defaultTenant, `agent:${agent}`],
+    ];
+  }
+
   /** Messages from a position on, that nobody has to settle; what has expired is left out. */
   replay(topic: string, from: number, count: number): TopicMessage[] {
     return this.#store.query.topics

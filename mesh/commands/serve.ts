@@ -45,6 +45,7 @@ import { FileTools } from "../tools/files.ts";
 import { messageCode } from "../vault/message-code.ts";
 import { Vault } from "../vault/vault.ts";
 import { CredentialWatch } from "../vault/watch.ts";
+import { departed } from "./departed.ts";
 import { CommandError, told } from "./failure.ts";
 import { requireFence } from "./fence.ts";
 import { installationOf, version } from "./installation.ts";
@@ -189,6 +190,7 @@ async function start(
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({
     ...{ fleet, store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
+    forget: (agent) => departed(agent, { topics, board, tasks }),
     stateFolder: state,
   });
 

@@ -15,7 +15,7 @@ import { windowText } from "../ledger/windows.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { DoorListener, SandboxBackend } from "../sandbox/backend.ts";
 import { defaultTenant } from "../store/statements.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, Write } from "../store/store.ts";
 import { AgentRunner } from "./agent-runner.ts";
 import { LogBook } from "./log-book.ts";
 
@@ -30,6 +30,8 @@ export interface SupervisorParts {
   readonly clock: Clock;
   readonly ids: Id;
   makeDoor(caller: Caller): DoorListener;
+  /** Rows by which other rooms forget an agent that has left the fleet file: a name that comes back is somebody else. */
+  forget(agent: string): readonly Write[];
 }
 
 /** Holds the fleet file against what runs: who exists, who should run, who is halted. */
@@ -186,6 +188,7 @@ export class Supervisor {
       await audit.record({ kind: "agent.removed", subject: "mesh", detail: { agent: row.name, agent_id: row.id } }, [
         ["agents.remove", clock.nowMs(), row.id],
         ["messages.settleInbox", clock.nowMs(), defaultTenant, row.name],
+        ...this.#parts.forget(row.name),
       ]);
     }
     const logs = join(stateFolder, "logs");

@@ -152,20 +152,24 @@ export class Orchestrator {
     return atMs;
   }
 
-  /** An agent has left the fleet: nobody else is to find its tasks under its name. */
+  /** An agent has left the fleet: whoever comes with its name gets neither its tasks nor the results of its tasks. */
   abandon(agent: string): Change[] {
     return [...this.#tasks.values()]
-      .filter(({ assignee, state }) => assignee === agent && !isEnd(state))
-      .map((task) => this.#end(task, "failed", `\`${agent}\` has left the fleet`));
+      .filter(({ assignee, creator, state }) => [assignee, creator].includes(agent) && !isEnd(state))
+      .map((task) => this.#end(task, "failed", `\`${agent}\` has left the fleet`, task.creator !== agent));
   }
 
   /** What an agent has to do, and what it gave to others: open ones first in order of age, then those of late. */
   list(agent: string): TaskView[] {
     const open = [...this.#tasks.values()].filter(({ assignee, creator }) => [assignee, creator].includes(agent));
     const ids = new Set(open.map(({ id }) => id));
-    const late = this.#parts.store.query.tasks
+    const { agents, tasks } = this.#parts.store.query;
+    // What is older was another's, who had the same name.
+    const sinceMs = agents.byName(defaultTenant, agent)?.createdAtMs ?? 0;
+    const late = tasks
       .newest(defaultTenant, limits.task.listTasksMax)
       .filter(({ id, assignee, creator }) => !ids.has(id) && [assignee, creator].includes(agent))
+      .filter(({ createdAtMs }) => createdAtMs >= sinceMs)
       .map(taskOf);
     return [...open, ...late].slice(0, limits.task.listTasksMax).map(viewOf);
   }
@@ -200,10 +204,10 @@ export class Orchestrator {
     return undefined;
   }
 
-  #end(task: Task, state: "failed" | "expired", note: string): Change {
+  #end(task: Task, state: "failed" | "expired", note: string, tells = true): Change {
     const next: Task = { ...task, state, note };
-    const told = this.#tell(next, undefined, task.creator, state);
-    return this.#change("mesh", next, told.ok ? told.value : undefined);
+    const told = tells ? this.#tell(next, undefined, task.creator, state) : undefined;
+    return this.#change("mesh", next, told?.ok ? told.value : undefined);
   }
 
   /** The message that goes with a change; `from` undefined = the mesh. */

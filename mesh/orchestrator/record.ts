@@ -20,7 +20,8 @@ export const taskOf = (row: TaskRow): Task => ({
 });
 
 /** Without what was handed over, which may be large. */
-export function viewOf({ input: _, resultLabel, ...task }: Task): TaskView {
+export function viewOf({ input, resultLabel, ...task }: Task): TaskView {
+  void input;
   return { ...task, label: resultLabel ?? task.label };
 }
 

@@ -30,7 +30,7 @@ async function open(path: string, clock: SimulatedClock, run = 0) {
     await commit(decided.value);
     return decided.value.task.id;
   };
-  const create = (from: string, to: string, deadlineMs = limits.task.deadlineMs): Promise<string> =>
+  const create = (from: string, to: string, deadlineMs: number = limits.task.deadlineMs): Promise<string> =>
     told(tasks.create(from, { to, title: "t", input: "i", deadlineMs, label: unlabelled }));
   const handOff = (from: string, id: string, to: string): Promise<string> => told(tasks.handOff(from, id, to, "n"));
   const update = (agent: string, id: string, state: "working" | "blocked" = "working"): Promise<string> =>
@@ -189,6 +189,12 @@ test("hole: reusable names as identity — who leaves the fleet leaves no task t
     assert.equal(w.state(id), "failed");
     assert.equal(await w.take("a"), `failed ${id}`);
     assert.equal(await w.finish("b", id), "not_found");
+    // Nor does the next one get what the first had asked for.
+    const asked = await w.given("gone", "c");
+    for (const change of w.tasks.abandon("gone")) await w.commit(change);
+    assert.equal(w.state(asked), "failed");
+    assert.equal(await w.finish("c", asked), "not_found");
+    assert.equal(await w.take("gone"), undefined);
   }));
 
 test("so many tasks for one agent, and by one agent, and no more", (t) =>

@@ -108,6 +108,15 @@ export const topicStatements = {
   /** (tenant, topic, subscriber, position): forgets those up to `position`. */
   "topics.forgetDeadLetters":
     "DELETE FROM topic_dead_letter WHERE tenant = ? AND topic = ? AND subscriber = ? AND position <= ?",
+  /** (tenant, subscriber), as are the next two */
+  "topics.removeSubscriptions": "DELETE FROM topic_subscription WHERE tenant = ? AND subscriber = ?",
+  "topics.removeDeliveries": "DELETE FROM topic_delivery WHERE tenant = ? AND subscriber = ?",
+  "topics.removeDeadLetters": "DELETE FROM topic_dead_letter WHERE tenant = ? AND subscriber = ?",
+  /** (tenant, sender) */
+  "topics.removeDedupe": "DELETE FROM topic_dedupe WHERE tenant = ? AND sender = ?",
+  /** (tenant, sender): nobody can read the answers to its requests any more. */
+  "topics.closeRequests":
+    "UPDATE topic_message SET reply_until_ms = NULL WHERE tenant = ? AND sender = ? AND reply_until_ms IS NOT NULL",
   /** (tenant, request, responder, body, label: JSON, at_ms) */
   "topics.insertReply": `INSERT INTO topic_reply (tenant, request, responder, body, label, at_ms)
     VALUES (?, ?, ?, ?, ?, ?)`,

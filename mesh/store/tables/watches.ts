@@ -23,8 +23,8 @@ export const watchStatements = {
   /** (tenant, watcher, match, seq): inserts, or moves the cursor, also back: a watcher may read again. */
   "watches.put": `INSERT INTO board_watch (tenant, watcher, match, seq) VALUES (?, ?, ?, ?)
     ON CONFLICT (tenant, watcher, match) DO UPDATE SET seq = excluded.seq`,
-  /** (tenant, watcher, match) */
-  "watches.remove": "DELETE FROM board_watch WHERE tenant = ? AND watcher = ? AND match = ?",
+  /** (tenant, watcher): all of its watches. */
+  "watches.remove": "DELETE FROM board_watch WHERE tenant = ? AND watcher = ?",
 } as const;
 
 /** `writer` and what follows is null when the version has been dropped from the history. */
