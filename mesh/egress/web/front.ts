@@ -90,9 +90,12 @@ const NGHTTP2_INTERNAL_ERROR = 2;
 export function answerRefusal(front: Front, refused: Refusal): void {
   if (front.started()) return front.destroy();
   const body = Buffer.from(JSON.stringify({ error: refused } satisfies RefusalBody));
-  front.answer(refusalStatus[refused.code], refusalFields(body.length));
+  const challenge: readonly Field[] = refused.code === "unauthenticated" ? [["www-authenticate", CHALLENGE]] : [];
+  front.answer(refusalStatus[refused.code], [...refusalFields(body.length), ...challenge]);
   front.out.end(front.head.method === "HEAD" ? undefined : body);
 }
+
+const CHALLENGE = 'Basic realm="cordon"';
 
 export const refusalFields = (bytes: number): readonly Field[] => [
   ["content-type", "application/json"],

@@ -45,11 +45,7 @@ export function choose(
   if (!spot) {
     const bound = here.find(({ require, surface }) => require && surface.kind !== "websocket");
     if (!bound) return ok(null);
-    const wanted = placeholderOf(bound.credential);
-    return refuse(
-      `requests to ${place} must carry the fleet's own credential`,
-      `put \`${wanted}\` in its ${describe(bound.surface)}`,
-    );
+    return err(missing(bound, place));
   }
   const name = `\`${placeholderOf(spot.credential.slice(0, 40))}\``;
   if (more.length > 0) return refuse("a request carries one placeholder", "send one credential at a time");
@@ -67,6 +63,14 @@ export function choose(
     return refuse(`two bindings of ${name} fit this request`, "make their `methods` or `paths` exclude each other");
   return ok(fitting[0] ?? null);
 }
+
+/** Clients that wait to be asked for a password (git does) are asked: they send the placeholder then. */
+const missing = ({ credential, surface }: Binding, place: string): Refusal =>
+  refusal(
+    surface.kind === "basic" ? "unauthenticated" : "denied",
+    `requests to ${place} must carry the fleet's own credential`,
+    `put \`${placeholderOf(credential)}\` in its ${describe(surface)}`,
+  );
 
 const refuse = (reason: string, remedy: string): Result<never, Refusal> => err(refusal("denied", reason, remedy));
 
