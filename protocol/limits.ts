@@ -91,7 +91,7 @@ export const limits = {
     /** So many beyond it may lie on the disk for a while; nobody is shown them. */
     versionsTrimmedMin: 100,
     /** Keys whose newest version is known without asking the store. */
-    headsKnownMax: 20_000,
+    headsKnownMax: 50_000,
     historyRowsMax: 100,
     appendOnlyPatternsMax: 100,
     watchesPerReaderMax: 64,
@@ -110,7 +110,7 @@ export const limits = {
     hopsMax: 8,
     openTasksMax: 10_000,
     /** Given to one agent, and made by one agent. */
-    openPerAgentMax: 64,
+    tasksPerAgentMax: 64,
     listTasksMax: 200,
     /** Where its creator sets none. */
     deadlineMs: 86_400_000,

@@ -193,14 +193,14 @@ export class Orchestrator {
 
   #tooMany(creator: string | undefined, to: string): Refusal | undefined {
     const open = [...this.#tasks.values()].filter(({ state }) => !isEnd(state));
-    const { openTasksMax, openPerAgentMax } = limits.task;
+    const { openTasksMax, tasksPerAgentMax } = limits.task;
     if (open.length >= openTasksMax)
       return refusal("busy", `${open.length} tasks are open`, "wait until some have ended");
     const count = (of: (task: Task) => boolean): number => open.filter(of).length;
-    if (count(({ assignee }) => assignee === to) >= openPerAgentMax)
-      return refusal("busy", `\`${to}\` has ${openPerAgentMax} open tasks`, "wait until it has worked some off");
-    if (creator !== undefined && count((task) => task.creator === creator) >= openPerAgentMax)
-      return refusal("busy", `${openPerAgentMax} tasks of yours are open`, "wait until some of them have ended");
+    if (count(({ assignee }) => assignee === to) >= tasksPerAgentMax)
+      return refusal("busy", `\`${to}\` has ${tasksPerAgentMax} open tasks`, "wait until it has worked some off");
+    if (creator !== undefined && count((task) => task.creator === creator) >= tasksPerAgentMax)
+      return refusal("busy", `${tasksPerAgentMax} tasks of yours are open`, "wait until some of them have ended");
     return undefined;
   }
 

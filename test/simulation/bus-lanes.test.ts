@@ -90,6 +90,7 @@ test("a key of a sender is one message for the window and a new one after it, ov
         topic: fc.constantFrom("t", "u"),
         sender: fc.constantFrom("agent:p", "agent:q"),
         key: fc.constantFrom("k", "l", '","'),
+        races: fc.boolean(),
       }),
     },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("pass" as const), share: fc.constantFrom(0.3, 0.7, 1) }) },
@@ -121,13 +122,30 @@ test("a key of a sender is one message for the window and a new one after it, ov
             });
             assert.ok(made.ok);
             assert.equal(made.value.duplicate, earlier !== undefined);
-            await store.commit(made.value.writes);
+            // Another before the first is on disk: by the same sender it is the same, by another one its own.
+            const sender = now.races ? "agent:r" : now.sender;
+            const racing = topics.publish({
+              ...{ topic: now.topic, sender, session: "s", body: "b", label: unlabelled, dedupeKey: now.key },
+            });
+            assert.ok(racing.ok);
+            const other = windows.get(`${now.topic} ${sender} ${now.key}`);
+            const known = now.races ? other !== undefined && clock.nowMs() < other.untilMs : true;
+            assert.equal(racing.value.duplicate, known);
+            if (!now.races) assert.equal(racing.value.id, made.value.id);
+            await store.commit([...made.value.writes, ...racing.value.writes]);
+            racing.value.done();
             made.value.done();
             if (earlier) assert.equal(made.value.id, earlier.id);
             else {
               windows.set(name, { id: made.value.id, untilMs: clock.nowMs() + limits.topic.dedupeMs });
               assert.equal(made.value.position, (logs[now.topic] = (logs[now.topic] ?? 0) + 1));
             }
+            if (known) continue;
+            windows.set(`${now.topic} ${sender} ${now.key}`, {
+              id: racing.value.id,
+              untilMs: clock.nowMs() + limits.topic.dedupeMs,
+            });
+            logs[now.topic] = (logs[now.topic] ?? 0) + 1;
           }
         }
         for (const [topic, length] of Object.entries(logs)) assert.equal(topics.replay(topic, 1, 100).length, length);

@@ -199,9 +199,9 @@ test("hole: reusable names as identity — who leaves the fleet leaves no task t
 
 test("so many tasks for one agent, and by one agent, and no more", (t) =>
   withTasks(t, async (w) => {
-    for (let n = 0; n < limits.task.openPerAgentMax; n++) await w.create(`c${n}`, "b");
+    for (let n = 0; n < limits.task.tasksPerAgentMax; n++) await w.create(`c${n}`, "b");
     assert.equal(await w.create("last", "b"), "busy");
-    for (let n = 0; n < limits.task.openPerAgentMax; n++) await w.create("a", `e${n}`);
+    for (let n = 0; n < limits.task.tasksPerAgentMax; n++) await w.create("a", `e${n}`);
     assert.equal(await w.create("a", "more"), "busy");
   }));
 

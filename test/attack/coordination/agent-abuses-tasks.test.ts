@@ -204,7 +204,7 @@ test("a flood of tasks stops at the bound, and everything that was refused is ev
   const [flood] = await printed(mesh, "ping", "flood");
   const statuses = flood?.["statuses"] as number[];
   // The one that went to pong is open, too.
-  assert.equal(statuses.filter((status) => status === 200).length, limits.task.openPerAgentMax - 1);
+  assert.equal(statuses.filter((status) => status === 200).length, limits.task.tasksPerAgentMax - 1);
   assert.ok(statuses.every((status) => status === 200 || status === 503 || status === 403));
   const { records } = await mesh.desk.audit(0, 1_000);
   const refused = records.filter(({ kind, detail }) => kind === "decision" && detail["allow"] === false);
