@@ -194,6 +194,22 @@ export const limits = {
     /** A root file system that no start has asked for in so long is removed from the cache. */
     rootfsIdleMs: 86_400_000,
   },
+  /** Root file systems that are not ours: images, folders, packages. */
+  rootfs: {
+    layersMax: 128,
+    /** Of all layers together, unpacked. */
+    bytesMax: 16 * 1024 * MiB,
+    fileBytesMax: 4 * 1024 * MiB,
+    entriesMax: 1_000_000,
+    /** Of one tar header's text, of one document of an image. */
+    headerBytesMax: 4 * MiB,
+    pathBytesMax: 4 * KiB,
+    pathDepthMax: 128,
+    packagesMax: 200,
+    packagesTimeoutMs: 900_000,
+    /** Nobody has asked for it in so long. */
+    idleMs: 2_592_000_000,
+  },
   /** The break-out suite: how long it waits and how much it takes. */
   assault: {
     templateCharsMax: 8 * KiB,

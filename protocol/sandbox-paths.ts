@@ -10,5 +10,12 @@ export const sandboxPaths = {
   init: "/opt/cordon/agent/init/main.js",
 } as const;
 
+/** Where our runtime stands in a root file system that is not ours: it has libraries of its own there. */
+export const guestRuntime = {
+  loader: "/opt/cordon/runtime/loader",
+  libraries: "/opt/cordon/runtime/lib",
+  node: "/opt/cordon/runtime/node",
+} as const;
+
 /** The relay's address on the sandbox's own loopback. */
 export const relay = { host: "127.0.0.1", port: 7070 } as const;

@@ -21,10 +21,13 @@ const forGuests: Readonly<Record<string, string>> = {
   GEMINI_API_KEY: "cordon_ph_gemini",
   GOOGLE_GENERATIVE_AI_API_KEY: "cordon_ph_gemini",
 };
+/** The fence's own, which is that of the minimal root file system; others have more folders. */
+const MINIMAL_PATH = "/bin";
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The sandbox's environment plus what a guest needs; what the mesh has set itself wins. */
 export function guestEnvironment(
   own: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> {
-  return { ...forGuests, ...own };
+  return { ...forGuests, ...own, ...(own["PATH"] === MINIMAL_PATH && { PATH: searchPath }) };
 }

@@ -12,7 +12,7 @@ import type { MeshOptions } from "../main.ts";
 import { assault } from "../sandbox/assault/assault.ts";
 import { catalogue } from "../sandbox/assault/catalogue.ts";
 import { byCommand, inBackend } from "../sandbox/assault/container.ts";
-import { removeFolder } from "../sandbox/assault/removal.ts";
+import { removeFolder } from "../sandbox/rootfs-removal.ts";
 import { parseTemplate } from "../sandbox/assault/template.ts";
 import { SandboxError, type Isolation } from "../sandbox/backend.ts";
 import { ensureRootfs } from "../sandbox/rootfs.ts";

@@ -54,6 +54,7 @@ import { providersOf, requirePrices } from "./models.ts";
 import { openMoney } from "./money.ts";
 import { deskCredentials, tendVault } from "./credentials.ts";
 import { passphraseOf } from "./passphrase.ts";
+import { withRootFileSystems } from "./root-file-systems.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
 import { startsOf } from "./triggered.ts";
@@ -189,7 +190,8 @@ async function start(
   const narrowed: DoorServices = { ...services, ...atWork(workflows, services, store) };
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({
-    ...{ fleet, store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
+    ...{ store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
+    fleet: await withRootFileSystems(fleet, clock),
     forget: (agent) => departed(agent, { topics, board, tasks }),
     stateFolder: state,
   });

@@ -69,6 +69,7 @@ const knownKeys = [
     "pids",
     "disk",
     "isolation",
+    ...["packages", "image", "rootfs"],
   ],
   ...[
     "instructions",

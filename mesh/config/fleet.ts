@@ -10,6 +10,7 @@ import type { PriceOverride } from "../ledger/prices.ts";
 import type { Binding } from "../egress/web/binding.ts";
 import type { ReachRule } from "../policy/reach.ts";
 import type { Isolation, SandboxLimits } from "../sandbox/backend.ts";
+import type { RootfsRequest } from "../sandbox/rootfs-guest.ts";
 
 /** The fleet file after parsing: defaults applied, units resolved, paths absolute, references checked. */
 export interface Fleet {
@@ -86,6 +87,10 @@ export interface AgentSetting {
   readonly budget: Caps;
   readonly limits: SandboxLimits;
   readonly isolation: Isolation;
+  /** Absent = the minimal root file system of all agents. */
+  readonly rootfs?: RootfsRequest;
+  /** Where the mesh has built it. */
+  readonly rootfsFolder?: string;
   /** What runs in the sandbox; null = Cordon's own agent loop. */
   readonly command: readonly string[] | null;
   readonly code: string | null;

@@ -24,6 +24,7 @@ import { describe, FAULTS_MAX } from "./describe.ts";
 import { providersOf } from "./providers.ts";
 import { runawayOf } from "./runaway.ts";
 import { FleetForm, type AgentForm } from "./schema.ts";
+import { readRootfs } from "./rootfs.ts";
 import { Source, type Fault, type Path } from "./source.ts";
 
 const placeOf = ({ line, column }: Fault): string => `${line}:${column}`;
@@ -188,6 +189,7 @@ class Reader {
       budget,
       limits: { memoryBytes: sandbox.memory, cpus: sandbox.cpus, pids: sandbox.pids, diskBytes: sandbox.disk },
       isolation: sandbox.isolation,
+      ...this.#rootfs(at, form),
       command: form.command ?? null,
       code: this.#existing([...at, "code"], form.code, "folder"),
       ...(form.model_limits && { modelLimits: ceilings(form.model_limits) }),
@@ -195,6 +197,16 @@ class Reader {
       ...(cache && { cache }),
       may: this.#permissions(at, name, form),
     };
+  }
+
+  #rootfs(at: Path, form: AgentForm): Pick<AgentSetting, "rootfs"> {
+    const rootfs = readRootfs(
+      [[...at, "sandbox"], form.sandbox],
+      [["defaults", "sandbox"], this.#form.defaults?.sandbox],
+      (place, value) => this.#existing(place, value, "folder"),
+      this.#tell,
+    );
+    return rootfs ? { rootfs } : {};
   }
 
   #permissions(at: Path, name: string, form: AgentForm): Permissions {

@@ -8,6 +8,7 @@ import { Budget } from "./budget.ts";
 import { Runaway } from "./runaway.ts";
 import { Bytes, Count, Duration, textOr, Usd } from "./fields.ts";
 import { BindingsForm, ReachForm, WebForm } from "./reach.ts";
+import { rootfsKeys } from "./rootfs.ts";
 
 /** The form of the fleet file. Every object is strict: a key that is not understood is an error. */
 
@@ -20,6 +21,7 @@ const SandboxForm = z.strictObject({
   pids: z.int().min(32).max(32_768).optional(),
   disk: Bytes.refine((n) => n >= limits.sandbox.diskBytesMin, "must be at least `1MiB`").optional(),
   isolation: z.enum(["container", "gvisor", "microvm"]).optional(),
+  ...rootfsKeys,
 });
 
 const ModelText = z

@@ -2,7 +2,6 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Id } from "../../lib/id.ts";
 import type { AgentPhase } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
-import { sandboxPaths } from "../../protocol/sandbox-paths.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { AgentSetting } from "../config/fleet.ts";
 import type { Caller } from "../door/services.ts";
@@ -14,6 +13,7 @@ import {
   type SandboxBackend,
   type SandboxEvent,
 } from "../sandbox/backend.ts";
+import { firstProcess } from "./first-process.ts";
 import type { LogBook } from "./log-book.ts";
 
 export interface RunnerParts {
@@ -127,12 +127,8 @@ export class AgentRunner {
         isolation: setting.isolation,
         volume: this.agentId,
         limits: setting.limits,
-        command: [
-          sandboxPaths.node,
-          "--disable-warning=ExperimentalWarning",
-          sandboxPaths.init,
-          ...(setting.command ?? []),
-        ],
+        command: firstProcess(setting),
+        ...(setting.rootfsFolder === undefined ? {} : { rootfs: setting.rootfsFolder }),
         environment: {},
         codeFolder: setting.code,
         door: this.#parts.makeDoor({ agent: setting.name, sandbox: id }),

@@ -30,6 +30,8 @@ export interface SandboxSpec {
   readonly environment: Readonly<Record<string, string>>;
   /** Folder of the host shown read-only at /code, or null. */
   readonly codeFolder: string | null;
+  /** A finished root file system of the host that stands in for the agents' own one. */
+  readonly rootfs?: string;
   /** Receives the door socket of this sandbox; made and listened on before start. */
   readonly door: DoorListener;
 }

@@ -87,7 +87,7 @@ class OciBackend extends LocalBackend {
       mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, clock),
       this.#part(
         "mount",
-        ["--bind", "-o", profile.rootfsOptions, this.#options.rootfs, at.rootfs],
+        ["--bind", "-o", profile.rootfsOptions, spec.rootfs ?? this.#options.rootfs, at.rootfs],
         "the root file system",
       ),
       this.#part("mkfifo", ["--mode=200", at.log], "the log pipe"),

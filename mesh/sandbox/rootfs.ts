@@ -141,7 +141,7 @@ async function removeIdleFolders({ cacheDir, clock }: RootfsOptions, current: st
 }
 
 /** Drafts of builders that were killed. */
-async function removeDeadDrafts(cacheDir: string): Promise<void> {
+export async function removeDeadDrafts(cacheDir: string): Promise<void> {
   for (const name of await readdir(cacheDir).catch(() => [])) {
     const pid = BUILDING.exec(name)?.[1];
     if (

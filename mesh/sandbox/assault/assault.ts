@@ -14,7 +14,7 @@ import { layBait } from "./bait.ts";
 import { answeredInside } from "./catalogue.ts";
 import { fillCodeFolder } from "./code-folder.ts";
 import type { Container, Launcher } from "./container.ts";
-import { removeFolder } from "./removal.ts";
+import { removeFolder } from "../rootfs-removal.ts";
 import { readLine, reportOf, type Told } from "./verdict.ts";
 
 export interface AssaultParts {

@@ -1,0 +1,27 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Clock } from "../../lib/clock.ts";
+import type { AgentSetting, Fleet } from "../config/fleet.ts";
+import { ensureGuestRootfs } from "../sandbox/rootfs-guest.ts";
+import { ensureRootfs } from "../sandbox/rootfs.ts";
+
+const projectDir = fileURLToPath(new URL("../..", import.meta.url));
+const cacheDir = join(projectDir, ".cache", "rootfs");
+
+/** The fleet with every root file system that an agent asks for built; each request is built once, whoever asks. */
+export async function withRootFileSystems(fleet: Fleet, clock: Clock): Promise<Fleet> {
+  const built = new Map<string, string>();
+  const agents: AgentSetting[] = [];
+  for (const agent of fleet.agents) {
+    if (agent.rootfs === undefined) {
+      agents.push(agent);
+      continue;
+    }
+    const key = JSON.stringify(agent.rootfs);
+    const base = await ensureRootfs({ cacheDir, projectDir, nodePath: process.execPath, clock });
+    const folder = built.get(key) ?? (await ensureGuestRootfs(agent.rootfs, { cacheDir, clock, base }));
+    built.set(key, folder);
+    agents.push({ ...agent, rootfsFolder: folder });
+  }
+  return { ...fleet, agents };
+}
