@@ -78,7 +78,7 @@ export const limits = {
     bodiesKnownMax: 256,
   },
   /** Agents fill an inbox to a part of it only, so that people always get through. */
-  message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000 },
+  message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000, attemptsMax: 8 },
   board: {
     keyBytesMax: 256,
     keySegmentsMax: 12,

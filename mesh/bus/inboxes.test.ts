@@ -222,3 +222,33 @@ test("answers to a person come in order, after the one that was seen, and wake w
     );
     assert.deepEqual(await inboxes.replies("cnv_2", 0, 0, never), []);
   }));
+
+test("a message that its reader never settles is ended after its attempts, and what waits behind it comes", () =>
+  withInboxes(async (opened) => {
+    const { store, clock } = opened;
+    const dead: { agent: string; id: string; attempts: number }[] = [];
+    const inboxes = new Inboxes(store, clock, randomId, async ({ writes, ...about }) => {
+      dead.push(about);
+      await store.commit(writes);
+    });
+    const poison = await post({ ...opened, inboxes }, "a", "poison");
+    const good = await post({ ...opened, inboxes }, "a", "good");
+    for (let n = 0; n < limits.message.attemptsMax; n++) {
+      assert.equal((await inboxes.next("a", 0, never))?.id, poison);
+      // By turns it dies of it, and sleeps over it.
+      if (n % 2 === 0) inboxes.forgetLease("a");
+      else clock.pass(limits.message.leaseMs);
+    }
+    assert.deepEqual(dead, []);
+    assert.equal((await inboxes.next("a", 0, never))?.id, good);
+    assert.deepEqual(dead, [{ agent: "a", id: poison, attempts: limits.message.attemptsMax }]);
+    assert.equal(store.query.messages.get("default", poison)?.state, "settled");
+    assert.equal(inboxes.depth("a"), 1);
+    // The last attempt is given its time.
+    for (let n = 1; n < limits.message.attemptsMax; n++) {
+      clock.pass(limits.message.leaseMs);
+      assert.equal((await inboxes.next("a", 0, never))?.id, good);
+    }
+    assert.equal(await inboxes.next("a", 0, never), undefined);
+    assert.equal(inboxes.pending("a", good)?.id, good, "it may still be settled");
+  }));

@@ -19,7 +19,18 @@ export interface Post {
   readonly replyTo: string | null;
 }
 
-/** One FIFO lane per agent: at least once, one at a time; a delivery that nobody settles comes again after its lease. */
+/** A message that was handed out again and again and never settled; `writes` end it. */
+export interface DeadMessage {
+  readonly agent: string;
+  readonly id: string;
+  readonly attempts: number;
+  readonly writes: readonly Write[];
+}
+
+/**
+ * One FIFO lane per agent: at least once, one at a time. A delivery that nobody settles comes again after its lease, but
+ * not for ever: one that its reader cannot stomach must not keep back all that waits behind it.
+ */
 export class Inboxes {
   readonly #store: Store;
   readonly #clock: Clock;
@@ -31,10 +42,21 @@ export class Inboxes {
   /** Deliveries whose end is on its way to the disk: a second end must not pass. */
   readonly #settling = new Set<string>();
 
-  constructor(store: Store, clock: Clock, ids: Id) {
+  /** How often the first message of a lane was handed out since this mesh has run. */
+  readonly #attempts = new Map<string, { readonly id: string; readonly count: number }>();
+  readonly #bury: (dead: DeadMessage) => Promise<void>;
+
+  /** `bury` commits the rows of a message that is dead, with what is to be known of it. */
+  constructor(
+    store: Store,
+    clock: Clock,
+    ids: Id,
+    bury: (dead: DeadMessage) => Promise<void> = ({ writes }) => store.commit(writes),
+  ) {
     this.#store = store;
     this.#clock = clock;
     this.#ids = ids;
+    this.#bury = bury;
   }
 
   depth(agent: string): number {
@@ -88,6 +110,7 @@ export class Inboxes {
   async next(agent: string, waitMs: number, signal: AbortSignal): Promise<Delivery | undefined> {
     const deadlineMs = this.#clock.monotonicMs() + waitMs;
     for (;;) {
+      await this.#buryHead(agent);
       const delivery = this.#head(agent);
       const leftMs = deadlineMs - this.#clock.monotonicMs();
       if (delivery || leftMs <= 0 || signal.aborted) return delivery;
@@ -182,11 +205,23 @@ export class Inboxes {
     if (lease) this.#leases.set(agent, { ...lease, untilMs: -Infinity });
   }
 
+  /** Ends the first message of a lane when it has had its attempts, and none of them is still under way. */
+  async #buryHead(agent: string): Promise<void> {
+    const { id, count } = this.#attempts.get(agent) ?? { id: "", count: 0 };
+    const leased = (this.#leases.get(agent)?.untilMs ?? 0) > this.#clock.monotonicMs();
+    if (count < limits.message.attemptsMax || leased || !this.pending(agent, id)) return;
+    const { writes, done } = this.settle(agent, id);
+    await this.#bury({ agent, id, attempts: count, writes });
+    done();
+  }
+
   #head(agent: string): Delivery | undefined {
     const lease = this.#leases.get(agent);
     if (lease && lease.untilMs > this.#clock.monotonicMs()) return undefined;
     const row = this.#store.query.messages.queued(defaultTenant, agent, 0, 1)[0];
     if (!row) return undefined;
+    const known = this.#attempts.get(agent);
+    this.#attempts.set(agent, { id: row.id, count: known?.id === row.id ? known.count + 1 : 1 });
     this.#leases.set(agent, { id: row.id, untilMs: this.#clock.monotonicMs() + limits.message.leaseMs });
     return toDelivery(row);
   }

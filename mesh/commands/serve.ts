@@ -141,7 +141,10 @@ async function start(
   const board = new Blackboard(store, clock, { appendOnly: fleet.appendOnly });
   const topics = new Topics(store, clock, ids);
   const requests = new Requests(store, clock, topics);
-  const inboxes = new Inboxes(store, clock, ids);
+  const inboxes = new Inboxes(store, clock, ids, async ({ agent, id, attempts, writes }) => {
+    await audit.record({ kind: "message.dead", subject: "mesh", detail: { agent, message: id, attempts } }, writes);
+    monitor.emit("message.dead_letter", agent, { message: id, attempts });
+  });
   const trigger = eitherTrigger(messageTrigger(inboxes, store), () => starts);
   const tasks = new Orchestrator({ store, clock, ids, inboxes });
   const taskWatch = new Watchman({ orchestrator: tasks, audit, monitor, clock });

@@ -138,6 +138,27 @@ test("a circle is refused, at whatever length, through creation and hand-off, an
     assert.notEqual(await w.create("b", "c"), "conflict");
   }));
 
+test("a restart hides nothing: what an agent has on its hands, and had until a moment ago, still counts", async (t) => {
+  const clock = new SimulatedClock("2026-01-01T00:00Z");
+  const path = stateFolder(t);
+  const before = await open(path, clock);
+  await before.given("a", "b");
+  const ended = await before.given("c", "d");
+  clock.pass(2 * limits.task.lineageMs);
+  await before.finish("d", ended);
+  await before.store.close();
+  const after = await open(path, clock, 1);
+  try {
+    assert.equal(await after.create("b", "a"), "conflict");
+    assert.equal(await after.create("d", "c"), "conflict");
+    clock.pass(limits.task.lineageMs);
+    assert.equal(await after.create("b", "a"), "conflict");
+    assert.notEqual(await after.create("d", "c"), "conflict");
+  } finally {
+    await after.store.close();
+  }
+});
+
 test("tasks made in the course of tasks reach a depth and no further; no task is handed off without end", (t) =>
   withTasks(t, async (w) => {
     const { depthMax, hopsMax } = limits.task;
