@@ -75,8 +75,14 @@ function withRun({ store }: DeskServices, { name }: DeskRequest, then: (row: Wor
   return row ? then(row) : err(refusal("not_found", `no run \`${name.slice(0, 64)}\``, "see `cordon runs`"));
 }
 
-function detailOf({ store }: DeskServices, row: WorkflowRunRow): Answer {
-  const stored = readRun(store, row);
+function detailOf({ store }: DeskServices, found: WorkflowRunRow): Answer {
+  let row = found;
+  let stored = readRun(store, row);
+  // A commit between the two reads must not show an open run with the journal of one that has ended.
+  for (let now = rowOf(store, row); now.finishedAtMs !== row.finishedAtMs; now = rowOf(store, row)) {
+    row = now;
+    stored = readRun(store, row);
+  }
   if (!stored.ok) return err(broken(row, stored.error));
   const { workflow, state } = stored.value;
   const tasks = [...state.tasks].map(([task, { phase, attempt, reason, output }]) => ({
@@ -89,6 +95,9 @@ function detailOf({ store }: DeskServices, row: WorkflowRunRow): Answer {
   const { seq, output } = state;
   return ok({ ...summaryOf(row), seq, output, tasks, approvals: openApprovals(workflow, state) } satisfies RunDetail);
 }
+
+const rowOf = (store: DeskServices["store"], row: WorkflowRunRow): WorkflowRunRow =>
+  store.query.workflow.run(defaultTenant, row.id) ?? row;
 
 function verdictOf({ store }: DeskServices, row: WorkflowRunRow): ReplayVerdict {
   const plan = readPlan(store, row.plan);

@@ -23,13 +23,14 @@ function standbyReadiness(workflow: Workflow, state: RunState, { standby }: Step
   return settledFor(workflow, state, standby.owner) ? "never" : "waiting";
 }
 
-/** Whether a step has come to its end; one that has failed has not while its fallback may still stand in for it. */
+/** Whether a step has come to its end; one that has failed has not while its fallback may still stand in, or is about to. */
 export function settledFor(workflow: Workflow, state: RunState, id: string): boolean {
   const task = state.tasks.get(id);
   if (!ended(task)) return false;
   const onError = stepOf(workflow, id)?.onError;
   if (task?.phase !== "failed" || onError?.kind !== "fallback") return true;
-  return ended(state.tasks.get(onError.step));
+  const stand = state.tasks.get(onError.step);
+  return ended(stand) && stand?.phase !== "succeeded";
 }
 
 /** How a map stands: enough items are done, or enough have failed that it cannot come to that. */
