@@ -56,6 +56,8 @@ export interface Status {
   readonly startedAtMs: number;
   readonly backend: string;
   readonly agents: readonly AgentStatus[];
+  /** Models that failed too often with a credential, and are passed over for now where another can answer. */
+  readonly circuits: readonly { readonly provider: string; readonly model: string; readonly credential: string | null }[];
 }
 
 /**

@@ -216,6 +216,7 @@ async function start(
         startedAtMs,
         backend: backend.name,
         agents: await supervisor.status(),
+        circuits: circuits.open,
       }),
       costs: () => ({
         currency: "micro-USD",

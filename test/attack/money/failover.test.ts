@@ -220,6 +220,11 @@ test("overload, faults, a rejected credential and a broken connection make the n
   for (const { fault, status, by } of rounds) assert.deepEqual([status, by], [200, "rehearsal/counter"], fault);
   const { events } = await mesh.desk.events(0, 0);
   const opened = events.filter(({ type }) => type === "model.circuit_open").map(({ detail }) => detail);
+  const { circuits } = await mesh.desk.status();
+  assert.ok(
+    circuits.some(({ model }) => model === "fault:status-500"),
+    "and people see it",
+  );
   assert.ok(
     opened.some(({ provider, model }) => provider === "rehearsal" && model === "fault:status-500"),
     JSON.stringify(opened),

@@ -36,6 +36,10 @@ export function printStatus(now: Status, context: Pick<Context, "terminal" | "cl
       agent.reason,
     ]),
   );
+  for (const { provider, model, credential } of now.circuits) {
+    const by = credential === null || credential === provider ? "" : ` with \`${credential}\``;
+    terminal.print([tint("warn", `${provider}/${model}${by}`), " fails: other models of its chains answer for now"]);
+  }
 }
 
 const phaseTones: Readonly<Record<AgentPhase, Tone>> = {

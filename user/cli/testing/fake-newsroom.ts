@@ -119,6 +119,7 @@ export function fakeStatus(behaviour: Behaviour, internHalted: boolean): Status 
     version: "0.1.0",
     startedAtMs: T0,
     backend: "oci (runc)",
+    circuits: [],
     agents: [
       agent(
         "researcher",
