@@ -226,6 +226,8 @@ export const limits = {
     /** Where a flood ends by itself when nothing stops it: more than a container is given, harmless to a machine. */
     floods: { processesMax: 600, memoryBytesMax: 768 * MiB, diskBytesMax: 128 * MiB, descriptorsMax: 20_000 },
   },
+  /** The Docker Engine API. */
+  docker: { answerBytesMax: 8 * MiB, lastOutputMs: 1_000 },
   /** The scripted model of demos and tests, and its scenario files. */
   rehearsal: {
     scenarioBytesMax: 256 * KiB,
