@@ -12,7 +12,7 @@ export const CPU_PERIOD_US = 100_000;
 
 export const cpuQuotaUs = (cpus: number): number => Math.max(1_000, Math.round(cpus * CPU_PERIOD_US));
 
-const maskedPaths = [
+export const maskedPaths = [
   "acpi asound bus cmdline config.gz diskstats driver interrupts iomem ioports kallsyms kcore key-users keys kmsg",
   "kpagecgroup kpagecount kpageflags latency_stats mdstat modules partitions sched_debug schedstat scsi slabinfo",
   "softirqs swaps sysrq-trigger timer_list timer_stats vmallocinfo zoneinfo",
@@ -22,9 +22,9 @@ const maskedPaths = [
   // The runtime binds the caller's terminal device whether it is wanted or not.
   .concat("/dev/tty", "/sys");
 
-const readonlyPaths = ["/proc/fs", "/proc/irq", "/proc/sys", "/proc/tty"];
+export const readonlyPaths = ["/proc/fs", "/proc/irq", "/proc/sys", "/proc/tty"];
 
-const rlimits: readonly (readonly [string, number])[] = [
+export const rlimits: readonly (readonly [string, number])[] = [
   ["RLIMIT_NOFILE", limits.sandbox.openFilesMax],
   ["RLIMIT_CORE", 0],
   ["RLIMIT_MEMLOCK", 0],

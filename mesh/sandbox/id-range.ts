@@ -20,17 +20,22 @@ export interface IdRange {
 }
 
 /** `wanted` is the range that the volume's files belong to; another one is given when it is taken. */
-export async function claimIdRange(places: Places, id: string, volume: string, wanted?: number): Promise<IdRange> {
+export async function claimIdRange(
+  places: Places,
+  id: string,
+  volume: string,
+  wanted?: number,
+  rangesMax: number = hostIdRangesMax,
+): Promise<IdRange> {
   await mkdir(places.idsDir, { recursive: true });
   const draft = join(places.idsDir, `.${places.installation}-${id}`);
   await writeFile(draft, ownerOf(places, id), { mode: 0o600 });
   try {
     // Spread by name, so that volumes rarely meet and rarely have to be given to another owner.
-    const first =
-      createHash("sha256").update(`${places.installation}/${volume}`).digest().readUInt32LE() % hostIdRangesMax;
+    const first = createHash("sha256").update(`${places.installation}/${volume}`).digest().readUInt32LE() % rangesMax;
     for (let n = wanted === undefined ? 0 : -1; n < ATTEMPTS_MAX; n++) {
-      const slot = n < 0 ? (wanted as number) : (first + n) % hostIdRangesMax;
-      if (slot < 0 || slot >= hostIdRangesMax || !Number.isInteger(slot)) continue;
+      const slot = n < 0 ? (wanted as number) : (first + n) % rangesMax;
+      if (slot < 0 || slot >= rangesMax || !Number.isInteger(slot)) continue;
       if (await claimed(draft, join(places.idsDir, String(slot)))) {
         return { slot, hostId: hostIdFirst + slot * hostIdsPerSandbox };
       }

@@ -4,6 +4,7 @@
  */
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import {
   type Isolation,
@@ -50,6 +51,8 @@ export abstract class LocalBackend implements SandboxBackend {
   abstract readonly name: string;
   readonly clock: Clock;
   readonly places: Places;
+  /** How many of the host's id ranges the engine can use. */
+  protected readonly idRangesMax: number = limits.sandbox.hostIdRangesMax;
   readonly #watch: Watch;
   readonly #live = new Set<string>();
   readonly #volumes = new Set<string>();
@@ -110,7 +113,7 @@ export abstract class LocalBackend implements SandboxBackend {
       const at = sandboxPlacesOf(this.places, spec.id);
       await this.#makeFolder(at);
       const record = await readRecord(this.places, spec.volume);
-      const range = await claimIdRange(this.places, spec.id, spec.volume, record?.slot);
+      const range = await claimIdRange(this.places, spec.id, spec.volume, record?.slot, this.idRangesMax);
       const sandbox = await this.build({ host, spec, at, range, codeFolder, made, onGone: forget });
       this.#watch.add(sandbox);
       return sandbox;

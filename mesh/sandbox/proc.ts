@@ -27,6 +27,16 @@ export function signalProcess(pid: number, startTime: string, signal: NodeJS.Sig
   }
 }
 
+/** The group that `pid` is in, as cgroups(7) tells it: of the memory controller, or of the one hierarchy of version 2. */
+export async function cgroupPathOf(pid: number): Promise<string | null> {
+  const text = await readFile(`/proc/${pid}/cgroup`, "latin1").catch(() => "");
+  const lines = text.split("\n").map((line) => line.split(":"));
+  const found = lines.find(([, list]) => list?.split(",").includes("memory")) ?? lines.find(([id]) => id === "0");
+  const path = found?.slice(2).join(":") ?? "";
+  // A group at the root is nobody's own: what is measured and limited there is the host.
+  return path.startsWith("/") && path !== "/" && !path.includes("..") ? path : null;
+}
+
 /**
  * The last wall of fail closed: whatever the runtime said, the kernel must confirm that the process has
  * the filter, no new privileges, its user, namespaces of its own and what else the profile names. Throws SandboxError.

@@ -72,6 +72,20 @@ export function runProgram(file: string, args: readonly string[], options: RunOp
   });
 }
 
+/** Starts a program whose output is read as it comes. `ended` is its exit code, 255 for a signal or a program that is not there. */
+export function startProgram(
+  file: string,
+  args: readonly string[],
+): { readonly output: Readable; readonly ended: Promise<number>; kill(): void } {
+  const options = { env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, cwd: "/" };
+  const child = spawn(file, args, { ...options, stdio: ["ignore", "pipe", "ignore"] });
+  const ended = new Promise<number>((resolve) => {
+    child.once("error", () => resolve(255));
+    child.once("close", (code) => resolve(code ?? 255));
+  });
+  return { output: child.stdout, ended, kill: () => void child.kill("SIGKILL") };
+}
+
 /** Keeps the first `bytesMax` bytes and lets the rest fall, so that the program never blocks on us. */
 function collect(stream: Readable | null, bytesMax: number): { text(): string; truncated(): boolean } {
   const chunks: Buffer[] = [];

@@ -39,17 +39,21 @@ export async function shortfallsOf(machine: Machine, isolation: Isolation): Prom
     runtimeFaults(machine.runtime, machine.cgroups, runtimeProfiles[isolation]),
     cgroupFaults(machine.cgroups),
     userNamespaces(),
-    programs(),
-    loopSupport(),
-    rootfsFaults(machine.rootfs),
+    hostShortfalls(machine.rootfs),
   ]);
-  return [platform(), ...groups].flat();
+  return groups.flat();
+}
+
+/** What every backend of this machine needs for the door, the volume and the root file system. */
+export async function hostShortfalls(rootfs: string): Promise<readonly Shortfall[]> {
+  const groups = await Promise.all([programs(), loopSupport(), rootfsFaults(rootfs)]);
+  return [...platform(), ...groups.flat()];
 }
 
 function platform(): Shortfall[] {
   const found: Shortfall[] = [];
   if (process.platform !== "linux")
-    found.push({ what: "the oci backend needs Linux", remedy: "run Cordon on Linux, or in a Linux VM" });
+    found.push({ what: "sandboxes need Linux", remedy: "run Cordon on Linux, or in a Linux VM" });
   if (process.getuid?.() !== 0) found.push({ what: "not running as root", remedy: "run the same command with `sudo`" });
   if (!seccompFor(process.arch)) {
     found.push({ what: `no system-call list for \`${process.arch}\``, remedy: "use an x86-64 or arm64 machine" });

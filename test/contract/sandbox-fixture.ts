@@ -71,7 +71,7 @@ export async function openHost({
 }
 
 /** Looks with other means than the code under test: mount table, losetup, find, processes. */
-function leftoversOf(installation: string, stateDir: string): readonly string[] {
+export function leftoversOf(installation: string, stateDir: string): readonly string[] {
   const mounts = readFileSync("/proc/self/mounts", "utf8")
     .split("\n")
     .filter((line) => line.includes(`/${installation}/`));

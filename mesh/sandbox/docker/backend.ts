@@ -1,0 +1,155 @@
+/** The `docker` backend: the same fence, built by the engine of this machine through its API. */
+import { chmod } from "node:fs/promises";
+import { pipeline } from "node:stream";
+import { limits } from "../../../protocol/limits.ts";
+import type { Clock } from "../../../lib/clock.ts";
+import { type Isolation, type SandboxBackend, SandboxError, type SandboxSpec, type Shortfall } from "../backend.ts";
+import { Cgroup } from "../cgroup.ts";
+import { type Build, LocalBackend } from "../local-backend.ts";
+import { SandboxOutput } from "../output.ts";
+import { placesOf } from "../places.ts";
+import { cgroupPathOf, startTimeOf } from "../proc.ts";
+import { RunningSandbox } from "../running-sandbox.ts";
+import type { Runtime } from "../runtime.ts";
+import { mountVolume } from "../volume.ts";
+import { containerOf, LABEL_INSTALLATION, LABEL_SANDBOX } from "./container.ts";
+import { DockerEngine } from "./engine.ts";
+import { execIn } from "./exec.ts";
+import { FrameReader } from "./frames.ts";
+import { ensureImage, idOf } from "./image.ts";
+import { dockerProfiles } from "./profile.ts";
+import { dockerShortfalls } from "./shortfalls.ts";
+
+export const DOCKER_SOCKET = "/var/run/docker.sock";
+
+export interface DockerOptions {
+  /** 8 characters of `a-z0-9`, the same for one state folder at every start. */
+  readonly installation: string;
+  readonly stateDir: string;
+  /** From `ensureRootfs`. */
+  readonly rootfs: string;
+  readonly socketPath?: string;
+  readonly clock: Clock;
+}
+
+export function createDockerBackend(options: DockerOptions): SandboxBackend {
+  return new DockerBackend(options);
+}
+
+class DockerBackend extends LocalBackend {
+  readonly name = "docker";
+  /** The engine takes no user id above 2^31 - 1. */
+  protected override readonly idRangesMax = Math.floor(
+    (2 ** 31 - limits.sandbox.hostIdFirst) / limits.sandbox.hostIdsPerSandbox,
+  );
+  readonly #options: DockerOptions;
+  readonly #engine: DockerEngine;
+  #image: Promise<string> | undefined;
+
+  constructor(options: DockerOptions) {
+    super(placesOf(options.installation, options.stateDir), options.clock);
+    this.#options = options;
+    this.#engine = new DockerEngine(options.socketPath ?? DOCKER_SOCKET, options.clock);
+  }
+
+  shortfalls(isolation: Isolation): Promise<readonly Shortfall[]> {
+    return dockerShortfalls(this.#engine, isolation, this.#options.rootfs);
+  }
+
+  protected override runtimes(): readonly Runtime[] {
+    return [];
+  }
+
+  protected override async admit({ isolation }: SandboxSpec): Promise<void> {
+    const [first, ...more] = await this.shortfalls(isolation);
+    if (first === undefined) return;
+    const all = [first, ...more];
+    throw new SandboxError(all.map(({ what }) => what).join("; "), all.map(({ remedy }) => remedy).join("; "));
+  }
+
+  protected override async build(build: Build): Promise<RunningSandbox> {
+    const { host, spec, at, range, codeFolder, made, onGone } = build;
+    if (spec.isolation === "microvm") throw new SandboxError("isolation `microvm` cannot be had here", "use `gvisor`");
+    const { profile, runtimes } = dockerProfiles[spec.isolation];
+    const [image] = await Promise.all([
+      this.#imageId(),
+      this.openDoor(spec, at, range),
+      mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, this.clock),
+    ]);
+    await chmod(at.dir, 0o711);
+    const plan = { spec, at, image, profile, codeFolder, hostId: range.hostId, runtime: runtimes[0] ?? "" };
+    const body = containerOf({ ...plan, installation: this.places.installation });
+    const name = `cordon-${this.places.installation}-${spec.id}`;
+    const container = idOf(await this.#engine.ask("POST", `/containers/create?name=${name}`, body), "Id");
+
+    // Attached before it starts, so that nothing it prints is lost.
+    const socket = await this.#engine.stream(`/containers/${container}/attach?stream=1&stdout=1&stderr=1`);
+    const frames = pipeline(socket, new FrameReader(), () => undefined);
+    const output = new SandboxOutput(frames, this.clock, (bytesPerSecond) =>
+      made.sandbox?.emit({ type: "log_flood", bytesPerSecond }),
+    );
+    made.output = output;
+    await this.#engine.ask("POST", `/containers/${container}/start`);
+    const pid = await this.#pidOf(container);
+    const startTime = startTimeOf(pid) ?? "ended";
+    const cgroup = new Cgroup(host.cgroups, (await cgroupPathOf(pid)) ?? at.cgroup);
+    if (startTime !== "ended") await this.confirm(build, profile, cgroup, pid, startTime);
+    const engine = {
+      terminate: async (): Promise<void> => {
+        await this.#engine.try("POST", `/containers/${container}/kill?signal=SIGTERM`).catch(() => undefined);
+      },
+      exec: (command: readonly string[], bounds: { readonly outputBytesMax: number; readonly timeoutMs: number }) =>
+        execIn(this.#engine, container, command, { ...bounds, clock: this.clock }),
+      remove: async (): Promise<void> => {
+        // The engine removes no container whose last words are not taken; nobody may take them for ever.
+        const timer = new AbortController();
+        output.release();
+        this.clock.sleep(limits.docker.lastOutputMs, timer.signal).then(
+          () => socket.destroy(),
+          () => undefined,
+        );
+        await this.remove(host, spec).finally(() => timer.abort());
+      },
+    };
+    const { clock } = this;
+    made.sandbox = new RunningSandbox(spec, clock, { engine, pid, startTime, cgroup, data: at.data, output, onGone });
+    return made.sandbox;
+  }
+
+  /** Imported once for all starts; one that failed is tried again by the next. */
+  #imageId(): Promise<string> {
+    this.#image ??= ensureImage(this.#engine, this.#options.rootfs).catch((error: unknown) => {
+      this.#image = undefined;
+      throw error;
+    });
+    return this.#image;
+  }
+
+  /** Zero when it has ended already. */
+  async #pidOf(container: string): Promise<number> {
+    const found = (await this.#engine.ask("GET", `/containers/${container}/json`)) as { State?: { Pid?: number } };
+    return found.State?.Pid ?? 0;
+  }
+
+  /** By its labels, never by a name that anybody could have chosen. */
+  protected override async forget(id: string): Promise<void> {
+    for (const { Id } of await this.#containers(`${LABEL_SANDBOX}=${id}`)) {
+      const { status, body } = await this.#engine.try("DELETE", `/containers/${Id}?force=1&v=1`);
+      // 404: gone already; 409: another removal of it is under way.
+      if (status >= 400 && status !== 404 && status !== 409) {
+        throw new SandboxError(`docker did not remove sandbox \`${id}\`: ${JSON.stringify(body)}`, "restart docker");
+      }
+    }
+  }
+
+  protected override async known(): Promise<readonly string[]> {
+    return (await this.#containers()).map(({ Labels }) => Labels[LABEL_SANDBOX] ?? "").filter((id) => id !== "");
+  }
+
+  async #containers(...labels: readonly string[]) {
+    const label = [`${LABEL_INSTALLATION}=${this.places.installation}`, ...labels];
+    const filters = encodeURIComponent(JSON.stringify({ label }));
+    const found = await this.#engine.ask("GET", `/containers/json?all=1&filters=${filters}`);
+    return found as readonly { readonly Id: string; readonly Labels: Readonly<Record<string, string>> }[];
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The few calls of the Docker Engine API (1.41) that sandboxes need, over its Unix socket and nothing else.
+ * Every answer is bounded in size and time; the engine is trusted as much as the host is, for it is root there.
+ */
+import { type IncomingMessage, request } from "node:http";
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
+import { limits } from "../../../protocol/limits.ts";
+import type { Clock } from "../../../lib/clock.ts";
+import { SandboxError } from "../backend.ts";
+
+/** 20.10 and later; a newer engine goes on answering it. */
+const VERSION = "/v1.41";
+
+export interface Asked {
+  readonly status: number;
+  /** Parsed JSON, or the text when it is none. */
+  readonly body: unknown;
+}
+
+export class DockerEngine {
+  readonly socketPath: string;
+  readonly #clock: Clock;
+
+  constructor(socketPath: string, clock: Clock) {
+    this.socketPath = socketPath;
+    this.#clock = clock;
+  }
+
+  /** Throws SandboxError when the engine does not answer or says no. */
+  async ask(method: string, path: string, body?: object | Readable, timeoutMs?: number): Promise<unknown> {
+    const { status, body: answer } = await this.try(method, path, body, timeoutMs);
+    if (status < 400) return answer;
+    throw new SandboxError(`docker refused \`${method} ${path.split("?")[0]}\`: ${reasonIn(answer)}`, REMEDY);
+  }
+
+  /** As `ask`, but what the engine refuses is a value. */
+  async try(method: string, path: string, body?: object | Readable, timeoutMs?: number): Promise<Asked> {
+    const timer = new AbortController();
+    const outgoing = this.#request(method, path, isStream(body) ? "application/x-tar" : "application/json");
+    const limit = timeoutMs ?? limits.sandbox.toolTimeoutMs;
+    this.#clock.sleep(limit, timer.signal).then(
+      () => outgoing.destroy(new Error(`no answer within ${limit} ms`)),
+      () => undefined,
+    );
+    try {
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        outgoing.once("response", resolve).once("error", reject);
+        if (isStream(body)) body.once("error", reject).pipe(outgoing);
+        else outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      });
+      return { status: answer.statusCode ?? 500, body: parse(await textOf(answer)) };
+    } catch (error) {
+      throw this.#silent(error);
+    } finally {
+      timer.abort();
+    }
+  }
+
+  /** Opens the raw stream of an attach or an exec. Throws SandboxError. */
+  stream(path: string, body?: object): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const outgoing = this.#request("POST", path, "application/json");
+      outgoing.setHeader("connection", "Upgrade");
+      outgoing.setHeader("upgrade", "tcp");
+      outgoing.once("error", (error) => reject(this.#silent(error)));
+      outgoing.once("upgrade", (_, socket: Socket, head: Buffer) => {
+        socket.pause();
+        if (head.length > 0) socket.unshift(head);
+        resolve(socket);
+      });
+      outgoing.once("response", (answer) => {
+        answer.resume();
+        reject(new SandboxError(`docker refused \`POST ${path.split("?")[0]}\`: status ${answer.statusCode}`, REMEDY));
+      });
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+
+  #request(method: string, path: string, type: string) {
+    const headers = { "content-type": type, host: "docker" };
+    return request({ socketPath: this.socketPath, method, path: VERSION + path, headers, agent: false });
+  }
+
+  #silent(cause: unknown): SandboxError {
+    if (cause instanceof SandboxError) return cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new SandboxError(`the docker engine at \`${this.socketPath}\` does not answer: ${why}`, REMEDY, { cause });
+  }
+}
+
+const REMEDY = "start the docker service, or run `cordon doctor` to see what it lacks";
+
+const isStream = (body: object | undefined): body is Readable => body !== undefined && "pipe" in body;
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > limits.docker.answerBytesMax) throw new Error("its answer is too long");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+const reasonIn = (answer: unknown): string =>
+  (typeof answer === "object" && answer !== null && "message" in answer
+    ? String(answer.message)
+    : String(answer)
+  ).slice(0, 600);

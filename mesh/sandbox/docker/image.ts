@@ -1,0 +1,34 @@
+/** The sandbox's root file system as an image of the engine: imported once, found again by what it was made from. */
+import { basename } from "node:path";
+import { SandboxError } from "../backend.ts";
+import { startProgram } from "../process.ts";
+import type { DockerEngine } from "./engine.ts";
+
+const IMPORT_MS = 300_000;
+const ID = /^sha256:[0-9a-f]{64}$/;
+
+/** Id of the image of `rootfs`, a folder whose name is the hash of its content. Throws SandboxError. */
+export async function ensureImage(engine: DockerEngine, rootfs: string): Promise<string> {
+  const [repository, tag] = ["cordon-rootfs", basename(rootfs).toLowerCase()];
+  const known = await engine.try("GET", `/images/${repository}:${tag}/json`);
+  if (known.status === 200) return idOf(known.body, "Id");
+  const tar = startProgram("tar", ["--create", "--numeric-owner", "--owner=0", "--group=0", "-C", rootfs, "."]);
+  const query = new URLSearchParams({ fromSrc: "-", repo: repository, tag });
+  try {
+    await engine.ask("POST", `/images/create?${query.toString()}`, tar.output, IMPORT_MS);
+    // Half a stream is a whole image to the engine; only the program that made it knows that it was all.
+    if ((await tar.ended) !== 0)
+      throw new SandboxError("the root file system could not be read", "see `cordon doctor`");
+  } catch (error) {
+    tar.kill();
+    await engine.try("DELETE", `/images/${repository}:${tag}`).catch(() => undefined);
+    throw error;
+  }
+  return idOf(await engine.ask("GET", `/images/${repository}:${tag}/json`), "Id");
+}
+
+export function idOf(answer: unknown, key: string): string {
+  const id = typeof answer === "object" && answer !== null ? (answer as Record<string, unknown>)[key] : undefined;
+  if (typeof id === "string" && (ID.test(id) || /^[0-9a-f]{64}$/.test(id))) return id;
+  throw new SandboxError("docker answered without an id", "update the docker engine");
+}
