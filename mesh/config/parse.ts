@@ -90,6 +90,7 @@ class Reader {
       budget: capsOf(form.budget),
       appendOnly: form.blackboard?.append_only ?? [],
       rehearsal: this.#existing(["rehearsal"], form.rehearsal, "file"),
+      ...this.#backend(),
       providers: providers.own,
       keys: providers.builtIn,
       schedule: this.#schedule(),
@@ -163,6 +164,13 @@ class Reader {
       }
       return [read.value.job];
     });
+  }
+
+  #backend(): Pick<Fleet, "backend"> {
+    const { backend, docker } = this.#form;
+    if (backend === "docker") return { backend: { name: backend, socketPath: docker?.socket ?? null } };
+    if (docker !== undefined) this.#fault(["docker"], "`docker` is set and not used", "add `backend: docker`");
+    return {};
   }
 
   #price(text: string, price: NonNullable<FleetForm["prices"]>[string]): PriceOverride {
