@@ -56,6 +56,7 @@ export function describe(source: Source, issue: z.core.$ZodIssue, keys: readonly
 const knownKeys = [
   ...["web", "ca", "bindings", "to", "in", "require", "methods", "paths", "address", "tls"],
   ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
+  ...["backend", "docker", "socket"],
   ...[
     "read",
     "write",
