@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../lib/clock.ts";
 import { readSurroundings } from "../config/surroundings.ts";
+import { createDockerBackend } from "../sandbox/docker/backend.ts";
 import { createOciBackend } from "../sandbox/oci.ts";
 import { ensureRootfs } from "../sandbox/rootfs.ts";
 import { runtimeProfiles } from "../sandbox/runtime-profile.ts";
@@ -15,6 +16,8 @@ export async function localBackend(parts: {
   readonly installation: string;
   readonly state: string;
   readonly clock: Clock;
+  /** As the fleet file asks; absent: the `oci` backend. */
+  readonly backend?: { readonly name: "docker"; readonly socketPath: string | null } | undefined;
 }): Promise<SandboxBackend> {
   const { installation, state, clock } = parts;
   const rootfs = await ensureRootfs({
@@ -27,6 +30,13 @@ export async function localBackend(parts: {
     if (process.getuid?.() === 0) throw error;
     return join(projectDir, ".cache", "rootfs", "not-built");
   });
+  if (parts.backend?.name === "docker") {
+    const { socketPath } = parts.backend;
+    return createDockerBackend({
+      ...{ installation, stateDir: state, rootfs, clock },
+      ...(socketPath !== null && { socketPath }),
+    });
+  }
   const path = readSurroundings().path.join(":");
   const [runtime, gvisor] = [await findRuntime(path), await findRuntime(path, runtimeProfiles.gvisor)];
   return createOciBackend({ installation, stateDir: state, rootfs, runtime, gvisor, clock });
