@@ -128,7 +128,7 @@ async function start(
     onNotice: (notice) => tellBudget(monitor, notice),
   });
 
-  const backend = await localBackend({ installation, state, clock });
+  const backend = await localBackend({ installation, state, clock, backend: fleet.backend });
   await requireFence(fleet, backend, { clock, id: ids, audit, monitor });
   const watch = new CredentialWatch({ store, clock, monitor });
   const vault = new Vault({ store, audit, clock, key, random: randomBytes, watch });
