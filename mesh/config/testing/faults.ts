@@ -179,7 +179,11 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
   ["cpus", file(AGENT, "defaults: { sandbox: { cpus: 0 } }"), /^5:30 .*cpus/],
   ["pids", file(AGENT, "defaults: { sandbox: { pids: 1.5 } }"), /^5:30 .*pids/],
   ["backend not known", file(AGENT, "backend: podman"), /^5:10 .* -> expected one of `oci`, `docker`/],
-  ["docker not used", file(AGENT, "docker: { socket: /run/d.sock }"), /^5:\d+ `docker` is set .* -> add `backend: docker`/],
+  [
+    "docker not used",
+    file(AGENT, "docker: { socket: /run/d.sock }"),
+    /^5:\d+ `docker` is set .* -> add `backend: docker`/,
+  ],
   ["docker socket relative", file(AGENT, "backend: docker\ndocker: { socket: d.sock }"), /^6:\d+ .*absolute path/],
   [
     "isolation not known",
