@@ -46,6 +46,8 @@ export interface BoardOptions {
   /** Keys that match one of these are written once and never changed, by any verb. */
   readonly appendOnly?: readonly string[];
   readonly cipher?: ValueCipher;
+  /** Number of the last change whose value was written before there was a cipher. */
+  readonly plainUpTo?: number;
 }
 
 /** The newest version of a key, without its value. `id`: of the key, in the store. */
@@ -67,14 +69,16 @@ export class Blackboard {
   readonly #heads = new Map<string, Head>();
   readonly #appendOnly: readonly string[];
   readonly #cipher: ValueCipher;
+  readonly #plainUpTo: number;
   #keys: number;
   #lastId: number;
 
-  constructor(store: Store, clock: Clock, { appendOnly = [], cipher = plainValues }: BoardOptions = {}) {
+  constructor(store: Store, clock: Clock, { appendOnly = [], cipher = plainValues, plainUpTo = 0 }: BoardOptions = {}) {
     this.#store = store;
     this.#clock = clock;
     this.#appendOnly = appendOnly;
     this.#cipher = cipher;
+    this.#plainUpTo = plainUpTo;
     this.watches = new Watches(store, clock);
     ({ keys: this.#keys, lastId: this.#lastId } = store.query.board.extent());
   }
@@ -179,10 +183,10 @@ export class Blackboard {
 
   /** Live entries that match `glob` and that `visible` allows, in order of key; no other value is read. */
   list(glob: string, visible: (key: string) => boolean): BoardPage["rows"] {
-    return [...this.#scan(glob, ["**"], visible)].map(({ seq, key, version, writer, label }) => {
-      const value = this.#store.query.board.value(seq) ?? "";
-      const opened = this.#cipher.open(value, { key, version });
-      return { key, version, writer, label: JSON.parse(label) as Label, value: opened };
+    return [...this.#scan(glob, ["**"], visible)].map((row) => {
+      const { seq, key, version, writer, label } = row;
+      const value = this.#value({ ...row, value: this.#store.query.board.value(seq) ?? "" });
+      return { key, version, writer, label: JSON.parse(label) as Label, value };
     });
   }
 
@@ -228,6 +232,7 @@ export class Blackboard {
   }
 
   #value(row: BoardEntryRow): string {
+    if (row.seq <= this.#plainUpTo) return row.value;
     return this.#cipher.open(row.value, { key: row.key, version: row.version });
   }
 

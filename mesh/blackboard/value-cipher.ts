@@ -1,6 +1,6 @@
 /**
- * How values lie on the disk: a hook for encryption at rest. `seal` and `open` are bound to the place of the value,
- * so that a value that was moved to another key or version does not open. Synchronous: a read is one tick.
+ * How values lie on the disk: encryption at rest (`mesh/vault/board-cipher.ts`). `seal` and `open` are bound to the place
+ * of the value, so that a value that was moved to another key or version does not open. Synchronous: a read is one tick.
  */
 export interface ValueCipher {
   seal(value: string, at: { readonly key: string; readonly version: number }): string;

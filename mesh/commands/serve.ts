@@ -55,6 +55,7 @@ import { openMoney } from "./money.ts";
 import { deskCredentials, tendVault } from "./credentials.ts";
 import { passphraseOf } from "./passphrase.ts";
 import { withRootFileSystems } from "./root-file-systems.ts";
+import { sealedBoard } from "./sealed-board.ts";
 import { openKey } from "./state-key.ts";
 import { stateFolder } from "./state.ts";
 import { startsOf } from "./triggered.ts";
@@ -138,7 +139,7 @@ async function start(
   const gateway = new ModelGateway(clock);
   closing.push(() => gateway.close());
 
-  const board = new Blackboard(store, clock, { appendOnly: fleet.appendOnly });
+  const board = new Blackboard(store, clock, { appendOnly: fleet.appendOnly, ...(await sealedBoard(store, key)) });
   const topics = new Topics(store, clock, ids);
   const requests = new Requests(store, clock, topics);
   const inboxes = new Inboxes(store, clock, ids, async ({ agent, id, attempts, writes }) => {

@@ -90,6 +90,14 @@ test("a board of before the log keeps its versions, its deletions, its changes a
       made.value.done();
     }
     assert.equal(store.query.watches.head(), 10);
+    // Values that were never sealed are readable up to a change, and none is from there on.
+    const cipher = { seal: (value: string) => `sealed ${value}`, open: (value: string) => value.slice(7) };
+    const sealed = new Blackboard(store, clock, { cipher, plainUpTo: 7 });
+    assert.deepEqual(
+      sealed.list("**", () => true).map(({ value }) => value),
+      ["a@2", "", "", ""],
+    );
+    assert.equal(sealed.read("b", 3)?.value, "b@3");
     assert.deepEqual(
       board.history("b", undefined)?.map(({ version: n }) => n),
       [4, 3, 2],
