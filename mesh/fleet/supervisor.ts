@@ -148,14 +148,14 @@ export class Supervisor {
   async status(): Promise<AgentStatus[]> {
     return Promise.all(
       [...this.#runners.values()].map(async (runner) => {
-        const { name, model } = runner.setting;
+        const { name, model, chain } = runner.setting;
         const usage = await runner.sandbox?.usage().catch(() => undefined);
         return {
           name,
           id: runner.agentId,
           phase: this.#halted.has(name) ? "halted" : runner.phase,
           reason: this.#halted.get(name)?.refusal.reason ?? runner.reason,
-          model: `${model.provider}/${model.model}`,
+          model: chain ?? `${model.provider}/${model.model}`,
           generation: runner.generation,
           restarts: runner.restarts,
           inbox: this.#parts.inboxes.depth(name),
