@@ -23,9 +23,13 @@ export async function providersOf(
   clock: Clock,
 ): Promise<{ readonly providers: ReadonlyMap<string, Provider>; close(): Promise<void> }> {
   const providers = new Map<string, Provider>(Object.entries(builtInProviders));
-  for (const { api, hosting, credentials, ...own } of fleet.providers) {
+  for (const { api, hosting, credentials, honoursKeys, ...own } of fleet.providers) {
     const { name, baseUrl, credential } = own;
-    const more = { ...(hosting && { hosting }), ...(credentials && { credentials }) };
+    const more = {
+      ...(hosting && { hosting }),
+      ...(credentials && { credentials }),
+      ...(honoursKeys && { honoursKeys }),
+    };
     providers.set(name, { name, apis: [api], baseUrl, credential, priceList: null, ...more });
   }
   for (const [name, credentials] of fleet.keys ?? []) {

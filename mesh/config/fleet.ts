@@ -38,8 +38,6 @@ export interface Fleet {
   readonly hooks: readonly Hook[];
   /** Where each credential may stand in requests to the web. */
   readonly bindings?: readonly Binding[];
-  /** What builds the sandboxes; absent = the `oci` backend. */
-  readonly backend?: { readonly name: "docker"; readonly socketPath: string | null };
   /** A file of certificates in PEM that are trusted upstream, too. */
   readonly web?: { readonly ca: string | null };
 }
@@ -61,6 +59,8 @@ export interface ProviderSetting {
   readonly credential: string | null;
   /** All of several that share the calls, `credential` first. */
   readonly credentials?: readonly string[];
+  /** Makes calls of one `Idempotency-Key` once. */
+  readonly honoursKeys?: true;
   /** Micro-USD per million tokens; no price, no call. */
   readonly price: { readonly input: number; readonly output: number };
 }

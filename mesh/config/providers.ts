@@ -41,6 +41,7 @@ function ownProvider(name: string, form: ProviderForm, credentials: Names | null
     ...hostingOf(name, form, fault),
     credential: credentials?.[0] ?? null,
     ...(credentials && credentials.length > 1 && { credentials }),
+    ...(form.idempotency_key && { honoursKeys: form.idempotency_key }),
     price: price ?? { input: 0, output: 0 },
   };
 }
