@@ -21,6 +21,7 @@ import type { DoorServices } from "../../../mesh/door/services.ts";
 import { Injector } from "../../../mesh/egress/credentials.ts";
 import { ModelGateway } from "../../../mesh/egress/model-gateway.ts";
 import { builtInProviders, type Provider } from "../../../mesh/egress/providers.ts";
+import { Orchestrator } from "../../../mesh/orchestrator/orchestrator.ts";
 import { selvesOf } from "../../../mesh/fleet/self.ts";
 import { createLedger } from "../../../mesh/ledger/create.ts";
 import { createPrices } from "../../../mesh/ledger/prices.ts";
@@ -70,11 +71,14 @@ const topics = new Topics(store, clock, ids);
 const matrix = matrixOf(fleet);
 const price = { inputRate: 100_000, outputRate: 200_000 };
 const models = ["json", "burst", "paced", "first", ...Array.from({ length: 1_000 }, (_, n) => `hold.${n}`)];
+const inboxes = new Inboxes(store, clock, ids);
 const services: DoorServices = {
   ...{ clock, ids, matrix, audit, ledger, topics, providers, scopes },
   monitor: new Monitor(clock),
   board: new Blackboard(store, clock, { appendOnly: fleet.appendOnly }),
-  inboxes: new Inboxes(store, clock, ids),
+  inboxes,
+  tasks: new Orchestrator({ store, clock, ids, inboxes }),
+  taskWatch: { wake: () => {} },
   requests: new Requests(store, clock, topics),
   gateway: new ModelGateway(clock),
   selves: selvesOf(fleet, matrix, providers),
