@@ -153,6 +153,8 @@ const Provider = z.strictObject({
   ).optional(),
   /** The server makes calls of one `Idempotency-Key` once. */
   idempotency_key: z.literal(true).optional(),
+  /** The server makes calls of one `Idempotency-Key` once. */
+  idempotency_key: z.literal(true).optional(),
   price: z.strictObject({ input: Usd, output: Usd }).optional(),
 });
 
