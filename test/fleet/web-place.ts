@@ -9,15 +9,17 @@ import { join } from "node:path";
 import { startRelay } from "../../agent/init/relay.ts";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId as ids } from "../../lib/id.ts";
+import { Secret } from "../../lib/redact.ts";
 import { ok } from "../../lib/result.ts";
 import { Door } from "../../mesh/door/door.ts";
 import type { DoorServices } from "../../mesh/door/services.ts";
 import { readBindings, readPermissions } from "../../mesh/config/reach.ts";
-import { compileScrubber } from "../../mesh/egress/scrubber.ts";
+import { Injector } from "../../mesh/egress/credentials.ts";
 import { makeCertificate } from "../../mesh/egress/web/certificate.ts";
 import { Gateway } from "../../mesh/egress/web/gateway.ts";
 import type { Resolver } from "../../mesh/egress/web/resolver.ts";
 import type { AuditEvent } from "../../mesh/audit/audit.ts";
+import type { Vault } from "../../mesh/vault/vault.ts";
 import type { Ledger } from "../../mesh/ledger/ledger.ts";
 
 const DAY_MS = 86_400_000;
@@ -100,12 +102,6 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
   const bindings = readBindings(setting.bindings, fail);
   const use = Object.keys(setting.secrets ?? {});
   const may = readPermissions([], { reach: setting.reach, use }, bindings, fail);
-  const automata = new Map(
-    use.map((name) => [
-      name,
-      compileScrubber([Buffer.from(setting.secrets?.[name] ?? "")], "[credential removed by cordon]"),
-    ]),
-  );
   const records: AuditEvent[] = [];
   const events: WebPlace["events"] = [];
   const gateway = new Gateway({
@@ -113,12 +109,15 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
     bindings,
     ca: setting.ca ?? null,
     ...(setting.resolver && { resolver: setting.resolver }),
-    injector: {
-      prepare: (name) => {
-        const automaton = automata.get(name);
-        return automaton && { value: setting.secrets?.[name] ?? "", automaton, writes: [] };
+    // The real injector over a vault of this test's secrets.
+    injector: new Injector({
+      reveal: (name: string) => {
+        const value = setting.secrets?.[name];
+        return value === undefined ? undefined : { secret: new Secret(Buffer.from(value)), version: 1, writes: [] };
       },
-    },
+      generation: () => "1",
+      retiring: () => [],
+    } as unknown as Vault),
   });
   const record = (event: AuditEvent): Promise<void> => {
     records.push(event);
