@@ -38,6 +38,8 @@ export interface Fleet {
   readonly hooks: readonly Hook[];
   /** Where each credential may stand in requests to the web. */
   readonly bindings?: readonly Binding[];
+  /** What builds the sandboxes; absent = the `oci` backend. */
+  readonly backend?: { readonly name: "docker"; readonly socketPath: string | null };
   /** A file of certificates in PEM that are trusted upstream, too. */
   readonly web?: { readonly ca: string | null };
 }

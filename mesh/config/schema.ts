@@ -153,8 +153,6 @@ const Provider = z.strictObject({
   ).optional(),
   /** The server makes calls of one `Idempotency-Key` once. */
   idempotency_key: z.literal(true).optional(),
-  /** The server makes calls of one `Idempotency-Key` once. */
-  idempotency_key: z.literal(true).optional(),
   price: z.strictObject({ input: Usd, output: Usd }).optional(),
 });
 
@@ -166,6 +164,10 @@ export const FleetForm = z.strictObject({
     .strictObject({ read: z.string().min(1).max(512).optional(), write: z.string().min(1).max(512).optional() })
     .optional(),
   rehearsal: z.string().min(1).max(512).optional(),
+  backend: z.enum(["oci", "docker"]).optional(),
+  docker: z
+    .strictObject({ socket: z.string().max(107).regex(/^\//, "must be the absolute path of a Unix socket") })
+    .optional(),
   budget: Budget.optional(),
   blackboard: z
     .strictObject({ append_only: z.array(BoardGlob).max(limits.board.appendOnlyPatternsMax).optional() })
