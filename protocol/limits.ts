@@ -73,7 +73,7 @@ export const limits = {
     withinMsMax: 86_400_000,
     /** Of the agent's own money of a day. */
     spendHundredthsDefault: 50,
-    spendMicroUsdMinDefault: 5_000_000,
+    spendMicroDollarsMinDefault: 5_000_000,
     /** Bodies of calls that are told apart, of one agent. */
     bodiesKnownMax: 256,
   },

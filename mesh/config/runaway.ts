@@ -34,9 +34,9 @@ export function runawayOf(
   const [own, all] = forms;
   if (own === "off" || (own === undefined && all === "off")) return undefined;
   const stated = { ...(all === "off" ? {} : all), ...own };
-  const { identicalCallsDefault, withinMsDefault, spendHundredthsDefault, spendMicroUsdMinDefault } = limits.runaway;
+  const { identicalCallsDefault, withinMsDefault, spendHundredthsDefault, spendMicroDollarsMinDefault } = limits.runaway;
   const share = (stated.spend_percent ?? spendHundredthsDefault) / 100;
-  const least = stated.spend_percent === undefined ? spendMicroUsdMinDefault : 0;
+  const least = stated.spend_percent === undefined ? spendMicroDollarsMinDefault : 0;
   return {
     identicalCalls: stated.identical_calls ?? identicalCallsDefault,
     identicalMs: stated.identical_within ?? withinMsDefault,
