@@ -6,13 +6,15 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 . "$root/scripts/setup.sh"
 cd "$root"
 
-# Official client libraries, for the tests in test/sdk only. Without them those tests fail and say why.
-setup_sdk() {
-  wanted=$(cksum <"$root/test/sdk/package-lock.json")
-  stamp=$root/test/sdk/node_modules/.cordon-setup
+# What stands on the other side in some tests: official client libraries, an OAuth server. None of it ships; without it
+# those tests fail and say why.
+setup_peers() {
+  folder=$1
+  wanted=$(cksum <"$folder/package-lock.json")
+  stamp=$folder/node_modules/.cordon-setup
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return 0; fi
-  say "installing the client libraries of test/sdk (about 130 MB, no install scripts) …"
-  (cd "$root/test/sdk" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || return 1
+  say "installing the packages of ${folder#"$root/"} (no install scripts) …"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || return 1
   printf '%s\n' "$wanted" >"$stamp"
 }
 
@@ -22,9 +24,12 @@ setup_node
 PATH=$(dirname -- "$node"):$PATH
 export PATH
 if ! setup_sandbox_tools; then say "going on without: tests that need a real sandbox will fail or say why they skip"; fi
-case "$* " in
-  " " | *test/sdk*) setup_sdk || say "going on without: the tests in test/sdk will fail" ;;
-esac
+for lock in "$root"/test/*/package-lock.json; do
+  folder=${lock%/*}
+  case "$* " in
+    " " | *"${folder#"$root/"}"*) setup_peers "$folder" || say "going on without: the tests in ${folder#"$root/"} will fail" ;;
+  esac
+done
 
 if [ "$#" -eq 0 ]; then
   # Benchmarks and browser tests have commands of their own.
