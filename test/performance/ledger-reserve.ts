@@ -1,7 +1,8 @@
 /**
  * Durable reservations a second (reserve + audit record in one transaction, 32 in flight) against raw
- * node:sqlite commits of one row under the same fsync policy, interleaved in one run; with an empty ledger
- * and with one of a million rows. Usage: node test/performance/ledger-reserve.ts [--rows N] [--seconds S] [--in-flight N]
+ * node:sqlite commits of one row under the same fsync policy, interleaved in one run; with ledgers of 0, 10⁵ and
+ * 10⁶ rows (each as many totals, daily rows and audit records). Usage: node test/performance/ledger-reserve.ts
+ * [--rows N,N,...] [--seconds S] [--in-flight N]
  */
 import { createSecretKey } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -22,7 +23,7 @@ import { auditKeys, noCaps } from "../simulation/world.ts";
 const text = { type: "string" } as const;
 const { values } = parseArgs({ options: { rows: text, seconds: text, "in-flight": text } });
 const IN_FLIGHT = Number(values["in-flight"] ?? 32);
-const rows = Number(values.rows ?? 1_000_000);
+const sizes = (values.rows ?? "0,100000,1000000").split(",").map(Number);
 const sliceMs = Number(values.seconds ?? 1) * 1_000;
 const ROUNDS = 5;
 const keys = auditKeys();
@@ -89,13 +90,18 @@ function openRaw(path: string) {
   return { slice, close: () => db.close() };
 }
 
-/** A ledger with a past: counters of old days, and a sealed chain of records. */
-async function withPast(path: string): Promise<void> {
+type Subject = Awaited<ReturnType<typeof openSubject>>;
+
+/** A ledger with a past: totals of old days, daily rows, and a sealed chain of records. */
+async function withPast(path: string, rows: number): Promise<void> {
   await (await openStore({ path })).close();
   const db = new DatabaseSync(join(path, "cordon.sqlite"));
   db.exec(`PRAGMA synchronous = OFF; BEGIN;
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
-      INSERT INTO budget_total SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, i, 0, i, 0, i, 0, 0, 0 FROM n`);
+      INSERT INTO budget_total SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, i, 0, i, 0, i, 0, 0, 0 FROM n;
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
+      INSERT INTO usage_day SELECT (i / 20) * 86400000, 'a' || (i % 20), 'model', '', 'red', 'key', 'list',
+        '2020-01-01', (i / 20) * 86400000 + 86400000, i, 0, i, 0, 0, i, i FROM n`);
   const insert = db.prepare(statements["audit.insert"]);
   const detail = '{"hold":"hold_abcdefghijkmnpqrstuvwxyz"}';
   let hash = genesisHash;
@@ -113,43 +119,50 @@ async function withPast(path: string): Promise<void> {
 const middle = (samples: readonly Sample[]): Sample =>
   [...samples].sort((a, b) => a.perSecond - b.perSecond)[Math.floor(samples.length / 2)] as Sample;
 
-const folders = ["empty", "past", "raw"].map(() => mkdtempSync(join(tmpdir(), "cordon-performance-")));
+const folders = [...sizes, "raw"].map(() => mkdtempSync(join(tmpdir(), "cordon-performance-")));
 try {
-  const [empty, past, raw] = folders as [string, string, string];
-  await withPast(past);
-  const starts: number[] = [];
-  const open = async (path: string) => {
+  const raw = folders.at(-1) as string;
+  const subjects: {
+    readonly size: number;
+    readonly startMs: number;
+    readonly taken: Sample[];
+    readonly subject: Subject;
+  }[] = [];
+  for (const [index, size] of sizes.entries()) {
+    const path = folders[index] as string;
+    await withPast(path, size);
     const begin = performance.now();
     const subject = await openSubject(path);
-    starts.push(performance.now() - begin);
-    return subject;
-  };
-  const subjects = { empty: await open(empty), past: await open(past) };
-  const base = openRaw(raw);
-  const samples: Record<"empty" | "past" | "raw", Sample[]> = { empty: [], past: [], raw: [] };
-  for (let round = 0; round <= ROUNDS; round++) {
-    const taken = { empty: await subjects.empty.slice(), raw: base.slice(), past: await subjects.past.slice() };
-    // The first round warms up.
-    if (round > 0) for (const name of ["empty", "raw", "past"] as const) samples[name].push(taken[name]);
+    subjects.push({ size, startMs: performance.now() - begin, taken: [], subject });
   }
-  await subjects.empty.close();
-  await subjects.past.close();
+  const base = openRaw(raw);
+  const rawSamples: Sample[] = [];
+  for (let round = 0; round <= ROUNDS; round++) {
+    // The first round warms up. Each round begins with another one, so that none profits from its place.
+    for (let turn = 0; turn < subjects.length; turn++) {
+      const { subject, taken } = subjects[(turn + round) % subjects.length] as (typeof subjects)[number];
+      const sampled = await subject.slice();
+      if (round > 0) taken.push(sampled);
+    }
+    const sampled = base.slice();
+    if (round > 0) rawSamples.push(sampled);
+  }
+  for (const { subject } of subjects) await subject.close();
   base.close();
-  const result = { empty: middle(samples.empty), past: middle(samples.past), raw: middle(samples.raw) };
   const line = (name: string, { perSecond, p50Ms, p99Ms }: Sample): void =>
     console.log(
       `${name.padEnd(34)} ${perSecond.toFixed(0).padStart(8)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`,
     );
-  line("raw node:sqlite, one row a commit", result.raw);
-  line("reserve + audit, 0 rows", result.empty);
-  line(`reserve + audit, 2 x ${rows} rows`, result.past);
-  const ratios = {
-    toRaw: result.empty.perSecond / result.raw.perSecond,
-    pastToEmpty: result.past.perSecond / result.empty.perSecond,
-  };
-  console.log(`ratio to raw ${ratios.toRaw.toFixed(2)}, with a past to without ${ratios.pastToEmpty.toFixed(2)}`);
-  console.log(`start ${starts.map((ms) => `${ms.toFixed(0)} ms`).join(" (empty), ")} (past)`);
-  console.log(JSON.stringify({ rows, inFlight: IN_FLIGHT, rounds: ROUNDS, ...result, ratios, startMs: starts }));
+  const rawResult = middle(rawSamples);
+  line("raw node:sqlite, one row a commit", rawResult);
+  const results = subjects.map(({ size, startMs, taken }) => ({ rows: size, startMs, ...middle(taken) }));
+  const [first] = results;
+  for (const result of results) line(`reserve + audit, 3 x ${result.rows} rows`, result);
+  for (const { rows, perSecond, startMs } of results)
+    console.log(
+      `${rows} rows: ${(perSecond / (first?.perSecond ?? NaN)).toFixed(2)} of the first; to raw ${(perSecond / rawResult.perSecond).toFixed(2)}; start ${startMs.toFixed(0)} ms`,
+    );
+  console.log(JSON.stringify({ inFlight: IN_FLIGHT, rounds: ROUNDS, raw: rawResult, results }));
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
