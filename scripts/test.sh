@@ -18,12 +18,22 @@ setup_peers() {
   printf '%s\n' "$wanted" >"$stamp"
 }
 
+# The contract of sandbox backends runs on gVisor and on a docker engine of its own, too. They are installed only where
+# that starts no service: on a machine with an init system they are its owner's to install, and the tests say so.
+setup_backends() {
+  if { have runsc && have dockerd; } || [ -d /run/systemd/system ] || [ "$(id -u)" -ne 0 ]; then return 0; fi
+  install_from_apt "the contract tests run on gVisor and docker, too" runsc docker.io
+}
+
 setup_modules
 setup_node
 # A test that starts `node` by name gets the Node that runs the tests.
 PATH=$(dirname -- "$node"):$PATH
 export PATH
 if ! setup_sandbox_tools; then say "going on without: tests that need a real sandbox will fail or say why they skip"; fi
+case "$* " in
+  " " | *test/contract/sandbox-*) setup_backends || say "going on without: their tests say SKIPPED" ;;
+esac
 for lock in "$root"/test/*/package-lock.json; do
   folder=${lock%/*}
   case "$* " in

@@ -26,7 +26,7 @@ export async function doctor(_options: MeshOptions): Promise<number> {
   try {
     const backend = await localBackend({ installation: randomId.next("i").slice(2, 10), state, clock: systemClock });
     const fence = await checkFence(backend);
-    const checks = [checkNode(), ...fence];
+    const checks = [checkNode(), ...fence, ...(await dockerLevels(state))];
     process.stdout.write(`${JSON.stringify({ checks })}\n`);
     return fence.every((check) => check.ok) ? 0 : 1;
   } finally {
@@ -71,6 +71,20 @@ async function checkFence(backend: SandboxBackend): Promise<Check[]> {
     }
   }
   return checks;
+}
+
+/** What `backend: docker` would give: an offer, which a fleet file may ask for; its fence is probed when it does. */
+async function dockerLevels(state: string): Promise<Check[]> {
+  const about = { installation: randomId.next("i").slice(2, 10), state, clock: systemClock };
+  const backend = await localBackend({ ...about, backend: { name: "docker", socketPath: null } });
+  return Promise.all(
+    isolations.map(async (isolation) => {
+      const short = await backend.shortfalls(isolation);
+      const what = short.map((each) => `${each.what} (${each.remedy})`).join("; ");
+      const detail = short.length === 0 ? "to be had with `backend: docker`" : `not to be had here: ${what}`;
+      return { name: `docker: isolation ${isolation}`, ok: true, detail, fix: "" };
+    }),
+  );
 }
 
 function checkNode(): Check {
