@@ -53,9 +53,15 @@ export function readHost(text: string): Result<Omit<Authority, "port">, string> 
   if (!labels.every((label) => LABEL.test(label))) return err("it is not a host name");
   // WHATWG URL §3.5: such a name is an address in a short, octal, hexadecimal or decimal form to some parsers.
   if (/^(?:[0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? "")) return err("it is an address in an unusual form");
-  if (labels.some((label) => label.startsWith("xn--")) && domainToASCII(domainToUnicode(host)) !== host)
-    return err("its punycode is not canonical");
+  if (!labels.every(isPlainOrDecodes)) return err("its punycode is not canonical");
   return ok({ host, literal: false });
+}
+
+/** What says that it is punycode stands for characters beyond ASCII, and they for it (RFC 5891 §4.4). */
+function isPlainOrDecodes(label: string): boolean {
+  if (!label.startsWith("xn--")) return true;
+  const decoded = domainToUnicode(label);
+  return [...decoded].some((char) => (char.codePointAt(0) ?? 0) > 0x7f) && domainToASCII(decoded) === label;
 }
 
 /** RFC 5952: the URL parser writes the canonical form. */
