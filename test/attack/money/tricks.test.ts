@@ -217,11 +217,11 @@ test("a cap lowered below what is held stops the next call, and takes nothing ba
   assert.equal((await told("holder", "waited"))["status"], 200, "what was paid for is delivered");
   const line = async () =>
     (await linesOf()).find((each) => each.scope === cap.scope && each.window === "day" && each.unit === "tokens");
-  const after_ = await eventually("the end of the hold", async () => {
+  const ended = await eventually("the end of the hold", async () => {
     const found = await line();
     return found?.reserved === 0 ? found : undefined;
   });
-  assert.ok(after_.settled > 1, "spend is never lost");
+  assert.ok(ended.settled > 1, "spend is never lost");
   await mesh.desk.setBudget({ ...cap, cap: null });
   await eventually("an answer again", async () => ((await last()) === 200 ? true : undefined));
 });
