@@ -44,3 +44,11 @@ export interface CredentialUsage {
   /** What the fleet file permits and nobody has ever used. */
   readonly idle: readonly { readonly name: string; readonly agent: string }[];
 }
+
+/** `redirectUri`: the loopback address at which the person's own machine waits for the browser. */
+export const LoginInput = z.strictObject({ redirectUri: z.string().max(256).optional() });
+export const LoginCode = z.strictObject({ code: z.string().min(1).max(limits.source.codeCharsMax) });
+
+export type LoginStart =
+  | { readonly kind: "browser"; readonly url: string; readonly state: string }
+  | { readonly kind: "device"; readonly url: string; readonly code: string };

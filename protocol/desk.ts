@@ -17,6 +17,8 @@
  *   GET  /v1/credentials                     -> CredentialPage   names and metadata, never a value
  *   POST /v1/credentials                     CredentialInput -> 204
  *   POST /v1/credentials/{name}/revoke       {} -> 204
+ *   POST /v1/credentials/{name}/login        LoginInput -> LoginStart   for a credential that OAuth keeps
+ *   POST /v1/logins/{state}                  LoginCode -> 204
  *   GET  /v1/credential-uses                 -> CredentialUsage  who has used what, where
  *   POST /v1/vault/rotate                    {} -> 204           a new master key
  *   POST /v1/hooks/{name}                    HookInput -> {message}   a webhook as it came; also with the hook token
@@ -57,7 +59,11 @@ export interface Status {
   readonly backend: string;
   readonly agents: readonly AgentStatus[];
   /** Models that failed too often with a credential, and are passed over for now where another can answer. */
-  readonly circuits: readonly { readonly provider: string; readonly model: string; readonly credential: string | null }[];
+  readonly circuits: readonly {
+    readonly provider: string;
+    readonly model: string;
+    readonly credential: string | null;
+  }[];
 }
 
 /**
@@ -168,4 +174,3 @@ export const HookInput = z.strictObject({
   headers: z.record(z.string().max(64), z.string().max(limits.hook.headerBytesMax)),
   bodyBase64: z.base64().max(Math.ceil(limits.hook.bodyBytesMax / 3) * 4),
 });
-

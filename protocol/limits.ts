@@ -407,6 +407,21 @@ export const limits = {
     pairsMax: 100_000,
     destinationCharsMax: 264,
   },
+  /** Servers that give out credentials: how long one may take, and how often it is asked. */
+  source: {
+    timeoutMs: 30_000,
+    answerBytesMax: 256 * KiB,
+    jsonDepthMax: 16,
+    sourcesMax: 256,
+    pauseMsMin: 1_000,
+    pauseMsMax: 300_000,
+    everyMsMin: 10_000,
+    everyMsMax: 86_400_000,
+    everyMsDefault: 300_000,
+    loginsMax: 16,
+    loginMs: 600_000,
+    codeCharsMax: 4 * KiB,
+  },
   audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
   ledger: {
     /** Fleet, teams, agent; run, map and item of each workflow in a workflow. */

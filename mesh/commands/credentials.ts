@@ -3,6 +3,9 @@ import { limits } from "../../protocol/limits.ts";
 import type { Fleet } from "../config/fleet.ts";
 import type { CredentialDrop } from "../desk/services.ts";
 import type { Provider } from "../egress/providers.ts";
+import { refreshName } from "../egress/sources/oauth.ts";
+import { err } from "../../lib/result.ts";
+import type { Sources } from "./sources.ts";
 import type { Vault } from "../vault/vault.ts";
 import { rotateMasterKey, type StateKey } from "./state-key.ts";
 
@@ -11,13 +14,39 @@ type Providers = ReadonlyMap<string, Provider>;
 /** The vault as the desk sees it. */
 export function deskCredentials(
   vault: Vault,
-  parts: { readonly state: string; readonly key: StateKey; readonly fleet: Fleet; readonly providers: Providers },
+  parts: {
+    readonly state: string;
+    readonly key: StateKey;
+    readonly fleet: Fleet;
+    readonly providers: Providers;
+    readonly sources: Sources;
+    /** Aborted when the mesh ends. */
+    readonly signal: AbortSignal;
+  },
 ): CredentialDrop {
   let { key } = parts;
+  const { sources, signal } = parts;
   let rotation: Promise<unknown> = Promise.resolve();
   return {
-    put: (name, value, by, options) => vault.put(name, value, by, options),
-    revoke: (name, by) => vault.revoke(name, by),
+    put: async (name, value, by, options) => {
+      const stored = await vault.put(name, value, by, options);
+      sources.keeper.nudge();
+      return stored;
+    },
+    revoke: async (name, by) => {
+      await sources.keeper.forget(name, signal);
+      if (sources.oauth(name)) await vault.revoke(refreshName(name), by);
+      return vault.revoke(name, by);
+    },
+    login: (name, redirectUri) => {
+      const source = sources.oauth(name);
+      return source
+        ? sources.logins.start(name, source, redirectUri, signal)
+        : Promise.resolve(
+            err({ reason: `\`${name}\` has no OAuth source`, fix: "add one to the fleet file, under `sources`" }),
+          );
+    },
+    finishLogin: (state, code) => sources.logins.finish(state, code, sources.oauth, signal),
     list: () => vault.list(),
     usage: () => {
       const uses = vault.uses();

@@ -53,6 +53,7 @@ import { localBackend } from "./machine.ts";
 import { providersOf, requirePrices } from "./models.ts";
 import { openMoney } from "./money.ts";
 import { deskCredentials, tendVault } from "./credentials.ts";
+import { sourcesFor } from "./sources.ts";
 import { passphraseOf } from "./passphrase.ts";
 import { withRootFileSystems } from "./root-file-systems.ts";
 import { sealedBoard } from "./sealed-board.ts";
@@ -133,6 +134,9 @@ async function start(
   await requireFence(fleet, backend, { clock, id: ids, audit, monitor });
   const watch = new CredentialWatch({ store, clock, monitor });
   const vault = new Vault({ store, audit, clock, key, random: randomBytes, watch });
+  const tending = new AbortController();
+  const sources = sourcesFor(fleet, { vault, clock, ids, monitor });
+  closing.push(() => (tending.abort(), sources.close()));
   const { providers, close: closeProviders } = await providersOf(fleet, state, vault, clock);
   closing.push(closeProviders);
   requirePrices(fleet, options.fleet ?? "cordon.yaml", prices, providers);
@@ -160,10 +164,10 @@ async function start(
     () => randomBytes(4).readUInt32BE() / 2 ** 32,
     ({ ...change }) => monitor.emit(`model.circuit_${change.state}`, null, change),
   );
+  const injector = new Injector(vault);
   const kept = new Map(fleet.agents.map(({ name, cache }) => [name, cache]));
   const watched = new Map(fleet.agents.map(({ name, runaway }) => [name, runaway]));
   const runaway = new Runaway(clock, (agent) => watched.get(agent));
-  const injector = new Injector(vault);
   const services: DoorServices = {
     ...{ clock, ids, matrix, audit, ledger, board, inboxes, topics, requests, monitor, providers, gateway },
     selves: selvesOf(fleet, matrix, providers),
@@ -195,8 +199,8 @@ async function start(
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({
     ...{ store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
-    fleet: await withRootFileSystems(fleet, clock),
     forget: (agent) => departed(agent, { topics, board, tasks }),
+    fleet: await withRootFileSystems(fleet, clock),
     stateFolder: state,
   });
 
@@ -207,7 +211,7 @@ async function start(
   const desk = new Desk(
     {
       ...{ store, audit, monitor, board, inboxes, supervisor },
-      credentials: deskCredentials(vault, { state, key, fleet, providers }),
+      credentials: deskCredentials(vault, { state, key, fleet, providers, sources, signal: tending.signal }),
       runs: deskRuns(workflows, fleet, { clock }),
       hooks,
       money: money.desk(ledger, operator),
@@ -242,9 +246,8 @@ async function start(
   closing.push(() => Promise.resolve(taskWatch.stop()));
   taskWatch.run().catch((error: unknown) => fail(`cordon: the watch over tasks has stopped: ${String(error)}\n`));
   scheduler.run().catch((error: unknown) => fail(`cordon: the schedule has stopped: ${String(error)}\n`));
-  const tending = new AbortController();
-  closing.push(() => Promise.resolve(tending.abort()));
-  tendVault(vault, clock, tending.signal).catch((error: unknown) => fail(`cordon: the vault: ${String(error)}\n`));
+  for (const task of [tendVault(vault, clock, tending.signal), sources.keeper.run(tending.signal)])
+    task.catch((error: unknown) => fail(`cordon: the vault: ${String(error)}\n`));
   process.stdout.write('{"ready":true}\n');
   supervisor.start().catch((error: unknown) => fail(`cordon: the fleet could not be started: ${String(error)}\n`));
 }

@@ -9,6 +9,7 @@ import type { Job } from "../schedule/job.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
 import type { Binding } from "../egress/web/binding.ts";
 import type { ReachRule } from "../policy/reach.ts";
+import type { SourceSetting } from "./sources.ts";
 import type { Isolation, SandboxLimits } from "../sandbox/backend.ts";
 import type { RootfsRequest } from "../sandbox/rootfs-guest.ts";
 
@@ -38,6 +39,8 @@ export interface Fleet {
   readonly hooks: readonly Hook[];
   /** Where each credential may stand in requests to the web. */
   readonly bindings?: readonly Binding[];
+  /** Credentials that the mesh fetches by itself; absent = none. */
+  readonly sources?: readonly SourceSetting[];
   /** What builds the sandboxes; absent = the `oci` backend. */
   readonly backend?: { readonly name: "docker"; readonly socketPath: string | null };
   /** A file of certificates in PEM that are trusted upstream, too. */

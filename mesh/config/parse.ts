@@ -22,6 +22,7 @@ import { readBindings, readPermissions, type Tell } from "./reach.ts";
 import { teamsOf } from "./teams.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
 import { providersOf } from "./providers.ts";
+import { sourcesOf } from "./sources.ts";
 import { runawayOf } from "./runaway.ts";
 import { FleetForm, type AgentForm } from "./schema.ts";
 import { readRootfs } from "./rootfs.ts";
@@ -96,6 +97,7 @@ class Reader {
       schedule: this.#schedule(),
       hooks: this.#hooks(),
       bindings: this.#bindings,
+      sources: sourcesOf(form.sources ?? {}, (path) => resolve(this.#folder, path), this.#tell),
       web: { ca: this.#existing(["web", "ca"], form.web?.ca, "file") },
       teams: teamsOf(form.teams, this.#agents, fault),
       models: new Map(

@@ -2,6 +2,7 @@ import { builtInProviders } from "../egress/providers.ts";
 import type { ProviderSetting } from "./fleet.ts";
 import type { ProviderForm } from "./schema.ts";
 import type { Path } from "./source.ts";
+import { travelsInClear } from "./transport.ts";
 
 type Faults = (at: Path, message: string, fix: string) => void;
 type Names = readonly [string, ...string[]];
@@ -70,10 +71,4 @@ function hostingOf(
     );
   if (azure) return { hosting: { kind: "azure", apiVersion: azure.api_version } };
   return bedrock ? { hosting: { kind: "bedrock", region: bedrock.region } } : {};
-}
-
-/** Plain http is for servers on the mesh host itself. */
-function travelsInClear(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === "http:" && !/^(127(\.\d{1,3}){3}|\[::1\]|localhost)$/.test(hostname);
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { toolNames } from "../../protocol/door.ts";
 import { limits } from "../../protocol/limits.ts";
+import { SourcesForm } from "./sources.ts";
 import { BoardGlob, Name } from "../../protocol/names.ts";
 import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
@@ -189,6 +190,8 @@ export const FleetForm = z.strictObject({
   schedule: z.record(Name, JobForm).optional(),
   hooks: z.record(Name, HookForm).optional(),
   bindings: BindingsForm.optional(),
+  /** Where the values of credentials come from, when no person enters them. */
+  sources: SourcesForm.optional(),
   web: WebForm.optional(),
   agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
 });

@@ -1,6 +1,6 @@
 import type { Secret } from "../../lib/redact.ts";
 import type { Result } from "../../lib/result.ts";
-import type { CredentialPage, CredentialUsage } from "../../protocol/credential.ts";
+import type { CredentialPage, CredentialUsage, LoginStart } from "../../protocol/credential.ts";
 import type { AuditVerdict, Costs, Status } from "../../protocol/desk.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Blackboard } from "../blackboard/blackboard.ts";
@@ -19,6 +19,9 @@ export interface CredentialDrop {
   revoke(name: string, by: string): Promise<boolean>;
   list(): CredentialPage["credentials"];
   usage(): CredentialUsage;
+  /** Begins a log-in for a credential that OAuth keeps. */
+  login(name: string, redirectUri: string | null): Promise<Result<LoginStart, PutFault>>;
+  finishLogin(state: string, code: string): Promise<Result<null, PutFault>>;
   rotateMasterKey(by: string): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import { Secret } from "../../lib/redact.ts";
 import { err, ok } from "../../lib/result.ts";
-import { CredentialInput } from "../../protocol/credential.ts";
+import { CredentialInput, LoginCode, LoginInput } from "../../protocol/credential.ts";
 import { refusal } from "../../protocol/refusal.ts";
 import { parse, type Answer, type DeskRequest, type Handler } from "./request.ts";
 import { operator, type DeskServices } from "./services.ts";
@@ -11,6 +11,8 @@ export const vaultRoutes: Readonly<Record<string, Handler>> = {
   "GET /v1/credential-uses": ({ credentials }) => ok(credentials.usage()),
   "POST /v1/credentials": putCredential,
   "POST /v1/credentials/*/revoke": revokeCredential,
+  "POST /v1/credentials/*/login": login,
+  "POST /v1/logins/*": finishLogin,
   "POST /v1/vault/rotate": async ({ credentials }) => ok(await credentials.rotateMasterKey(operator).then(() => null)),
 };
 
@@ -25,6 +27,21 @@ async function putCredential({ credentials }: DeskServices, { body }: DeskReques
   } finally {
     secret.erase();
   }
+}
+
+async function login({ credentials }: DeskServices, { name, body }: DeskRequest): Promise<Answer> {
+  const input = parse(LoginInput, body);
+  if (!input.ok) return input;
+  const started = await credentials.login(name, input.value.redirectUri ?? null);
+  return started.ok ? started : err(refusal("upstream_failed", started.error.reason, started.error.fix));
+}
+
+/** The name is the `state` of the log-in. */
+async function finishLogin({ credentials }: DeskServices, { name, body }: DeskRequest): Promise<Answer> {
+  const input = parse(LoginCode, body);
+  if (!input.ok) return input;
+  const finished = await credentials.finishLogin(name, input.value.code);
+  return finished.ok ? ok(null) : err(refusal("upstream_failed", finished.error.reason, finished.error.fix));
 }
 
 async function revokeCredential({ credentials }: DeskServices, { name }: DeskRequest): Promise<Answer> {

@@ -1,6 +1,6 @@
 import type { Json } from "../../lib/json.ts";
 import type { ReplayVerdict, ResumeInput, RunDetail, RunJournal, RunPage, RunTrace } from "../../protocol/run.ts";
-import type { CredentialInput, CredentialPage, CredentialUsage } from "../../protocol/credential.ts";
+import type { CredentialInput, CredentialPage, CredentialUsage, LoginStart } from "../../protocol/credential.ts";
 import type {
   AuditPage,
   AuditVerdict,
@@ -58,6 +58,8 @@ export interface Desk {
   credentialUsage(): Promise<CredentialUsage>;
   addCredential(name: string, value: Uint8Array, options?: CredentialOptions): Promise<void>;
   revokeCredential(name: string): Promise<void>;
+  login(name: string, redirectUri: string): Promise<LoginStart>;
+  finishLogin(state: string, code: string): Promise<void>;
   rotateMasterKey(): Promise<void>;
   tasks(): Promise<TaskPage>;
   task(id: string): Promise<TaskDetail>;
@@ -115,6 +117,8 @@ export async function openDesk(state: string): Promise<Desk> {
     addCredential: (name, value, options = { expect: "new" }) =>
       post("/v1/credentials", { name, valueBase64: Buffer.from(value).toString("base64"), ...options }),
     revokeCredential: (name) => post(`/v1/credentials/${part(name)}/revoke`, {}),
+    login: (name, redirectUri) => post(`/v1/credentials/${part(name)}/login`, { redirectUri }, limits.source.timeoutMs),
+    finishLogin: (state, code) => post(`/v1/logins/${part(state)}`, { code }, limits.source.timeoutMs),
     rotateMasterKey: () => post("/v1/vault/rotate", {}),
     // A mesh that ends before its answer is through has done what was asked; callers wait for it to be gone.
     startRun: (file, input) => post("/v1/runs", input === undefined ? { file } : { file, input }),

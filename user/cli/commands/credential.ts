@@ -9,6 +9,7 @@ import { Failure, usageFailure, type ExitCode } from "../failure.ts";
 import { askDeskOr, meshJson } from "../mesh-offline.ts";
 import { meshFailure, runMesh } from "../mesh-process.ts";
 import { passphraseOption, unlocking } from "../passphrase.ts";
+import { login } from "../login.ts";
 import { placesOf } from "../places.ts";
 import { readSecret } from "../secret-input.ts";
 import { isoTime } from "./audit.ts";
@@ -20,12 +21,13 @@ const verbs: Readonly<Record<string, (input: Input, context: Context) => Promise
   list,
   show,
   usage,
+  login,
 };
 
 export const credential: Command = {
   name: "credential",
   summary: "the keys that the mesh puts into requests; no agent ever sees one",
-  usage: "add NAME | rotate NAME | revoke NAME | list | show NAME | usage",
+  usage: "add NAME | rotate NAME | revoke NAME | list | show NAME | usage | login NAME",
   options: {
     expires: { value: "30d", help: "add, rotate: the value is refused after that time" },
     overlap: { value: "1h", help: "rotate: how long the old value is still kept out of answers (default: 1h)" },
