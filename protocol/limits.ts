@@ -178,6 +178,8 @@ export const limits = {
     /** From the runtime's answer until the kernel must show the whole fence. */
     confirmTimeoutMs: 2_000,
     watchIntervalMs: 100,
+    /** A sandbox that asks for more than its processor share for so long is told of. */
+    throttledMs: 5_000,
     /** How long the kernel may take to let go of a stopped sandbox's processes, mounts and cgroups. */
     stopProofMs: 10_000,
     toolTimeoutMs: 60_000,
