@@ -43,7 +43,7 @@ providers:
   gold: { api: openai, base_url: "http://127.0.0.1:9/v1", price: { input: 1000, output: 1000 } }
 models:
   slow: { chain: ["rehearsal/fault:stall-first", rehearsal/counter], first_byte: 1s }
-  late: { chain: ["rehearsal/fault:stall-first", "rehearsal/fault:stall-middle", rehearsal/counter], deadline: 1s }
+  late: { chain: ["rehearsal/fault:stall-middle", rehearsal/counter], deadline: 1s }
   thrifty: { chain: [gold/m, rehearsal/counter] }
 defaults: { budget: { day: { tokens: 200k } } }
 agents:
