@@ -77,17 +77,19 @@ function within({ bytes: base, bits }: Range, bytes: readonly number[]): boolean
 /** Four or sixteen bytes, most significant first. */
 export function bytesOf(address: string): number[] {
   if (!address.includes(":")) return address.split(".").map(Number);
-  const dotted = /(?<=:)[0-9.]+$/.exec(address.includes(".") ? address : "")?.[0];
-  const tail = dotted === undefined ? [] : bytesOf(dotted);
-  const text = dotted === undefined ? address : address.slice(0, -dotted.length).replace(/(?<=[^:]):$/, "");
+  // RFC 4291 §2.2: the last four bytes may be written as an IPv4 address.
+  const last = address.lastIndexOf(":") + 1;
+  const tail = address.includes(".") ? bytesOf(address.slice(last)) : [];
+  const head = tail.length === 0 ? address : address.slice(0, last);
+  const text = head.endsWith(":") && !head.endsWith("::") ? head.slice(0, -1) : head;
   const [before = "", after] = text.split("::");
   const words = (part: string): number[] =>
     part === ""
       ? []
       : part.split(":").flatMap((word) => [Number.parseInt(word, 16) >> 8, Number.parseInt(word, 16) & 0xff]);
-  const head = words(before);
+  const front = words(before);
   const end = [...words(after ?? ""), ...tail];
-  return [...head, ...Array<number>(16 - head.length - end.length).fill(0), ...end];
+  return [...front, ...Array<number>(16 - front.length - end.length).fill(0), ...end];
 }
 
 export const isAddress = (text: string): boolean => isIP(text) !== 0;

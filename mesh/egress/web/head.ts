@@ -97,12 +97,14 @@ function readTarget(target: string, entrance: Entrance): Result<Target, Refusal>
   let place: Pick<Target, "scheme" | "to">;
   let rest = target;
   if (entrance === null) {
-    const [, scheme, authority = "", tail = ""] = /^([a-z]+):\/\/([^/?]*)(.*)$/.exec(target) ?? [];
-    if (scheme !== "http")
+    if (!target.startsWith("http://"))
       return refuse("unsupported", "only `http` is asked for by its whole address", "use CONNECT for `https`");
-    const to = parseAuthority(authority, defaultPorts.http);
+    const after = target.slice("http://".length);
+    const end = after.search(/[/?]/);
+    const tail = end < 0 ? "" : after.slice(end);
+    const to = parseAuthority(end < 0 ? after : after.slice(0, end), defaultPorts.http);
     if (!to.ok) return refuse("malformed", `the host is not understood: ${to.error}`, "write `HOST` or `HOST:PORT`");
-    place = { scheme, to: to.value };
+    place = { scheme: "http", to: to.value };
     rest = tail.startsWith("/") ? tail : `/${tail}`;
   } else place = entrance;
   if (!rest.startsWith("/")) return refuse("malformed", "the target is not a path", "begin it with `/`");

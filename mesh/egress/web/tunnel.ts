@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Clock } from "../../../lib/clock.ts";
 import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../../protocol/refusal.ts";
@@ -21,7 +22,7 @@ export async function enterTunnel(session: WebSession, target: string, socket: D
   if (!permit.ok) return refuseTunnel(socket, permit.error);
   socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
   if (head.length > 0) socket.unshift(head);
-  const opening = await readOpening(socket);
+  const opening = await readOpening(socket, session.lane.gateway.clock);
   if (!opening) return void socket.destroy();
   const checked = check(opening, to.value);
   if (!checked.ok) {
@@ -57,12 +58,13 @@ function check(opening: Opening, to: Authority): Result<null, Refusal> {
 }
 
 /** The first bytes in the tunnel, which stay to be read again. Undefined: none came in time. */
-function readOpening(socket: Duplex): Promise<Opening | undefined> {
+function readOpening(socket: Duplex, clock: Clock): Promise<Opening | undefined> {
   const { promise, resolve } = Promise.withResolvers<Opening | undefined>();
+  const stop = new AbortController();
   let seen = Buffer.alloc(0);
   const end = (opening: Opening | undefined): void => {
     socket.off("readable", look).off("close", gone).off("end", gone);
-    clearTimeout(late);
+    stop.abort();
     if (seen.length > 0) socket.unshift(seen);
     resolve(opening);
   };
@@ -75,7 +77,7 @@ function readOpening(socket: Duplex): Promise<Opening | undefined> {
       if (hello !== "more") return end(hello);
     }
   };
-  const late = setTimeout(gone, limits.web.helloTimeoutMs);
+  clock.sleep(limits.web.helloTimeoutMs, stop.signal).then(gone, () => {});
   socket.on("readable", look).once("close", gone).once("end", gone);
   look();
   return promise;
