@@ -1,5 +1,5 @@
 import type { Amount } from "./ledger.ts";
-import type { Price } from "./price.ts";
+import { dearestRates, type Price } from "./price.ts";
 
 /**
  * The longest answer, in tokens, that `left` can pay `n` times after the input, at the dearest rates; negative when it
@@ -7,7 +7,8 @@ import type { Price } from "./price.ts";
  */
 export function outputTokensPayable(price: Price, left: Amount, inputTokensMax: number, n: number): number {
   const byTokens = (left.tokens - inputTokensMax) / n;
-  const money = (left.microUsd - 1) * 1e6 - inputTokensMax * price.worstInput;
-  const byMoney = price.worstOutput === 0 ? (money < 0 ? -1 : Infinity) : money / (price.worstOutput * n);
+  const { input, output } = dearestRates(price, inputTokensMax);
+  const money = (left.microUsd - 1) * 1e6 - inputTokensMax * input;
+  const byMoney = output === 0 ? (money < 0 ? -1 : Infinity) : money / (output * n);
   return Math.floor(Math.min(byTokens, byMoney));
 }

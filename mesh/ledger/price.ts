@@ -12,7 +12,9 @@ export interface Price {
   readonly cacheRead: Rate;
   readonly cacheWrite: Rate;
   readonly output: Rate;
-  /** The dearest rate that any token of a call can have. */
+  /** The dearest rate that any token of a call can have, by the size of its input, and over all sizes. */
+  readonly dearestInput: Rate;
+  readonly dearestOutput: Rate;
   readonly worstInput: number;
   readonly worstOutput: number;
   /** What the model can hold at once, input and output together; absent: not known. */
@@ -41,16 +43,19 @@ export function compilePrice(source: string, lists: readonly ModelPrice[], input
   const input = dearest(["input_mtok"]);
   const output = dearest(["output_mtok", "output_reasoning_mtok"]) ?? (inputOnly ? FREE : undefined);
   if (!input || !output) return undefined;
-  const side = (form: RegExp): number => Math.max(...(dearest(keys.filter((key) => form.test(key))) ?? []).map(top));
+  const side = (form: RegExp): Rate => dearest(keys.filter((key) => form.test(key))) ?? FREE;
+  // Sound, pictures and cache writes are input, too.
+  const dearestInput = side(/^(input|cache)_(.*_)?mtok$/);
+  const dearestOutput = side(/^output_(.*_)?mtok$/);
   return {
     source,
     input,
     output,
     cacheRead: dearest(["cache_read_mtok"]) ?? input,
     cacheWrite: dearest(["cache_write_mtok", "cache_write_1h_mtok"]) ?? input,
-    // Sound, pictures and cache writes are input, too.
-    worstInput: side(/^(input|cache)_(.*_)?mtok$/),
-    worstOutput: Math.max(0, side(/^output_(.*_)?mtok$/)),
+    ...{ dearestInput, dearestOutput },
+    worstInput: Math.max(...dearestInput.map(top)),
+    worstOutput: Math.max(...dearestOutput.map(top)),
   };
 }
 
@@ -71,7 +76,22 @@ export function flatPrice(
     Rate,
   ];
   const worstInput = Math.max(inputRate, cacheReadRate, cacheWriteRate);
-  return { source, input, output, cacheRead, cacheWrite, worstInput, worstOutput: outputRate };
+  const dearestInput: Rate = [{ fromTokens: 0, rate: worstInput }];
+  const dearest = { dearestInput, dearestOutput: output, worstInput, worstOutput: outputRate };
+  return { source, input, output, cacheRead, cacheWrite, ...dearest };
+}
+
+/**
+ * The dearest rates of a call whose input is at most so large: a tier that begins above that cannot be reached, so
+ * small calls are not held at the rates of huge ones.
+ */
+export function dearestRates(
+  price: Price,
+  inputTokensMax: number,
+): { readonly input: number; readonly output: number } {
+  const upTo = (rate: Rate): number =>
+    Math.max(0, ...rate.filter((step) => step.fromTokens <= inputTokensMax).map(top));
+  return { input: upTo(price.dearestInput), output: upTo(price.dearestOutput) };
 }
 
 /** What a call can cost at most: `n` answers of `outputTokensMax` to one input. Too large to count is the largest safe integer. */
@@ -79,7 +99,8 @@ export function worstCase(price: Price, inputTokensMax: number, outputTokensMax:
   assert([inputTokensMax, outputTokensMax, n].every(isCount) && n >= 1, "a worst case is counted in natural numbers");
   const input = BigInt(inputTokensMax);
   const output = BigInt(outputTokensMax) * BigInt(n);
-  const worst = input * BigInt(price.worstInput) + output * BigInt(price.worstOutput);
+  const rates = dearestRates(price, inputTokensMax);
+  const worst = input * BigInt(rates.input) + output * BigInt(rates.output);
   return { tokens: capped(input + output), microUsd: wholeMicroUsd(worst) };
 }
 

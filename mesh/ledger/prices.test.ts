@@ -108,6 +108,19 @@ test("no split of a call's tokens costs more than its worst case (property)", ()
   );
 });
 
+test("a call is held at the rates of the tiers that its input can reach, from the very border on", () => {
+  const price = createPrices({ clock: at("2026-11-01") }).priceOf("anthropic", "claude-sonnet-4-5");
+  assert.ok(price);
+  const held = (input: number): number => worstCase(price, input, 1_000, 1).microUsd;
+  assert.equal(held(199_999), Math.ceil((199_999 * 6_000_000 + 1_000 * 15_000_000) / 1e6), "an hour in the cache");
+  const first = price.input.find(({ fromTokens }) => fromTokens > 0)?.fromTokens ?? NaN;
+  assert.equal(held(first), (first * 12_000_000 + 1_000 * 22_500_000) / 1e6);
+  for (const input of [first - 1, first]) {
+    const written = { inputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: input, outputTokens: 1_000 };
+    assert.ok(costOf(price, written).microUsd <= held(input));
+  }
+});
+
 test("an embedding needs no price for output, anything else does", () => {
   const { priceOf } = createPrices({ clock: at("2026-11-01") });
   const price = priceOf("openai", "text-embedding-3-small", true);
