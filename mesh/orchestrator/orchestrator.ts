@@ -215,7 +215,9 @@ export class Orchestrator {
     const assigned = kind === "assigned";
     const text = assigned ? task.input : (task.result ?? task.note);
     const posted = this.#parts.inboxes.post({
-      ...{ to, from: from === undefined ? "principal:mesh" : `agent:${from}`, replyTo: null, conversation: task.id },
+      ...{ to, from: from === undefined ? "principal:mesh" : `agent:${from}`, conversation: task.id },
+      // How a task has ended is an answer, and an answer is never answered by itself (cf. RFC 3834).
+      replyTo: assigned ? null : task.id,
       body: `task ${task.id} ${kind}: ${task.title}\n\n${text}`,
       label: assigned ? task.label : (task.resultLabel ?? task.label),
     });

@@ -1,8 +1,9 @@
 /**
  * Durable board writes and topic publications a second (256 in flight), and board reads a second, against raw
  * node:sqlite under the same fsync policy in the same run: one row a commit, and as many rows a commit as are in flight.
- * On a small state and on one of a million rows. Usage: node test/performance/board-bus-store.ts [--rows N] [--seconds S]
+ * Values of the board are sealed, as in a mesh. On a small state and on one of a million rows. Usage: node test/performance/board-bus-store.ts [--rows N] [--seconds S]
  */
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +11,11 @@ import { DatabaseSync } from "node:sqlite";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
+import { Secret } from "../../lib/redact.ts";
 import { Blackboard } from "../../mesh/blackboard/blackboard.ts";
 import { Topics } from "../../mesh/bus/topics.ts";
 import { openStore } from "../../mesh/store/open.ts";
+import { boardCipher } from "../../mesh/vault/board-cipher.ts";
 import { unlabelled } from "../../protocol/label.ts";
 
 const IN_FLIGHT = 256;
@@ -65,7 +68,9 @@ function repeated(work: (n: number) => void, each = 1): Sample {
 
 async function subject(path: string, keys: number) {
   const store = await openStore({ path });
-  const board = new Blackboard(store, systemClock);
+  // What `withPast` has written is not sealed.
+  const cipher = boardCipher({ lasting: new Secret(new Uint8Array(96).fill(7)) }, randomBytes);
+  const board = new Blackboard(store, systemClock, { cipher, plainUpTo: store.query.watches.head() });
   const topics = new Topics(store, systemClock, randomId);
   const entry = {
     value: text,
@@ -173,8 +178,11 @@ try {
   base.close();
   const result = Object.fromEntries([...samples].map(([name, taken]) => [name, middle(taken)]));
   const one = result["raw, one row a commit"]?.perSecond ?? NaN;
+  const grouped = result[`raw, ${IN_FLIGHT} rows a commit`]?.perSecond ?? NaN;
+  const lookup = result["raw, read by key"]?.perSecond ?? NaN;
   for (const [name, { perSecond, p50Ms, p99Ms }] of Object.entries(result)) {
-    const ratio = `${(perSecond / one).toFixed(2)} x raw commits`;
+    const [of, base] = name.includes("read") ? ["reads", lookup] : ["grouped", grouped];
+    const ratio = `${(perSecond / base).toFixed(2)} x raw ${of}, ${(perSecond / one).toFixed(1)} x raw commits`;
     console.log(
       `${name.padEnd(28)} ${perSecond.toFixed(0).padStart(9)}/s  p50 ${p50Ms.toFixed(3)} ms  p99 ${p99Ms.toFixed(3)} ms  ${ratio}`,
     );

@@ -81,6 +81,8 @@ test("a task goes through its states, and back to its creator as a message that 
     assert.equal(await w.take("c"), `assigned ${id}`);
     assert.equal(await w.finish("c", id), id);
     assert.equal(w.state(id), "done");
+    const [answer] = w.store.query.messages.queued("default", "a", 0, 1);
+    assert.deepEqual([answer?.sender, answer?.conversation, answer?.replyTo], ["agent:c", id, id]);
     assert.equal(await w.take("a"), `done ${id}`);
     assert.equal(await w.finish("c", id), "not_found", "it ends once");
     assert.deepEqual(
