@@ -74,6 +74,8 @@ const services = {
     revoke: () => (reached.push("revoke"), Promise.resolve(false)),
     usage: () => (reached.push("usage"), { uses: [], idle: [] }),
     rotateMasterKey: () => (reached.push("rotate"), Promise.resolve()),
+    login: () => (reached.push("login"), Promise.resolve({ ok: true, value: { kind: "device", url: "", code: "" } })),
+    finishLogin: () => (reached.push("finishLogin"), Promise.resolve({ ok: true, value: null })),
   },
   shutdown: () => reached.push("shutdown"),
 } as unknown as DeskServices;
@@ -183,6 +185,7 @@ test("every route answers with the token, and reaches its room", async () => {
     "revoke",
     "usage",
     "rotate",
+    "login",
     "shutdown",
   ])
     assert.ok(reached.includes(room), room);
