@@ -47,6 +47,7 @@ export class Upstream {
 
 export interface WorkflowWorld {
   readonly store: Store;
+  readonly audit: ReturnType<typeof createAudit>;
   readonly engine: WorkflowEngine;
   readonly inboxes: Inboxes;
   readonly board: Blackboard;
@@ -107,7 +108,7 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
   for (const name of parts.agents ?? ["scribe"])
     void serveAgent(name, store, inboxes, answer, stop.signal).catch(() => {});
   return {
-    ...{ store, engine, inboxes, board },
+    ...{ store, audit, engine, inboxes, board },
     stop: () => {
       stop.abort();
       engine.close();
