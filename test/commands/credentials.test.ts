@@ -91,7 +91,7 @@ test("a vault key under a passphrase: asked for by every command that opens it, 
   const { cordon, state, folder } = home();
   const file = join(folder, "pass");
   const key = join(state, "vault.key");
-  const with_ = ["--passphrase-file", file];
+  const unlocked = ["--passphrase-file", file];
   writeFileSync(file, "correct horse battery\n", { mode: 0o600 });
   assertDone(await cordon(["credential", "add", "openai"], { input: "sk-canary-one\n" }));
   const plain = readFileSync(key);
@@ -116,13 +116,13 @@ test("a vault key under a passphrase: asked for by every command that opens it, 
     assert.match(stderr, /protected by a passphrase[^]*give `--passphrase-file FILE`/);
     assert.match((await cordon([...words, "--passphrase-file", `${file}.none`])).stderr, /cannot be read \(ENOENT\)/);
   }
-  assert.match(assertDone(await cordon(["credential", "list", ...with_])), /openai/);
-  assert.match(assertDone(await cordon(["vault", "rotate", ...with_])), /new master key/);
-  assertDone(await cordon(["up", "-d", ...with_]));
+  assert.match(assertDone(await cordon(["credential", "list", ...unlocked])), /openai/);
+  assert.match(assertDone(await cordon(["vault", "rotate", ...unlocked])), /new master key/);
+  assertDone(await cordon(["up", "-d", ...unlocked]));
   assert.match(assertDone(await cordon(["credential", "list"])), /openai/, "a running mesh has opened it already");
   assertDone(await cordon(["vault", "rotate"]));
   assertDone(await cordon(["down"]));
-  assert.match(assertDone(await cordon(["audit", "verify", ...with_])), /^intact/);
-  assert.match(assertDone(await cordon(["vault", "unprotect", ...with_])), /without a passphrase/);
+  assert.match(assertDone(await cordon(["audit", "verify", ...unlocked])), /^intact/);
+  assert.match(assertDone(await cordon(["vault", "unprotect", ...unlocked])), /without a passphrase/);
   assert.match(assertDone(await cordon(["credential", "list"])), /openai/);
 });

@@ -3,7 +3,7 @@ import { createPublicKey, verify } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 // @ts-expect-error the package has no types
-import Provider from "oidc-provider";
+import { Provider } from "oidc-provider";
 
 export interface AuthorizationServer {
   readonly url: string;

@@ -172,6 +172,7 @@ const LISTENERS = [
   "mesh/rehearsal/",
   "mesh/sandbox/",
   "user/cli/demo/",
+  "user/cli/login.ts",
   "user/channels/webhooks/",
 ];
 /** `new Socket({ fd })` reads the pipe of a sandbox without a thread. */
