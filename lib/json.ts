@@ -10,7 +10,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export function parseJson(bytes: Uint8Array, depthMax: number): Result<Json, string> {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    text = utf8.decode(bytes);
   } catch {
     return err("body is not valid UTF-8");
   }
@@ -24,43 +24,66 @@ export function parseJson(bytes: Uint8Array, depthMax: number): Result<Json, str
   return fault === undefined ? ok(value) : err(fault);
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
+const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
+
 /** `text` is known to be valid JSON; finds what `JSON.parse` lets pass. */
 function scan(text: string, depthMax: number): string | undefined {
   // One entry a level: the names seen in an object, or undefined for an array.
   const open: (Set<string> | undefined)[] = [];
   let nameExpected = false;
   for (let i = 0; i < text.length; i++) {
-    const char = text[i];
-    if (char === '"') {
+    const char = text.charCodeAt(i);
+    if (char === QUOTE) {
       const start = i;
-      for (i++; text[i] !== '"'; i++) if (text[i] === "\\") i++;
-      const names = open.at(-1);
-      if (nameExpected && names) {
-        const name = JSON.parse(text.slice(start, i + 1)) as string;
+      i = endOfString(text, start);
+      const names = nameExpected ? open.at(-1) : undefined;
+      if (names) {
+        const name = nameIn(text, start, i);
         if (name === "__proto__") return "the name `__proto__` is refused";
         if (names.has(name)) return "an object has the same name twice";
         names.add(name);
         nameExpected = false;
       }
-    } else if (char === "{" || char === "[") {
+    } else if (char === BRACE || char === BRACKET) {
       if (open.length >= depthMax) return `nested deeper than ${depthMax} levels`;
-      open.push(char === "{" ? new Set() : undefined);
-      nameExpected = char === "{";
-    } else if (char === "}" || char === "]") {
+      open.push(char === BRACE ? new Set() : undefined);
+      nameExpected = char === BRACE;
+    } else if (char === BRACE_END || char === BRACKET_END) {
       open.pop();
       nameExpected = false;
-    } else if (char === ",") {
+    } else if (char === COMMA) {
       nameExpected = open.at(-1) !== undefined;
     }
   }
   return undefined;
 }
 
+/** Where the string that begins at `start` ends: at a quote with an even number of backslashes before it. */
+function endOfString(text: string, start: number): number {
+  for (let from = start + 1; ;) {
+    const end = text.indexOf('"', from);
+    let before = end;
+    while (before > from && text.charCodeAt(before - 1) === BACKSLASH) before--;
+    if ((end - before) % 2 === 0) return end;
+    from = end + 1;
+  }
+}
+
+function nameIn(text: string, start: number, end: number): string {
+  const raw = text.slice(start + 1, end);
+  return raw.includes("\\") ? (JSON.parse(text.slice(start, end + 1)) as string) : raw;
+}
+
 /** JSON with names in code-unit order and no white space: the same value always gives the same bytes. */
 export function canonicalJson(value: Json): string {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  const entries = Object.entries(value as { readonly [key: string]: Json });
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([name, item]) => `${JSON.stringify(name)}:${canonicalJson(item)}`).join(",")}}`;
+  const fields = value as { readonly [key: string]: Json };
+  let text = "";
+  for (const name of Object.keys(fields).sort())
+    text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${canonicalJson(fields[name] as Json)}`;
+  return `{${text}}`;
 }
