@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual, verify, type KeyObject } from "node:crypto";
+import { createHmac, hash as digest, timingSafeEqual, verify, type KeyObject } from "node:crypto";
 
 /** What is chained; `detail` is canonical JSON. */
 export interface AuditRecord {
@@ -20,12 +20,19 @@ export const genesisHash: Uint8Array = sha256("cordon.audit.v1");
 
 /** SHA-256(previous hash ‖ every field with its length before it), so that no two records give the same bytes. */
 export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Array {
-  const hash = createHash("sha256").update(previous);
-  const fields = [String(record.seq), String(record.atMs), record.kind, record.subject, record.detail];
-  let head = "";
-  for (const field of fields) head += `${Buffer.byteLength(field)}:${field}`;
-  return hash.update(head, "utf8").digest();
+  const text =
+    field(String(record.seq)) +
+    field(String(record.atMs)) +
+    field(record.kind) +
+    field(record.subject) +
+    field(record.detail);
+  const bytes = Buffer.allocUnsafe(previous.length + Buffer.byteLength(text));
+  bytes.set(previous);
+  bytes.write(text, previous.length, "utf8");
+  return digest("sha256", bytes, "buffer");
 }
+
+const field = (text: string): string => `${Buffer.byteLength(text)}:${text}`;
 
 /** How many checkpoints stand, and the record that the last one signs (0 = none). */
 export interface Signed {
@@ -57,5 +64,5 @@ export function checkpointSigned(publicKey: KeyObject, bytes: Uint8Array, signat
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
 
 function sha256(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
+  return digest("sha256", text, "buffer");
 }

@@ -41,11 +41,20 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
 
   const seal = (): Write => ["audit.setHead", seq, hash, headMac(key, seq, hash, signed)];
 
+  /** One seal a transaction, over the last of its records: those before it in the same one would be replaced. */
+  let unsealed = false;
+  store.sealWith(() => {
+    if (!unsealed) return [];
+    unsealed = false;
+    return [seal()];
+  });
+
   /** The seal knows its checkpoints, so each comes with a new one. */
   const checkpoint = (): Write[] => {
     const atMs = clock.nowMs();
     signed = { count: signed.count + 1, lastSeq: seq };
-    return [["audit.insertCheckpoint", seq, hash, atMs, signer.sign(checkpointBytes(seq, hash, atMs))], seal()];
+    unsealed = true;
+    return [["audit.insertCheckpoint", seq, hash, atMs, signer.sign(checkpointBytes(seq, hash, atMs))]];
   };
 
   /** One sleep at a time: the head is signed at most `checkpointIntervalMs` after the record that moved it. */
@@ -73,15 +82,13 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
       };
       hash = recordHash(hash, record);
       seq = record.seq;
+      unsealed = true;
       const rows: Write[] = [
         ...writes,
         ["audit.insert", seq, record.atMs, record.kind, record.subject, record.detail, hash],
       ];
       if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) rows.push(...checkpoint());
-      else {
-        rows.push(seal());
-        signLater();
-      }
+      else signLater();
       await store.commit(rows);
     },
     head: () => ({ seq, hash }),

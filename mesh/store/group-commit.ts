@@ -17,7 +17,8 @@ interface Waiting {
 }
 
 /**
- * Collects the commits of one tick of the event loop into one flush. Fail-stop: after the first failure,
+ * Collects the commits of one tick of the event loop into one flush, and while the writer has enough to do those of
+ * several: then more of them share one transaction, and rows that are replaced within it are written once. Fail-stop: after the first failure,
  * also a write that does not fit its statement, nothing is written any more.
  */
 export class GroupCommit {
@@ -30,6 +31,9 @@ export class GroupCommit {
   #batch: Write[] = [];
   #seq = 0;
   #flushed = 0;
+  /** The flushes that are not answered yet, by the last commit of each. */
+  #inFlight: number[] = [];
+  #seal: () => readonly Write[] = () => [];
   #failure: StoreFailure | undefined;
 
   constructor(folder: string, createExecutor: (group: GroupCommit) => Executor) {
@@ -53,11 +57,22 @@ export class GroupCommit {
     return new Promise((resolve, reject) => this.#waiting.push({ seq: this.#seq, resolve, reject }));
   }
 
+  /** `rows` is asked at every flush for what goes into the same transaction, last. */
+  sealWith(rows: () => readonly Write[]): void {
+    this.#seal = rows;
+  }
+
   flush(): void {
+    // One that runs and one that waits: the writer is never idle, and what comes meanwhile goes out together.
+    if (this.#inFlight.length < FLUSHES_MAX) this.#flushNow();
+  }
+
+  #flushNow(): void {
     if (this.#failure || this.#seq === this.#flushed) return;
-    const writes = coalesce(this.#batch);
+    const writes = coalesce([...this.#batch, ...this.#seal()]);
     this.#batch = [];
     this.#flushed = this.#seq;
+    this.#inFlight.push(this.#seq);
     this.#executor.run(writes, this.#seq);
   }
 
@@ -70,6 +85,8 @@ export class GroupCommit {
       this.#waiting.splice(0, this.#answered);
       this.#answered = 0;
     }
+    while ((this.#inFlight[0] ?? Infinity) <= seq) this.#inFlight.shift();
+    this.flush();
   }
 
   fail(failure: StoreFailure): void {
@@ -84,7 +101,7 @@ export class GroupCommit {
   }
 
   async close(): Promise<void> {
-    this.flush();
+    this.#flushNow();
     await this.#executor.close();
     // To be closed is no failure: what comes later is refused, and nobody is alarmed.
     if (!this.#failure) this.#refuseAll(storeFailure("io", this.#folder, "the store is closed"));
@@ -95,6 +112,8 @@ export class GroupCommit {
     return waiting < limits.store.commitsWaitingMax ? undefined : `${waiting} commits wait for the disk`;
   }
 }
+
+const FLUSHES_MAX = 2;
 
 const parameterCounts = new Map<string, number>();
 for (const [name, sql] of Object.entries(statements)) {

@@ -57,6 +57,7 @@ function join(group: GroupCommit, query: Queries, closeReader: () => void, letGo
   };
   return {
     commit: (writes) => group.commit(writes),
+    sealWith: (rows) => group.sealWith(rows),
     query,
     failed: group.failed,
     close: () => (closing ??= close()),

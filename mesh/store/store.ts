@@ -15,6 +15,8 @@ export type Write = readonly [statement: keyof typeof statements, ...parameters:
 export interface Store {
   /** Resolves when all of `writes` are on disk, together; calls take effect in the order in which they were made. */
   commit(writes: readonly Write[]): Promise<void>;
+  /** `rows` is asked once for each transaction, and what it gives is part of it: the seal over all that it holds. */
+  sealWith(rows: () => readonly Write[]): void;
   /** Committed rows only. */
   readonly query: Queries;
   /** Resolves with the failure, if one ever happens. */
