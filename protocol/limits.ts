@@ -40,6 +40,8 @@ export const limits = {
     firstByteTimeoutMs: 120_000,
     idleTimeoutMs: 60_000,
     totalTimeoutMs: 600_000,
+    /** To one provider: more than a sandbox can hold open, so that none can keep the others waiting. */
+    connectionsMax: 4_096,
     /** Prompt tokens a provider may add itself when tools are declared. */
     toolPreambleTokensMax: 1_024,
     imagesMax: 16,
@@ -196,6 +198,8 @@ export const limits = {
     /** A root file system that no start has asked for in so long is removed from the cache. */
     rootfsIdleMs: 86_400_000,
   },
+  /** The Model Context Protocol at the door; bodies are bounded as those of tools. */
+  mcp: { idCharsMax: 128, methodCharsMax: 128, listTtlMs: 60_000 },
   /** Root file systems that are not ours: images, folders, packages. */
   rootfs: {
     layersMax: 128,
@@ -454,6 +458,7 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.tool.outputBytesMax <= limits.door.toolBodyBytesMax, "output fits a tool body"],
   [limits.door.inboxWaitMsMax < limits.door.requestTimeoutMs, "an inbox wait ends before its request does"],
   [limits.door.requestsConcurrentMax <= limits.door.connectionsMax, "a request has a connection"],
+  [limits.door.requestsConcurrentMax < limits.model.connectionsMax, "no sandbox holds every connection to a provider"],
   [limits.message.inboxFromAgentsMax < limits.message.inboxMessagesMax, "people get through to a full inbox"],
   [limits.tool.fileBytesMax <= limits.tool.resultBytesMax, "a file fits a tool result"],
   [limits.tool.fileBytesMax < limits.agent.toolContentBytesMax, "a file fits what the agent shows its model"],

@@ -26,7 +26,8 @@ export async function modelCall(
 ): Promise<void> {
   const format = wireFormats[wire];
   const gone = new AbortController();
-  response.once("close", () => gone.abort());
+  // With a reason of its own: the standard one is an exception with a stack, made at the end of every call.
+  response.once("close", () => gone.abort("gone"));
   const found = await understand(services, caller, format, request, from);
   const told = found.ok
     ? await answer({ services, caller, format, request, response, gone: gone.signal }, found.value)
@@ -60,6 +61,9 @@ const versionOf = (request: IncomingMessage): string => String(request.headers["
 /** Where a call can go, the call as it is written anew, and its place in the cache if its answer is kept. */
 type Understood = Links & { readonly text: string; readonly place?: CachePlace };
 
+/** The newest ones, so that a record stays within its bound. */
+const SKIPPED_TOLD_MAX = 16;
+
 /** Tries one way after another until one answers; returns what the agent is still to be told. */
 async function answer(
   exchange: Exchange,
@@ -84,7 +88,7 @@ async function answer(
     if (refused?.by.kind === "budget" && !mayFit(refused.by.cause, refused.way, way)) continue;
     const about =
       chain || ways.length > 1
-        ? { ...(chain && { chain: chain.name }), attempt: sent + 1, skipped: [...passedOver] }
+        ? { ...(chain && { chain: chain.name }), attempt: sent + 1, skipped: passedOver.slice(-SKIPPED_TOLD_MAX) }
         : {};
     const admitted = await reserve(services, caller, { ...way.link, provider: way.provider, about });
     if (!admitted.ok) {

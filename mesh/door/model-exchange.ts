@@ -6,6 +6,7 @@ import type { AnswerSink, Outcome } from "../egress/answer-relay.ts";
 import { DeliveryGate, verdictOf, type Verdict } from "../egress/failover.ts";
 import { Translator } from "../egress/translate/translator.ts";
 import type { WireFormat } from "../egress/wire/format.ts";
+import { sendWhole } from "../http/exchange.ts";
 import { finish, reasonOf, type Admitted } from "./model-attempt.ts";
 import type { AnswerTape } from "./model-cache.ts";
 import { routeOf } from "./model-routing.ts";
@@ -131,6 +132,12 @@ function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>
       return response.write(bytes);
     },
     drained: (resume) => void response.once("drain", resume),
+    whole(status, headers, body) {
+      if (status >= 400) seen.retryAfter = headers["retry-after"];
+      tape?.head({ ...headers, ...more });
+      tape?.write(body);
+      sendWhole(response, status, { ...headers, ...more }, body);
+    },
   };
   return { sink, seen };
 }

@@ -14,6 +14,8 @@ export interface AnswerSink {
   head(status: number, headers: Readonly<Record<string, string>>): void;
   write(bytes: Buffer): boolean;
   drained(resume: () => void): void;
+  /** A whole answer at once, where the sink has a shorter way for it than `head` and `write`. */
+  whole?(status: number, headers: Readonly<Record<string, string>>, body: Buffer): void;
 }
 
 /**
@@ -40,6 +42,10 @@ interface Exchange {
 }
 
 const ERROR_BODY_BYTES_MAX = 64 * 1024;
+const mediaType = (header: string): string => {
+  const end = header.indexOf(";");
+  return (end < 0 ? header : header.slice(0, end)).trim().toLowerCase();
+};
 const HEADERS_PASSED = ["request-id", "x-request-id", "retry-after", "x-cordon-rehearsal"];
 
 /**
@@ -94,18 +100,15 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   ): void {
     if (this.#ended) return;
     this.#status = status;
-    const type = String(headers["content-type"] ?? "")
-      .split(";")[0]
-      ?.trim()
-      .toLowerCase();
+    const type = mediaType(String(headers["content-type"] ?? ""));
     const encoding = String(headers["content-encoding"] ?? "identity");
-    const passed = HEADERS_PASSED.flatMap((name) =>
-      typeof headers[name] === "string" ? [[name, this.#scrubText(headers[name])]] : [],
-    );
-    this.#headers = {
-      ...Object.fromEntries(passed),
-      "content-type": this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json",
-    };
+    const told: Record<string, string> = {};
+    for (const name of HEADERS_PASSED) {
+      const value = headers[name];
+      if (typeof value === "string") told[name] = this.#scrubText(value);
+    }
+    told["content-type"] = this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json";
+    this.#headers = told;
     if (encoding !== "identity")
       return this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
     if (status >= 300 && status < 400) return this.#fail(`answered with a redirect (${status})`, "nothing");
@@ -139,7 +142,8 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
       this.#suspect.push(events);
       return;
     }
-    this.#pass(controller, this.#suspect.length > 0 ? Buffer.concat([...this.#suspect, events]) : events);
+    if (this.#suspect.length === 0) return this.#pass(controller, events);
+    this.#pass(controller, Buffer.concat([...this.#suspect, events]));
     this.#suspect = [];
   }
 
@@ -149,7 +153,8 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (!this.#streaming) return this.#endPlain();
     // A stream that stops without its last event was broken off, however politely.
     if (!this.#exchange.meter.complete || this.#events.rest().length > 0) return this.#cut("upstream_incomplete");
-    this.#pass(controller, Buffer.concat(this.#suspect));
+    if (this.#suspect.length > 0) this.#pass(controller, Buffer.concat(this.#suspect));
+    else this.#exchange.meter.passed();
     this.#flush();
     this.#end({
       kind: "answered",
@@ -179,14 +184,13 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (this.#status === 401 || this.#status === 403) {
       return this.#end({ kind: "failed", refusal: rejectedByProvider(provider, this.#status), billed: "nothing" });
     }
-    this.#sink.head(this.#status, this.#headers);
-    this.#sink.write(this.#scrub(Buffer.concat(this.#collected)));
-    this.#flush();
+    this.#tellWhole(Buffer.concat(this.#collected));
     this.#end({ kind: "passed_error", status: this.#status, billed: "nothing", scrubbed: this.#hits });
   }
 
   #endPlain(): void {
-    const body = Buffer.concat(this.#collected);
+    const [first] = this.#collected;
+    const body = first && this.#collected.length === 1 ? first : Buffer.concat(this.#collected);
     let answer: Json;
     try {
       answer = JSON.parse(body.toString("utf8")) as Json;
@@ -196,9 +200,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     const texts = this.#exchange.meter.read(answer);
     if (texts.some(({ channel, text }) => this.#watch?.read(channel, text)))
       return this.#fail("sent the credential back", "seen");
-    this.#sink.head(this.#status, this.#headers);
-    this.#sink.write(this.#scrub(body));
-    this.#flush();
+    this.#tellWhole(body);
     this.#end({
       kind: "answered",
       billed: this.#exchange.meter.usage ? "seen" : "unknown",
@@ -243,6 +245,15 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     return Buffer.concat([scrubber.push(Buffer.from(text, "latin1")), scrubber.end()])
       .toString("latin1")
       .replace(/[^\x20-\x7e]/g, "?");
+  }
+
+  #tellWhole(body: Buffer): void {
+    const clean = this.#scrub(body);
+    const rest = this.#scrubber?.end();
+    const whole = rest && rest.length > 0 ? Buffer.concat([clean, rest]) : clean;
+    if (this.#sink.whole) return this.#sink.whole(this.#status, this.#headers, whole);
+    this.#sink.head(this.#status, this.#headers);
+    this.#sink.write(whole);
   }
 
   #flush(): void {

@@ -54,6 +54,16 @@ test("an event larger than the bound is an error, also when it comes byte by byt
   assert.equal(new EventSplitter(10).push(Buffer.from("data: 1\n\n".repeat(100))).length, 900);
 });
 
+test("a large event that comes byte by byte is put together in linear time", () => {
+  const event = Buffer.from(`data: ${"x".repeat(400_000)}`);
+  const splitter = new EventSplitter(1_000_000);
+  for (let at = 0; at < event.length; at++) assert.equal(splitter.push(event.subarray(at, at + 1)).length, 0);
+  assert.equal(splitter.push(Buffer.from("\n")).length, 0);
+  const whole = splitter.push(Buffer.from("\ndata: y"));
+  assert.equal(whole.toString(), `${event.toString()}\n\n`);
+  assert.equal(splitter.rest().toString(), "data: y");
+});
+
 test("a byte order mark does not hide the first event from the meter, as it does not from a reader", () => {
   assert.deepEqual([...eventData(Buffer.from("\ufeffdata: a\n\n"))], ["a"]);
 });

@@ -64,7 +64,7 @@ export class ModelGateway {
       return { kind: "failed", refusal: unreachableProvider(provider, cause as Error), billed: "nothing" };
     } finally {
       request.signal.removeEventListener("abort", abort);
-      done.abort();
+      done.abort(OVER);
     }
   }
 
@@ -76,7 +76,7 @@ export class ModelGateway {
     let pool = this.#pools.get(provider.name);
     if (!pool) {
       const options: Pool.Options = {
-        connections: CONNECTIONS_MAX,
+        connections: limits.model.connectionsMax,
         pipelining: 1,
         allowH2: false,
         headersTimeout: limits.model.firstByteTimeoutMs,
@@ -91,4 +91,5 @@ export class ModelGateway {
   }
 }
 
-const CONNECTIONS_MAX = 256;
+/** A reason of its own: the standard one is an exception with a stack, which costs as much as parsing a request. */
+const OVER = "the exchange is over";

@@ -6,7 +6,7 @@ export class Scrubber {
   readonly #automaton: Automaton;
   #state = 0;
   /** The bytes of the match that is open: as many as the depth of the state. */
-  #held = Buffer.alloc(0);
+  #held: Buffer = NOTHING;
   /** Occurrences replaced so far. */
   hits = 0;
 
@@ -17,17 +17,16 @@ export class Scrubber {
   /** The bytes that are safe to pass on. */
   push(chunk: Uint8Array): Buffer {
     const { next, depth, match, placeholder } = this.#automaton;
-    const input =
-      this.#held.length > 0
-        ? Buffer.concat([this.#held, chunk])
-        : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-    const out: Buffer[] = [];
+    const held = this.#held.length;
+    const input = held > 0 ? Buffer.concat([this.#held, chunk]) : viewOf(chunk);
+    let out: Buffer[] | undefined;
     let from = 0;
     let state = this.#state;
-    for (let i = this.#held.length; i < input.length; i++) {
+    for (let i = held; i < input.length; i++) {
       state = next[(state << 8) | (input[i] ?? 0)] ?? 0;
       const length = match[state] ?? 0;
       if (length > 0) {
+        out ??= [];
         // A match that begins in what was just replaced (one secret begins another) makes that longer.
         if (i + 1 - length >= from) {
           out.push(input.subarray(from, i + 1 - length), placeholder);
@@ -36,21 +35,26 @@ export class Scrubber {
         from = i + 1;
       }
     }
-    const hold = Math.min(depth[state] ?? 0, input.length - from);
-    out.push(input.subarray(from, input.length - hold));
-    this.#held = Buffer.from(input.subarray(input.length - hold));
     this.#state = state;
-    return out.length === 1 ? (out[0] ?? Buffer.alloc(0)) : Buffer.concat(out);
+    const hold = Math.min(depth[state] ?? 0, input.length - from);
+    const end = input.length - hold;
+    this.#held = hold > 0 ? Buffer.from(input.subarray(end)) : NOTHING;
+    const rest = from === 0 && hold === 0 ? input : input.subarray(from, end);
+    return out ? Buffer.concat([...out, rest]) : rest;
   }
 
   /** The rest, once the stream has ended. A long beginning of a secret is no coincidence, so it is replaced, too. */
   end(): Buffer {
     const rest = this.#held.length >= PATTERN_BYTES_MIN ? this.#automaton.placeholder : this.#held;
-    this.#held = Buffer.alloc(0);
+    this.#held = NOTHING;
     this.#state = 0;
     return rest;
   }
 }
+
+const NOTHING = Buffer.alloc(0);
+const viewOf = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /**
  * Follows text that arrives in pieces through several channels (the deltas of a streamed answer), where a
@@ -67,13 +71,15 @@ export class TextWatch {
   /** True when a secret ends in `text`. */
   read(channel: number, text: string): boolean {
     const { next, match } = this.#automaton;
-    let state = this.#states.get(channel) ?? 0;
+    const before = this.#states.get(channel) ?? 0;
+    const bytes = Buffer.from(text);
+    let state = before;
     let found = false;
-    for (const byte of Buffer.from(text)) {
-      state = next[(state << 8) | byte] ?? 0;
+    for (let i = 0; i < bytes.length; i++) {
+      state = next[(state << 8) | (bytes[i] ?? 0)] ?? 0;
       if (match[state]) found = true;
     }
-    this.#states.set(channel, state);
+    if (state !== before || !this.#states.has(channel)) this.#states.set(channel, state);
     return found;
   }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseJson, type Json } from "../../lib/json.ts";
-import { err, type Result } from "../../lib/result.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
 
@@ -22,18 +22,48 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Res
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity")
     return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
+  return collected(request, bytesMax, tooLarge);
+}
+
+/** By events: the iterator of a stream costs more than the body of a usual request. */
+function collected(
+  request: IncomingMessage,
+  bytesMax: number,
+  tooLarge: Result<never, Refusal>,
+): Promise<Result<Buffer, Refusal>> {
+  const { promise, resolve } = Promise.withResolvers<Result<Buffer, Refusal>>();
   const chunks: Buffer[] = [];
   let bytes = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > bytesMax) return tooLarge;
-      chunks.push(chunk);
+  const endedEarly = (): void => resolve(err(refusal("malformed", "the body ended early", "send the whole body")));
+  request.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= bytesMax) chunks.push(chunk);
+    // What comes after is not read: the connection is closed after the refusal.
+    else {
+      chunks.length = 0;
+      request.pause();
+      resolve(tooLarge);
     }
-  } catch {
-    return err(refusal("malformed", "the body ended early", "send the whole body"));
-  }
-  return { ok: true, value: Buffer.concat(chunks, bytes) };
+  });
+  request.once("end", () => {
+    const [first] = chunks;
+    resolve(ok(first && chunks.length === 1 ? first : Buffer.concat(chunks, bytes)));
+  });
+  request.once("error", endedEarly).once("close", endedEarly);
+  if (request.destroyed) endedEarly();
+  return promise;
+}
+
+/** A whole answer in one write. */
+export function sendWhole(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: Buffer,
+): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, { ...headers, "cache-control": "no-store", "content-length": body.length });
+  response.end(body);
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
