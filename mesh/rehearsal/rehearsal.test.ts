@@ -28,6 +28,19 @@ test("echo answers with the words of the user, under either name of the model", 
   assert.equal(hearAnthropic(answered.text).text, "Good day");
 });
 
+test("pictures are taken in every format, and nobody looks at them", async () => {
+  const text = { type: "text", text: "what is this?" };
+  const png = { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } };
+  const openAi = await askOpenAi(server, { model: "echo", messages: [{ role: "user", content: [text, png] }] });
+  assert.equal(hearOpenAi(openAi.text).text, "what is this?");
+  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "AAAA" } };
+  const body = { model: "echo", max_tokens: 10, messages: [{ role: "user", content: [image, text] }] };
+  assert.equal(hearAnthropic((await askAnthropic(server, body)).text).text, "what is this?");
+  const input = [{ role: "user", content: [{ type: "input_text", text: "what is this?" }, { type: "input_image" }] }];
+  const responses = await ask(server, { path: "/v1/responses", body: JSON.stringify({ model: "echo", input }) });
+  assert.match(responses.text, /what is this\?/);
+});
+
 test("every answer says what it is", async () => {
   const answers = [
     await askOpenAi(server, { model: "echo", ...says("hi") }),

@@ -7,6 +7,8 @@ import { finishRequest, JsonSchema, ModelId, modelName, PositiveTokens, readForm
 /** POST /v1/messages. Source: Anthropic API reference, "Create a Message". */
 
 const TextBlock = z.looseObject({ type: z.literal("text"), text: z.string() });
+/** A picture is taken, and nobody looks at it. */
+const ImageBlock = z.looseObject({ type: z.literal("image"), source: z.looseObject({ type: z.string() }) });
 const textOf = (blocks: readonly { readonly text: string }[]): string => blocks.map((block) => block.text).join("\n\n");
 const Text = z.union([z.string(), z.array(TextBlock).transform(textOf)]);
 
@@ -26,7 +28,7 @@ const ToolResult = z.looseObject({
 const Message = z.discriminatedUnion("role", [
   z.looseObject({
     role: z.literal("user"),
-    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [TextBlock, ToolResult])).min(1)]),
+    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [TextBlock, ImageBlock, ToolResult])).min(1)]),
   }),
   z.looseObject({
     role: z.literal("assistant"),

@@ -13,6 +13,19 @@ const Text = z.union([
     .transform((parts) => parts.map((part) => part.text).join("")),
 ]);
 
+/** A picture is taken, and nobody looks at it. */
+const UserText = z.union([
+  z.string(),
+  z
+    .array(
+      z.discriminatedUnion("type", [
+        z.looseObject({ type: z.literal("text"), text: z.string() }),
+        z.looseObject({ type: z.literal("image_url"), image_url: z.looseObject({ url: z.string().min(1) }) }),
+      ]),
+    )
+    .transform((parts) => parts.map((part) => (part.type === "text" ? part.text : "")).join("")),
+]);
+
 const Call = z.looseObject({
   id: z.string().min(1).max(200),
   type: z.literal("function"),
@@ -21,7 +34,7 @@ const Call = z.looseObject({
 
 const Message = z.discriminatedUnion("role", [
   z.looseObject({ role: z.enum(["system", "developer"]), content: Text }),
-  z.looseObject({ role: z.literal("user"), content: Text }),
+  z.looseObject({ role: z.literal("user"), content: UserText }),
   z.looseObject({
     role: z.literal("assistant"),
     content: Text.nullish(),

@@ -6,10 +6,10 @@ import { attendMesh } from "../mesh-process.ts";
 export const rehearsal: Command = {
   name: "rehearsal",
   summary: "serve the scripted rehearsal model on a loopback port, for trials",
-  usage: "serve --port N --scenario FILE",
+  usage: "serve --port N [--scenario FILE]",
   options: {
     port: { value: "N", help: "port on 127.0.0.1" },
-    scenario: { value: "FILE", help: "scenario file (YAML)" },
+    scenario: { value: "FILE", help: "scenario file (YAML) besides the built-in models echo, counter and fault" },
   },
   words: [1, 1],
   async run(input, context) {
@@ -17,14 +17,11 @@ export const rehearsal: Command = {
       throw usageFailure(`\`cordon rehearsal\` cannot \`${input.words[0]}\``, "say `cordon rehearsal serve`");
     }
     const scenario = input.text("scenario");
-    if (scenario === undefined || input.text("port") === undefined) {
-      throw usageFailure(
-        "`--port` and `--scenario` are both needed",
-        "usage: cordon rehearsal serve --port N --scenario FILE",
-      );
-    }
+    if (input.text("port") === undefined)
+      throw usageFailure("`--port` is needed", "cordon rehearsal serve --port N [--scenario FILE]");
     const port = input.count("port", 0, 1, 65_535);
-    const args = ["rehearsal", "--port", String(port), "--scenario", resolve(context.cwd, scenario)];
+    const scripted = scenario === undefined ? [] : ["--scenario", resolve(context.cwd, scenario)];
+    const args = ["rehearsal", "--port", String(port), ...scripted];
     return (await attendMesh(context, args, context.interruption())) === 0 ? 0 : 1;
   },
 };
