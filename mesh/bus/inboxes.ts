@@ -219,7 +219,8 @@ export class Inboxes {
     const lease = this.#leases.get(agent);
     if (lease && lease.untilMs > this.#clock.monotonicMs()) return undefined;
     const row = this.#store.query.messages.queued(defaultTenant, agent, 0, 1)[0];
-    if (!row) return undefined;
+    // What is about to end is not handed out any more; its end wakes who waits.
+    if (!row || this.#settling.has(row.id)) return undefined;
     const known = this.#attempts.get(agent);
     this.#attempts.set(agent, { id: row.id, count: known?.id === row.id ? known.count + 1 : 1 });
     this.#leases.set(agent, { id: row.id, untilMs: this.#clock.monotonicMs() + limits.message.leaseMs });

@@ -49,7 +49,9 @@ export function agentWork({ store, inboxes }: AgentWorkParts): Performer {
       const { work } = job.definition;
       if (work.kind !== "agent" || !job.effect || !("message" in job.effect)) return nothing;
       const { message, conversation } = job.effect;
-      if (!inboxes.pending(work.agent, message)) return nothing;
+      // One that is still on its way to the disk is taken back, too: rows are committed in the order of their decisions.
+      const onDisk = store.query.messages.get(defaultTenant, message) !== undefined;
+      if (onDisk && !inboxes.pending(work.agent, message)) return nothing;
       const inHand = inboxes.handedOut(work.agent) === message;
       const settled = inboxes.settle(work.agent, message);
       const told = inHand ? post(work.agent, `cancelled: task ${message}`, job.label, conversation) : undefined;
