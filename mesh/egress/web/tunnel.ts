@@ -79,7 +79,8 @@ function readOpening(socket: Duplex, clock: Clock): Promise<Opening | undefined>
   };
   clock.sleep(limits.web.helloTimeoutMs, stop.signal).then(gone, () => {});
   socket.on("readable", look).once("close", gone).once("end", gone);
-  look();
+  if (socket.destroyed) gone();
+  else look();
   return promise;
 }
 
