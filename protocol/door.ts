@@ -6,6 +6,7 @@
  *   POST /v1/inbox/{messageId}/done        {} -> 204                      settles a delivery
  *   POST /v1/inbox/{messageId}/reply       ReplyBody -> 200 {id}          answers and settles, atomically
  *   POST /v1/tools/{tool}                  the tool's arguments -> 200 ToolAnswer
+ *   POST /mcp                              the same tools for clients of the Model Context Protocol
  *   GET  /openai/v1/models                 the models that the agent may call
  *   POST /openai/v1/chat/completions       OpenAI format, passed through; so are
  *   POST /openai/v1/{responses,embeddings}
@@ -23,6 +24,8 @@ import type { TaskNotice, TaskState } from "./task.ts";
 
 export const doorRoutes = {
   self: "/v1/self",
+  /** Model Context Protocol, Streamable HTTP. */
+  mcp: "/mcp",
   inbox: "/v1/inbox",
   tools: "/v1/tools",
   /** The certificate, in PEM, that a sandbox is to trust: the web gateway answers in the place of the hosts outside. */

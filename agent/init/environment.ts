@@ -13,6 +13,7 @@ const url = `http://${relay.host}:${relay.port}`;
  */
 const forGuests: Readonly<Record<string, string>> = {
   CORDON_URL: url,
+  CORDON_MCP_URL: `${url}/mcp`,
   OPENAI_BASE_URL: `${url}/openai/v1`,
   OPENAI_API_KEY: "cordon_ph_openai",
   ANTHROPIC_BASE_URL: `${url}/anthropic`,
@@ -28,6 +29,7 @@ const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /** The sandbox's environment plus what a guest needs; what the mesh has set itself wins. */
 export function guestEnvironment(
   own: Readonly<Record<string, string | undefined>>,
+  web: Readonly<Record<string, string>> = {},
 ): Record<string, string | undefined> {
-  return { ...forGuests, ...own, ...(own["PATH"] === MINIMAL_PATH && { PATH: searchPath }) };
+  return { ...forGuests, ...web, ...own, ...(own["PATH"] === MINIMAL_PATH && { PATH: searchPath }) };
 }

@@ -61,6 +61,7 @@ test("the command sees the door's addresses and placeholders, and what the mesh 
   assert.deepEqual(seen, {
     PATH: "/usr/bin:/bin",
     CORDON_URL: "http://127.0.0.1:7070",
+    CORDON_MCP_URL: "http://127.0.0.1:7070/mcp",
     OPENAI_BASE_URL: "http://127.0.0.1:7070/openai/v1",
     OPENAI_API_KEY: "cordon_ph_openai",
     ANTHROPIC_BASE_URL: "http://127.0.0.1:7070/anthropic",

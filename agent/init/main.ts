@@ -24,8 +24,9 @@ async function main(command: readonly string[]): Promise<number> {
   await relayFor(log);
   // Each way is loaded only when it is taken: what is not loaded takes no memory in any sandbox.
   if (command.length > 0) {
-    const { runGuest } = await import("./guest.ts");
-    return runGuest({ command, environment: guestEnvironment(ownEnvironment()), log });
+    const [{ runGuest }, { webEnvironment }] = await Promise.all([import("./guest.ts"), import("./web-access.ts")]);
+    const web = await webEnvironment(sandboxPaths.door, log);
+    return runGuest({ command, environment: guestEnvironment(ownEnvironment(), web), log });
   }
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());

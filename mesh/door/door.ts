@@ -9,6 +9,7 @@ import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
 import { readJson, sendJson, sendNothing, sendRefusal, sendText } from "../http/exchange.ts";
 import { done, reply } from "./inbox-call.ts";
+import { mcpCall } from "./mcp.ts";
 import { modelCall } from "./model-call.ts";
 import { modelList } from "./model-list.ts";
 import { route, type DoorRequest } from "./route.ts";
@@ -104,6 +105,8 @@ export class Door implements DoorListener {
         return this.#inbox(response, asked.waitMs);
       case "model":
         return modelCall(this.#services, this.#caller, asked, request, response);
+      case "mcp":
+        return mcpCall(this.#services, this.#caller, request, response);
       case "authority":
         return sendText(response, this.#web?.interception.authority.pem ?? "");
       case "models":

@@ -13,6 +13,7 @@ export type DoorRequest =
   | { readonly kind: "reply"; readonly message: string }
   | { readonly kind: "tool"; readonly tool: ToolName }
   | { readonly kind: "models" }
+  | { readonly kind: "mcp" }
   | { readonly kind: "authority" }
   | { readonly kind: "model"; readonly wire: WireName; readonly from?: FromPath };
 
@@ -42,6 +43,7 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   const known = query === undefined || (path.startsWith(doorRoutes.anthropicMessages) && query === "beta=true");
   if (!known) return err(unknown(method, target));
   if (path === doorRoutes.self) return only("GET", method, path) ?? ok({ kind: "self" });
+  if (path === doorRoutes.mcp) return ok({ kind: "mcp" });
   if (path === doorRoutes.webAuthority) return only("GET", method, path) ?? ok({ kind: "authority" });
   if (path === doorRoutes.openaiModels) return only("GET", method, path) ?? ok({ kind: "models" });
   const wire = Object.hasOwn(modelRoutes, path) ? modelRoutes[path] : undefined;

@@ -62,6 +62,27 @@ describe("an image", () => {
     );
   });
 
+  it("is not built anew for another runtime: its files are shared, ours are not", async () => {
+    const request = image([release, { path: "etc/hosts", text: "theirs" }, { path: "link", type: "2", link: "etc" }]);
+    const first = await build(request);
+    const projectDir = join(folder, "other-project");
+    fs.mkdirSync(join(projectDir, "agent/init"), { recursive: true });
+    fs.writeFileSync(join(projectDir, "agent/init/main.ts"), "export const other = 1;\n");
+    const other = await ensureRootfs({ cacheDir, projectDir, nodePath: process.execPath, clock });
+    fs.rmSync((request as { folder: string }).folder + "/blobs", { recursive: true });
+    await assert.rejects(ensureGuestRootfs(request, { cacheDir, clock, base: other }), { name: "SandboxError" });
+    writeImage((request as { folder: string }).folder, {
+      layers: [tarOf([release, { path: "etc/hosts", text: "theirs" }, { path: "link", type: "2", link: "etc" }])],
+    });
+    const second = await ensureGuestRootfs(request, { cacheDir, clock, base: other });
+    assert.notEqual(first, second);
+    const inode = (root: string, path: string): number => fs.lstatSync(join(root, path)).ino;
+    assert.equal(inode(first, "etc/os-release"), inode(second, "etc/os-release"));
+    assert.match(fs.readFileSync(join(second, "opt/cordon/agent/init/main.js"), "utf8"), /other/);
+    assert.doesNotMatch(fs.readFileSync(join(first, "opt/cordon/agent/init/main.js"), "utf8"), /other/);
+    assert.equal(fs.readlinkSync(join(second, "link")), "etc");
+  });
+
   it("brings no resolver, and no link in the place of our files", async () => {
     const outside = join(folder, "outside");
     fs.mkdirSync(outside);
@@ -113,7 +134,7 @@ describe("an image", () => {
 
   it("leaves nothing behind when it is refused", () => {
     assert.deepEqual(
-      fs.readdirSync(cacheDir).filter((name) => !/^(?:guest|rootfs)-/.test(name)),
+      fs.readdirSync(cacheDir).filter((name) => !/^(?:guest|rootfs|request)-/.test(name)),
       [],
     );
   });

@@ -11,6 +11,7 @@ import { guestRuntime, sandboxPaths } from "../../protocol/sandbox-paths.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { SandboxError } from "./backend.ts";
 import { readMounts } from "./mounts.ts";
+import { runProgram } from "./process.ts";
 import { removeFolder } from "./rootfs-removal.ts";
 import { removeDeadDrafts, type RootfsOptions } from "./rootfs.ts";
 import { readImage, unpackImage } from "./rootfs-image.ts";
@@ -52,27 +53,51 @@ export async function ensureGuestRootfs(request: RootfsRequest, options: GuestRo
       .slice(0, 32)}`;
   await mkdir(cacheDir, { recursive: true, mode: 0o700 });
   await removeDeadDrafts(cacheDir);
-  const known = await knownAs(cacheDir, name(source.key));
-  await removeIdle(cacheDir, known, clock);
-  if (known !== null) return join(cacheDir, known);
+  // What was asked for by name is called by what it turned out to be.
+  const resolvedIn = async (root: string): Promise<string> =>
+    name(request.kind === "packages" ? (await installedIn(root)).join("\n") : source.key);
+  const note = join(cacheDir, `request-${createHash("sha256").update(source.key).digest("hex").slice(0, 32)}`);
+  const last = await lastBuilt(cacheDir, note);
+  const known = last === null ? null : await resolvedIn(last);
+  await removeIdle(cacheDir, [known, last && basename(last)], clock);
+  if (known !== null && (await stands(join(cacheDir, known)))) return join(cacheDir, known);
   const draft = await mkdtemp(join(cacheDir, `building-${process.pid}-`));
   try {
     const root = join(draft, "root");
     await mkdir(root);
     const tree = new RootfsTree(root);
-    await source.build(tree, root);
-    // What was asked for by name is called by what it turned out to be.
-    const resolved = request.kind === "packages" ? (await installedIn(root)).join("\n") : source.key;
-    const folder = name(resolved);
+    // Only our runtime is another one: the rest is shared with the folder that stands already, file by file.
+    if (last === null) await source.build(tree, root);
+    else await shareFiles(last, root, clock);
+    const folder = await resolvedIn(root);
     await addRuntime(tree, root, base);
     await rename(root, join(cacheDir, folder)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
     });
-    if (resolved !== source.key) await remember(cacheDir, name(source.key), folder);
+    await writeFile(`${note}.new`, folder, { mode: 0o600 });
+    await rename(`${note}.new`, note);
     return join(cacheDir, folder);
   } finally {
     await removeFolder(draft, clock);
   }
+}
+
+const stands = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** The folder that this request gave last, for whatever runtime. */
+async function lastBuilt(cacheDir: string, note: string): Promise<string | null> {
+  const name = (await readFile(note, "latin1").catch(() => "")).trim();
+  return GUEST.test(name) && (await stands(join(cacheDir, name))) ? join(cacheDir, name) : null;
+}
+
+/** Hard links: nobody writes to a file of the cache, and what we replace is unlinked first. */
+async function shareFiles(from: string, to: string, clock: Clock): Promise<void> {
+  const done = await runProgram("cp", ["-a", "-l", "-T", "--", from, to], { clock });
+  if (done.code !== 0) throw new SandboxError(`\`${from}\` could not be shared: ${done.stderr.trim()}`, "remove it");
 }
 
 async function sourceOf(request: RootfsRequest, clock: Clock): Promise<Source> {
@@ -107,22 +132,6 @@ async function sourceOf(request: RootfsRequest, clock: Clock): Promise<Source> {
       };
     }
   }
-}
-
-/** A finished folder of that name, or the one that a request was resolved to. */
-async function knownAs(cacheDir: string, name: string): Promise<string | null> {
-  const resolved = (await readFile(join(cacheDir, `${name}.resolved`), "latin1").catch(() => name)).trim();
-  if (!GUEST.test(resolved)) return null;
-  return lstat(join(cacheDir, resolved)).then(
-    () => resolved,
-    () => null,
-  );
-}
-
-async function remember(cacheDir: string, name: string, folder: string): Promise<void> {
-  const file = join(cacheDir, `${name}.resolved`);
-  await writeFile(`${file}.new`, folder, { mode: 0o600 });
-  await rename(`${file}.new`, file);
 }
 
 /**
@@ -189,12 +198,13 @@ async function linkTree(from: string, to: string): Promise<void> {
 }
 
 /** Those that nobody has asked for in a long time; one that a sandbox has mounted stays in any case. */
-async function removeIdle(cacheDir: string, current: string | null, clock: Clock): Promise<void> {
+async function removeIdle(cacheDir: string, current: readonly (string | null)[], clock: Clock): Promise<void> {
   const nowMs = clock.nowMs();
-  if (current !== null) await utimes(join(cacheDir, current), nowMs / 1000, nowMs / 1000);
+  for (const name of current)
+    if (name !== null) await utimes(join(cacheDir, name), nowMs / 1000, nowMs / 1000).catch(() => undefined);
   const mounted = new Set((await readMounts()).map((mount) => basename(mount.root)));
   for (const name of await readdir(cacheDir)) {
-    if (!GUEST.test(name) || mounted.has(name) || name === current) continue;
+    if (!GUEST.test(name) || mounted.has(name) || current.includes(name)) continue;
     const info = await lstat(join(cacheDir, name)).catch(() => null);
     if (info && nowMs - info.mtimeMs > limits.rootfs.idleMs)
       await rm(join(cacheDir, name), { recursive: true, force: true });
