@@ -88,6 +88,15 @@ const NGHTTP2_INTERNAL_ERROR = 2;
 
 /** In the mesh's own words; no upstream has said anything of it. */
 export function answerRefusal(front: Front, refused: Refusal): void {
+  try {
+    tellRefusal(front, refused);
+  } catch {
+    // The client has gone in between.
+    front.destroy();
+  }
+}
+
+function tellRefusal(front: Front, refused: Refusal): void {
   if (front.started()) return front.destroy();
   const body = Buffer.from(JSON.stringify({ error: refused } satisfies RefusalBody));
   const challenge: readonly Field[] = refused.code === "unauthenticated" ? [["www-authenticate", CHALLENGE]] : [];

@@ -53,8 +53,13 @@ export class WebSession {
     const { clock } = this.lane.gateway;
     return (this.#interception ??= new Interception(this.#sandbox, clock, (socket, to) => {
       const entrance = { scheme: "https", to } as const;
-      if (socket.alpnProtocol === "h2") serveHttp2(socket, (front) => void this.serve(entrance, front, null));
-      else this.readHttp1(socket, entrance);
+      try {
+        if (socket.alpnProtocol === "h2") serveHttp2(socket, (front) => void this.serve(entrance, front, null));
+        else this.readHttp1(socket, entrance);
+      } catch (error) {
+        this.lane.warden.fault(error);
+        socket.destroy();
+      }
     }));
   }
 
