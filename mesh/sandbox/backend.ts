@@ -39,6 +39,8 @@ export interface SandboxSpec {
 /** The mesh's end of a door: the backend says where the socket must be and who may connect to it. */
 export interface DoorListener {
   listen(socketPath: string): Promise<void>;
+  /** How long nobody has used it; 0 while somebody does. */
+  idleForMs?(): number;
   close(): Promise<void>;
 }
 
@@ -48,8 +50,21 @@ export type SandboxEvent =
   | { readonly type: "pids_exhausted"; readonly count: number }
   | { readonly type: "disk_full"; readonly usedBytes: number }
   | { readonly type: "log_flood"; readonly bytesPerSecond: number }
-  /** The last event. `cause` is what ended it as far as the kernel tells. */
-  | { readonly type: "exited"; readonly cause: "oom" | "stopped" | "ended" };
+  /** It has asked for more processor time than its share, without a pause, for `seconds`. */
+  | { readonly type: "cpu_throttled"; readonly seconds: number }
+  /**
+   * The last event. `cause` is what ended it as far as the kernel tells; its PID 1 has left an `exitCode` or was ended
+   * by a `signal` such as `SIGKILL`, the other being null; both are null when nobody was told. Under Docker
+   * and gVisor a signal may show as the code 128 + its number.
+   */
+  | {
+      readonly type: "exited";
+      readonly cause: "oom" | "stopped" | "ended";
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+    };
+
+export type Exit = { readonly code: number } | { readonly signal: string };
 
 export interface Sandbox {
   readonly id: string;

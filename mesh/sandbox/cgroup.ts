@@ -85,6 +85,12 @@ export class Cgroup {
     return counter(this.#file("pids", "pids.events", "pids.events"), "max");
   }
 
+  /** Periods of processor time there were, and those that were cut short. */
+  throttling(): { readonly periods: number; readonly throttled: number } {
+    const file = this.#file("cpu", "cpu.stat", "cpu.stat");
+    return { periods: counter(file, "nr_periods"), throttled: counter(file, "nr_throttled") };
+  }
+
   /** Memory without the page cache that can be dropped at once. */
   async usage(): Promise<CgroupUsage> {
     const read = (controller: string, v1: string, v2: string): Promise<string> =>

@@ -11,6 +11,7 @@ import { SandboxOutput } from "./output.ts";
 import { placesOf, type SandboxPlaces } from "./places.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
 import { type Finished, runProgram } from "./process.ts";
+import { reapedExit } from "./reaper.ts";
 import { type Engine, RunningSandbox } from "./running-sandbox.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 import { Runtime } from "./runtime.ts";
@@ -105,11 +106,11 @@ class OciBackend extends LocalBackend {
     // A program that opens /dev/stdout anew needs the right to write to it.
     await chown(at.log, range.hostId + SANDBOX_UID, range.hostId + SANDBOX_UID);
     const writer = openSync(at.log, constants.O_WRONLY);
-    const pid = await runtime.run(spec.id, at, writer).finally(() => closeSync(writer));
+    const pid = await runtime.run(spec.id, at).finally(() => closeSync(writer));
     const startTime = startTimeOf(pid) ?? "ended";
     const cgroup = new Cgroup(host.cgroups, at.cgroup);
     if (startTime !== "ended") await this.confirm(build, profile, cgroup, pid, startTime);
-    const engine = engineOf(spec.id, runtime, at, cgroup, pid, startTime, () => this.remove(host, spec));
+    const engine = engineOf(spec.id, runtime, at, cgroup, pid, startTime, clock, () => this.remove(host, spec));
     made.sandbox = new RunningSandbox(spec, clock, { engine, pid, startTime, cgroup, data: at.data, output, onGone });
     return made.sandbox;
   }
@@ -135,6 +136,7 @@ function engineOf(
   cgroup: Cgroup,
   pid: number,
   startTime: string,
+  clock: Clock,
   remove: () => Promise<void>,
 ): Engine {
   const direct = runtime.profile.process === "agent";
@@ -155,6 +157,7 @@ function engineOf(
       await rm(pidFile, { force: true });
       return done;
     },
+    exit: () => reapedExit(pid, clock),
     remove,
   };
 }

@@ -2,7 +2,7 @@
 import { statfs } from "node:fs/promises";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
-import type { Sandbox, SandboxEvent, SandboxSpec } from "./backend.ts";
+import type { Exit, Sandbox, SandboxEvent, SandboxSpec } from "./backend.ts";
 import { SandboxError } from "./backend.ts";
 import { cpuQuotaUs } from "./bundle.ts";
 import type { Cgroup, CgroupUsage } from "./cgroup.ts";
@@ -15,6 +15,9 @@ import type { Watched } from "./watch.ts";
 /** Below this share of free space (or without a free inode) the volume counts as full. */
 const DISK_FREE_SHARE = 0.01;
 
+/** Share of its periods cut short from which on a sandbox counts as held back. */
+const THROTTLED_SHARE = 0.8;
+
 /** What only the engine that started a sandbox can do with it. */
 export interface Engine {
   /** Asks the sandbox's PID 1 to end. Never throws. */
@@ -23,6 +26,8 @@ export interface Engine {
     command: readonly string[],
     bounds: { readonly outputBytesMax: number; readonly timeoutMs: number },
   ): Promise<Finished>;
+  /** How PID 1 has ended, called once, after it has; null when nobody can tell. */
+  exit(): Promise<Exit | null>;
   /** Removes everything of it; throws SandboxError naming what is left. */
   remove(): Promise<void>;
 }
@@ -54,6 +59,10 @@ export class RunningSandbox implements Sandbox, Watched {
   #oomKills = 0;
   #pidsRefused = 0;
   #diskFull = false;
+  #periods = 0;
+  #throttled = 0;
+  #throttledSinceMs: number;
+  #throttleTold = false;
   #stopping = false;
   #gone: Promise<void> | undefined;
 
@@ -65,6 +74,7 @@ export class RunningSandbox implements Sandbox, Watched {
     this.#spec = spec;
     this.#clock = clock;
     this.#started = started;
+    this.#throttledSinceMs = clock.monotonicMs();
     this.#milestones.push({ type: "started", pid: started.pid });
     void this.#endBurst();
   }
@@ -128,7 +138,23 @@ export class RunningSandbox implements Sandbox, Watched {
     const refused = this.#started.cgroup.pidsRefused();
     if (refused > this.#pidsRefused) this.emit({ type: "pids_exhausted", count: refused });
     this.#pidsRefused = Math.max(refused, this.#pidsRefused);
+    this.#lookAtThrottling();
     void this.#lookAtDisk();
+  }
+
+  /** One event a spell: it began when every period of the last looks was cut short, and ends with one that was not. */
+  #lookAtThrottling(): void {
+    const { periods, throttled } = this.#started.cgroup.throttling();
+    const busy =
+      periods > this.#periods && (throttled - this.#throttled) / (periods - this.#periods) >= THROTTLED_SHARE;
+    [this.#periods, this.#throttled] = [periods, throttled];
+    const now = this.#clock.monotonicMs();
+    if (!busy) this.#throttledSinceMs = now;
+    const seconds = Math.round((now - this.#throttledSinceMs) / 1000);
+    if (busy && !this.#throttleTold && seconds * 1000 >= limits.sandbox.throttledMs) {
+      this.#throttleTold = true;
+      this.emit({ type: "cpu_throttled", seconds });
+    } else if (!busy) this.#throttleTold = false;
   }
 
   async #lookAtDisk(): Promise<void> {
@@ -156,13 +182,16 @@ export class RunningSandbox implements Sandbox, Watched {
     const oomBefore = this.#oomKills;
     this.lookAtCounters();
     const cause = this.#stopping ? "stopped" : this.#oomKills > oomBefore ? "oom" : "ended";
+    const exit = await this.#started.engine.exit().catch(() => null);
     try {
       await this.#started.engine.remove();
     } finally {
       this.output.release();
       await this.#spec.door.close().catch(() => undefined);
       await this.#started.onGone();
-      this.emit({ type: "exited", cause });
+      const [exitCode, signal] =
+        exit === null ? [null, null] : "code" in exit ? [exit.code, null] : [null, exit.signal];
+      this.emit({ type: "exited", cause, exitCode, signal });
     }
   }
 }

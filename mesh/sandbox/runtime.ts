@@ -7,6 +7,7 @@ import { SandboxError } from "./backend.ts";
 import { SANDBOX_UID } from "./bundle.ts";
 import type { Places, SandboxPlaces } from "./places.ts";
 import { type Finished, runProgram, SYSTEM_PATH } from "./process.ts";
+import { runReaped } from "./reaper.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 
 const REASON_CHARS_MAX = 600;
@@ -79,19 +80,19 @@ export class Runtime {
     return match ? `${match[1]} ${match[2]}` : null;
   }
 
-  /** Starts the bundle, with everything it prints going to `outputFd`; returns the host pid of its PID 1 or its kernel. */
-  async run(id: string, at: SandboxPlaces, outputFd: number): Promise<number> {
+  /** Starts the bundle, with everything it prints going to the pipe of `at`; returns the host pid of its PID 1 or its kernel. */
+  async run(id: string, at: SandboxPlaces): Promise<number> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 });
     const args = ["run", "--detach", "--bundle", at.dir, "--pid-file", at.pidFile, id];
-    const done = await runProgram(this.file, [...(await this.#global(at)), ...args], {
+    const code = await runReaped(this.file, [...(await this.#global(at)), ...args], {
+      output: at.log,
       clock: this.#clock,
-      outputFd,
       timeoutMs: limits.sandbox.startTimeoutMs,
-    }).catch((error: Error) => ({ code: 127, stderr: error.message }));
-    if (done.code !== 0) {
+    });
+    if (code !== 0) {
       const log = (await readFile(join(at.dir, "runtime.log"), "utf8").catch(() => "")).trim();
       throw new SandboxError(
-        `\`${basename(this.file)}\` could not build the sandbox: ${explain(log) || `exit code ${done.code}`}`,
+        `\`${basename(this.file)}\` could not build the sandbox: ${explain(log) || `exit code ${code}`}`,
         "run `cordon doctor` to see what this machine lacks",
       );
     }

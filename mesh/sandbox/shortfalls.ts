@@ -17,6 +17,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   losetup: "mount",
   mkfifo: "coreutils",
   chown: "coreutils",
+  perl: "perl-base",
 };
 
 interface Machine {

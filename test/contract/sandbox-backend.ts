@@ -21,6 +21,8 @@ export interface Traits {
   readonly refused: readonly Isolation[];
   /** Filter and no-new-privileges show in the /proc of the sandbox. */
   readonly showsFence: boolean;
+  /** Which signals that end PID 1 show as themselves, and not as the code 128 and their number. */
+  readonly tellsSignals: "all" | "those of the host" | "none";
   /** A command of `exec` whose time is up is ended inside; absent: it is. */
   readonly endsLateExec?: boolean;
   /** Whose number the sandbox's user has inside, where there is no user namespace; absent: 1000. */
@@ -32,7 +34,7 @@ export interface Traits {
 const FOREVER = "setInterval(() => {}, 1e6);";
 
 export function sandboxContract(name: string, traits: Traits, makeBackend: () => Promise<BackendUnderTest>): void {
-  const { isolation } = traits;
+  const { isolation, tellsSignals } = traits;
   const specOf = (script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec =>
     fixture.specOf(script, { isolation, ...changes });
   const runToEnd = (backend: SandboxBackend, script: string, changes: Partial<SandboxSpec> = {}): Promise<string> =>
@@ -70,11 +72,25 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       nothingLeft();
     });
 
-    it("reports the start and, last, the end with its cause", async () => {
-      const run = await startWatched(test.backend, specOf("console.log(1)"));
-      await run.ended();
-      assert.equal(run.events[0]?.type, "started");
-      assert.deepEqual(run.events.at(-1), { type: "exited", cause: "ended" });
+    it("reports the start and, last, the end with its cause, code or signal", async () => {
+      // An abort, because a PID 1 cannot kill itself with a signal that it may ignore; how it shows is the C library's.
+      const aborted = tellsSignals === "all" ? /^null SIG(ABRT|TRAP|SEGV|ILL)$/ : /^(132|133|134|139) null$/;
+      const ends = { "process.exit(7)": /^7 null$/, "console.log(1)": /^0 null$/, "process.abort()": aborted };
+      for (const [script, told] of Object.entries(ends)) {
+        const run = await startWatched(test.backend, specOf(script));
+        await run.ended();
+        assert.equal(run.events[0]?.type, "started");
+        const last = run.events.at(-1);
+        assert.ok(last?.type === "exited" && last.cause === "ended");
+        assert.match(`${last.exitCode} ${last.signal}`, told);
+      }
+    });
+
+    it("says when a sandbox wants more processor time than its share", async () => {
+      const limits = { memoryBytes: 192 * MiB, cpus: 0.1, pids: 64, diskBytes: 8 * MiB };
+      const run = await startWatched(test.backend, specOf("for (;;);", { limits }));
+      await run.until((events) => events.some((event) => event.type === "cpu_throttled"), 30_000);
+      await run.sandbox.stop(0);
     });
 
     it("opens the sandbox's door inside and closes it at the end", async () => {
@@ -139,7 +155,8 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       const stubborn = await startWatched(test.backend, specOf(script));
       await stubborn.until((_, text) => text.includes("child"));
       await stubborn.sandbox.stop(50);
-      assert.deepEqual(stubborn.events.at(-1), { type: "exited", cause: "stopped" });
+      const killed = tellsSignals === "none" ? { exitCode: 137, signal: null } : { exitCode: null, signal: "SIGKILL" };
+      assert.deepEqual(stubborn.events.at(-1), { type: "exited", cause: "stopped", ...killed });
       await stubborn.sandbox.stop(50);
       nothingLeft();
     });

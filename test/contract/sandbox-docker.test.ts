@@ -42,6 +42,7 @@ for (const [name, isolation] of [
     refused: ["microvm"],
     showsFence: isolation === "container",
     user: "of the host's range",
+    tellsSignals: "none",
     endsLateExec: isolation === "container",
     skip,
   } as const;

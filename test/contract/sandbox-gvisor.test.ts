@@ -16,8 +16,10 @@ const runsc = await findRuntime("", runtimeProfiles.gvisor);
 const skip = skipUnlessRoot || (runsc === null && "gVisor is not installed: run `apt-get install -y runsc`");
 if (skip !== false) console.error(`SKIPPED: the contract with gVisor: ${skip}`);
 
-sandboxContract("oci with gvisor", { isolation: "gvisor", refused: ["microvm"], showsFence: false, skip }, () =>
-  openHost(),
+sandboxContract(
+  "oci with gvisor",
+  { isolation: "gvisor", refused: ["microvm"], showsFence: false, tellsSignals: "those of the host", skip },
+  () => openHost(),
 );
 
 describe("gvisor", { skip, timeout: 120_000 }, () => {

@@ -18,8 +18,10 @@ import {
   type TestHost,
 } from "./sandbox-fixture.ts";
 
-sandboxContract("oci", { isolation: "container", refused: ["gvisor", "microvm"], showsFence: true }, () =>
-  openHost({ gvisor: null }),
+sandboxContract(
+  "oci",
+  { isolation: "container", refused: ["gvisor", "microvm"], showsFence: true, tellsSignals: "all" },
+  () => openHost({ gvisor: null }),
 );
 
 const READ_NOTE = `import fs from "node:fs"; const s = fs.statSync("/data/note"); fs.appendFileSync("/data/note", "+"); console.log(fs.readFileSync("/data/note", "utf8"), s.uid)`;

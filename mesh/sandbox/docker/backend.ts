@@ -3,7 +3,14 @@ import { chmod } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
 import type { Clock } from "../../../lib/clock.ts";
-import { type Isolation, type SandboxBackend, SandboxError, type SandboxSpec, type Shortfall } from "../backend.ts";
+import {
+  type Exit,
+  type Isolation,
+  type SandboxBackend,
+  SandboxError,
+  type SandboxSpec,
+  type Shortfall,
+} from "../backend.ts";
 import { Cgroup } from "../cgroup.ts";
 import { type Build, LocalBackend } from "../local-backend.ts";
 import { SandboxOutput } from "../output.ts";
@@ -20,6 +27,8 @@ import { ensureImage, idOf } from "./image.ts";
 import { dockerProfiles } from "./profile.ts";
 import { dockerShortfalls } from "./shortfalls.ts";
 
+/** The engine learns of an end a moment after the kernel. */
+const EXIT_ATTEMPTS = 50;
 export const DOCKER_SOCKET = "/var/run/docker.sock";
 
 export interface DockerOptions {
@@ -100,6 +109,7 @@ class DockerBackend extends LocalBackend {
       },
       exec: (command: readonly string[], bounds: { readonly outputBytesMax: number; readonly timeoutMs: number }) =>
         execIn(this.#engine, container, command, { ...bounds, clock: this.clock }),
+      exit: () => this.#exitOf(container),
       remove: async (): Promise<void> => {
         // The engine removes no container whose last words are not taken; nobody may take them for ever.
         const timer = new AbortController();
@@ -123,6 +133,17 @@ class DockerBackend extends LocalBackend {
       throw error;
     });
     return this.#image;
+  }
+
+  /** The engine tells no signal but by the shell's convention, 128 and its number. */
+  async #exitOf(container: string): Promise<Exit | null> {
+    for (let attempt = 0; attempt < EXIT_ATTEMPTS; attempt++) {
+      const found = await this.#engine.ask("GET", `/containers/${container}/json`);
+      const { State } = found as { State?: { Running?: boolean; ExitCode?: number } };
+      if (State?.Running === false) return { code: State.ExitCode ?? 0 };
+      await this.clock.sleep(10);
+    }
+    return null;
   }
 
   /** Zero when it has ended already. */

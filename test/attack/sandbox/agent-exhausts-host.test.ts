@@ -34,7 +34,7 @@ describe("hostile code exhausts the host", { skip: skipUnlessRoot, timeout: 60_0
     const run = await startWatched(host.backend, specOf(code, { limits: small }));
     await run.ended();
     assert.ok(run.events.some((event) => event.type === "oom"));
-    assert.deepEqual(run.events.at(-1), { type: "exited", cause: "oom" });
+    assert.deepEqual(run.events.at(-1), { type: "exited", cause: "oom", exitCode: null, signal: "SIGKILL" });
   });
 
   it("memory bomb through /tmp: a full tmpfs or the memory limit, never the host", async () => {
