@@ -1,6 +1,7 @@
 /** Costs by day, budgets set while the fleet runs, lists of prices, reconciliation: on a real mesh, and without one. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import type { BudgetLine } from "../../protocol/desk.ts";
 import type { BudgetHistory, ModelPage, Spending } from "../../protocol/money.ts";
 import { readState } from "../fleet/doomed-mesh.ts";
 import { eventually } from "../fleet/running-mesh.ts";
@@ -118,6 +119,17 @@ test("a budget that is set holds from the next call on and over a restart, is hi
       ["usd", 2_500_000, false],
     ],
   );
+  // Used up for certain: the agent is halted, until somebody raises the budget and starts it.
+  const line = (
+    JSON.parse(assertDone(await cordon(["budget", "show", "--json"]))) as { lines: BudgetLine[] }
+  ).lines.find(({ scope, window, unit }) => scope === "agent:assistant" && window === "day" && unit === "requests");
+  assertDone(await cordon([...set, `requests=${line?.settled}`]));
+  assertFails(await cordon(["chat", "assistant", "-m", "four"]), /budget|halted/, /./);
+  assert.match(assertDone(await cordon(["status"])), /assistant +halted/);
+  assert.match((await cordon([...set, "requests=900"])).stderr, /`assistant` is still halted for it: add `--start`/);
+  assert.match((await cordon([...set, "requests=900", "--start"])).stderr, /`assistant` starts again/);
+  assert.equal(assertDone(await cordon(["chat", "assistant", "-m", "five"])), "five\n");
+
   assertFails(await cordon(["budget", "set", "agent:nobody", "day", "usd=1"]), /no `agent:nobody`/, /budget show/);
   assertFails(await cordon(["budget", "set", "run:x", "day", "usd=1"]), /`scope`/, /cordon budget set/, 2);
   assertFails(await cordon([...set, "usd=-1"]), /not an amount/, /usd=2\.50/, 2);
@@ -125,7 +137,7 @@ test("a budget that is set holds from the next call on and over a restart, is hi
   assertDone(await cordon(["down"]));
   assertFails(await cordon([...set, "usd=1"]), /no mesh is running/, /cordon up/);
   const kinds = readState(mine.state, ({ audit }) => audit.page(0, 1_000)).map(({ kind }) => kind);
-  assert.equal(kinds.filter((kind) => kind === "budget.changed").length, 4);
+  assert.equal(kinds.filter((kind) => kind === "budget.changed").length, 7);
 });
 
 test("a list of prices is taken whole or not at all, stands in the audit, and holds over restarts", async () => {

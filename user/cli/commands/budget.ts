@@ -12,8 +12,12 @@ import { isoTime } from "./audit.ts";
 export const budget: Command = {
   name: "budget",
   summary: "show budgets, set one while the fleet runs, or list what was set",
-  usage: "show | set SCOPE day|month UNIT=AMOUNT... | history",
-  options: { ...jsonOption, ...stateOptions },
+  usage: "show | set SCOPE day|month UNIT=AMOUNT... [--start] | history",
+  options: {
+    start: { help: "with `set`: start the agents again that were halted for this budget" },
+    ...jsonOption,
+    ...stateOptions,
+  },
   words: [1, 8],
   notes: [
     "SCOPE is `fleet`, `team:NAME` or `agent:NAME`; UNIT is usd, tokens, requests or bytes; AMOUNT `default` is what the fleet file says.",
@@ -24,7 +28,7 @@ export const budget: Command = {
     const [verb = "", ...words] = input.words;
     const { state } = placesOf(input, context);
     const json = input.flag("json");
-    if (verb === "set") return set(state, words, json, context);
+    if (verb === "set") return set(state, words, { json, start: input.flag("start") }, context);
     if (verb !== "show" && verb !== "history")
       throw usageFailure(`\`cordon budget\` cannot \`${verb}\``, "say show, set or history");
     if (words.length > 0) throw usageFailure(`\`cordon budget ${verb}\` takes no more words`, `cordon budget ${verb}`);
@@ -43,7 +47,12 @@ async function show(state: string, json: boolean, context: Context): Promise<Exi
   return 0;
 }
 
-async function set(state: string, words: readonly string[], json: boolean, context: Context): Promise<ExitCode> {
+async function set(
+  state: string,
+  words: readonly string[],
+  { json, start }: { readonly json: boolean; readonly start: boolean },
+  context: Context,
+): Promise<ExitCode> {
   const [scope, window, ...amounts] = words;
   if (scope === undefined || window === undefined || amounts.length === 0)
     throw usageFailure("it is not said which budget is to be what", "cordon budget set agent:intern day usd=2.50");
@@ -61,6 +70,15 @@ async function set(state: string, words: readonly string[], json: boolean, conte
   }
   if (lines.some(({ cap, settled, reserved }) => cap !== null && settled + reserved > cap))
     context.terminal.note("what is spent is more than that already: nothing more will be let through");
+  const halted = (await desk.status()).agents.filter(
+    ({ phase, reason }) => phase === "halted" && reason.includes(`budget of \`${scope}\``),
+  );
+  for (const { name } of halted) {
+    if (start) await desk.start(name);
+    context.terminal.note(
+      start ? `\`${name}\` starts again` : `\`${name}\` is still halted for it: add \`--start\` to start it again`,
+    );
+  }
   return 0;
 }
 
