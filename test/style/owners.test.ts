@@ -177,6 +177,8 @@ const LISTENERS = [
 ];
 /** `new Socket({ fd })` reads the pipe of a sandbox without a thread. */
 const PIPE_READERS = ["mesh/sandbox/output.ts"];
+/** Asks the docker engine of this machine over its Unix socket, and nobody over a network. */
+const ENGINE_CLIENT = ["mesh/sandbox/docker/engine.ts"];
 const INERT_NAMES = ["isIP", "isIPv4", "isIPv6", "BlockList", "STATUS_CODES"];
 const LISTENING_NAMES = ["createServer", "createSocket", "Server", ...INERT_NAMES];
 
@@ -187,6 +189,7 @@ function socketFaults(source: Source): readonly string[] {
     const only = [
       ...(owns(LISTENERS, source.path) ? LISTENING_NAMES : INERT_NAMES),
       ...(owns(PIPE_READERS, source.path) ? ["Socket"] : []),
+      ...(owns(ENGINE_CLIENT, source.path) ? ["request"] : []),
     ];
     const taken = item.names.filter((name) => !only.includes(name));
     const place = `${source.path}:${lineOf(source.text, item.at)}`;
