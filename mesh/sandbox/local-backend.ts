@@ -15,7 +15,7 @@ import {
   type Shortfall,
 } from "./backend.ts";
 import { SANDBOX_UID } from "./bundle.ts";
-import { Cgroup, type Cgroups, readCgroups } from "./cgroup.ts";
+import { type Cgroup, type Cgroups, readCgroups } from "./cgroup.ts";
 import { dismantle, type Host } from "./dismantle.ts";
 import { claimIdRange, type IdRange } from "./id-range.ts";
 import type { SandboxOutput } from "./output.ts";
