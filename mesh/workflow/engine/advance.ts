@@ -3,6 +3,7 @@ import { unlabelled } from "../../../protocol/label.ts";
 import type { Task, Workflow } from "../definition.ts";
 import { finalCodes, type Entry, type FailureCode, type Raise, type RunEvent } from "./event.ts";
 import { backOffMs } from "./retry.ts";
+import { TaskTable } from "./task-table.ts";
 import {
   active,
   definitionOf,
@@ -23,7 +24,7 @@ const idle: TaskState = {
 /** The state before the first event. */
 export const unborn: RunState = {
   ...{ run: "", plan: "", path: "", status: "running", reason: "", input: null, label: unlabelled, startedAtMs: 0 },
-  ...{ seq: 0, atMs: 0, tasks: new Map(), failure: null, cancelled: null, output: null },
+  ...{ seq: 0, atMs: 0, tasks: TaskTable.none, failure: null, cancelled: null, output: null },
   raise: noRaise,
 };
 
@@ -155,17 +156,17 @@ function ending(workflow: Workflow, state: RunState, task: string, code: Failure
 
 /** What was held for want of budget tries again. */
 function release(state: RunState, more: Raise): RunState {
-  const tasks = new Map(state.tasks);
+  let { tasks } = state;
   const raised = new Set<string>();
-  for (const [key, task] of tasks) {
+  for (const [key, task] of state.tasks) {
     if (task.phase !== "held") continue;
-    tasks.set(key, { ...task, phase: "backoff", retryAtMs: state.atMs, base: task.attempt });
+    tasks = tasks.with(key, { ...task, phase: "backoff", retryAtMs: state.atMs, base: task.attempt });
     // An item is held by its own budget or by that of its map.
     raised.add(key).add(splitTask(key).step);
   }
   for (const key of raised) {
     const task = tasks.get(key);
-    if (task) tasks.set(key, { ...task, raise: plus(task.raise, more) });
+    if (task) tasks = tasks.with(key, { ...task, raise: plus(task.raise, more) });
   }
   return { ...state, tasks, raise: plus(state.raise, more) };
 }
@@ -196,9 +197,10 @@ function retried(workflow: Workflow, state: RunState, from: string): RunState {
 }
 
 function resetWhere(state: RunState, chosen: (key: string, task: TaskState) => boolean): RunState {
-  const tasks = new Map(state.tasks);
-  for (const [key, task] of tasks) {
-    if (chosen(key, task)) tasks.set(key, { ...idle, attempt: task.attempt, base: task.attempt, raise: task.raise });
+  let { tasks } = state;
+  for (const [key, task] of state.tasks) {
+    if (chosen(key, task))
+      tasks = tasks.with(key, { ...idle, attempt: task.attempt, base: task.attempt, raise: task.raise });
   }
   return { ...state, tasks };
 }
@@ -208,7 +210,7 @@ const isItemOf = (step: string, key: string): boolean => key.startsWith(`${step}
 function put(state: RunState, key: string, change: Partial<TaskState>): RunState {
   const task: TaskState = { ...(state.tasks.get(key) ?? idle), ...change, sinceMs: state.atMs };
   const endedSeq = ended(task) ? state.seq : 0;
-  return { ...state, tasks: new Map(state.tasks).set(key, { ...task, endedSeq }) };
+  return { ...state, tasks: state.tasks.with(key, { ...task, endedSeq }) };
 }
 
 function assertRunning(state: RunState, key: string, attempt: number): void {

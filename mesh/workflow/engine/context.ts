@@ -10,7 +10,10 @@ import { splitTask, stepOf, type RunState } from "./state.ts";
 export function scopeOf(workflow: Workflow, state: RunState, task: string): Scope {
   const { step, index } = splitTask(task);
   const outputs = new Map<string, Json>();
-  for (const [id, known] of state.tasks) if (known.phase === "succeeded") outputs.set(id, known.output);
+  for (const { id } of workflow.steps) {
+    const known = state.tasks.get(id);
+    if (known?.phase === "succeeded") outputs.set(id, known.output);
+  }
   const scope = { runId: state.run, input: state.input, outputs };
   const work = stepOf(workflow, step)?.work;
   if (index === null || work?.kind !== "map") return scope;

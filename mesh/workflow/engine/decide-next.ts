@@ -26,7 +26,7 @@ function decide(workflow: Workflow, state: RunState, nowMs: number, language: La
   const overtime = nowMs >= state.startedAtMs + workflow.timeoutMs;
   if (state.cancelled !== null || state.failure || overtime)
     return windDown(workflow, state, nowMs, language, overtime);
-  const events = [...state.tasks.keys()].flatMap((task) => whileActive(workflow, state, task, nowMs));
+  const events = [...state.tasks.open].flatMap((task) => whileActive(workflow, state, task, nowMs));
   if (state.status === "paused") return events.filter(({ kind }) => kind === "step.broken");
   for (const step of byPriority(workflow)) events.push(...ofStep(workflow, state, step, nowMs, language));
   if (events.length > 0) return events;
@@ -58,13 +58,14 @@ function whileActive(workflow: Workflow, state: RunState, key: string, nowMs: nu
   }
   if (outcome) return [concluded(key, outcome.output, task.label)];
   if (work.kind !== "map") return [];
-  const items = itemsOf(state, key).map((_, index) => state.tasks.get(itemKey(key, index)));
-  const progress = mapProgress(items, work.join);
+  const handed = itemsOf(state, key);
+  const progress = mapProgress(handed.length, state.tasks.itemsOf(key), work.join);
   if (progress === "open") return [];
   const cancelled = orphans("join");
   if (cancelled.length > 0) return cancelled;
   if (progress === "impossible")
     return [{ kind: "step.broken", task: key, code: "join", reason: "too many items have failed" }];
+  const items = handed.map((_, index) => state.tasks.get(itemKey(key, index)));
   const done = items.filter((item) => item?.phase === "succeeded");
   const label = done.reduce<Label | null>((sum, item) => join(sum, item?.label ?? null), task.label);
   return [
@@ -98,23 +99,40 @@ function ofStep(workflow: Workflow, state: RunState, step: Step, nowMs: number, 
   return [start(workflow, state, step, step.id, language)];
 }
 
-/** Items in order, as many at a time as the map allows. */
+/** Items in order, as many at a time as the map allows; some at once, as the next decision finds more. */
 function moreItems(workflow: Workflow, state: RunState, step: Step, nowMs: number, language: Language): Decided[] {
   if (step.work.kind !== "map") return [];
-  const items = itemsOf(state, step.id).map((_, index) => [itemKey(step.id, index), index] as const);
-  const known = items.map(([key]) => state.tasks.get(key));
-  if (mapProgress(known, step.work.join) !== "open") return [];
-  let free = step.work.concurrency - known.filter((task) => task?.phase === "running").length;
-  const begun: Decided[] = [];
-  for (const [key, index] of items) {
-    if (free <= 0) break;
-    const task = known[index];
-    const waits = task === undefined || task.phase === "idle" || (task.phase === "backoff" && task.retryAtMs <= nowMs);
-    if (!waits) continue;
-    begun.push(start(workflow, state, step, key, language));
-    free--;
+  const count = itemsOf(state, step.id).length;
+  const counts = state.tasks.itemsOf(step.id);
+  if (mapProgress(count, counts, step.work.join) !== "open") return [];
+  const free = Math.min(step.work.concurrency - counts.running, ITEMS_AT_ONCE);
+  const begun: string[] = [];
+  for (const key of waitingItems(state, step.id, nowMs)) if (begun.length < free) begun.push(key);
+  // Items are begun in order: those that are not known yet follow all that are.
+  for (let next = counts.known; next < count && begun.length < free; next++) begun.push(itemKey(step.id, next));
+  const events: Decided[] = [];
+  for (const key of begun) {
+    const event = start(workflow, state, step, key, language);
+    // One that cannot even begin waits for its turn, so that what is known stays the beginning of the list.
+    if (event.kind !== "step.started" && events.some(({ kind }) => kind === "step.started")) break;
+    events.push(event);
   }
-  return begun;
+  return events;
+}
+
+const ITEMS_AT_ONCE = 64;
+
+/** Items that were begun before and are to be begun again, in order. */
+function waitingItems(state: RunState, step: string, nowMs: number): string[] {
+  const waiting: { readonly key: string; readonly index: number }[] = [];
+  for (const key of state.tasks.open) {
+    const at = splitTask(key);
+    const task = state.tasks.get(key);
+    if (at.step !== step || at.index === null) continue;
+    if (task?.phase === "idle" || (task?.phase === "backoff" && task.retryAtMs <= nowMs))
+      waiting.push({ key, index: at.index });
+  }
+  return waiting.sort((a, b) => a.index - b.index).map(({ key }) => key);
 }
 
 function start(workflow: Workflow, state: RunState, step: Step, key: string, language: Language): Decided {
@@ -136,7 +154,7 @@ function windDown(
   const undoing = state.failure?.undo === true && state.cancelled === null && !overtime;
   const isUndo = (key: string): boolean =>
     undoing && workflow.steps.some(({ id, standby }) => id === splitTask(key).step && standby?.as === "compensate");
-  const cancelled = [...state.tasks.keys()]
+  const cancelled = [...state.tasks.open]
     .filter((key) => active(state.tasks.get(key)) && !isUndo(key))
     .map((task): Decided => ({ kind: "step.cancelled", task, why: overtime ? "timeout" : "run" }));
   if (cancelled.length > 0) return cancelled;
@@ -160,7 +178,7 @@ function nextUndo(workflow: Workflow, state: RunState, nowMs: number, language: 
   if (!step) return "done";
   const phase = state.tasks.get(step.id)?.phase ?? "idle";
   if (phase === "running")
-    return [...state.tasks.keys()]
+    return [...state.tasks.open]
       .filter((key) => splitTask(key).step === step.id)
       .flatMap((key) => whileActive(workflow, state, key, nowMs))
       .concat(moreItems(workflow, state, step, nowMs, language));
@@ -199,16 +217,17 @@ const concluded = (task: string, output: Json, label: Label | null): Decided => 
 });
 
 function cancelItems(state: RunState, step: string, why: "join" | "timeout"): Decided[] {
-  return [...state.tasks.keys()]
+  return [...state.tasks.open]
     .filter((key) => key.startsWith(`${step}[`) && active(state.tasks.get(key)))
     .map((task) => ({ kind: "step.cancelled", task, why }));
 }
 
 function wakeTime(workflow: Workflow, state: RunState): number {
   let atMs = state.startedAtMs + workflow.timeoutMs;
-  for (const [key, task] of state.tasks) {
+  for (const key of state.tasks.open) {
     const definition = definitionOf(workflow, key);
-    if (definition) atMs = Math.min(atMs, dueAtMs(definition, task));
+    const task = state.tasks.get(key);
+    if (definition && task) atMs = Math.min(atMs, dueAtMs(definition, task));
   }
   return atMs;
 }

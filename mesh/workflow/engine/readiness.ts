@@ -1,5 +1,6 @@
 import type { Join, Step, Workflow } from "../definition.ts";
-import { ended, stepOf, type RunState, type TaskState } from "./state.ts";
+import { ended, stepOf, type RunState } from "./state.ts";
+import type { ItemCounts } from "./task-table.ts";
 
 /** `never`: what the step waits for cannot come true any more. */
 export type Readiness = "ready" | "waiting" | "never";
@@ -34,10 +35,8 @@ export function settledFor(workflow: Workflow, state: RunState, id: string): boo
 }
 
 /** How a map stands: enough items are done, or enough have failed that it cannot come to that. */
-export function mapProgress(items: readonly (TaskState | undefined)[], join: Join): "reached" | "open" | "impossible" {
-  const count = (phase: TaskState["phase"]): number => items.filter((item) => item?.phase === phase).length;
-  const wanted = join.kind === "all" ? items.length : join.kind === "any" ? 1 : join.n;
-  const done = count("succeeded");
-  if (done >= wanted) return "reached";
-  return items.length - count("failed") - count("skipped") - count("cancelled") < wanted ? "impossible" : "open";
+export function mapProgress(items: number, counts: ItemCounts, join: Join): "reached" | "open" | "impossible" {
+  const wanted = join.kind === "all" ? items : join.kind === "any" ? 1 : join.n;
+  if (counts.succeeded >= wanted) return "reached";
+  return items - counts.lost < wanted ? "impossible" : "open";
 }

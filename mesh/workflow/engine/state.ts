@@ -1,6 +1,7 @@
 import type { Json } from "../../../lib/json.ts";
 import type { Label } from "../../../protocol/label.ts";
 import type { Step, Task, Workflow } from "../definition.ts";
+import type { TaskTable } from "./task-table.ts";
 import type { Effect, FailureCode, Raise, SkipCause } from "./event.ts";
 
 /** All that is known of a run: a function of its journal and nothing else. Never changed in place. */
@@ -17,7 +18,7 @@ export interface RunState {
   /** Events so far, and the time of the last. */
   readonly seq: number;
   readonly atMs: number;
-  readonly tasks: ReadonlyMap<string, TaskState>;
+  readonly tasks: TaskTable;
   /** Set when the run cannot succeed any more. */
   readonly failure: { readonly task: string; readonly reason: string; readonly undo: boolean } | null;
   /** Who cancelled it and why. */
