@@ -36,7 +36,7 @@ export const deskFiles = {
   hookToken: "hooks.token",
 } as const;
 
-export type AgentPhase = "starting" | "running" | "stopped" | "halted" | "failed";
+export type AgentPhase = "starting" | "running" | "stopped" | "asleep" | "halted" | "failed";
 
 export interface AgentStatus {
   readonly name: string;

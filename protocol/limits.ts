@@ -413,6 +413,15 @@ export const limits = {
     pairsMax: 100_000,
     destinationCharsMax: 264,
   },
+  /** How often idle agents are looked for, when they are idle while others wait for room, and how many wake at once. */
+  hibernation: {
+    afterMsMin: 1_000,
+    afterMsMax: 604_800_000,
+    lookMs: 1_000,
+    pressedLookMs: 100,
+    pressedIdleMs: 500,
+    wakingMax: 2,
+  },
   /** Servers that give out credentials: how long one may take, and how often it is asked. */
   source: {
     timeoutMs: 30_000,

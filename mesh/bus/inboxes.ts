@@ -46,6 +46,9 @@ export class Inboxes {
   readonly #attempts = new Map<string, { readonly id: string; readonly count: number }>();
   readonly #bury: (dead: DeadMessage) => Promise<void>;
 
+  /** Told of each message that has come, when it is on disk. */
+  #onPosted: (agent: string) => void = () => undefined;
+
   /** `bury` commits the rows of a message that is dead, with what is to be known of it. */
   constructor(
     store: Store,
@@ -57,6 +60,11 @@ export class Inboxes {
     this.#clock = clock;
     this.#ids = ids;
     this.#bury = bury;
+  }
+
+  /** `listener` may be asked for only once. */
+  observe(listener: (agent: string) => void): void {
+    this.#onPosted = listener;
   }
 
   depth(agent: string): number {
@@ -102,7 +110,10 @@ export class Inboxes {
           post.replyTo,
         ],
       ],
-      done: () => this.#wake(post.to),
+      done: () => {
+        this.#wake(post.to);
+        this.#onPosted(post.to);
+      },
     });
   }
 

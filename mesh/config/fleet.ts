@@ -35,6 +35,8 @@ export interface Fleet {
   readonly chains?: ReadonlyMap<string, ChainSetting>;
   readonly prices: readonly PriceOverride[];
   readonly agents: readonly AgentSetting[];
+  /** Sandboxes that may run at the same time; absent = all. */
+  readonly awakeMax?: number;
   readonly schedule: readonly Job[];
   readonly hooks: readonly Hook[];
   /** Where each credential may stand in requests to the web. */
@@ -94,6 +96,8 @@ export interface AgentSetting {
   readonly budget: Caps;
   readonly limits: SandboxLimits;
   readonly isolation: Isolation;
+  /** Absent = its sandbox runs as long as the mesh. */
+  readonly hibernateAfterMs?: number;
   /** Absent = the minimal root file system of all agents. */
   readonly rootfs?: RootfsRequest;
   /** Where the mesh has built it. */

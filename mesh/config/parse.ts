@@ -96,6 +96,7 @@ class Reader {
       keys: providers.builtIn,
       schedule: this.#schedule(),
       hooks: this.#hooks(),
+      ...(form.awake !== undefined && { awakeMax: form.awake }),
       bindings: this.#bindings,
       sources: sourcesOf(form.sources ?? {}, (path) => resolve(this.#folder, path), this.#tell),
       web: { ca: this.#existing(["web", "ca"], form.web?.ca, "file") },
@@ -199,6 +200,7 @@ class Reader {
       budget,
       limits: { memoryBytes: sandbox.memory, cpus: sandbox.cpus, pids: sandbox.pids, diskBytes: sandbox.disk },
       isolation: sandbox.isolation,
+      ...(sandbox.hibernate !== undefined && { hibernateAfterMs: sandbox.hibernate }),
       ...this.#rootfs(at, form),
       command: form.command ?? null,
       code: this.#existing([...at, "code"], form.code, "folder"),
@@ -337,7 +339,7 @@ class Reader {
 
 type SandboxSizes = {
   -readonly [key in keyof typeof sandboxDefaults]: (typeof sandboxDefaults)[key] extends number ? number : Isolation;
-};
+} & { hibernate?: number };
 
 /** The sizes that the file states; what is absent must not hide a default. */
 const given = (

@@ -22,6 +22,11 @@ const SandboxForm = z.strictObject({
   pids: z.int().min(32).max(32_768).optional(),
   disk: Bytes.refine((n) => n >= limits.sandbox.diskBytesMin, "must be at least `1MiB`").optional(),
   isolation: z.enum(["container", "gvisor", "microvm"]).optional(),
+  /** How long an agent may have nothing to do until its sandbox is stopped; the next message starts it again. */
+  hibernate: Duration.refine(
+    (ms) => ms >= limits.hibernation.afterMsMin && ms <= limits.hibernation.afterMsMax,
+    "must be from `1s` to `7d`",
+  ).optional(),
   ...rootfsKeys,
 });
 
@@ -189,6 +194,8 @@ export const FleetForm = z.strictObject({
     .optional(),
   schedule: z.record(Name, JobForm).optional(),
   hooks: z.record(Name, HookForm).optional(),
+  /** Sandboxes that may run at the same time. */
+  awake: z.int().min(1).max(limits.fleet.agentsMax).optional(),
   bindings: BindingsForm.optional(),
   /** Where the values of credentials come from, when no person enters them. */
   sources: SourcesForm.optional(),

@@ -7,6 +7,7 @@ import type { DoorListener } from "../sandbox/backend.ts";
 import type { WebSession } from "../egress/web/session.ts";
 import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
+import { Activity } from "./activity.ts";
 import { readJson, sendJson, sendNothing, sendRefusal, sendText } from "../http/exchange.ts";
 import { done, reply } from "./inbox-call.ts";
 import { mcpCall } from "./mcp.ts";
@@ -27,12 +28,14 @@ export class Door implements DoorListener {
   readonly #server: Server;
   readonly #bucket: TokenBucket;
   readonly #web: WebSession | undefined;
+  readonly #activity: Activity;
   #concurrent = 0;
 
   constructor(services: DoorServices, caller: Caller) {
     const { door } = limits;
     this.#services = services;
     this.#caller = caller;
+    this.#activity = new Activity(services.clock);
     this.#bucket = new TokenBucket(services.clock, door.requestsBurst, door.requestsPerSecond);
     this.#server = createServer(
       {
@@ -52,8 +55,9 @@ export class Door implements DoorListener {
     this.#server.on("clientError", (_error, socket) => socket.destroy());
     this.#web = services.web?.session(caller.sandbox, webWarden(services, caller));
     this.#server.on("connect", (request, socket, head) => {
-      if (this.#web && this.#bucket.take()) this.#web.connect(request.url ?? "", socket, head);
-      else socket.destroy();
+      if (!this.#web || !this.#bucket.take()) return void socket.destroy();
+      socket.once("close", this.#activity.begin());
+      return this.#web.connect(request.url ?? "", socket, head);
     });
     this.#server.on("drop", () => this.#flood("connections"));
   }
@@ -66,6 +70,10 @@ export class Door implements DoorListener {
       resolve();
     });
     return promise;
+  }
+
+  idleForMs(): number {
+    return this.#activity.idleForMs();
   }
 
   close(): Promise<void> {
@@ -94,15 +102,28 @@ export class Door implements DoorListener {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.
-    if (this.#web && /^[A-Za-z]+:/.test(request.url ?? "")) return this.#web.request(request, response, null);
-    const routed = route(request.method ?? "", request.url ?? "");
-    if (!routed.ok) return this.#refuse(response, routed.error, request);
-    const asked = routed.value;
+    const isProxied = this.#web !== undefined && /^[A-Za-z]+:/.test(request.url ?? "");
+    const routed = isProxied ? undefined : route(request.method ?? "", request.url ?? "");
+    const asked = routed?.ok ? routed.value : undefined;
+    if (asked?.kind === "inbox") return this.#inbox(response, asked.waitMs);
+    const ended = this.#activity.begin();
+    try {
+      if (!routed) await this.#web?.request(request, response, null);
+      else if (!routed.ok) await this.#refuse(response, routed.error, request);
+      else if (asked) await this.#answer(asked, request, response);
+    } finally {
+      ended();
+    }
+  }
+
+  async #answer(
+    asked: Exclude<DoorRequest, { kind: "inbox" }>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     switch (asked.kind) {
       case "self":
         return sendJson(response, 200, this.#services.selves.get(this.#caller.agent));
-      case "inbox":
-        return this.#inbox(response, asked.waitMs);
       case "model":
         return modelCall(this.#services, this.#caller, asked, request, response);
       case "mcp":
@@ -155,8 +176,9 @@ export class Door implements DoorListener {
     const delivery = await this.#services.inboxes.next(this.#caller.agent, waitMs, gone.signal);
     // Nobody is there to take it: it may be handed out again at once.
     if (gone.signal.aborted) return delivery && this.#services.inboxes.forgetLease(this.#caller.agent);
-    if (delivery) sendJson(response, 200, await withTask(this.#services, this.#caller, delivery));
-    else sendNothing(response);
+    if (!delivery) return sendNothing(response);
+    this.#activity.begin()();
+    sendJson(response, 200, await withTask(this.#services, this.#caller, delivery));
   }
 
   /** Requests that are not understood are evidence, too. */

@@ -37,6 +37,7 @@ export class AgentRunner {
   readonly #parts: RunnerParts;
   #wanted = false;
   #sandbox: Sandbox | undefined;
+  #door: DoorListener | undefined;
   #loop: Promise<void> = Promise.resolve();
   #stopping = new AbortController();
   phase: AgentPhase = "stopped";
@@ -62,6 +63,11 @@ export class AgentRunner {
     return this.#sandbox;
   }
 
+  /** How long it has not used its door; 0 for one that does not run. */
+  idleForMs(): number {
+    return this.#door?.idleForMs?.() ?? 0;
+  }
+
   /** Resolves when the first start has succeeded or failed. */
   start(): Promise<void> {
     if (this.#wanted) return Promise.resolve();
@@ -73,7 +79,7 @@ export class AgentRunner {
   }
 
   /** Resolves when nothing of the sandbox is left. */
-  async stop(phase: "stopped" | "halted", reason: string): Promise<void> {
+  async stop(phase: "stopped" | "halted" | "asleep", reason: string): Promise<void> {
     this.#wanted = false;
     this.#stopping.abort();
     await this.#sandbox?.stop(limits.sandbox.stopGraceMs);
@@ -122,6 +128,7 @@ export class AgentRunner {
         [["agents.setGeneration", this.generation, this.agentId]],
       );
       this.#parts.onStart();
+      const door = this.#parts.makeDoor({ agent: setting.name, sandbox: id });
       const sandbox = await backend.start({
         id,
         isolation: setting.isolation,
@@ -131,9 +138,10 @@ export class AgentRunner {
         ...(setting.rootfsFolder === undefined ? {} : { rootfs: setting.rootfsFolder }),
         environment: {},
         codeFolder: setting.code,
-        door: this.#parts.makeDoor({ agent: setting.name, sandbox: id }),
+        door,
       });
       this.#sandbox = sandbox;
+      this.#door = door;
       sandbox.onEvent((event) => {
         this.#note(id, event);
         if (event.type === "exited") ended.resolve();
@@ -153,6 +161,7 @@ export class AgentRunner {
       return text;
     } finally {
       this.#sandbox = undefined;
+      this.#door = undefined;
     }
   }
 

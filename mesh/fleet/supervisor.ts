@@ -17,6 +17,7 @@ import type { DoorListener, SandboxBackend } from "../sandbox/backend.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
 import { AgentRunner } from "./agent-runner.ts";
+import { Hibernation } from "./hibernation.ts";
 import { LogBook } from "./log-book.ts";
 
 export interface SupervisorParts {
@@ -39,10 +40,21 @@ export class Supervisor {
   readonly #parts: SupervisorParts;
   readonly #runners = new Map<string, AgentRunner>();
   readonly #halted = new Map<string, { readonly refusal: Refusal; readonly stop: AbortController }>();
+  readonly #hibernation: Hibernation;
+  readonly #ending = new AbortController();
   #closed = false;
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
+    const { clock, inboxes, fleet } = parts;
+    this.#hibernation = new Hibernation({
+      clock,
+      awakeMax: fleet.awakeMax ?? Infinity,
+      runners: () => this.#runners.values(),
+      runner: (agent) => this.#runners.get(agent),
+      depth: (agent) => inboxes.depth(agent),
+    });
+    inboxes.observe((agent) => this.#hibernation.wake(agent));
   }
 
   /** Ends what an earlier mesh left, and brings the register in line with the fleet file. */
@@ -58,10 +70,16 @@ export class Supervisor {
     await this.#register();
   }
 
-  /** Resolves when each agent has had its first start. */
+  /** Resolves when each agent has had its first start; who may hibernate and has nothing to do begins asleep. */
   async start(): Promise<void> {
-    const { fleet } = this.#parts;
-    const waiting = fleet.agents.flatMap((agent) => this.#runners.get(agent.name) ?? []);
+    const { fleet, inboxes } = this.#parts;
+    const asleep = fleet.agents.filter(({ hibernateAfterMs }) => hibernateAfterMs !== undefined);
+    for (const { name } of asleep) await this.#runners.get(name)?.stop("asleep", "it has nothing to do");
+    for (const { name } of asleep) if (inboxes.depth(name) > 0) this.#hibernation.wake(name);
+    if (asleep.length > 0) void this.#hibernation.run(this.#ending.signal);
+    const waiting = fleet.agents.flatMap(({ name, hibernateAfterMs }) =>
+      hibernateAfterMs === undefined ? (this.#runners.get(name) ?? []) : [],
+    );
     const starters = Array.from({ length: STARTS_AT_ONCE }, async () => {
       for (let runner = waiting.shift(); runner && !this.#closed; runner = waiting.shift()) await runner.start();
     });
@@ -70,6 +88,7 @@ export class Supervisor {
 
   async stop(): Promise<void> {
     this.#closed = true;
+    this.#ending.abort();
     for (const { stop } of this.#halted.values()) stop.abort();
     await Promise.all([...this.#runners.values()].map((runner) => runner.stop("stopped", "the mesh is shutting down")));
   }
@@ -193,15 +212,16 @@ export class Supervisor {
     }
     const logs = join(stateFolder, "logs");
     mkdirSync(logs, { recursive: true, mode: 0o700 });
+    const created: Promise<void>[] = [];
     for (const setting of fleet.agents) {
       const row = known.get(setting.name);
       const agentId = row?.id ?? ids.next("agt");
-      if (!row) {
-        await audit.record(
-          { kind: "agent.created", subject: "mesh", detail: { agent: setting.name, agent_id: agentId } },
-          [["agents.insert", agentId, defaultTenant, setting.name, clock.nowMs()]],
+      if (!row)
+        created.push(
+          audit.record({ kind: "agent.created", subject: "mesh", detail: { agent: setting.name, agent_id: agentId } }, [
+            ["agents.insert", agentId, defaultTenant, setting.name, clock.nowMs()],
+          ]),
         );
-      }
       const { monitor, backend, makeDoor, inboxes } = this.#parts;
       this.#runners.set(
         setting.name,
@@ -213,6 +233,7 @@ export class Supervisor {
         }),
       );
     }
+    await Promise.all(created);
   }
 }
 

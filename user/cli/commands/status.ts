@@ -46,6 +46,7 @@ const phaseTones: Readonly<Record<AgentPhase, Tone>> = {
   starting: "accent",
   running: "good",
   stopped: "faint",
+  asleep: "faint",
   halted: "warn",
   failed: "bad",
 };

@@ -1,0 +1,27 @@
+import type { Clock } from "../../lib/clock.ts";
+
+/** When a sandbox last used its door. Waiting for something to do is no use of it. */
+export class Activity {
+  readonly #clock: Clock;
+  #open = 0;
+  #lastMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#lastMs = clock.monotonicMs();
+  }
+
+  /** Returns what is to be called once at the end of the use. */
+  begin(): () => void {
+    this.#open++;
+    return () => {
+      this.#open--;
+      this.#lastMs = this.#clock.monotonicMs();
+    };
+  }
+
+  /** 0 while something is under way. */
+  idleForMs(): number {
+    return this.#open > 0 ? 0 : this.#clock.monotonicMs() - this.#lastMs;
+  }
+}

@@ -1,0 +1,95 @@
+import type { Clock } from "../../lib/clock.ts";
+import { limits } from "../../protocol/limits.ts";
+import type { AgentRunner } from "./agent-runner.ts";
+
+export interface HibernationParts {
+  readonly clock: Clock;
+  /** Sandboxes that may run at the same time. */
+  readonly awakeMax: number;
+  runners(): Iterable<AgentRunner>;
+  runner(agent: string): AgentRunner | undefined;
+  /** Messages that wait for an agent or are in its hands. */
+  depth(agent: string): number;
+}
+
+/**
+ * Stops agents that have nothing to do and wakes them when they have: /data and their queues stay. Few are woken at the
+ * same moment, first come first served, so that a storm of messages takes its time instead of everybody's processor; when
+ * no more may run, whoever is idle makes room.
+ */
+export class Hibernation {
+  readonly #parts: HibernationParts;
+  readonly #queue: string[] = [];
+  readonly #queued = new Set<string>();
+  /** A runner says that it is starting a moment after it was asked to. */
+  readonly #waking = new Set<string>();
+  #closed = false;
+
+  constructor(parts: HibernationParts) {
+    this.#parts = parts;
+  }
+
+  /** Something has come for an agent. Who is awake, stopped by an operator, halted or failed is left as it is. */
+  wake(agent: string): void {
+    if (this.#closed || this.#queued.has(agent) || this.#parts.runner(agent)?.phase !== "asleep") return;
+    this.#queued.add(agent);
+    this.#queue.push(agent);
+    this.#pump();
+  }
+
+  /** Looks at all agents again and again, until `signal`. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    while (!signal.aborted) {
+      await this.look();
+      this.#pump();
+      const pauseMs = this.#queue.length > 0 ? limits.hibernation.pressedLookMs : limits.hibernation.lookMs;
+      await clock.sleep(pauseMs, signal).catch(() => undefined);
+    }
+    this.#closed = true;
+  }
+
+  /** Puts to sleep whoever has been idle for long enough, or, when others wait for room, for a moment: the longest first. */
+  async look(): Promise<void> {
+    const idle = [...this.#parts.runners()].filter((runner) => this.#isIdle(runner));
+    const due = idle.filter((runner) => runner.idleForMs() >= (runner.setting.hibernateAfterMs ?? Infinity));
+    const short = this.#queue.length - this.#room() - due.length;
+    const pressed = idle
+      .filter((runner) => !due.includes(runner) && runner.idleForMs() >= limits.hibernation.pressedIdleMs)
+      .sort((a, b) => b.idleForMs() - a.idleForMs())
+      .slice(0, Math.max(0, short));
+    await Promise.all([...due, ...pressed].map((runner) => this.#sleep(runner)));
+  }
+
+  #isIdle(runner: AgentRunner): boolean {
+    const { name, hibernateAfterMs } = runner.setting;
+    return hibernateAfterMs !== undefined && runner.phase === "running" && this.#parts.depth(name) === 0;
+  }
+
+  async #sleep(runner: AgentRunner): Promise<void> {
+    await runner.stop("asleep", "it had nothing to do");
+    // What came while it was stopping found it awake.
+    if (this.#parts.depth(runner.setting.name) > 0) this.wake(runner.setting.name);
+  }
+
+  #room(): number {
+    let awake = 0;
+    for (const { phase, setting } of this.#parts.runners())
+      if (phase === "running" || phase === "starting" || this.#waking.has(setting.name)) awake++;
+    return Math.max(0, this.#parts.awakeMax - awake);
+  }
+
+  #pump(): void {
+    while (!this.#closed && this.#queue.length > 0 && this.#waking.size < limits.hibernation.wakingMax && this.#room() > 0) {
+      const agent = this.#queue.shift() ?? "";
+      this.#queued.delete(agent);
+      const runner = this.#parts.runner(agent);
+      if (runner?.phase !== "asleep") continue;
+      this.#waking.add(agent);
+      void runner.start().finally(() => {
+        this.#waking.delete(agent);
+        this.#pump();
+      });
+    }
+  }
+}
