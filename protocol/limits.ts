@@ -288,8 +288,9 @@ export const limits = {
     mapItemsDefault: 100,
     attemptsMax: 20,
     traceSpansMax: 20_000,
-    /** Tokens or micro-USD that a person adds to a budget at once. */
-    raiseMax: 1_000_000_000_000,
+    /** What a person adds to a budget at once. */
+    raiseTokensMax: 1_000_000_000_000,
+    raiseMicroUsdMax: 1_000_000_000_000,
     backOffMsDefault: 1_000,
     backOffMsMax: 3_600_000,
     stepTimeoutMsDefault: 600_000,

@@ -28,8 +28,8 @@ export interface RunInput {
 
 /** What is added to the caps of the run, and of each step that is held for want of budget. */
 export const ResumeInput = z.strictObject({
-  tokens: z.int().min(0).max(limits.workflow.raiseMax).optional(),
-  microUsd: z.int().min(0).max(limits.workflow.raiseMax).optional(),
+  tokens: z.int().min(0).max(limits.workflow.raiseTokensMax).optional(),
+  microUsd: z.int().min(0).max(limits.workflow.raiseMicroUsdMax).optional(),
 });
 export interface ResumeInput {
   readonly tokens?: number | undefined;

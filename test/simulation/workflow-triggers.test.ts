@@ -71,35 +71,34 @@ async function twoTicks(crashAt: number): Promise<number> {
   let world: WorkflowWorld | undefined;
   try {
     for (let opening = 0; opening < 2; opening++) {
-      let dead = false;
+      const death = new AbortController();
+      const died = (): void => death.abort();
+      const over = Promise.withResolvers<void>();
+      death.signal.addEventListener("abort", () => over.resolve());
       const faults = (point: FaultPoint): void => {
         if (!counts(point) || points++ !== crashAt) return;
-        dead = true;
+        died();
         throw new SimulatedCrash("here");
       };
       const opened = await open(path, clock, opening, upstream, faults);
       world = opened.world;
       const { engine } = world;
-      let survived = false;
       // A process that is dead answers nothing, so nothing is waited for that it would have to say.
-      const life = (async () => {
+      (async () => {
         await engine.recover();
         await opened.scheduler.begin();
-        for (let from = world ? ticksIn(world).length : 0; from < 2 && !dead; from++) {
+        for (let from = world ? ticksIn(world).length : 0; from < 2 && !death.signal.aborted; from++) {
           clock.pass(60_000);
           await opened.scheduler.fire();
         }
         await until(
           clock,
-          () => dead || (world ? runsIn(world).every(({ finishedAtMs }) => finishedAtMs !== null) : true),
+          () =>
+            death.signal.aborted || (world ? runsIn(world).every(({ finishedAtMs }) => finishedAtMs !== null) : true),
         );
-        survived = !dead;
-      })().catch(() => {
-        dead = true;
-      });
-      while (!dead && !survived) await new Promise((resolve) => setImmediate(resolve));
-      if (survived) await life;
-      if (survived) break;
+      })().then(over.resolve, died);
+      await over.promise;
+      if (!death.signal.aborted) break;
       world.stop();
       await world.store.close().catch(() => {});
     }
@@ -108,7 +107,7 @@ async function twoTicks(crashAt: number): Promise<number> {
     const runs = runsIn(world);
     assert.ok(caused.length >= 2, `${caused.length} ticks fired`);
     assert.deepEqual(
-      caused.toSorted(),
+      caused.map(String).toSorted(),
       runs.map(({ id }) => id).toSorted(),
       "each tick has its run, each run its tick",
     );
@@ -155,7 +154,7 @@ test("the next tick is left out while the run of the last one goes on", async ()
 test("an entry of the fleet file with faults is refused with its place", () => {
   const context = { timeZone: "UTC", agents: new Set(["scribe"]), workflow: FILE };
   const faultOf = (form: object): string => {
-    const read = readJob("j", { every: 60_000, ...form } as never, context);
+    const read = readJob("j", { every: 60_000, ...form }, context);
     return read.ok ? "" : `${read.error.at.join(".")}: ${read.error.message}`;
   };
   assert.equal(faultOf({}), ": an entry has one of `message` and `workflow`");

@@ -45,7 +45,8 @@ export function workAt(
     if (!driver) return undefined;
     places.push({ driver, task: at.task, purses: budgets.of(driver, at.task) });
     const row = store.query.workflow.run(defaultTenant, at.run);
-    at = row?.parent == null ? undefined : { run: row.parent, task: row.parentTask?.split("/")[0] ?? "" };
+    const parent = row?.parent ?? null;
+    at = parent === null ? undefined : { run: parent, task: row?.parentTask?.split("/")[0] ?? "" };
   }
   const own = places[0];
   const signal = own?.driver.signalOf(task);

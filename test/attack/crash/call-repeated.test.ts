@@ -18,7 +18,7 @@ interface Call {
 /** Honours keys: what it is asked to do under one name it does once, and answers the same again. */
 const calls: Call[] = [];
 const effects = new Map<string, number>();
-let waiting: ServerResponse[] = [];
+const waiting: ServerResponse[] = [];
 let hold = true;
 
 async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
