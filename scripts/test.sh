@@ -21,8 +21,18 @@ setup_peers() {
 # The contract of sandbox backends runs on gVisor and on a docker engine of its own, too. They are installed only where
 # that starts no service: on a machine with an init system they are its owner's to install, and the tests say so.
 setup_backends() {
-  if { have runsc && have dockerd; } || [ -d /run/systemd/system ] || [ "$(id -u)" -ne 0 ]; then return 0; fi
-  install_from_apt "the contract tests run on gVisor and docker, too" runsc docker.io
+  if { have runsc && have dockerd && have tcpdump; } || [ -d /run/systemd/system ] || [ "$(id -u)" -ne 0 ]; then return 0; fi
+  install_from_apt "the contract tests run on gVisor and docker, and capture packets" runsc docker.io tcpdump
+}
+
+# Agents of other frameworks, for the tests in test/guests only. Without them those tests fail and say why.
+setup_guests() {
+  wanted=$(cksum <"$root/examples/guests/package-lock.json")
+  stamp=$root/examples/guests/node_modules/.cordon-setup
+  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return 0; fi
+  say "installing the packages of examples/guests (about 170 MB, no install scripts) …"
+  (cd "$root/examples/guests" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || return 1
+  printf '%s\n' "$wanted" >"$stamp"
 }
 
 setup_modules

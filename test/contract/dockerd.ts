@@ -1,6 +1,6 @@
 /** A docker engine for tests only: data, socket and network of its own, ended by its pid. Another engine of the machine is left alone. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +43,7 @@ export async function startEngine(): Promise<TestEngine> {
   const close = async (): Promise<void> => {
     daemon.kill("SIGTERM");
     await ended;
+    for (const pid of processesOf(folder)) process.kill(pid, "SIGKILL");
     const mounted = readFileSync("/proc/self/mounts", "utf8").includes(folder);
     if (mounted) throw new Error(`docker left mounts under ${folder}`);
     rmSync(folder, { recursive: true, force: true });
@@ -58,6 +59,19 @@ export async function startEngine(): Promise<TestEngine> {
   }
   return { socketPath, close };
 }
+
+/** A container that a failed test left keeps its shim alive after the engine has gone. */
+const processesOf = (folder: string): readonly number[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, "latin1").includes(`${folder}/`);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
 
 const answers = (socketPath: string): Promise<boolean> =>
   new Promise((resolve) => {
