@@ -230,7 +230,7 @@ export const limits = {
     linesMax: 1_000,
     lineCharsMax: 4 * KiB,
     /** Where a flood ends by itself when nothing stops it: more than a container is given, harmless to a machine. */
-    floods: { processesMax: 600, memoryBytesMax: 768 * MiB, diskBytesMax: 128 * MiB, descriptorsMax: 20_000 },
+    floods: { processCount: 600, memoryBytesMax: 768 * MiB, diskBytesMax: 128 * MiB, descriptorsMax: 20_000 },
   },
   /** The Docker Engine API. */
   docker: { answerBytesMax: 8 * MiB, lastOutputMs: 1_000 },

@@ -50,6 +50,9 @@ for lock in "$root"/test/*/package-lock.json; do
     " " | *"${folder#"$root/"}"*) setup_peers "$folder" || say "going on without: the tests in ${folder#"$root/"} will fail" ;;
   esac
 done
+case "$* " in
+  " " | *test/guests*) setup_peers "$root/examples/guests" || say "going on without: the tests in test/guests will fail" ;;
+esac
 
 if [ "$#" -eq 0 ]; then
   # Benchmarks and browser tests have commands of their own.

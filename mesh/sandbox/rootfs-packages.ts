@@ -77,7 +77,11 @@ export async function installedIn(folder: string): Promise<readonly string[]> {
   return status
     .split("\n\n")
     .flatMap((record) => {
-      const field = (name: string): string | undefined => new RegExp(`^${name}: (\\S+)$`, "m").exec(record)?.[1];
+      const field = (name: string): string | undefined =>
+        record
+          .split("\n")
+          .find((line) => line.startsWith(`${name}: `))
+          ?.slice(name.length + 2);
       const [name, version] = [field("Package"), field("Version")];
       return name && version ? [`${name}=${version}`] : [];
     })

@@ -82,8 +82,8 @@ export async function assault(parts: AssaultParts): Promise<AssaultReport> {
   }
 }
 
-const { processesMax, memoryBytesMax, diskBytesMax, descriptorsMax } = limits.assault.floods;
-const floods = { processesMax, memoryBytesMax, diskBytesMax, descriptorsMax };
+const { processCount, memoryBytesMax, diskBytesMax, descriptorsMax } = limits.assault.floods;
+const floods = { processCount, memoryBytesMax, diskBytesMax, descriptorsMax };
 
 const trouble = (container: Container): string => container.errors().split("\n").at(-1) ?? "";
 

@@ -73,6 +73,6 @@ function descriptors(count) {
 export async function tryFloods(report, { floods }, run) {
   report("flood-descriptors", () => descriptors(floods.descriptorsMax));
   report("flood-disk", () => disk(floods.diskBytesMax));
-  await report("flood-processes", () => processes(floods.processesMax, run("pause")));
+  await report("flood-processes", () => processes(floods.processCount, run("pause")));
   await report("flood-memory", () => memory(floods.memoryBytesMax));
 }

@@ -1,0 +1,33 @@
+/**
+ * Guests on Debian packages: they are fetched and unpacked, which takes minutes on a slow line. `CORDON_PACKAGES=1`
+ * runs them.
+ */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { ANSWER, assertNoSecret, startGuests, type GuestFleet } from "./fleet-of-guests.ts";
+
+const skip = process.env["CORDON_PACKAGES"] ? false : "fetches Debian packages: set CORDON_PACKAGES=1";
+
+describe("guests on packages", { skip, timeout: 900_000 }, () => {
+  let fleet: GuestFleet;
+  before(async () => void (fleet = await startGuests(["python", "coding-agent"])));
+  after(() => fleet?.close());
+
+  it("an agent in Python, with its standard library alone", async () => {
+    const { chat } = await fleet.stepsOf("python");
+    assert.equal(chat?.["answer"], ANSWER);
+    assert.match(String(chat?.["python"]), /^3\./);
+  });
+
+  it("the shape of a coding agent: a shell, git, curl and a build", async () => {
+    const { git, build, model, note, web } = await fleet.stepsOf("coding-agent");
+    assert.deepEqual([git?.["answer"], build?.["answer"], note?.["answer"]], ["a weather tool", "sunny", "version 1"]);
+    assert.match(String(model?.["answer"]), /weather/);
+    assert.match(String(web?.["answer"]), /Failed to connect|Couldn't connect|unreachable/);
+  });
+
+  it("hold no secret", async () => {
+    for (const guest of ["python", "coding-agent"]) await fleet.stepsOf(guest);
+    await assertNoSecret(fleet, 4);
+  });
+});
