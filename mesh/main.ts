@@ -15,6 +15,8 @@ export interface MeshOptions {
   readonly "expires-ms"?: string;
   readonly "overlap-ms"?: string;
   readonly backend?: string;
+  /** Of the docker engine; absent: the usual one. */
+  readonly socket?: string;
   readonly "runtime-cmd"?: string;
   /** `serve` ends when its standard input does: whoever started it holds the other end. */
   readonly attached?: boolean;
@@ -57,6 +59,7 @@ async function main(): Promise<number> {
       "expires-ms": text,
       "overlap-ms": text,
       backend: text,
+      socket: text,
       "runtime-cmd": text,
       attached: { type: "boolean" },
     },

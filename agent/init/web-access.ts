@@ -17,15 +17,19 @@ const LOOPBACK = "127.0.0.1,localhost,::1";
  * What makes an unmodified guest go to the web by way of the door: proxy variables, and a bundle with the gateway's
  * authority beside those that the root file system trusts. Empty where the agent's fleet has no way to the web.
  */
-export async function webEnvironment(doorSocket: string, log: Log): Promise<Readonly<Record<string, string>>> {
+export async function webEnvironment(
+  doorSocket: string,
+  log: Log,
+  bundle: string = BUNDLE,
+): Promise<Readonly<Record<string, string>>> {
   try {
     const authority = await authorityAt(doorSocket);
     if (!authority.includes("BEGIN CERTIFICATE")) return {};
-    writeFileSync(BUNDLE, `${systemBundle()}\n${authority}`, { mode: 0o644 });
+    writeFileSync(bundle, `${systemBundle()}\n${authority}`, { mode: 0o644 });
     const proxy = `http://${relay.host}:${relay.port}`;
     return {
       ...Object.fromEntries(PROXY_NAMES.map((name) => [name, proxy])),
-      ...Object.fromEntries(BUNDLE_NAMES.map((name) => [name, BUNDLE])),
+      ...Object.fromEntries(BUNDLE_NAMES.map((name) => [name, bundle])),
       ...{ NO_PROXY: LOOPBACK, no_proxy: LOOPBACK },
       // Node's own fetch looks at the proxy variables only when it is told to.
       NODE_USE_ENV_PROXY: "1",

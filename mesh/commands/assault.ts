@@ -21,25 +21,30 @@ import { localBackend } from "./machine.ts";
 
 const projectDir = fileURLToPath(new URL("../..", import.meta.url));
 const cacheDir = join(projectDir, ".cache", "rootfs");
-const ISOLATIONS: Readonly<Record<string, Isolation>> = { oci: "container", gvisor: "gvisor" };
+const ISOLATIONS: Readonly<Record<string, Isolation>> = { oci: "container", gvisor: "gvisor", docker: "container" };
 
 /** `assault`: prints one JSON line an attempt and a report. Exit code 0: all were stopped, 1: one was not, 2: no verdict. */
 export async function runAssault(options: MeshOptions): Promise<number> {
   const command = options["runtime-cmd"];
   const report =
-    command === undefined ? await onBackend(options.backend ?? "oci") : await onLauncher(command, options.backend);
+    command === undefined
+      ? await onBackend(options.backend ?? "oci", options)
+      : await onLauncher(command, options.backend);
   say({ kind: "report", report });
   if (report.results.some(({ verdict }) => verdict === "out")) return 1;
   return report.fault === undefined ? 0 : 2;
 }
 
-async function onBackend(name: string): Promise<AssaultReport> {
+async function onBackend(name: string, options: MeshOptions): Promise<AssaultReport> {
   const isolation = Object.hasOwn(ISOLATIONS, name) ? ISOLATIONS[name] : undefined;
   if (isolation === undefined)
     throw new CommandError(`no backend \`${name}\`: use one of ${Object.keys(ISOLATIONS).join(", ")}`);
   const state = mkdtempSync(join(tmpdir(), "cordon-assault-state-"));
   try {
-    const backend = await localBackend({ installation: id.next("i").slice(2, 10), state, clock });
+    const backend = await localBackend({
+      ...{ installation: id.next("i").slice(2, 10), state, clock },
+      backend: name === "docker" ? { name, socketPath: options.socket ?? null } : undefined,
+    });
     const short = await backend.shortfalls(isolation);
     if (short.length > 0)
       throw new SandboxError(short.map(({ what }) => what).join("; "), short.map(({ remedy }) => remedy).join("; "));

@@ -53,7 +53,7 @@ class DockerBackend extends LocalBackend {
   );
   readonly #options: DockerOptions;
   readonly #engine: DockerEngine;
-  #image: Promise<string> | undefined;
+  readonly #images = new Map<string, Promise<string>>();
 
   constructor(options: DockerOptions) {
     super(placesOf(options.installation, options.stateDir), options.clock);
@@ -81,7 +81,7 @@ class DockerBackend extends LocalBackend {
     if (spec.isolation === "microvm") throw new SandboxError("isolation `microvm` cannot be had here", "use `gvisor`");
     const { profile, runtimes } = dockerProfiles[spec.isolation];
     const [image] = await Promise.all([
-      this.#imageId(),
+      this.#imageId(spec.rootfs ?? this.#options.rootfs),
       this.openDoor(spec, at, range),
       mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, this.clock),
     ]);
@@ -127,12 +127,15 @@ class DockerBackend extends LocalBackend {
   }
 
   /** Imported once for all starts; one that failed is tried again by the next. */
-  #imageId(): Promise<string> {
-    this.#image ??= ensureImage(this.#engine, this.#options.rootfs).catch((error: unknown) => {
-      this.#image = undefined;
+  #imageId(rootfs: string): Promise<string> {
+    const known = this.#images.get(rootfs);
+    if (known) return known;
+    const image = ensureImage(this.#engine, rootfs).catch((error: unknown) => {
+      this.#images.delete(rootfs);
       throw error;
     });
-    return this.#image;
+    this.#images.set(rootfs, image);
+    return image;
   }
 
   /** The engine tells no signal but by the shell's convention, 128 and its number. */

@@ -17,6 +17,7 @@ export const assault: Command = {
     "[--backend NAME | --runtime-cmd 'LAUNCHER … {rootfs} … {code} … {command}'] [--all] [--json FILE] [--sarif FILE]",
   options: {
     backend: { value: "NAME", help: "oci (default), gvisor or docker" },
+    socket: { value: "PATH", help: "socket of the docker engine (default: /var/run/docker.sock)" },
     "runtime-cmd": { value: "COMMAND", help: "test somebody else's container launcher instead" },
     all: { help: "list what was stopped as well" },
     json: { value: "FILE", help: "write the report as JSON" },
@@ -41,7 +42,7 @@ export const assault: Command = {
 };
 
 async function reportFrom(input: Input, context: Context): Promise<AssaultReport> {
-  const args = ["backend", "runtime-cmd"].flatMap((name) => {
+  const args = ["backend", "socket", "runtime-cmd"].flatMap((name) => {
     const value = input.text(name);
     return value === undefined ? [] : [`--${name}=${value}`];
   });
