@@ -31,6 +31,7 @@ interface Bundle {
     resources: { memory: object; pids: object; cpu: object; devices: object[] };
     seccomp: { defaultAction: string; architectures: string[] };
     maskedPaths: string[];
+    readonlyPaths: string[];
   };
 }
 const bundle = (code: string | null = null) =>
@@ -72,6 +73,12 @@ describe("the bundle", () => {
       if (/code|door|dev/.test(mount.destination)) assert.ok(mount.options.includes("ro"), mount.destination);
     }
     assert.ok(mounts[2]?.options.some((o) => o.startsWith("size=")));
+    const { maskedPaths, readonlyPaths, resources } = bundle().linux;
+    for (const path of ["/proc/kcore", "/proc/keys", "/proc/sysrq-trigger", "/dev/tty", "/sys"]) {
+      assert.ok(maskedPaths.includes(path), path);
+    }
+    for (const path of ["/proc/sys", "/proc/irq", "/proc/fs"]) assert.ok(readonlyPaths.includes(path), path);
+    assert.deepEqual(resources.devices, [{ allow: false, access: "rwm" }]);
   });
   it("limits memory without swap, processes, cores and locked memory", () => {
     assert.deepEqual(bundle().linux.resources.memory, { limit: 2 ** 27, swap: 2 ** 27 });

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, it } from "node:test";
+import { systemClock as clock } from "../../lib/clock.ts";
+import { exitOf, reapedExit, runReaped } from "./reaper.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "cordon-reaper-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+
+/** Runs a shell line, as a runtime would be run; returns its code and what it printed. */
+async function run(line: string, timeoutMs = 20_000): Promise<{ code: number; text: string }> {
+  const output = join(folder, String(++files));
+  const code = await runReaped("/bin/sh", ["-c", line], { output, clock, timeoutMs });
+  return { code, text: readFileSync(output, "utf8") };
+}
+
+it("tells how a program ended and what it printed", async () => {
+  assert.deepEqual(await run("echo out; echo err >&2; exit 7"), { code: 7, text: "out\nerr\n" });
+  assert.equal((await run("kill -KILL $$")).code, 255);
+  assert.equal(await runReaped("/nonexistent", [], { output: "/dev/null", clock, timeoutMs: 20_000 }), 127);
+});
+
+it("tells how a process ended that the program left behind, before and after it was asked for", async () => {
+  for (const [end, told] of [
+    ["exit 5", { code: 5 }],
+    ["kill -SEGV $$", { signal: "SIGSEGV" }],
+    ["exit 0", { code: 0 }],
+  ] as const) {
+    const { text } = await run(`sh -c '${end}' & echo $!`);
+    const first = await reapedExit(Number(text), clock);
+    assert.deepEqual(first, told);
+    assert.equal(await reapedExit(Number(text), clock), null, "once");
+  }
+});
+
+it("ends a program that takes too long", async () => {
+  assert.equal((await run("exec sleep 60", 50)).code, 124);
+});
+
+it("reads a status of wait(2)", () => {
+  assert.deepEqual([0, 256, 0xff00, 9, 139].map(exitOf), [
+    { code: 0 },
+    { code: 1 },
+    { code: 255 },
+    { signal: "SIGKILL" },
+    { signal: "SIGSEGV" },
+  ]);
+});
