@@ -98,7 +98,7 @@ class Reader {
       hooks: this.#hooks(),
       ...(form.awake !== undefined && { awakeMax: form.awake }),
       bindings: this.#bindings,
-      sources: sourcesOf(form.sources ?? {}, (path) => resolve(this.#folder, path), this.#tell),
+      ...(form.sources && { sources: sourcesOf(form.sources, (path) => resolve(this.#folder, path), this.#tell) }),
       web: { ca: this.#existing(["web", "ca"], form.web?.ca, "file") },
       teams: teamsOf(form.teams, this.#agents, fault),
       models: new Map(
