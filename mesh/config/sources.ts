@@ -63,7 +63,10 @@ const SourceForm = z.strictObject({
       address: Url,
       path: z
         .string()
-        .regex(/^[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+){0,31}$/, "must be a path such as `secret/data/app`"),
+        .regex(
+          /^[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9_.-]*){0,31}$/,
+          "must be a path such as `secret/data/app`",
+        ),
       field: Text,
       token: Name,
       namespace: Text.optional(),
