@@ -125,6 +125,18 @@ describe("an image", () => {
     }
   });
 
+  it("is refused when one letter of its documents was changed", async () => {
+    const at = place();
+    writeImage(at, { layers: [tarOf([release, { path: "letter" }])] });
+    const blobs = join(at, "blobs/sha256");
+    const config = fs
+      .readdirSync(blobs)
+      .find((name) => fs.readFileSync(join(blobs, name), "latin1").includes("diff_ids"));
+    const file = join(blobs, config ?? "");
+    fs.writeFileSync(file, fs.readFileSync(file, "utf8").replace('"os":"linux"', '"os":"Linux"'));
+    await assert.rejects(build({ kind: "image", folder: at }), /altered blob/);
+  });
+
   it("is refused when it is for another machine, when its layers unpack to something else, or when it is none", async () => {
     await assert.rejects(build(image([release], { architecture: "s390x" })), /nothing for linux/);
     await assert.rejects(build(image([release], { diffIds: [`sha256:${"0".repeat(64)}`] })), /altered/);

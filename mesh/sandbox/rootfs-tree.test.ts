@@ -106,10 +106,13 @@ describe("a hostile archive", () => {
         { path: "out", type: "2", link: outside },
         { path: "out/mine", text: "overwritten" },
         { path: "out/new", text: "new" },
+        { path: "deep/out", type: "2", link: outside },
+        { path: "deep/out/deeper", text: "deeper" },
       ],
     ]);
     untouched();
     assert.equal(fs.readFileSync(join(root, outside, "new"), "utf8"), "new");
+    assert.equal(fs.readFileSync(join(root, outside, "deeper"), "utf8"), "deeper");
   });
 
   it("climbs no further than the root, over links of its own", async () => {
@@ -187,9 +190,7 @@ describe("a hostile archive", () => {
     "a file in a folder's place": [{ path: "a" }, { path: "a/b" }],
     "a whiteout without a name": [{ path: ".wh.." }],
     "a whiteout of the folder above": [{ path: "a/.wh..." }],
-    "a file larger than allowed": [{ path: "a", size: limits.rootfs.fileBytesMax + 1 }],
     "a kind that nobody knows": [{ path: "a", type: "S" }],
-    "a header larger than allowed": [{ path: "a", type: "L", size: limits.rootfs.headerBytesMax + 1 }],
     "a malformed extended header": [{ path: "a", type: "x", text: "99 path=a\n" }],
     "a path that is too deep": [
       { path: "x", type: "L", text: `${"a/".repeat(limits.rootfs.pathDepthMax + 1)}b` },
@@ -202,6 +203,12 @@ describe("a hostile archive", () => {
       untouched();
     });
   }
+
+  it("is refused for what its headers announce, before any of it is read", async () => {
+    const { fileBytesMax, headerBytesMax } = limits.rootfs;
+    await assert.rejects(unpack([[{ path: "a", size: fileBytesMax + 1 }]]), /a file in it is too large/);
+    await assert.rejects(unpack([[{ path: "a", type: "L", size: headerBytesMax + 1 }]]), /a header in it is too large/);
+  });
 
   it("is refused when all of it together is too large", async () => {
     const tree = new RootfsTree(root);
