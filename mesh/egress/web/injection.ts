@@ -74,8 +74,13 @@ const missing = ({ credential, surface }: Binding, place: string): Refusal =>
 
 const refuse = (reason: string, remedy: string): Result<never, Refusal> => err(refusal("denied", reason, remedy));
 
-const sameSurface = (a: Surface, b: Surface): boolean =>
-  JSON.stringify(a, Object.keys(a).toSorted()) === JSON.stringify(b, Object.keys(b).toSorted());
+const sameSurface = (a: Surface, b: Surface): boolean => a.kind === b.kind && detailOf(a) === detailOf(b);
+
+function detailOf(surface: Surface): string {
+  if (surface.kind === "aws") return `${surface.region}/${surface.service}`;
+  if (surface.kind === "json") return surface.path.join(".");
+  return "name" in surface ? surface.name : "";
+}
 
 function describe(surface: Surface): string {
   if (surface.kind === "header" || surface.kind === "query" || surface.kind === "form")
