@@ -13,7 +13,9 @@ const STREAMS = 40;
 const spender = `
 import fs from "node:fs";
 import { ask, tell } from "./prelude.mjs";
-const call = (more = {}, headers = {}) => ask("POST", "/openai/v1/chat/completions", { model: "rehearsal/fault", max_tokens: 1000, stream: true, messages: [{ role: "user", content: "count 200" }], ...more }, headers);
+let made = 0;
+// Each call is another: one who repeats itself is stopped for that.
+const call = (more = {}, headers = {}) => ask("POST", "/openai/v1/chat/completions", { model: "rehearsal/fault", max_tokens: 1000, stream: true, messages: [{ role: "user", content: "count 200, for the " + made++ + "th time" }], ...more }, headers);
 const plan = fs.existsSync("/data/plan") ? fs.readFileSync("/data/plan", "utf8") : "";
 if (plan !== "") {
   // Started anew, and the task not taken up again: nobody knows what it works for?
