@@ -29,7 +29,7 @@ export interface RunInput {
 /** What is added to the caps of the run, and of each step that is held for want of budget. */
 export const ResumeInput = z.strictObject({
   tokens: z.int().min(0).max(limits.workflow.raiseTokensMax).optional(),
-  microUsd: z.int().min(0).max(limits.workflow.raiseMicroUsdMax).optional(),
+  microUsd: z.int().min(0).max(limits.workflow.raiseUsdMicrosMax).optional(),
 });
 export interface ResumeInput {
   readonly tokens?: number | undefined;

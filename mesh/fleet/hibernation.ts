@@ -80,7 +80,7 @@ export class Hibernation {
   }
 
   #pump(): void {
-    while (!this.#closed && this.#queue.length > 0 && this.#waking.size < limits.hibernation.wakingMax && this.#room() > 0) {
+    while (!this.#closed && this.#queue.length > 0 && this.#waking.size < limits.hibernation.agentsWakingMax && this.#room() > 0) {
       const agent = this.#queue.shift() ?? "";
       this.#queued.delete(agent);
       const runner = this.#parts.runner(agent);

@@ -1,0 +1,37 @@
+const KiB = 1024;
+const MiB = 1024 * 1024;
+
+/** What is kept: the store, the evidence, the books. */
+export const records = {
+  store: {
+    /** Beyond it the disk has stopped keeping up, and the store fails. */
+    commitsWaitingMax: 200_000,
+    busyTimeoutMs: 5_000,
+    walBytesMax: 64 * MiB,
+    /** Of 4 KiB, in the log before it is copied back. */
+    checkpointPagesMin: 4_096,
+    /** Of each of the two connections. */
+    cacheBytesMax: 48 * MiB,
+    /** Up to this size every page is checked at each start; above it the tables that grow without end are left out. */
+    fullCheckBytesMax: 256 * MiB,
+  },
+  audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
+  ledger: {
+    /** Fleet, teams, agent; run, map and item of each workflow in a workflow. */
+    scopesMax: 32,
+    scopeCharsMax: 128,
+    modelCharsMax: 256,
+    rollingWindowsMax: 4,
+    rollingSpanMsMin: 60_000,
+    rollingSpanMsMax: 31 * 86_400_000,
+    destinationsMax: 64,
+    teamsPerAgentMax: 4,
+    /** A list of prices that an operator brings in; as JSON without white space. */
+    priceFileBytesMax: 192 * KiB,
+    priceFileModelsMax: 2_000,
+    priceTiersMax: 8,
+    /** Of one view of what was spent on each day. */
+    spendingRowsMax: 40_000,
+    overridesShownMax: 500,
+  },
+} as const;

@@ -1,0 +1,121 @@
+const KiB = 1024;
+const MiB = 1024 * 1024;
+
+/** Sandboxes, what they are made of, and what runs in them. */
+export const sandboxes = {
+  sandbox: {
+    logBytesPerSecondMax: 64 * KiB,
+    logBytesMax: 1 * MiB,
+    logLineBytesMax: 8 * KiB,
+    startTimeoutMs: 20_000,
+    stopGraceMs: 2_000,
+    restartsPerMinuteMax: 5,
+    memoryBytesMin: 64 * MiB,
+    diskBytesMin: 1 * MiB,
+    openFilesMax: 1_024,
+    tmpBytesMax: 64 * MiB,
+    tmpFilesMax: 16_384,
+    /** A whole core for so long after the start, then the sandbox's own share. */
+    startBurstMs: 500,
+    /** From the runtime's answer until the kernel must show the whole fence. */
+    confirmTimeoutMs: 2_000,
+    watchIntervalMs: 100,
+    /** A sandbox that asks for more than its processor share for so long is told of. */
+    throttledMs: 5_000,
+    /** How long the kernel may take to let go of a stopped sandbox's processes, mounts and cgroups. */
+    stopProofMs: 10_000,
+    toolTimeoutMs: 60_000,
+    idCharsMax: 60,
+    commandWordsMax: 256,
+    commandBytesMax: 64 * KiB,
+    environmentNamesMax: 64,
+    environmentValueBytesMax: 8 * KiB,
+    /** Host UIDs (and GIDs) of one sandbox, and where the ranges of all sandboxes start and how many there are. */
+    hostIdsPerSandbox: 2_048,
+    hostIdFirst: 0x7000_0000,
+    hostIdRangesMax: 1_000_000,
+    probeTimeoutMs: 20_000,
+    /** A root file system that no start has asked for in so long is removed from the cache. */
+    rootfsIdleMs: 86_400_000,
+  },
+  /** How often idle agents are looked for, when they are idle while others wait for room, and how many wake at once. */
+  hibernation: {
+    afterMsMin: 1_000,
+    afterMsMax: 604_800_000,
+    lookMs: 1_000,
+    pressedLookMs: 100,
+    pressedIdleMs: 500,
+    agentsWakingMax: 2,
+  },
+  /** Root file systems that are not ours: images, folders, packages. */
+  rootfs: {
+    layersMax: 128,
+    /** Of all layers together, unpacked. */
+    bytesMax: 16 * 1024 * MiB,
+    fileBytesMax: 4 * 1024 * MiB,
+    entriesMax: 1_000_000,
+    /** Of one tar header's text, of one document of an image. */
+    headerBytesMax: 4 * MiB,
+    pathBytesMax: 4 * KiB,
+    pathDepthMax: 128,
+    packagesMax: 200,
+    packagesTimeoutMs: 900_000,
+    /** Nobody has asked for it in so long. */
+    idleMs: 2_592_000_000,
+  },
+  /** The break-out suite: how long it waits and how much it takes. */
+  assault: {
+    templateCharsMax: 8 * KiB,
+    addressesMax: 16,
+    hostPortsMax: 64,
+    attemptTimeoutMs: 5_000,
+    /** A launcher may have to fetch an image first. */
+    startTimeoutMs: 60_000,
+    timeoutMs: 180_000,
+    siblingLifetimeMs: 300_000,
+    stopGraceMs: 5_000,
+    linesMax: 1_000,
+    lineCharsMax: 4 * KiB,
+    /** Where a flood ends by itself when nothing stops it: more than a container is given, harmless to a machine. */
+    floods: { processCount: 600, memoryBytesMax: 768 * MiB, diskBytesMax: 128 * MiB, descriptorsMax: 20_000 },
+  },
+  /** The Docker Engine API. */
+  docker: { answerBytesMax: 8 * MiB, lastOutputMs: 1_000 },
+  /** What the built-in agent bounds by itself; the mesh does not rely on any of it. */
+  agent: {
+    roundsMax: 32,
+    toolCallsMax: 64,
+    toolCallsConcurrentMax: 4,
+    outputTokensMax: 4_096,
+    answerBytesMax: 1 * MiB,
+    toolContentBytesMax: 320 * KiB,
+    historyBytesMax: 768 * KiB,
+    historyMessagesMax: 384,
+    sessionsMax: 256,
+    dataFilesMax: 500,
+    /** Answers to other agents in one conversation, so that two agents cannot talk in circles for ever. */
+    answersPerConversationMax: 16,
+    attemptsMax: 5,
+    backOffMsMin: 100,
+    backOffMsMax: 10_000,
+    relayConnectionsMax: 128,
+    relayIdleMs: 660_000,
+  },
+  /** The scripted model of demos and tests, and its scenario files. */
+  rehearsal: {
+    scenarioBytesMax: 256 * KiB,
+    /** A door body plus what the gateway splices in. */
+    bodyBytesMax: 2 * MiB,
+    connectionsMax: 1_024,
+    rulesMax: 256,
+    templateCharsMax: 8 * KiB,
+    callsParallelMax: 64,
+    countTokensMax: 200_000,
+    paceMsMax: 10_000,
+    stallMsMax: 600_000,
+    extractCharsMax: 64 * KiB,
+    extractSentencesMax: 600,
+    notesRememberedMax: 512,
+    closeGraceMs: 1_000,
+  },
+} as const;
