@@ -5,7 +5,7 @@
  */
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, createServer, request, type RequestListener } from "node:http";
 import { createServer as createSecure } from "node:https";
 import { connect, type AddressInfo, type NetConnectOpts, type Socket } from "node:net";
@@ -162,6 +162,7 @@ async function startNginx(
   folder: string,
   upstream: number,
 ): Promise<{ readonly child: ChildProcess; readonly path: string }> {
+  const program = ["/usr/sbin/nginx", "/usr/bin/nginx"].find((each) => existsSync(each)) ?? "nginx";
   const path = join(folder, "nginx.sock");
   mkdirSync(join(folder, "nginx"));
   writeFileSync(
@@ -172,7 +173,7 @@ http { access_log off; client_body_temp_path ${folder}/nginx/b; proxy_temp_path 
   upstream far { server 127.0.0.1:${upstream}; keepalive 64; }
   server { listen unix:${path}; keepalive_requests 1000000; location / { proxy_pass http://far; proxy_http_version 1.1; proxy_set_header Connection ""; } } }`,
   );
-  const child = spawn("nginx", ["-c", join(folder, "nginx.conf"), "-p", folder], { stdio: "ignore" });
+  const child = spawn(program, ["-c", join(folder, "nginx.conf"), "-p", folder], { stdio: "ignore" });
   children.push(child);
   for (let i = 0; i < 100; i++) {
     const up = await new Promise<boolean>((resolve) => {
@@ -223,7 +224,7 @@ async function round({ host, headers = {}, pid, open }: Lane, sum: Measured): Pr
       (socket) => done?.(null, socket),
       (error: unknown) => done?.(error as Error, undefined as never),
     );
-    return undefined as never;
+    return undefined;
   };
   const ask = (): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -321,8 +322,8 @@ async function main(rounds: number): Promise<void> {
         open: () => Promise.resolve(tunnelled({ port, host: "127.0.0.1" }, `localhost:${ports.local}`, ca)),
       });
     }
-    const sums = new Map(
-      lanes.map(({ name }) => [name, { latencies: [], seconds: 0, cpu: 0, requests: 0 } as Measured]),
+    const sums = new Map<string, Measured>(
+      lanes.map(({ name }) => [name, { latencies: [], seconds: 0, cpu: 0, requests: 0 }]),
     );
     for (let i = 0; i < rounds; i++) for (const lane of lanes) await round(lane, sums.get(lane.name)!);
     report(lanes, sums);
