@@ -27,7 +27,7 @@ import {
 import { Course, type Samples } from "./gateway/course.ts";
 import { withPast } from "./gateway/past.ts";
 import { printReport } from "./gateway/report.ts";
-import { abortMs, boardReads, heldStreams } from "./gateway/single-trials.ts";
+import { abortMs, boardReads, HELD_STREAMS, heldStreams } from "./gateway/single-trials.ts";
 
 const text = { type: "string" } as const;
 const { values } = parseArgs({ options: { rounds: text, scale: text, rows: text, only: text, state: text } });
@@ -90,7 +90,7 @@ try {
   }
   const trials = {
     abort: await abortMs(all, client, providerProcess),
-    held: await heldStreams(all, client, Math.round(1_000 * Math.min(1, scale))),
+    held: await heldStreams(all, client, Math.round(HELD_STREAMS * Math.min(1, scale))),
     board: await boardReads(all, course),
   };
   printReport({ rounds, rows, samples, trials });

@@ -2,7 +2,7 @@ import type { Kind } from "./calls.ts";
 import { median, type Sample, type Samples } from "./course.ts";
 import { EVENTS } from "./provider-answers.ts";
 import { levelOf, targets, type Figures } from "./targets.ts";
-import type { abortMs, boardReads, heldStreams } from "./single-trials.ts";
+import { HELD_STREAMS, type abortMs, type boardReads, type heldStreams } from "./single-trials.ts";
 
 export interface Results {
   readonly rounds: number;
@@ -76,7 +76,8 @@ function figuresOf(samples: Samples, { abort, held }: Results["trials"]): Readon
       largeCpuUs: 1e6 / mid(name, "large", "perCpuSecond"),
       abortMs: abort.get(name)?.medianMs ?? Number.NaN,
       idleMb: held.get(name)?.idleMiB ?? Number.NaN,
-      heldMb: held.get(name)?.heldMiB ?? Number.NaN,
+      // A short look holds fewer, which says nothing of a thousand.
+      heldMb: held.get(name)?.count === HELD_STREAMS ? (held.get(name)?.heldMiB ?? Number.NaN) : Number.NaN,
     });
   }
   return figures;

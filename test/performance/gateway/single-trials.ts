@@ -51,6 +51,8 @@ function closedAtNs(provider: ChildProcess): Promise<bigint> {
   return promise;
 }
 
+export const HELD_STREAMS = 1_000;
+
 /** What is resident with no stream open, and with `count` that wait for their provider. */
 export async function heldStreams(all: readonly Contestant[], client: ChildProcess, count: number) {
   const results = new Map<string, { readonly count: number; readonly idleMiB: number; readonly heldMiB: number }>();
