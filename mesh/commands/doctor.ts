@@ -40,7 +40,7 @@ async function checkFence(backend: SandboxBackend): Promise<Check[]> {
   for (const isolation of isolations) {
     const short = await backend.shortfalls(isolation);
     const what = short.map((each) => each.what).join("; ");
-    const fix = short.map((each) => each.remedy).join("; ");
+    const fix = [...new Set(short.map((each) => each.remedy))].join("; ");
     if (short.length > 0 && isolation !== "container") {
       checks.push({
         name: `isolation ${isolation}`,

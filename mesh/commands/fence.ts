@@ -20,7 +20,7 @@ export async function requireFence(fleet: Fleet, backend: SandboxBackend, parts:
     if (first)
       throw new SandboxError(
         [first, ...more].map((shortfall) => shortfall.what).join("; "),
-        [first, ...more].map((shortfall) => shortfall.remedy).join("; "),
+        [...new Set([first, ...more].map((shortfall) => shortfall.remedy))].join("; "),
       );
     await probe(isolation, backend, parts);
   }

@@ -47,6 +47,17 @@ describe("what a machine lacks", () => {
     assert.match(await found(runtime, cgroups(2)), /root file system is not built/);
   });
 
+  it("is said of every limit that an ordinary user cannot hold", async (t) => {
+    t.mock.method(process, "getuid", () => 1000);
+    for (const isolation of ["container", "gvisor"] as const) {
+      const all = await shortfallsOf({ runtime: null, cgroups: cgroups(2), rootfs: folder, clock }, isolation);
+      const text = all.map(({ what }) => what).join("; ");
+      for (const part of [/not running as root/, /memory, swap, processes/, /size of \/data/, /host user of its own/]) {
+        assert.match(text, part);
+      }
+    }
+  });
+
   it("is said of isolation that this version cannot build, never a silent downgrade", async () => {
     for (const isolation of ["gvisor", "microvm"] as const) {
       const all = await shortfallsOf({ runtime: null, cgroups: null, rootfs: folder, clock }, isolation);

@@ -55,11 +55,27 @@ function platform(): Shortfall[] {
   const found: Shortfall[] = [];
   if (process.platform !== "linux")
     found.push({ what: "sandboxes need Linux", remedy: "run Cordon on Linux, or in a Linux VM" });
-  if (process.getuid?.() !== 0) found.push({ what: "not running as root", remedy: "run the same command with `sudo`" });
+  if (process.getuid?.() !== 0) found.push(...withoutRoot());
   if (!seccompFor(process.arch)) {
     found.push({ what: `no system-call list for \`${process.arch}\``, remedy: "use an x86-64 or arm64 machine" });
   }
   return found;
+}
+
+/**
+ * What an ordinary user cannot hold, each by name. Namespaces and the filter could be had; limits could not, and a
+ * sandbox whose memory, processes or disk are unlimited is another promise: it is refused, not given under this name.
+ */
+function withoutRoot(): Shortfall[] {
+  const remedy = "run the same command with `sudo`";
+  return [
+    { what: "not running as root", remedy },
+    ...[
+      "limit memory, swap, processes and processor time: it has no cgroup of its own",
+      "limit the size of /data: a sized volume is a loop mount",
+      "give each sandbox a host user of its own: it has one range of ids at most",
+    ].map((what) => ({ what: `an ordinary user cannot ${what}`, remedy })),
+  ];
 }
 
 async function runtimeFaults(
