@@ -14,6 +14,9 @@ export const webLimits = {
   /** What a resolver said is used again for so long. */
   nameCachedMs: 30_000,
   namesCachedMax: 1_000,
+  /** Names that the mesh asks a resolver for on behalf of one sandbox: each could carry data outward. */
+  namesAskedBurst: 256,
+  namesAskedPerSecond: 1,
   addressesDialledMax: 4,
   dialTimeoutMs: 10_000,
   clientHelloBytesMax: 16 * KiB,

@@ -3,6 +3,7 @@ import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { originOf } from "../../policy/reach.ts";
+import type { TokenBucket } from "../../http/bucket.ts";
 import type { Injection } from "../credentials.ts";
 import { WebAnswer, type Ending } from "./answer.ts";
 import { placeholderOf, type Binding } from "./binding.ts";
@@ -19,6 +20,8 @@ export interface Lane {
   readonly gateway: Gateway;
   readonly warden: Warden;
   readonly upstreams: Upstreams;
+  /** Names that may still be asked for. */
+  readonly names: TokenBucket;
 }
 
 /** A request that may go out: decided, pinned, reserved and on disk. */
@@ -65,7 +68,7 @@ async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Ad
   const permit = await warden.permit(head.action);
   if (!permit.ok) return recorded(permit.error);
   const { rule, name } = permit.value;
-  const pinned = await gateway.pinning.pin(head.to, rule.address);
+  const pinned = await gateway.pinning.pin(head.to, rule.address, () => lane.names.take());
   if (!pinned.ok) return found(pinned.error);
   const bindings = gateway.bindings.filter(({ credential }) => warden.use.includes(credential));
   const held = front.body !== null && needsBody(bindings, head) ? await hold(front.body) : ok(null);

@@ -142,3 +142,13 @@ test("whatever comes, what goes on is of the place that was connected to", () =>
     { seed: 48, numRuns: 5_000 },
   );
 });
+
+test("WebSocket begins with a GET without a body", () => {
+  assert.match(fault({ upgrade: true }), /^accepted/);
+  for (const more of [
+    { method: "POST" },
+    { fields: [["content-length", "5"]] },
+    { fields: [["transfer-encoding", "chunked"]] },
+  ] as const)
+    assert.match(fault({ ...more, upgrade: true }), /begins with a GET/);
+});

@@ -73,7 +73,9 @@ export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refu
   const bytes = raw.fields.find(([name]) => name === "content-length")?.[1];
   if (bytes !== undefined && !/^(?:0|[1-9][0-9]{0,14})$/.test(bytes))
     return refuse("malformed", "the length of the body is not a number", "send a decimal number");
-  if (raw.upgrade && raw.method !== "GET") return refuse("malformed", "WebSocket begins with GET", "use GET");
+  const carries = (bytes !== undefined && bytes !== "0") || raw.fields.some(([name]) => name === "transfer-encoding");
+  if (raw.upgrade && (raw.method !== "GET" || carries))
+    return refuse("malformed", "WebSocket begins with a GET that has no body", "send such a one");
   return ok({
     action: { verb: "web.request", scheme, host: to.host, port: to.port, method: raw.method, path },
     ...{ to, query, fields: fields.value, upgrade: raw.upgrade },

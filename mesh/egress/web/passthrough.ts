@@ -10,13 +10,13 @@ import type { Pass, Permit } from "./warden.ts";
 
 /** A tunnel that nobody reads, because its rule says so: only its place, its name and its bytes are known. */
 export async function passThrough(
-  { gateway, warden }: Lane,
+  { gateway, warden, names }: Lane,
   to: Authority,
   { rule, name }: Permit,
   client: Duplex,
 ): Promise<void> {
   const about = { verb: "web.tunnel", host: to.host, port: to.port };
-  const pinned = await gateway.pinning.pin(to, rule.address);
+  const pinned = await gateway.pinning.pin(to, rule.address, () => names.take());
   if (!pinned.ok) {
     await warden.refused(about, pinned.error);
     return void client.destroy();

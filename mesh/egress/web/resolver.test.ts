@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { systemClock } from "../../../lib/clock.ts";
 import { Pinning, type Resolver } from "./resolver.ts";
 
+const always = (): boolean => true;
 const host = { host: "a.test", port: 443, literal: false };
 const saying = (...answers: readonly (readonly string[])[]): Resolver & { asked: number } => ({
   asked: 0,
@@ -12,7 +13,7 @@ const saying = (...answers: readonly (readonly string[])[]): Resolver & { asked:
 });
 
 test("public addresses are pinned; one that is not public refuses them all, with its class and the rule that would name it", async () => {
-  assert.deepEqual(await new Pinning(saying(["1.1.1.1", "2606:4700::1111"]), systemClock).pin(host, null), {
+  assert.deepEqual(await new Pinning(saying(["1.1.1.1", "2606:4700::1111"]), systemClock).pin(host, null, always), {
     ok: true,
     value: ["1.1.1.1", "2606:4700::1111"],
   });
@@ -24,7 +25,7 @@ test("public addresses are pinned; one that is not public refuses them all, with
     ["64:ff9b::a00:1", /NAT64/],
     ["nonsense", /not an address/],
   ] as const) {
-    const pinned = await new Pinning(saying(["1.1.1.1", address]), systemClock).pin(host, null);
+    const pinned = await new Pinning(saying(["1.1.1.1", address]), systemClock).pin(host, null, always);
     assert.ok(
       !pinned.ok && what.test(pinned.error.reason) && pinned.error.remedy.includes(`address: ${address}`),
       address,
@@ -35,12 +36,12 @@ test("public addresses are pinned; one that is not public refuses them all, with
 test("a literal that is not public is refused; the address that a rule names is dialled unasked", async () => {
   const resolver = saying(["1.1.1.1"]);
   const pinning = new Pinning(resolver, systemClock);
-  assert.ok(!(await pinning.pin({ host: "127.0.0.1", port: 80, literal: true }, null)).ok);
-  assert.deepEqual(await pinning.pin({ host: "8.8.8.8", port: 80, literal: true }, null), {
+  assert.ok(!(await pinning.pin({ host: "127.0.0.1", port: 80, literal: true }, null, always)).ok);
+  assert.deepEqual(await pinning.pin({ host: "8.8.8.8", port: 80, literal: true }, null, always), {
     ok: true,
     value: ["8.8.8.8"],
   });
-  assert.deepEqual(await pinning.pin(host, "10.0.0.7"), { ok: true, value: ["10.0.0.7"] });
+  assert.deepEqual(await pinning.pin(host, "10.0.0.7", always), { ok: true, value: ["10.0.0.7"] });
   assert.equal(resolver.asked, 0);
 });
 
@@ -49,11 +50,11 @@ test("an answer is used again for its time, then asked anew and checked anew", a
   const clock = { ...systemClock, monotonicMs: () => nowMs };
   const resolver = saying(["1.1.1.1"], ["127.0.0.1"]);
   const pinning = new Pinning(resolver, clock);
-  assert.ok((await pinning.pin(host, null)).ok);
-  assert.ok((await pinning.pin(host, null)).ok);
+  assert.ok((await pinning.pin(host, null, always)).ok);
+  assert.ok((await pinning.pin(host, null, always)).ok);
   assert.equal(resolver.asked, 1);
   nowMs += 30_001;
-  assert.ok(!(await pinning.pin(host, null)).ok);
+  assert.ok(!(await pinning.pin(host, null, always)).ok);
 });
 
 test("no answer, an error and a resolver that never answers are refusals", async () => {
@@ -61,7 +62,21 @@ test("no answer, an error and a resolver that never answers are refusals", async
   const failing = { resolve: () => Promise.reject(new Error("ENOTFOUND")) };
   const clock = { ...systemClock, sleep: () => Promise.resolve() };
   for (const resolver of [saying([]), failing, never]) {
-    const pinned = await new Pinning(resolver, clock).pin(host, null);
+    const pinned = await new Pinning(resolver, clock).pin(host, null, always);
     assert.ok(!pinned.ok && pinned.error.code === "upstream_failed");
   }
+});
+
+test("a sandbox that has asked for too many names is refused new ones, and goes on with those that are known", async () => {
+  const resolver = saying(["1.1.1.1"]);
+  const pinning = new Pinning(resolver, systemClock);
+  let left = 2;
+  const mayAsk = (): boolean => left-- > 0;
+  for (const name of ["secret-one", "secret-two"])
+    assert.ok((await pinning.pin({ ...host, host: `${name}.test` }, null, mayAsk)).ok);
+  const refused = await pinning.pin({ ...host, host: "secret-three.test" }, null, mayAsk);
+  assert.ok(!refused.ok && refused.error.code === "rate_limited");
+  assert.ok((await pinning.pin({ ...host, host: "secret-one.test" }, null, mayAsk)).ok);
+  assert.ok((await pinning.pin({ ...host, host: "8.8.8.8", literal: true }, null, mayAsk)).ok);
+  assert.equal(resolver.asked, 2);
 });

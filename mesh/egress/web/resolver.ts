@@ -20,17 +20,26 @@ export const systemResolver: Resolver = {
 export class Pinning {
   readonly #resolver: Resolver;
   readonly #clock: Clock;
-  readonly #known = new Map<string, { readonly untilMs: number; readonly addresses: readonly string[] }>();
+  readonly #answers = new Map<string, { readonly untilMs: number; readonly addresses: readonly string[] }>();
 
   constructor(resolver: Resolver, clock: Clock) {
     this.#resolver = resolver;
     this.#clock = clock;
   }
 
-  /** The addresses to dial, in order. `named` is the one that the rule names for this host. */
-  async pin({ host, literal }: Authority, named: string | null): Promise<Result<readonly string[], Refusal>> {
+  /**
+   * The addresses to dial, in order. `named` is the one that the rule names for this host. Under a rule with a star the
+   * agent chooses names, and a name that is asked for has left the mesh: `mayAsk` bounds how many.
+   */
+  async pin(
+    { host, literal }: Authority,
+    named: string | null,
+    mayAsk: () => boolean,
+  ): Promise<Result<readonly string[], Refusal>> {
     // The rule names this very address, in its host or beside it.
     if (named !== null) return ok([named]);
+    if (!literal && !this.#known(host) && !mayAsk())
+      return err(refusal("rate_limited", "too many new names from this sandbox", "ask for fewer hosts"));
     const found = literal ? [host] : await this.#resolve(host);
     if (found.length === 0)
       return err(
@@ -52,10 +61,9 @@ export class Pinning {
   }
 
   async #resolve(host: string): Promise<readonly string[]> {
-    const nowMs = this.#clock.monotonicMs();
-    const known = this.#known.get(host);
-    if (known && known.untilMs > nowMs) return known.addresses;
-    this.#known.delete(host);
+    const known = this.#known(host);
+    if (known) return known;
+    this.#answers.delete(host);
     const stop = new AbortController();
     const late = this.#clock.sleep(limits.web.resolveTimeoutMs, stop.signal).then(
       () => [],
@@ -64,8 +72,13 @@ export class Pinning {
     const addresses = await Promise.race([this.#resolver.resolve(host).catch(() => []), late]);
     stop.abort();
     if (addresses.length === 0) return [];
-    if (this.#known.size >= limits.web.namesCachedMax) this.#known.delete(this.#known.keys().next().value ?? "");
-    this.#known.set(host, { untilMs: nowMs + limits.web.nameCachedMs, addresses });
+    if (this.#answers.size >= limits.web.namesCachedMax) this.#answers.delete(this.#answers.keys().next().value ?? "");
+    this.#answers.set(host, { untilMs: this.#clock.monotonicMs() + limits.web.nameCachedMs, addresses });
     return addresses;
+  }
+
+  #known(host: string): readonly string[] | undefined {
+    const answer = this.#answers.get(host);
+    return answer && answer.untilMs > this.#clock.monotonicMs() ? answer.addresses : undefined;
   }
 }

@@ -26,9 +26,11 @@ export class WebSession {
   #concurrent = 0;
 
   constructor(gateway: Gateway, sandbox: string, warden: Warden) {
-    this.lane = { gateway, warden, upstreams: new Upstreams(gateway.trust) };
+    const { requestsBurst, requestsPerSecond, namesAskedBurst, namesAskedPerSecond } = limits.web;
+    const names = new TokenBucket(gateway.clock, namesAskedBurst, namesAskedPerSecond);
+    this.lane = { gateway, warden, names, upstreams: new Upstreams(gateway.trust) };
     this.#sandbox = sandbox;
-    this.#bucket = new TokenBucket(gateway.clock, limits.web.requestsBurst, limits.web.requestsPerSecond);
+    this.#bucket = new TokenBucket(gateway.clock, requestsBurst, requestsPerSecond);
     this.#server = createServer(
       {
         maxHeaderSize: limits.door.headerBytesMax,
