@@ -48,7 +48,7 @@ describe("what a machine lacks", () => {
   });
 
   it("is said of every limit that an ordinary user cannot hold", async (t) => {
-    t.mock.method(process, "getuid", () => 1000);
+    t.mock.method(process as { getuid(): number }, "getuid", () => 1000);
     for (const isolation of ["container", "gvisor"] as const) {
       const all = await shortfallsOf({ runtime: null, cgroups: cgroups(2), rootfs: folder, clock }, isolation);
       const text = all.map(({ what }) => what).join("; ");

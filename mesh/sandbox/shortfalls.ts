@@ -84,7 +84,8 @@ async function runtimeFaults(
   profile: RuntimeProfile,
 ): Promise<Shortfall[]> {
   if (runtime === null) {
-    const what = `no OCI runtime for isolation \`${profile.isolation}\` (${profile.programs.join(" or ")}) on PATH`;
+    const needed = profile.isolation === "container" ? "" : `, which isolation \`${profile.isolation}\` needs`;
+    const what = `no OCI runtime (${profile.programs.join(" or ")}) on PATH${needed}`;
     return [{ what, remedy: `run \`apt-get install ${profile.package}\`` }];
   }
   const version = await runtime.version();
