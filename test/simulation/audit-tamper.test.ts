@@ -207,7 +207,8 @@ test("the chain goes on after a restart, and not on an end that was not sealed",
 test("evidence that is gone altogether is missed wherever there is something that it must have recorded", async (t) => {
   const wipe = "DELETE FROM audit; DELETE FROM audit_head; DELETE FROM audit_checkpoint;";
   const agent = "INSERT INTO agent VALUES ('agt_1', 'default', 'a', 1, 0, 'running', NULL);";
-  const credential = "INSERT INTO credential VALUES ('default', 'c', 1, x'', x'', 1, 0, NULL, 1);";
+  const credential =
+    "INSERT INTO credential (tenant, name, version, wrapped_key, sealed_value, created_at_ms, uses, revoked) VALUES ('default', 'c', 1, x'', x'', 1, 0, 1);";
   for (const [rest, found] of [
     ["", false],
     [agent, true],
