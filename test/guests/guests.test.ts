@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { ANSWER, assertNoSecret, guestsFolder, startGuests, type GuestFleet } from "./fleet-of-guests.ts";
 
-const guests = ["mcp-client", "openai-agents", "vercel-ai", "langgraph"];
+const guests = ["mcp-client", "openai-agents", "vercel-ai", "langgraph", "mastra"];
 let fleet: GuestFleet;
 
 before(async () => {
@@ -32,6 +32,7 @@ for (const [guest, ways] of [
   ["openai-agents", ["responses", "chat"]],
   ["vercel-ai", ["chat"]],
   ["langgraph", ["chat"]],
+  ["mastra", ["chat"]],
 ] as const) {
   test(guest, async () => {
     const steps = await fleet.stepsOf(guest);
