@@ -46,6 +46,8 @@ export const buildRootfs = (): Promise<string> =>
 export interface HostOptions {
   readonly stateDir?: string;
   readonly installation?: string;
+  /** Absolute path of runc or crun; absent: the first that is found. */
+  readonly runtime?: string | null;
   /** Absolute path of runsc; null as on a machine without it. */
   readonly gvisor?: string | null;
 }
@@ -53,10 +55,11 @@ export interface HostOptions {
 export async function openHost({
   stateDir = mkdtempSync(join(tmpdir(), "cordon-state-")),
   installation = randomId.next("t").slice(2, 10),
+  runtime: given,
   gvisor,
 }: HostOptions = {}): Promise<TestHost> {
   const rootfs = await buildRootfs();
-  const runtime = await findRuntime("");
+  const runtime = given === undefined ? await findRuntime("") : given;
   const runsc = gvisor === undefined ? await findRuntime("", runtimeProfiles.gvisor) : gvisor;
   const again = (): SandboxBackend =>
     createOciBackend({ installation, stateDir, rootfs, runtime, gvisor: runsc, clock });
