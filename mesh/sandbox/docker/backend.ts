@@ -80,11 +80,15 @@ class DockerBackend extends LocalBackend {
     const { host, spec, at, range, codeFolder, made, onGone } = build;
     if (spec.isolation === "microvm") throw new SandboxError("isolation `microvm` cannot be had here", "use `gvisor`");
     const { profile, runtimes } = dockerProfiles[spec.isolation];
-    const [image] = await Promise.all([
-      this.#imageId(spec.rootfs ?? this.#options.rootfs),
+    const imported = this.#imageId(spec.rootfs ?? this.#options.rootfs);
+    const parts = await Promise.allSettled([
+      imported,
       this.openDoor(spec, at, range),
       mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, this.clock),
     ]);
+    // All of them have settled, so that the way down meets no half-made mount of a part still at work.
+    for (const part of parts) if (part.status === "rejected") throw part.reason;
+    const image = await imported;
     await chmod(at.dir, 0o711);
     const plan = { spec, at, image, profile, codeFolder, hostId: range.hostId, runtime: runtimes[0] ?? "" };
     const body = containerOf({ ...plan, installation: this.places.installation });
