@@ -25,16 +25,6 @@ setup_backends() {
   install_from_apt "the contract tests run on gVisor and docker, and capture packets" runsc docker.io tcpdump
 }
 
-# Agents of other frameworks, for the tests in test/guests only. Without them those tests fail and say why.
-setup_guests() {
-  wanted=$(cksum <"$root/examples/guests/package-lock.json")
-  stamp=$root/examples/guests/node_modules/.cordon-setup
-  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return 0; fi
-  say "installing the packages of examples/guests (about 170 MB, no install scripts) …"
-  (cd "$root/examples/guests" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || return 1
-  printf '%s\n' "$wanted" >"$stamp"
-}
-
 setup_modules
 setup_node
 # A test that starts `node` by name gets the Node that runs the tests.
