@@ -35,11 +35,13 @@ export interface RunnerParts {
 /** Keeps one agent as it is wanted: running, with restarts that back off, or stopped with a reason. */
 export class AgentRunner {
   readonly #parts: RunnerParts;
-  #wanted = false;
+  /** Of the life that is wanted: a new start is another life, also while the one before is still ending. */
+  #life: AbortController | undefined;
+  /** Counts what was asked for: only the newest says how it stands. */
+  #asked = 0;
   #sandbox: Sandbox | undefined;
   #door: DoorListener | undefined;
   #loop: Promise<void> = Promise.resolve();
-  #stopping = new AbortController();
   phase: AgentPhase = "stopped";
   reason = "";
   generation: number;
@@ -63,38 +65,49 @@ export class AgentRunner {
     return this.#sandbox;
   }
 
+  /** Whether it is to run: false from the moment at which somebody asks for its end. */
+  get isWanted(): boolean {
+    return this.#life !== undefined;
+  }
+
   /** How long it has not used its door; 0 for one that does not run. */
   idleForMs(): number {
     return this.#door?.idleForMs?.() ?? 0;
   }
 
-  /** Resolves when the first start has succeeded or failed. */
+  /** Resolves when the first start has succeeded or failed, or is not wanted any more. */
   start(): Promise<void> {
-    if (this.#wanted) return Promise.resolve();
-    this.#wanted = true;
-    this.#stopping = new AbortController();
+    if (this.#life) return Promise.resolve();
+    const life = (this.#life = new AbortController());
+    this.#asked++;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#loop = this.#loop.then(() => this.#keep(resolve));
+    this.#loop = this.#loop.then(() => this.#keep(life.signal, resolve)).finally(resolve);
     return promise;
   }
 
-  /** Resolves when nothing of the sandbox is left. */
+  /** Resolves when nothing of the sandbox is left; rejects when something cannot be removed. */
   async stop(phase: "stopped" | "halted" | "asleep", reason: string): Promise<void> {
-    this.#wanted = false;
-    this.#stopping.abort();
-    await this.#sandbox?.stop(limits.sandbox.stopGraceMs);
-    await this.#loop;
-    [this.phase, this.reason] = [phase, reason];
+    const asked = ++this.#asked;
+    const loop = this.#loop;
+    this.#life?.abort();
+    this.#life = undefined;
+    try {
+      await this.#sandbox?.stop(limits.sandbox.stopGraceMs);
+    } finally {
+      await loop;
+      // Whoever has asked for something else meanwhile has the last word.
+      if (asked === this.#asked) [this.phase, this.reason] = [phase, reason];
+    }
   }
 
-  async #keep(started: () => void): Promise<void> {
+  async #keep(wanted: AbortSignal, started: () => void): Promise<void> {
     const { clock } = this.#parts;
     const failures: number[] = [];
-    while (this.#wanted) {
+    while (!wanted.aborted) {
       this.phase = "starting";
-      const error = await this.#runOnce(started);
+      const error = await this.#runOnce(wanted, started);
       started();
-      if (!this.#wanted) return;
+      if (wanted.aborted) return;
       failures.push(clock.monotonicMs());
       while ((failures[0] ?? 0) < clock.monotonicMs() - 60_000) failures.shift();
       if (error !== undefined || failures.length > limits.sandbox.restartsPerMinuteMax) {
@@ -102,18 +115,18 @@ export class AgentRunner {
       }
       this.phase = "starting";
       this.restarts++;
-      await clock.sleep(Math.min(250 * 2 ** failures.length, 10_000), this.#stopping.signal).catch(() => {});
+      await clock.sleep(Math.min(250 * 2 ** failures.length, 10_000), wanted).catch(() => {});
     }
   }
 
   #fail(reason: string): void {
-    this.#wanted = false;
+    this.#life = undefined;
     [this.phase, this.reason] = ["failed", reason];
     this.#parts.monitor.emit("agent.failed", this.setting.name, { reason: reason.slice(0, 400) });
   }
 
   /** One life of the sandbox. Returns why it could not be started, if so. */
-  async #runOnce(started: () => void): Promise<string | undefined> {
+  async #runOnce(wanted: AbortSignal, started: () => void): Promise<string | undefined> {
     const { setting, audit, monitor, backend, logs, ids } = this.#parts;
     const id = ids.next("sbx");
     this.generation++;
@@ -151,7 +164,7 @@ export class AgentRunner {
       monitor.emit("sandbox.started", setting.name, { sandbox: id, generation: this.generation });
       started();
       // Stopped while it was starting: nobody else has had the sandbox to stop it.
-      if (!this.#wanted) await sandbox.stop(0);
+      if (wanted.aborted) await sandbox.stop(0);
       await ended.promise;
       await sandbox.stop(0);
       return undefined;

@@ -63,11 +63,14 @@ export class Hibernation {
 
   #isIdle(runner: AgentRunner): boolean {
     const { name, hibernateAfterMs } = runner.setting;
-    return hibernateAfterMs !== undefined && runner.phase === "running" && this.#parts.depth(name) === 0;
+    return (
+      hibernateAfterMs !== undefined && runner.isWanted && runner.phase === "running" && this.#parts.depth(name) === 0
+    );
   }
 
   async #sleep(runner: AgentRunner): Promise<void> {
-    await runner.stop("asleep", "it had nothing to do");
+    // What cannot be removed is told by the runner, and is no reason to leave the others awake, or asleep.
+    await runner.stop("asleep", "it had nothing to do").catch(() => undefined);
     // What came while it was stopping found it awake.
     if (this.#parts.depth(runner.setting.name) > 0) this.wake(runner.setting.name);
   }
@@ -80,7 +83,12 @@ export class Hibernation {
   }
 
   #pump(): void {
-    while (!this.#closed && this.#queue.length > 0 && this.#waking.size < limits.hibernation.agentsWakingMax && this.#room() > 0) {
+    while (
+      !this.#closed &&
+      this.#queue.length > 0 &&
+      this.#waking.size < limits.hibernation.agentsWakingMax &&
+      this.#room() > 0
+    ) {
       const agent = this.#queue.shift() ?? "";
       this.#queued.delete(agent);
       const runner = this.#parts.runner(agent);

@@ -90,7 +90,10 @@ export class Supervisor {
     this.#closed = true;
     this.#ending.abort();
     for (const { stop } of this.#halted.values()) stop.abort();
-    await Promise.all([...this.#runners.values()].map((runner) => runner.stop("stopped", "the mesh is shutting down")));
+    const stops = [...this.#runners.values()].map((runner) => runner.stop("stopped", "the mesh is shutting down"));
+    // One that cannot be removed must not leave the others behind.
+    const failed = (await Promise.allSettled(stops)).find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") throw failed.reason;
   }
 
   halted(agent: string): Refusal | undefined {
@@ -189,10 +192,12 @@ export class Supervisor {
     try {
       // A moment for the refusals that are on their way; the door already refuses everything.
       await clock.sleep(limits.sandbox.stopGraceMs, signal);
-      await runner.stop("halted", reason);
+      // What cannot be removed is told by the runner; the halt ends all the same.
+      await runner.stop("halted", reason).catch(() => undefined);
       while (clock.nowMs() < untilMs) await clock.sleep(Math.min(untilMs - clock.nowMs(), TIMER_MS_MAX), signal);
       this.#halted.delete(runner.setting.name);
-      await runner.start();
+      // One that an operator has stopped meanwhile stays so.
+      if (runner.phase === "halted") await runner.start();
     } catch {
       // Lifted by an operator, or the mesh is ending.
     }
