@@ -47,6 +47,12 @@ export interface Performer {
   /** In the tick of the decision; a failure is that of this attempt. */
   prepare(job: Job): Prepared | Extract<Outcome, { ok: false }>;
   perform(job: Job, signal: AbortSignal): Promise<Outcome>;
+  /**
+   * Whether all that the work leaves behind are rows of our own store. Then it begins before the row that starts it is on
+   * disk: rows are committed in the order of their decisions and none after one that failed, so no crash can show its
+   * effect without its start. What reaches anything else has to wait. Absent = it waits.
+   */
+  staysInStore?(job: Job): boolean;
   /** Takes back what is under way; its rows are part of the transaction that records the end of the attempt. */
   withdraw?(job: Job): Prepared;
 }

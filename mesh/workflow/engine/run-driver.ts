@@ -91,10 +91,14 @@ export class RunDriver {
   }
 
   async #turn(first: readonly RunEvent[], more: readonly Write[] = []): Promise<void> {
-    const turn: Turn = { events: [], writes: [...more], after: [] };
+    const turn: Turn = { events: [], writes: [...more], queued: [], after: [] };
     try {
       this.#decideAll(first, turn);
-      if (turn.events.length > 0) await this.#parts.record(this.state.run, turn.events, turn.writes);
+      const recorded =
+        turn.events.length > 0 ? this.#parts.record(this.state.run, turn.events, turn.writes) : undefined;
+      // The rows have their place in the order of commits now, and what stays in the store comes after them.
+      for (const act of turn.queued) act();
+      await recorded;
     } catch (error) {
       // Memory may be ahead of the disk: only the journal is to be believed now.
       this.close();
@@ -161,10 +165,9 @@ export class RunDriver {
     this.#apply(effect ? { ...event, effect } : event, turn);
     turn.writes.push(...writes);
     this.#running.set(task, new AbortController());
-    turn.after.push(() => {
-      done();
-      this.#perform({ ...job, effect: effect ?? null });
-    });
+    const begun = { ...job, effect: effect ?? null };
+    turn.after.push(done);
+    (performer?.staysInStore?.(begun) ? turn.queued : turn.after).push(() => this.#perform(begun));
   }
 
   /** Ends what is under way for a task that is over; its rows go with the event that says so. */
@@ -266,6 +269,9 @@ export class RunDriver {
 interface Turn {
   readonly events: RunEvent[];
   readonly writes: Write[];
+  /** Done when the rows are on their way to the disk, in this tick. */
+  readonly queued: (() => void)[];
+  /** Done when they are on it. */
   readonly after: (() => void)[];
 }
 

@@ -1,6 +1,10 @@
-/** Cordon's engine on its own store, with its audit: no-op steps, each with its events on disk before the next begins. */
+/**
+ * Cordon's engine on its own store, with its audit: no-op steps, each with its events in the journal. A run has ended when
+ * all of them are on disk.
+ */
 import { systemClock as clock } from "../../../lib/clock.ts";
 import { randomId as ids } from "../../../lib/id.ts";
+import type { Audit } from "../../../mesh/audit/audit.ts";
 import { createAudit } from "../../../mesh/audit/create.ts";
 import { openStore } from "../../../mesh/store/open.ts";
 import { WorkflowEngine } from "../../../mesh/workflow/engine/engine.ts";
@@ -16,18 +20,32 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-const noop: Performer = {
-  prepare: () => nothingToPrepare,
-  perform: () => Promise.resolve({ ok: true, output: null, label: unlabelled }),
-};
+/**
+ * What a step is to the engine. `inner`: it can touch nothing but the store, so it does not wait for its own start;
+ * `row`: the same, and it leaves a row that it waits for; `outer`: it could reach anything, so it begins when its start is
+ * on disk, as each step of the other engines begins when the one before it is.
+ */
+export type StepKind = "inner" | "row" | "outer";
 
-export async function open(path: string, steps: number): Promise<Engine> {
-  const made = (kind: "chain" | "fan") =>
+function performerOf(kind: StepKind, audit: Audit): Performer {
+  return {
+    prepare: () => nothingToPrepare,
+    staysInStore: () => kind !== "outer",
+    async perform(job) {
+      const event = { kind: "decision", subject: "mesh", detail: {} };
+      if (kind === "row") await audit.record(event, [["workflow.markEffect", job.run, job.task, "{}"]]);
+      return { ok: true, output: null, label: unlabelled };
+    },
+  };
+}
+
+export async function open(path: string, steps: number, kind: StepKind): Promise<Engine> {
+  const made = (shape: "chain" | "fan") =>
     planOf(
       workflow(
-        kind,
+        shape,
         Array.from({ length: steps }, (_, n) =>
-          step(`s${n}`, kind === "fan" || n === 0 ? [] : [`s${n - 1}`], outputWrite("a", constant(""))),
+          step(`s${n}`, shape === "fan" || n === 0 ? [] : [`s${n - 1}`], outputWrite("a", constant(""))),
         ),
         constant(null),
       ),
@@ -35,14 +53,15 @@ export async function open(path: string, steps: number): Promise<Engine> {
   const plans = { chain: made("chain"), fan: made("fan") };
   const store = await openStore({ path });
   const audit = createAudit({ store, clock, ...auditKeys() });
+  const noop = performerOf(kind, audit);
   const engine = new WorkflowEngine({
     ...{ store, audit, clock, ids, language, monitor: { emit: () => {} } },
     ledger: { openScope: () => {}, closeScope: () => {} },
     performers: { agent: noop, tool: noop, board: noop },
   });
   return {
-    async run(kind) {
-      const started = await engine.start({ plan: plans[kind], input: {}, label: unlabelled, by: "principal:bench" });
+    async run(shape) {
+      const started = await engine.start({ plan: plans[shape], input: {}, label: unlabelled, by: "principal:bench" });
       if (!started.ok) throw new Error(started.error.reason);
       const ended = await engine.outcome(started.value.run, new AbortController().signal);
       if (ended.status !== "succeeded") throw new Error(ended.reason);

@@ -33,6 +33,7 @@ export interface ToolWorkParts {
 export function toolWork({ store, audit, call }: ToolWorkParts): Performer {
   return {
     prepare: () => nothingToPrepare,
+    staysInStore: ({ definition: { work } }) => work.kind === "tool" && storeTools.has(work.tool),
     async perform(job, signal): Promise<Outcome> {
       const { work, may } = job.definition;
       if (work.kind !== "tool") return failure("plan", "no tool is named");
@@ -55,6 +56,12 @@ export function toolWork({ store, audit, call }: ToolWorkParts): Performer {
     },
   };
 }
+
+/** Tools that reach nothing but rows of the store; one that is not named here waits for the disk. */
+const storeTools: ReadonlySet<ToolName> = new Set([
+  ...(["board.list", "board.read", "board.history", "board.write", "board.delete"] as const),
+  ...(["bus.publish", "message.send"] as const),
+]);
 
 /** The result of an effect that was made before a crash, from its evidence. */
 function recalled(tool: ToolName, made: string, label: Parameters<typeof joinLabels>[0]): Outcome {
