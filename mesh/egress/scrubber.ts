@@ -1,3 +1,5 @@
+import { disguisesOf } from "./disguises.ts";
+
 /**
  * Replaces secrets in a byte stream by a placeholder, across chunk borders, in one linear pass
  * (Aho & Corasick 1975, over bytes). Bytes are held back only while they could still begin a secret.
@@ -103,7 +105,7 @@ export interface Automaton {
 /** Compiles the automaton for `secrets` in every form in which a server could reflect them. */
 export function compileScrubber(secrets: readonly Uint8Array[], placeholder: string): Automaton {
   const patterns = secrets
-    .flatMap((secret) => disguises(secret))
+    .flatMap((secret) => disguisesOf(secret))
     .filter((pattern) => pattern.length >= PATTERN_BYTES_MIN);
   const size = patterns.reduce((sum, pattern) => sum + pattern.length, 1);
   const next = new Int32Array(size << 8);
@@ -146,40 +148,3 @@ export function compileScrubber(secrets: readonly Uint8Array[], placeholder: str
 
 /** Shorter patterns would hit ordinary text. */
 export const PATTERN_BYTES_MIN = 8;
-
-/** Plain; hex; base64 and base64url at the three alignments; percent-encoded; JSON- and HTML-escaped; reversed. */
-function disguises(secret: Uint8Array): Buffer[] {
-  const plain = Buffer.from(secret);
-  const text = plain.toString("latin1");
-  const forms = [text, plain.toString("hex"), plain.toString("hex").toUpperCase()];
-  for (let shift = 0; shift < 3; shift++) {
-    // Characters that mix with neighbouring bytes are cut off: what stays is the same in any surroundings.
-    const skip = [0, 2, 3][shift] ?? 0;
-    const whole = Buffer.concat([Buffer.alloc(shift), plain]);
-    for (const encoding of ["base64", "base64url"] as const) {
-      const encoded = whole.toString(encoding).replaceAll("=", "");
-      forms.push(encoded.slice(skip, Math.floor((whole.length * 8) / 6)));
-    }
-  }
-  const percent = (keep: RegExp): string =>
-    text.replace(keep, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`);
-  forms.push(
-    percent(/[^A-Za-z0-9._~-]/g),
-    percent(/[^A-Za-z0-9._~-]/g).replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
-    percent(/[^]/g),
-  );
-  forms.push(
-    JSON.stringify(text).slice(1, -1),
-    text.replace(/[^]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`),
-  );
-  forms.push(
-    text
-      .replaceAll("&", "&amp;")
-      .replaceAll("<", "&lt;")
-      .replaceAll(">", "&gt;")
-      .replaceAll('"', "&quot;")
-      .replaceAll("'", "&#39;"),
-  );
-  forms.push([...text].reverse().join(""));
-  return [...new Set(forms)].map((form) => Buffer.from(form, "latin1"));
-}
