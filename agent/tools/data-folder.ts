@@ -19,13 +19,10 @@ export function openDataFolder(folder: string): DataFolder {
   return {
     list: () =>
       guarded(folder, () => {
-        const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-          .filter((entry) => entry.isFile())
-          .slice(0, limits.agent.dataFilesMax)
-          .map((entry) => {
-            const whole = join(entry.parentPath, entry.name);
-            return { path: relative(folder, whole), bytes: statSync(whole).size };
-          });
+        const files = filesBelow(folder)
+          .take(limits.agent.dataFilesMax)
+          .map((whole) => ({ path: relative(folder, whole), bytes: statSync(whole).size }))
+          .toArray();
         return ok({ files: files.sort((a, b) => (a.path < b.path ? -1 : 1)) });
       }),
     read: (path) =>
@@ -72,5 +69,14 @@ function guarded<T>(what: unknown, act: () => Result<T, Refusal>): Result<T, Ref
     if (code === "ENOSPC" || code === "EDQUOT")
       return err(refusal("too_large", "the data folder is full", "write less"));
     return err(refusal("denied", `\`${String(what)}\`: ${code}`, "use another path"));
+  }
+}
+
+/** Node's own recursive listing enters folders through links, also one that leads to itself. */
+function* filesBelow(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesBelow(path);
+    else if (entry.isFile()) yield path;
   }
 }

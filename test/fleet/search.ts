@@ -60,8 +60,9 @@ function regionHolds(memory: number, from: bigint, to: bigint, needle: Buffer): 
 /** Files below `folder` that hold `text`, links not followed. */
 export function filesHolding(folder: string, text: string): string[] {
   const needle = Buffer.from(text);
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => readFileSync(path).includes(needle));
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return filesHolding(path, text);
+    return entry.isFile() && readFileSync(path).includes(needle) ? [path] : [];
+  });
 }

@@ -1,10 +1,11 @@
-import { open, readdir } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { MeshEvent } from "../../../protocol/desk.ts";
 import type { Desk } from "../desk-client.ts";
 import type { CanarySearch } from "./canary.ts";
 import { readAudit, searchShown, type Evidence } from "./evidence.ts";
 import type { Honeypots } from "./honeypots.ts";
+import { filesBelow } from "./files-below.ts";
 import type { HostFile } from "./host-file.ts";
 import type { HoneypotFinding } from "./report.ts";
 
@@ -41,9 +42,7 @@ const BYTES_MAX = 1024 * 1024 * 1024;
 export async function searchFilesOf(search: CanarySearch, ...folders: readonly string[]): Promise<void> {
   let left = BYTES_MAX;
   for (const folder of folders) {
-    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile()) continue;
-      const path = join(entry.parentPath, entry.name);
+    for await (const path of filesBelow(folder)) {
       left -= await searchFile(search, path, `file ${relative(folder, path)}`, left);
     }
   }

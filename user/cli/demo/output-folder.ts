@@ -2,6 +2,7 @@ import { lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises
 import { join, relative, sep } from "node:path";
 import { FilePath } from "../../../protocol/names.ts";
 import { codeOf, Failure } from "../failure.ts";
+import { filesBelow } from "./files-below.ts";
 
 /** Marks a folder as the demo's own and lists what the demo wrote into it. */
 const MARK = ".cordon-demo";
@@ -32,12 +33,11 @@ export async function prepareOutput(folder: string): Promise<void> {
 export async function noteOutput(
   folder: string,
 ): Promise<readonly { readonly path: string; readonly bytes: number }[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const found: { path: string; bytes: number }[] = [];
-  for (const entry of entries.slice(0, FILES_MAX)) {
-    const path = relative(folder, join(entry.parentPath, entry.name)).split(sep).join("/");
-    if (!entry.isFile() || path === MARK) continue;
-    found.push({ path, bytes: (await lstat(join(folder, path))).size });
+  for await (const file of filesBelow(folder)) {
+    const path = relative(folder, file).split(sep).join("/");
+    if (path !== MARK) found.push({ path, bytes: (await lstat(file)).size });
+    if (found.length === FILES_MAX) break;
   }
   await writeFile(join(folder, MARK), `${JSON.stringify(found.map((file) => file.path))}\n`);
   return found.sort((a, b) => (a.path < b.path ? -1 : 1));
