@@ -7,6 +7,7 @@
  *   POST /v1/inbox/{messageId}/reply       ReplyBody -> 200 {id}          answers and settles, atomically
  *   POST /v1/tools/{tool}                  the tool's arguments -> 200 ToolAnswer
  *   POST /mcp                              the same tools for clients of the Model Context Protocol
+ *   GET  /v1/databases                     -> Databases; with `Upgrade: postgres` a session of one of them
  *   GET  /openai/v1/models                 the models that the agent may call
  *   POST /openai/v1/chat/completions       OpenAI format, passed through; so are
  *   POST /openai/v1/{responses,embeddings}
@@ -30,6 +31,8 @@ export const doorRoutes = {
   tools: "/v1/tools",
   /** The certificate, in PEM, that a sandbox is to trust: the web gateway answers in the place of the hosts outside. */
   webAuthority: "/v1/web/authority.pem",
+  /** The databases of the agent: Databases. With `Upgrade: postgres` what follows is the protocol of PostgreSQL. */
+  databases: "/v1/databases",
   openaiModels: "/openai/v1/models",
   openaiChat: "/openai/v1/chat/completions",
   openaiResponses: "/openai/v1/responses",
@@ -53,6 +56,11 @@ export interface Self {
   readonly tools: readonly ToolCard[];
   /** Agents that this one may message. */
   readonly peers: readonly string[];
+}
+
+/** What an agent connects to without a password, and as whom. */
+export interface Databases {
+  readonly databases: readonly { readonly name: string; readonly role: string }[];
 }
 
 /** A tool as a model is shown it; `parameters` is a JSON Schema (draft 2020-12) object. */

@@ -19,3 +19,6 @@ export const guestRuntime = {
 
 /** The relay's address on the sandbox's own loopback. */
 export const relay = { host: "127.0.0.1", port: 7070 } as const;
+
+/** Where databases are found on it: the port that clients of PostgreSQL go to by themselves. */
+export const databaseRelay = { host: "127.0.0.1", port: 5432 } as const;

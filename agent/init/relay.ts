@@ -10,6 +10,8 @@ export interface RelayOptions {
   readonly connectionsMax: number;
   /** A pair of sockets over which nothing has moved for so long is closed. */
   readonly idleMs: number;
+  /** Said at the door before anything of the client; the head of the answer, which must be 101, is not for the client. */
+  readonly preface?: string;
   readonly log: Log;
 }
 
@@ -57,14 +59,17 @@ function listen(server: Server, { host, port }: RelayOptions): Promise<void> {
 
 function carry(client: Socket, options: RelayOptions, open: Set<Socket>): void {
   const door = connect({ path: options.doorSocket, allowHalfOpen: true });
+  if (options.preface !== undefined) door.write(options.preface);
   for (const [socket, other] of [
     [client, door],
     [door, client],
   ] as const) {
     open.add(socket);
     socket.setTimeout(options.idleMs, () => socket.destroy());
+    // What the door says before it has agreed is not for the client.
+    if (socket === door && options.preface !== undefined) passAgreement(door, client);
     // `pipe` passes the end of one direction on and leaves the other open; a fault ends both.
-    socket.pipe(other);
+    else socket.pipe(other);
     // A close follows every error.
     socket.on("error", () => {});
     socket.on("close", () => {
@@ -72,4 +77,19 @@ function carry(client: Socket, options: RelayOptions, open: Set<Socket>): void {
       if (!socket.readableEnded || !socket.writableFinished) other.destroy();
     });
   }
+}
+
+const HEAD_BYTES_MAX = 4_096;
+
+function passAgreement(door: Socket, client: Socket): void {
+  let seen = Buffer.alloc(0);
+  door.on("data", function look(piece: Buffer): void {
+    seen = Buffer.concat([seen, piece]);
+    const end = seen.indexOf("\r\n\r\n");
+    if (end < 0 && seen.length < HEAD_BYTES_MAX) return;
+    door.off("data", look).pause();
+    if (end < 0 || !seen.toString("latin1", 0, 13).startsWith("HTTP/1.1 101 ")) return void door.destroy();
+    if (seen.length > end + 4) door.unshift(seen.subarray(end + 4));
+    door.pipe(client);
+  });
 }

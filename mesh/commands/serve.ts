@@ -45,6 +45,7 @@ import { FileTools } from "../tools/files.ts";
 import { messageCode } from "../vault/message-code.ts";
 import { Vault } from "../vault/vault.ts";
 import { CredentialWatch } from "../vault/watch.ts";
+import { postgresOf } from "./databases.ts";
 import { departed } from "./departed.ts";
 import { CommandError, told } from "./failure.ts";
 import { requireFence } from "./fence.ts";
@@ -182,6 +183,7 @@ async function start(
     },
     injector,
     ...webGatewayOf(fleet, injector, clock),
+    ...postgresOf(fleet, injector, clock),
     denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),
     tasks,

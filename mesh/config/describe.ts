@@ -57,6 +57,7 @@ const knownKeys = [
   ...["web", "ca", "bindings", "to", "in", "require", "methods", "paths", "address", "tls"],
   ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
   ...["backend", "docker", "socket"],
+  ...["databases", "database", "role", "read_only", "auth"],
   ...[
     "read",
     "write",

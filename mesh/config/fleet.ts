@@ -7,6 +7,7 @@ import type { RunawayLimits } from "../door/runaway.ts";
 import type { Hook } from "../hooks/hook.ts";
 import type { Job } from "../schedule/job.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
+import type { DatabaseSetting } from "../egress/brokers/postgres/setting.ts";
 import type { Binding } from "../egress/web/binding.ts";
 import type { ReachRule } from "../policy/reach.ts";
 import type { SourceSetting } from "./sources.ts";
@@ -47,6 +48,8 @@ export interface Fleet {
   readonly backend?: { readonly name: "docker"; readonly socketPath: string | null };
   /** A file of certificates in PEM that are trusted upstream, too. */
   readonly web?: { readonly ca: string | null };
+  /** `ca` is a path here; absent = none. */
+  readonly databases?: readonly DatabaseSetting[];
 }
 
 /** Agents that share a budget, besides their own. */
@@ -132,4 +135,6 @@ export interface Permissions {
   readonly reach?: readonly ReachRule[];
   /** Names of credentials with bindings; absent = none. */
   readonly use?: readonly string[];
+  /** Names of databases; absent = none. */
+  readonly databases?: readonly string[];
 }

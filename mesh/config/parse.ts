@@ -8,6 +8,7 @@ import type { ModelLimits } from "../door/model-limits.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
 import type { Binding } from "../egress/web/binding.ts";
 import { builtInProviders } from "../egress/providers.ts";
+import { databasesOf, mayDatabases } from "./brokers.ts";
 import { cacheOf } from "./cache.ts";
 import { chainsOf } from "./chains.ts";
 import type { AgentSetting, ChainSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
@@ -100,6 +101,9 @@ class Reader {
       bindings: this.#bindings,
       ...(form.sources && { sources: sourcesOf(form.sources, (path) => resolve(this.#folder, path), this.#tell) }),
       web: { ca: this.#existing(["web", "ca"], form.web?.ca, "file") },
+      ...(form.databases && {
+        databases: databasesOf(form.databases, (at, path) => this.#existing(at, path, "file"), this.#tell),
+      }),
       teams: teamsOf(form.teams, this.#agents, fault),
       models: new Map(
         Object.entries(form.models ?? {}).flatMap(([name, text]) =>
@@ -252,6 +256,12 @@ class Reader {
       ...(form.may?.topics ? { topics: topicsOf(form.may.topics) } : {}),
       ...(models && { models }),
       ...readPermissions([...at, "may"], form.may, this.#bindings, this.#tell),
+      ...mayDatabases(
+        [...at, "may", "databases"],
+        form.may?.databases,
+        Object.keys(this.#form.databases ?? {}),
+        this.#tell,
+      ),
     };
   }
 

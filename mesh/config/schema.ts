@@ -5,6 +5,7 @@ import { SourcesForm } from "./sources.ts";
 import { BoardGlob, Name } from "../../protocol/names.ts";
 import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
+import { DatabasesForm, MayDatabases } from "./brokers.ts";
 import { Budget } from "./budget.ts";
 import { Runaway } from "./runaway.ts";
 import { Bytes, Count, Duration, textOr, Usd } from "./fields.ts";
@@ -100,6 +101,7 @@ const May = z.strictObject({
     .optional(),
   reach: ReachForm.optional(),
   use: z.array(Name).max(100).optional(),
+  databases: MayDatabases.optional(),
   tools: z
     .array(z.enum(toolNames as [(typeof toolNames)[number], ...typeof toolNames]))
     .max(100)
@@ -200,6 +202,8 @@ export const FleetForm = z.strictObject({
   /** Where the values of credentials come from, when no person enters them. */
   sources: SourcesForm.optional(),
   web: WebForm.optional(),
+  /** What agents may use without a password, as roles that are fixed here. */
+  databases: DatabasesForm.optional(),
   agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
 });
 export type FleetForm = z.infer<typeof FleetForm>;

@@ -1,14 +1,17 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Json } from "../../lib/json.ts";
 import type { Result } from "../../lib/result.ts";
+import { doorRoutes } from "../../protocol/door.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { DoorListener } from "../sandbox/backend.ts";
+import type { DatabaseLane } from "../egress/brokers/postgres/broker.ts";
 import type { WebSession } from "../egress/web/session.ts";
 import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
 import { Activity } from "./activity.ts";
 import { readJson, sendJson, sendNothing, sendRefusal, sendText } from "../http/exchange.ts";
+import { databasesOf, databaseWarden } from "./database-warden.ts";
 import { done, reply } from "./inbox-call.ts";
 import { mcpCall } from "./mcp.ts";
 import { modelCall } from "./model-call.ts";
@@ -28,6 +31,7 @@ export class Door implements DoorListener {
   readonly #server: Server;
   readonly #bucket: TokenBucket;
   readonly #web: WebSession | undefined;
+  readonly #databases: DatabaseLane | undefined;
   readonly #activity: Activity;
   #concurrent = 0;
 
@@ -47,6 +51,8 @@ export class Door implements DoorListener {
         // One reading of a request only: the parser refuses what two parsers could read differently (RFC 9112 §6.3).
         insecureHTTPParser: false,
         requireHostHeader: false,
+        // Anything else that asks to go on in another protocol is read as the plain request that it is as well.
+        shouldUpgradeCallback: ({ url, headers }) => url === doorRoutes.databases && headers.upgrade === "postgres",
       },
       (request, response) => void this.#admit(request, response),
     );
@@ -58,6 +64,14 @@ export class Door implements DoorListener {
       if (!this.#web || !this.#bucket.take()) return void socket.destroy();
       socket.once("close", this.#activity.begin());
       return this.#web.connect(request.url ?? "", socket, head);
+    });
+    this.#databases = services.postgres?.lane(databaseWarden(services, caller));
+    this.#server.on("upgrade", (_request, socket, head) => {
+      if (!this.#databases || !this.#bucket.take()) return void socket.destroy();
+      socket.once("close", this.#activity.begin());
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: postgres\r\n\r\n");
+      if (head.length > 0) socket.unshift(head);
+      return this.#databases.enter(socket);
     });
     this.#server.on("drop", () => this.#flood("connections"));
   }
@@ -80,7 +94,7 @@ export class Door implements DoorListener {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#server.closeAllConnections();
-    return Promise.all([promise, this.#web?.close()]).then(() => {});
+    return Promise.all([promise, this.#web?.close(), this.#databases?.close()]).then(() => {});
   }
 
   async #admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -130,6 +144,8 @@ export class Door implements DoorListener {
         return mcpCall(this.#services, this.#caller, request, response);
       case "authority":
         return sendText(response, this.#web?.interception.authority.pem ?? "");
+      case "databases":
+        return sendJson(response, 200, databasesOf(this.#services, this.#caller));
       case "models":
         return sendJson(response, 200, modelList(this.#services, this.#caller));
       default: {

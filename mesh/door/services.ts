@@ -10,6 +10,7 @@ import type { Requests } from "../bus/requests.ts";
 import type { Topics } from "../bus/topics.ts";
 import type { Injector } from "../egress/credentials.ts";
 import type { ModelGateway } from "../egress/model-gateway.ts";
+import type { PostgresBroker } from "../egress/brokers/postgres/broker.ts";
 import type { Gateway as WebGateway } from "../egress/web/gateway.ts";
 import type { Provider } from "../egress/providers.ts";
 import type { Amount, BudgetRefusal, Ledger, Scope } from "../ledger/ledger.ts";
@@ -79,6 +80,8 @@ export interface DoorServices {
   readonly gateway: ModelGateway;
   /** Absent: there is no way to the web. */
   readonly web?: WebGateway;
+  /** Absent: there is no way to any database. */
+  readonly postgres?: PostgresBroker;
   readonly injector: Injector;
   readonly board: Blackboard;
   readonly inboxes: Inboxes;

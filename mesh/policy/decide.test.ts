@@ -23,6 +23,7 @@ const actions: readonly Action[] = [
   { verb: "board.history", key: "x/y" },
   { verb: "topic.publish", topic: "t/u" },
   { verb: "topic.subscribe", topic: "t/u" },
+  { verb: "database.connect", database: "d" },
   { verb: "web.tunnel", host: "h.example", port: 443 },
   { verb: "web.request", scheme: "https", host: "h.example", port: 443, method: "GET", path: "/p" },
   ...toolNames.map((tool): Action => ({ verb: "tool.call", tool })),
@@ -39,6 +40,7 @@ const grants: readonly (readonly [Partial<Grants>, (action: Action) => boolean])
   [{ topics: { publish: ["t/*"], subscribe: ["t"] } }, ({ verb }) => verb === "topic.publish"],
   [{ topics: { publish: ["u/**"], subscribe: ["t/**"] } }, ({ verb }) => verb === "topic.subscribe"],
   [readPermissions([], { reach: ["GET https://h.example/p"] }, [], () => {}), ({ verb }) => verb.startsWith("web.")],
+  [{ databases: ["d"] }, ({ verb }) => verb === "database.connect"],
   [{ blackboard: { read: [], write: ["x/**"] } }, ({ verb }) => verb === "board.write"],
   ...toolNames.map(
     (tool) => [{ tools: [tool] }, (action: Action) => action.verb === "tool.call" && action.tool === tool] as const,
@@ -122,6 +124,7 @@ const anyGrants: fc.Arbitrary<Grants> = fc.record({
   topics: fc.record({ publish: list(glob), subscribe: list(glob) }),
   models: list(model),
   reach: list(reach),
+  databases: list(name),
 });
 const anyMatrix: fc.Arbitrary<Matrix> = fc
   .array(fc.tuple(name, anyGrants), { maxLength: 3 })
@@ -136,6 +139,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   fc.record({ verb: fc.constant("board.history" as const), key }),
   fc.record({ verb: fc.constantFrom("topic.publish" as const, "topic.subscribe" as const), topic: key }),
   fc.record({ verb: fc.constant("tool.call" as const), tool }),
+  fc.record({ verb: fc.constant("database.connect" as const), database: name }),
   fc.record({ verb: fc.constant("web.tunnel" as const), host, port }),
   fc.record({
     verb: fc.constant("web.request" as const),
@@ -158,6 +162,7 @@ function oracle(matrix: Matrix, agent: string, action: Action): boolean {
     const held = row.topics?.[action.verb === "topic.publish" ? "publish" : "subscribe"] ?? [];
     return held.some((pattern) => globMatches(pattern, action.topic));
   }
+  if (action.verb === "database.connect") return (row.databases ?? []).some((held) => held === action.database);
   if (action.verb === "web.tunnel")
     return (row.reach ?? []).some((rule) => action.host === rule.host && action.port === rule.port);
   if (action.verb === "web.request") {
@@ -203,6 +208,7 @@ function apply(matrix: Matrix, agent: string, remedy: string): Matrix {
   const [, wanted, place] = /^add (`[^`]+`|a pattern) to `([^`]+)`$/.exec(remedy) ?? [];
   const item = wanted === "a pattern" ? "any/**" : (wanted ?? "").slice(1, -1);
   if (place === `agents.${agent}.may.message`) return change({ message: [...held.message, item] });
+  if (place === `agents.${agent}.may.databases`) return change({ databases: [...(held.databases ?? []), item] });
   if (place === `agents.${agent}.may.tools`) return change({ tools: [...held.tools, item as ToolName] });
   const side = /^agents\.(.+)\.may\.blackboard\.(read|write)$/.exec(place ?? "");
   if (side?.[1] === agent)

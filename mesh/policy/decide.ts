@@ -23,6 +23,7 @@ export type Action =
   | { readonly verb: "topic.publish"; readonly topic: string }
   | { readonly verb: "topic.subscribe"; readonly topic: string }
   | { readonly verb: "tool.call"; readonly tool: ToolName }
+  | { readonly verb: "database.connect"; readonly database: string }
   | TunnelAction
   | RequestAction;
 
@@ -46,6 +47,8 @@ export interface Grants {
   readonly reach?: readonly ReachRule[];
   /** Credentials that are put in for it where they are bound. */
   readonly use?: readonly string[];
+  /** Names of databases; absent = none. */
+  readonly databases?: readonly string[];
 }
 
 /** Who may do what; immutable, one value per policy version. */
@@ -109,6 +112,13 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
       return grants.tools.includes(action.tool)
         ? allow(`${path}.tools: ${action.tool}`)
         : deny(`\`${agent}\` has no tool \`${action.tool}\``, `add \`${action.tool}\` to \`${path}.tools\``);
+    case "database.connect":
+      return grants.databases?.includes(action.database)
+        ? allow(`${path}.databases: ${action.database}`)
+        : deny(
+            `\`${agent}\` may not use database \`${action.database}\``,
+            `add \`${action.database}\` to \`${path}.databases\``,
+          );
     case "web.tunnel": {
       const [rule] = rulesAt(grants.reach ?? [], action.host, action.port);
       const origin = originOf({ scheme: "https", ...action });

@@ -1,6 +1,7 @@
 import { webLimits } from "./web.ts";
 
 const KiB = 1024;
+const MiB = 1024 * KiB;
 
 /** What leaves the mesh: the web, credentials and where they come from. */
 export const outward = {
@@ -37,5 +38,29 @@ export const outward = {
     loginsMax: 16,
     loginMs: 600_000,
     codeCharsMax: 4 * KiB,
+  },
+  /** The broker for databases. */
+  postgres: {
+    databasesMax: 64,
+    /** Of one sandbox. */
+    connectionsMax: 16,
+    /** The first message of a client. */
+    startupBytesMax: 8 * KiB,
+    startupSettingsMax: 16,
+    startupTimeoutMs: 10_000,
+    scramRoundsMax: 1_000_000,
+    /** One message of a client, and one of a server: the longest row. */
+    messageBytesMax: 1 * MiB,
+    answerBytesMax: 8 * MiB,
+    /** Messages that wait for their Sync. */
+    batchBytesMax: 2 * MiB,
+    sentBytesMax: 1_024 * MiB,
+    receivedBytesMax: 4_096 * MiB,
+    statementsBurst: 1_024,
+    statementsPerSecond: 256,
+    /** Prepared statements, and portals, of one session. */
+    namesMax: 1_000,
+    idleTimeoutMs: 1_800_000,
+    lingerMs: 1_000,
   },
 } as const;
