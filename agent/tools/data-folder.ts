@@ -19,10 +19,9 @@ export function openDataFolder(folder: string): DataFolder {
   return {
     list: () =>
       guarded(folder, () => {
-        const files = filesBelow(folder)
-          .take(limits.agent.dataFilesMax)
-          .map((whole) => ({ path: relative(folder, whole), bytes: statSync(whole).size }))
-          .toArray();
+        const files = [...filesBelow(folder)]
+          .slice(0, limits.agent.dataFilesMax)
+          .map((whole) => ({ path: relative(folder, whole), bytes: statSync(whole).size }));
         return ok({ files: files.sort((a, b) => (a.path < b.path ? -1 : 1)) });
       }),
     read: (path) =>

@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { relative } from "node:path";
 import type { MeshEvent } from "../../../protocol/desk.ts";
 import type { Desk } from "../desk-client.ts";
 import type { CanarySearch } from "./canary.ts";
