@@ -18,7 +18,7 @@ export function readPassphrase(path: string): Buffer {
   let length = 0;
   let file: number | undefined;
   try {
-    file = openSync(path, "r");
+    file = opened(path);
     for (let read = -1; read !== 0 && length < READ_BYTES; length += read)
       read = readSync(file, bytes, length, READ_BYTES - length, null);
   } catch (cause) {
@@ -32,6 +32,20 @@ export function readPassphrase(path: string): Buffer {
   if (bytes[length - 1] === 0x0d) length--;
   const given = bytes.subarray(0, length);
   const fault = faultOfPassphrase(given);
-  if (fault !== undefined) throw new CommandError(`the passphrase in \`${path}\` does not do: ${fault}`);
-  return given;
+  if (fault === undefined) return given;
+  bytes.fill(0);
+  throw new CommandError(`the passphrase in \`${path}\` does not do: ${fault}`);
 }
+
+/** What Node calls a pipe is a pair of sockets, and nobody can open a socket by a name (ENXIO, open(2)): that one is ours already. */
+function opened(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    if (path === INHERITED && (cause as NodeJS.ErrnoException).code === "ENXIO") return INHERITED_FD;
+    throw cause;
+  }
+}
+
+const INHERITED_FD = 3;
+const INHERITED = `/dev/fd/${INHERITED_FD}`;

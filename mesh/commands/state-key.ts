@@ -38,8 +38,7 @@ export interface StateKey extends MasterKey {
 export async function openKey(store: Store, state: string, passphrase?: Passphrase): Promise<StateKey> {
   requirePair(store.query, state);
   if (store.query.meta.get(WRITTEN_BY) === undefined) await store.commit([["meta.set", WRITTEN_BY, version]]);
-  const asked = once(passphrase);
-  const found = chosen(store.query, state, asked);
+  const found = chosen(store.query, state, passphrase);
   if (found?.next) promoteNextKey(state);
   else dropNextKey(state);
   const key = found?.key ?? keyOf(keepKeyFile(state, randomBytes), store.query);
@@ -50,13 +49,18 @@ export async function openKey(store: Store, state: string, passphrase?: Passphra
 /** The key of a state that is only read: nothing is made. */
 export function existingKey(query: Queries, state: string, passphrase?: Passphrase): StateKey {
   requirePair(query, state);
-  const found = chosen(query, state, once(passphrase));
+  const found = chosen(query, state, passphrase);
   if (!found) throw lost(state);
   return found.key;
 }
 
 /** A new master key: one transaction wraps every data key with it, and a crash at any moment leaves one of the two that opens all. */
-export async function rotateMasterKey(state: string, vault: Vault, key: StateKey, by: string): Promise<StateKey> {
+export async function rotateMasterKey(
+  state: string,
+  vault: Pick<Vault, "rewrap">,
+  key: StateKey,
+  by: string,
+): Promise<StateKey> {
   const { protection } = key.file;
   const file: KeyFile = { master: new Secret(randomBytes(KEY_BYTES)), ...(protection && { protection }) };
   const fresh = masterKeyOf(file);
@@ -77,12 +81,17 @@ function chosen(
   passphrase: Passphrase | undefined,
 ): { readonly key: StateKey; readonly next: boolean } | undefined {
   const known = query.meta.get(FINGERPRINT);
-  for (const name of [KEY_FILE, NEXT_KEY_FILE]) {
-    const file = openKeyFile(state, passphrase, name);
-    if (!file) continue;
-    const fresh = masterKeyOf(file);
-    const next = name === NEXT_KEY_FILE;
-    if (known === fresh.fingerprint || (known === undefined && !next)) return { key: keyOf(file, query), next };
+  const asked = once(passphrase);
+  try {
+    for (const name of [KEY_FILE, NEXT_KEY_FILE]) {
+      const file = openKeyFile(state, asked.passphrase, name);
+      if (!file) continue;
+      const fresh = masterKeyOf(file);
+      const next = name === NEXT_KEY_FILE;
+      if (known === fresh.fingerprint || (known === undefined && !next)) return { key: keyOf(file, query), next };
+    }
+  } finally {
+    asked.erase();
   }
   if (!existsSync(fileOf(state))) return undefined;
   throw new CommandError(
@@ -96,11 +105,14 @@ function keyOf(file: KeyFile, query: Queries): StateKey {
   return { ...masterKeyOf(file, lasting === undefined ? undefined : Buffer.from(lasting, "base64")), file };
 }
 
-/** Two files may have to be opened; a person is asked once. */
-function once(passphrase: Passphrase | undefined): Passphrase | undefined {
-  if (!passphrase) return undefined;
+/** Two files may have to be opened; a person is asked once, and what was entered does not outlive the opening. */
+function once(passphrase: Passphrase | undefined): { readonly passphrase?: Passphrase; erase(): void } {
+  if (!passphrase) return { erase: () => undefined };
   let known: Buffer | undefined;
-  return () => Buffer.from((known ??= passphrase()));
+  return {
+    passphrase: () => Buffer.from((known ??= passphrase())),
+    erase: () => void known?.fill(0),
+  };
 }
 
 function requirePair(query: Queries, state: string): void {

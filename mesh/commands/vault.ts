@@ -18,10 +18,10 @@ export async function vault(options: MeshOptions, [verb = ""]: readonly string[]
     if (verb === "protect" && path === undefined)
       throw new CommandError("no passphrase is given: add `--new-passphrase-file FILE`");
     const protection = path === undefined ? undefined : protectionOf(readPassphrase(path), newSalt(randomBytes));
+    await opened.audit.record({ kind: `vault.${verb}ed`, subject: OPERATOR, detail: {} });
     // The same key in another form: whichever of the two files a crash leaves, it opens everything.
     keepNextKey(folder, { master: key.file.master, ...(protection && { protection }) }, randomBytes);
     promoteNextKey(folder);
-    await opened.audit.record({ kind: `vault.${verb}ed`, subject: OPERATOR, detail: {} });
   });
   return 0;
 }

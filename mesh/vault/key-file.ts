@@ -9,7 +9,7 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Secret } from "../../lib/redact.ts";
 import { KEY_BYTES, type RandomBytes } from "./envelope.ts";
 import {
@@ -88,10 +88,21 @@ export function keepKeyFile(stateFolder: string, random: RandomBytes): KeyFile {
 export function keepNextKey(stateFolder: string, { master, protection }: KeyFile, random: RandomBytes): void {
   const path = join(stateFolder, NEXT_KEY_FILE);
   const bytes = master.reveal((plain) => (protection ? protect(plain, protection, random) : Buffer.from(plain)));
-  dropNextKey(stateFolder);
-  write(path, bytes);
-  bytes.fill(0);
-  syncFolder(dirname(path));
+  try {
+    write(path, bytes);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") {
+      dropNextKey(stateFolder);
+      throw cause;
+    }
+    // The rows may be wrapped with that one already, and it has only not got its name: it is not ours to remove.
+    throw new VaultError(`a new master key waits in \`${path}\` already: start the mesh again, which takes it up`, {
+      cause,
+    });
+  } finally {
+    bytes.fill(0);
+  }
+  syncFolder(stateFolder);
 }
 
 export function promoteNextKey(stateFolder: string): void {

@@ -5,9 +5,11 @@ import { createHash, randomBytes } from "node:crypto";
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -178,4 +180,46 @@ test("a key under a passphrase opens with it alone, is rotated without asking, a
       `byte ${at}`,
     );
   }
+});
+
+test("what was entered to open a key does not outlive the opening, also where it does not open", async () => {
+  const state = await freshState();
+  await opened(state, ({ key }) => {
+    const protection = protectionOf(Buffer.from(PASSPHRASE), newSalt(randomBytes));
+    keepNextKey(state, { master: key.file.master, protection }, randomBytes);
+    promoteNextKey(state);
+    return Promise.resolve();
+  });
+  const given = Buffer.from(PASSPHRASE);
+  const store = await openStore({ path: state, mode: "inline" });
+  await openKey(store, state, () => given);
+  assert.ok(given.every((byte) => byte === 0));
+  const wrong = Buffer.from("another passphrase");
+  await assert.rejects(
+    openKey(store, state, () => wrong),
+    /another one/,
+  );
+  assert.ok(wrong.every((byte) => byte === 0));
+  await store.close();
+});
+
+test("a new key that could not get its name is the only one that opens the rows: no later rotation removes it", async () => {
+  const state = await freshState();
+  const [file, next] = [join(state, "vault.key"), join(state, "vault.key.next")];
+  await opened(state, async ({ vault, key }) => {
+    const rewrap: Vault["rewrap"] = async (...asked) => {
+      await vault.rewrap(...asked);
+      renameSync(file, `${file}.before`);
+      mkdirSync(join(file, "in-the-way"), { recursive: true });
+    };
+    await assert.rejects(rotateMasterKey(state, { rewrap }, key, by), /EISDIR|EEXIST|ENOTEMPTY/);
+    const waiting = readFileSync(next);
+    await assert.rejects(rotateMasterKey(state, vault, key, by), /waits in .*: start the mesh again/);
+    assert.ok(readFileSync(next).equals(waiting));
+  });
+  rmdirSync(join(file, "in-the-way"));
+  rmdirSync(file);
+  renameSync(`${file}.before`, file);
+  await opened(state, (found) => Promise.resolve(assertWhole(found)));
+  assert.equal(existsSync(next), false);
 });
