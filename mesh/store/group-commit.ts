@@ -1,7 +1,7 @@
 import { limits } from "../../protocol/limits.ts";
 import { storeFailure } from "./failure.ts";
 import { lastWins, statements } from "./statements.ts";
-import type { SqlValue, StoreFailure, Write } from "./store.ts";
+import type { StoreFailure, Write } from "./store.ts";
 
 /** Runs the flushes in order, and tells the outcome of each through the two callbacks. */
 export interface Executor {
@@ -46,7 +46,7 @@ export class GroupCommit {
 
   commit(writes: readonly Write[]): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure);
-    const fault = writes.map(misfit).find((found) => found !== undefined) ?? this.#overflow();
+    const fault = misfitAmong(writes) ?? this.#overflow();
     if (fault !== undefined) {
       this.fail(storeFailure("io", this.#folder, fault));
       return Promise.reject(this.#failure);
@@ -69,7 +69,9 @@ export class GroupCommit {
 
   #flushNow(): void {
     if (this.#failure || this.#seq === this.#flushed) return;
-    const writes = coalesce([...this.#batch, ...this.#seal()]);
+    const batch = this.#batch;
+    for (const write of this.#seal()) batch.push(write);
+    const writes = coalesce(batch);
     this.#batch = [];
     this.#flushed = this.#seq;
     this.#inFlight.push(this.#seq);
@@ -122,30 +124,40 @@ for (const [name, sql] of Object.entries(statements)) {
 }
 
 /** SQLite would bind a missing parameter as NULL and round a number beyond 2^53: neither may pass silently. */
-function misfit([name, ...parameters]: Write): string | undefined {
+function misfit(write: Write): string | undefined {
+  const [name] = write;
   const count = parameterCounts.get(name);
-  if (count !== parameters.length) return `\`${name}\` takes ${count} parameters, got ${parameters.length}`;
-  const broken = parameters.findIndex((value) => typeof value === "number" && !Number.isSafeInteger(value));
-  return broken < 0 ? undefined : `parameter ${broken + 1} of \`${name}\` is not a safe integer`;
+  if (count !== write.length - 1) return `\`${name}\` takes ${count} parameters, got ${write.length - 1}`;
+  for (let at = 1; at < write.length; at++) {
+    const value = write[at];
+    if (typeof value === "number" && !Number.isSafeInteger(value))
+      return `parameter ${at} of \`${name}\` is not a safe integer`;
+  }
+  return undefined;
+}
+
+function misfitAmong(writes: readonly Write[]): string | undefined {
+  for (const write of writes) {
+    const fault = misfit(write);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
 }
 
 /** Drops the writes that a later one of the same flush replaces whole (statements.ts says which). */
 function coalesce(batch: readonly Write[]): Write[] {
   const seen = new Set<string>();
   const kept: Write[] = [];
-  for (let i = batch.length - 1; i >= 0; i--) {
-    const write = batch[i] as Write;
+  for (let at = batch.length - 1; at >= 0; at--) {
+    const write = batch[at] as Write;
     const keyLength = lastWins[write[0]];
     if (keyLength !== undefined) {
-      const key = write.slice(0, keyLength + 1).join("\u0000");
+      let key: string = write[0];
+      for (let part = 1; part <= keyLength; part++) key += `\u0000${String(write[part])}`;
       if (seen.has(key)) continue;
       seen.add(key);
     }
-    kept.push(write.map(compact) as unknown as Write);
+    kept.push(write);
   }
   return kept.reverse();
 }
-
-/** A view of a larger buffer would be sent to the writer with all that lies beside it. */
-const compact = (value: SqlValue): SqlValue =>
-  value instanceof Uint8Array && value.byteLength !== value.buffer.byteLength ? new Uint8Array(value) : value;

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { storeFailure } from "./failure.ts";
 import type { Executor, GroupCommit } from "./group-commit.ts";
+import { packed } from "./packing.ts";
 import { StoreFailure } from "./store.ts";
 import type { FromWriter, ToWriter } from "./writer.ts";
 
@@ -34,7 +35,7 @@ function attach(worker: Worker, group: GroupCommit, folder: string): Executor {
   });
   const post = (message: ToWriter): void => worker.postMessage(message);
   return {
-    run: (writes, upTo) => post({ writes, upTo }),
+    run: (writes, upTo) => post({ rows: packed(writes), upTo }),
     close: () => {
       closing = true;
       post({ close: true });

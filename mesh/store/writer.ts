@@ -3,9 +3,10 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { createBatchRunner } from "./batch.ts";
 import { openWriter } from "./connection.ts";
 import { classify } from "./failure.ts";
+import { unpacked } from "./packing.ts";
 import type { StoreFailure, Write } from "./store.ts";
 
-export type ToWriter = { readonly writes: readonly Write[]; readonly upTo: number } | { readonly close: true };
+export type ToWriter = { readonly rows: string; readonly upTo: number } | { readonly close: true };
 export type FromWriter =
   | { readonly ready: true }
   | { readonly upTo: number }
@@ -54,7 +55,7 @@ function drain(port: NonNullable<typeof parentPort>, first: ToWriter) {
       close = true;
       break;
     }
-    for (const write of job.writes) writes.push(write);
+    for (const write of unpacked(job.rows)) writes.push(write);
     upTo = job.upTo;
   }
   return { writes, upTo, close };
