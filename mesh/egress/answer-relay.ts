@@ -88,6 +88,11 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     this.#end({ kind: "aborted", billed: this.#streaming ? "seen" : "unknown", scrubbed: this.#hits, reason });
   }
 
+  /** Its time is up. */
+  expire(): void {
+    this.abort("timeout");
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#ended) controller.abort(new Error("ended before it began"));
@@ -100,8 +105,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   ): void {
     if (this.#ended) return;
     this.#status = status;
-    const type = mediaType(String(headers["content-type"] ?? ""));
-    const encoding = String(headers["content-encoding"] ?? "identity");
+    // What is told of them in a refusal is read by the agent and the log.
+    const type = mediaType(this.#scrubText(String(headers["content-type"] ?? "")));
+    const encoding = this.#scrubText(String(headers["content-encoding"] ?? "identity"));
     const told: Record<string, string> = {};
     for (const name of HEADERS_PASSED) {
       const value = headers[name];

@@ -18,6 +18,16 @@ test("headers that reflect the credential come out without it; others do not com
   assert.deepEqual(play.heard.headers, { "content-type": "text/event-stream", "x-request-id": "[gone]?" });
 });
 
+test("a header that is named in a refusal names no credential", async () => {
+  for (const headers of [{ "content-type": SECRET }, { "content-encoding": SECRET }]) {
+    const play = plain();
+    play.start(200, headers);
+    const outcome = await play.ended();
+    assert.ok(outcome?.kind === "failed" && outcome.refusal.reason.includes("[gone]"), JSON.stringify(outcome));
+    assert.ok(!JSON.stringify(outcome).includes(SECRET.slice(0, 8)), JSON.stringify(outcome));
+  }
+});
+
 test("a credential inside of one event is replaced in its bytes, when it is not in the text", async () => {
   const play = streaming();
   play.start();

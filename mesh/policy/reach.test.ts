@@ -35,6 +35,9 @@ test("a path that servers read in different ways matches no pattern at all", () 
     "/v1/a%00",
     "/v1/..;/admin",
     "/v1/.;/a",
+    "/v1/%2e%2e;/admin",
+    "/v1/.%2E;a=b/admin",
+    "/v1/%2e;/a",
     "/v1/%2F",
   ])
     assert.ok(!pathMatches(["/v1/**", "/**"], path), path);

@@ -58,10 +58,11 @@ export function reachOf(rules: readonly ReachRule[], action: RequestAction): Rea
 }
 
 /**
- * What servers read in different ways: an escaped separator, escape or NUL, and parameters behind a dot segment.
+ * What servers read in different ways: an escaped separator, escape or NUL, and parameters behind a dot segment, whose
+ * dots some decode after they have taken the parameters away.
  * Under a rule about paths such a path is never allowed.
  */
-const AMBIGUOUS = /%(?:2f|5c|25|00)|\/\.{1,2};/i;
+const AMBIGUOUS = /%(?:2f|5c|25|00)|\/(?:\.|%2e){1,2};/i;
 
 export function pathMatches(patterns: readonly string[], path: string): boolean {
   if (AMBIGUOUS.test(path)) return false;

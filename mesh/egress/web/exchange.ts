@@ -67,6 +67,8 @@ async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Ad
   const { gateway, warden } = lane;
   const permit = await warden.permit(head.action);
   if (!permit.ok) return recorded(permit.error);
+  const there = head.destination && (await warden.permit(head.destination));
+  if (there && !there.ok) return recorded(there.error);
   const { rule, name } = permit.value;
   const pinned = await gateway.pinning.pin(head.to, rule.address, () => lane.names.take());
   if (!pinned.ok) return found(pinned.error);

@@ -1,7 +1,7 @@
 import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
-import { defaultPorts, webMethods, type RequestAction } from "../../policy/reach.ts";
+import { defaultPorts, originOf, webMethods, type RequestAction } from "../../policy/reach.ts";
 import { parseAuthority, type Authority } from "./authority.ts";
 
 export type Field = readonly [name: string, value: string];
@@ -28,6 +28,8 @@ export interface WebHead {
   /** Of the body; null = not said. */
   readonly bytes: number | null;
   readonly upgrade: boolean;
+  /** Where COPY and MOVE put what they take (RFC 4918 §10.3): decided on like the request itself. */
+  readonly destination?: RequestAction;
 }
 
 /** Where a request came in: at the door itself (absolute-form), or in a tunnel to a place. */
@@ -42,9 +44,20 @@ const HOP_BY_HOP = new Set([
 const OVERRIDES = new Set([
   ...["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"],
   ...["x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server", "x-host", "forwarded"],
+  ...["x-original-uri", "x-original-host", "x-forwarded-uri", "x-forwarded-prefix", "x-http-host-override"],
+  // By which stores of objects fetch from another place with the rights of who asks.
+  ...["x-amz-copy-source", "x-ms-copy-source", "x-goog-copy-source"],
 ]);
 /** Read by some servers from the first, by others from the last. */
-const SINGLE = new Set(["authorization", "content-type", "content-encoding", "range", "content-length", "host"]);
+const SINGLE = new Set([
+  "authorization",
+  "content-type",
+  "content-encoding",
+  "range",
+  "content-length",
+  "host",
+  "destination",
+]);
 
 export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refusal> {
   if (!webMethods.some((method) => method === raw.method))
@@ -76,8 +89,15 @@ export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refu
   const carries = (bytes !== undefined && bytes !== "0") || raw.fields.some(([name]) => name === "transfer-encoding");
   if (raw.upgrade && (raw.method !== "GET" || carries))
     return refuse("malformed", "WebSocket begins with a GET that has no body", "send such a one");
+  const action: RequestAction = {
+    ...{ verb: "web.request", scheme, host: to.host, port: to.port, method: raw.method, path },
+  };
+  const second = fields.value.find(([name]) => name === "destination")?.[1];
+  const destination = second === undefined ? undefined : readDestination(second, action);
+  if (destination && !destination.ok) return destination;
   return ok({
-    action: { verb: "web.request", scheme, host: to.host, port: to.port, method: raw.method, path },
+    action,
+    ...(destination && { destination: destination.value }),
     ...{ to, query, fields: fields.value, upgrade: raw.upgrade },
     bytes: bytes === undefined ? null : Number(bytes),
   });
@@ -112,9 +132,26 @@ function readTarget(target: string, entrance: Entrance): Result<Target, Refusal>
   if (!rest.startsWith("/")) return refuse("malformed", "the target is not a path", "begin it with `/`");
   const mark = rest.indexOf("?");
   const path = mark < 0 ? rest : rest.slice(0, mark);
-  if (path.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment)) || /%00/.test(path))
+  if (!isStraight(path))
     return refuse("malformed", "the path holds dot segments or a NUL", "write the path that is meant");
   return ok({ ...place, path, query: mark < 0 ? undefined : rest.slice(mark + 1) });
+}
+
+const isStraight = (path: string): boolean =>
+  !path.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment)) && !/%00/.test(path);
+
+/** A path on the same server, or its whole address: nothing that could be read as another server. */
+function readDestination(value: string, action: RequestAction): Result<RequestAction, Refusal> {
+  const origin = originOf(action);
+  const path = value.startsWith(`${origin}/`) ? value.slice(origin.length) : value;
+  const plain = /^\/(?!\/)[A-Za-z0-9\-._~:/@!$&'()*+,;=%|]*$/.test(path) && !/%(?![0-9A-Fa-f]{2})/.test(path);
+  return plain && isStraight(path)
+    ? ok({ ...action, path })
+    : refuse(
+        "denied",
+        "`Destination` is not a plain path of this server",
+        `write ${origin} and the path that is meant`,
+      );
 }
 
 function readFields(fields: readonly Field[]): Result<readonly Field[], Refusal> {

@@ -100,12 +100,22 @@ function spotsInBody(body: Buffer, type: string, bindings: readonly Binding[]): 
   const parsed = parseJson(body, limits.door.jsonDepthMax);
   const [only] = found;
   if (!parsed.ok || !only || found.length > 1) return found;
+  const placeholder = placeholderOf(only.credential);
+  // The text that is found need not be what stands in the field: that one may be written with escapes. Only what changes
+  // the field is in it.
+  const marked = parseJson(Buffer.from(text.replace(placeholder, MARK), "latin1"), limits.door.jsonDepthMax);
   const binding = bindings.find(
     ({ surface, credential }) =>
-      surface.kind === "json" && at(parsed.value, surface.path) === placeholderOf(credential),
+      surface.kind === "json" &&
+      credential === only.credential &&
+      at(parsed.value, surface.path) === placeholder &&
+      marked.ok &&
+      at(marked.value, surface.path) === MARK,
   );
-  return binding?.credential === only.credential ? [{ ...only, surface: binding.surface }] : found;
+  return binding ? [{ ...only, surface: binding.surface }] : found;
 }
+
+const MARK = "cordon_was_here";
 
 function at(value: Json, path: readonly string[]): Json | undefined {
   let here: Json | undefined = value;

@@ -275,6 +275,14 @@ const refused: Readonly<Record<string, readonly [path: string, sent: Sent]>> = {
       body: `{"login":{"token":"${ph}"},"b":"${ph}"}`,
     },
   ],
+  "a placeholder beside one that is escaped in its field": [
+    "/json/a",
+    {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: `{"comment":"${ph}","login":{"token":"\\u0063${ph.slice(1)}"}}`,
+    },
+  ],
   "a placeholder under a doubled key": [
     "/json/a",
     { method: "POST", headers: { "content-type": "application/json" }, body: `{"login":{"token":"${ph}"},"login":{}}` },
