@@ -34,9 +34,12 @@ export function deskCredentials(
       return stored;
     },
     revoke: async (name, by) => {
-      await sources.keeper.forget(name, signal);
-      if (sources.oauth(name)) await vault.revoke(refreshName(name), by);
-      return vault.revoke(name, by);
+      // The other side is told with what the vault holds now; that nobody gets it any more does not wait for an answer.
+      const told = sources.keeper.forget(name, signal).catch(() => undefined);
+      const kept = sources.oauth(name) ? [name, refreshName(name)] : [name];
+      const [revoked = false] = await Promise.all(kept.map((each) => vault.revoke(each, by)));
+      await told;
+      return revoked;
     },
     login: (name, redirectUri) => {
       const source = sources.oauth(name);

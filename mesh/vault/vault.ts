@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../lib/clock.ts";
 import { Secret } from "../../lib/redact.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -27,11 +27,15 @@ export interface CredentialCard {
   readonly uses: number;
 }
 
-/** `expect`: whether there is one of the name. `overlapMs`: how long the version before is kept, to take it out of answers. */
+/**
+ * `expect`: whether there is one of the name. `overlapMs`: how long the version before is kept, to take it out of answers.
+ * `revocations`: how many there were when the value was asked for; one that was revoked since is not stored.
+ */
 export interface PutOptions {
   readonly expect?: "new" | "known" | undefined;
   readonly expiresInMs?: number | undefined;
   readonly overlapMs?: number | undefined;
+  readonly revocations?: number | undefined;
 }
 
 /** Neither ever repeats a value. */
@@ -47,6 +51,8 @@ interface Version {
   readonly expiresAtMs: number | null;
   retiresAtMs: number | null;
   wrappedKey: Uint8Array;
+  /** Once it was opened: no nearer to the value than the master key, which is in memory as well. */
+  dataKey?: KeyObject;
   readonly sealedValue: Uint8Array;
   uses: number;
   lastUsedAtMs: number | null;
@@ -76,6 +82,7 @@ export class Vault {
   readonly #fingerprinting: Secret;
   readonly #watch: CredentialWatch | undefined;
   readonly #credentials = new Map<string, Credential>();
+  readonly #revocations = new Map<string, number>();
   #wrapping: Buffer;
   /** Changes go one after the other: what one has sealed, the next one finds. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -111,13 +118,15 @@ export class Vault {
     name: string,
     value: Secret,
     by: string,
-    { expect, expiresInMs, overlapMs = 0 }: PutOptions = {},
+    { expect, expiresInMs, overlapMs = 0, revocations }: PutOptions = {},
   ): Promise<Result<null, PutFault>> {
     const fault = value.reveal(faultOfValue);
     if (fault !== undefined)
       return Promise.resolve(err({ reason: fault, fix: "give the whole value, without quotes" }));
     return this.#inTurn(async () => {
       const { versions, newest } = this.#credentials.get(name) ?? { versions: [], newest: 0 };
+      if (revocations !== undefined && revocations !== this.revocations(name))
+        return err({ reason: `\`${name}\` was revoked meanwhile`, fix: "enter a value, or log in anew" });
       if (expect === "new" && versions.length > 0)
         return err({
           reason: `\`${name}\` is in the vault already`,
@@ -153,6 +162,7 @@ export class Vault {
       if (known) known.versions = [];
       return had;
     };
+    this.#revocations.set(name, this.revocations(name) + 1);
     const had = forget();
     return this.#inTurn(async () => {
       // A version that was on its way to the disk when this was asked for has come since.
@@ -193,6 +203,11 @@ export class Vault {
   generation(name: string): string {
     const newest = this.#credentials.get(name)?.versions[0]?.version ?? 0;
     return [newest, ...this.#retiring(name).map(({ version }) => version)].join(" ");
+  }
+
+  /** How often a name was revoked since the mesh has run: who fetches a value can tell whether it is still wanted. */
+  revocations(name: string): number {
+    return this.#revocations.get(name) ?? 0;
   }
 
   standing(name: string): Standing {
@@ -300,15 +315,15 @@ export class Vault {
   }
 
   #open(name: string, each: Version): Secret {
+    const dataKey = (each.dataKey ??= this.#keyObject(name, each));
+    return this.#opened(name, () => new Secret(open(dataKey, each.sealedValue, binding(name, each.version, "value"))));
+  }
+
+  #keyObject(name: string, each: Version): KeyObject {
     const dataKey = this.#dataKey(name, each);
-    try {
-      return this.#opened(
-        name,
-        () => new Secret(open(dataKey, each.sealedValue, binding(name, each.version, "value"))),
-      );
-    } finally {
-      dataKey.fill(0);
-    }
+    const key = createSecretKey(dataKey);
+    dataKey.fill(0);
+    return key;
   }
 
   #opened<T>(name: string, act: () => T): T {

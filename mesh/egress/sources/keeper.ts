@@ -57,17 +57,19 @@ export class CredentialKeeper {
       return Promise.resolve(
         err({ reason: `\`${name}\` has no source`, fix: "add one to the fleet file", final: true }),
       );
-    const turn = source
-      .mint(signal)
-      .then((minted) => (minted.ok ? this.store(name, minted.value) : minted))
-      .finally(() => this.#underWay.delete(name));
+    const turn = this.take(name, () => source.mint(signal)).finally(() => this.#underWay.delete(name));
     this.#underWay.set(name, turn);
     return turn;
   }
 
-  /** Takes a value that came another way, such as a log-in, and goes on from there. */
-  async store(name: string, { value, expiresInMs }: Minted): Promise<Result<null, MintFault>> {
+  /** Stores what `mint` gives, also of a log-in, and goes on from there; what is revoked meanwhile stays so. */
+  async take(name: string, mint: () => Promise<Result<Minted, MintFault>>): Promise<Result<null, MintFault>> {
+    const revocations = this.#vault.revocations(name);
+    const minted = await mint();
+    if (!minted.ok) return minted;
+    const { value, expiresInMs } = minted.value;
     const stored = await this.#vault.put(name, value, "mesh", {
+      revocations,
       overlapMs: limits.credential.overlapMsDefault,
       ...(expiresInMs !== null && { expiresInMs }),
     });
@@ -83,7 +85,7 @@ export class CredentialKeeper {
     for (const wake of this.#wake.values()) wake();
   }
 
-  /** Tells the source, and erases what the vault holds of it. */
+  /** Tells the other side, with what the vault holds at this moment. */
   async forget(name: string, signal: AbortSignal): Promise<void> {
     await this.#kept.get(name)?.source.forget?.(signal);
   }

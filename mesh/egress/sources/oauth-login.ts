@@ -85,8 +85,7 @@ export class OAuthLogins {
       return err(fault("no such log-in is open", "begin anew with `cordon credential login`", true));
     const { verifier, redirectUri, name } = pending;
     const form = { grant_type: "authorization_code", code, redirect_uri: redirectUri, code_verifier: verifier };
-    const minted = await source.exchange(form, signal);
-    return minted.ok ? this.#keeper.store(name, minted.value) : minted;
+    return this.#keeper.take(name, () => source.exchange(form, signal));
   }
 
   /** RFC 8628: the person enters a code on any device; the mesh asks until that is done. */
@@ -109,10 +108,10 @@ export class OAuthLogins {
     const form = { grant_type: DEVICE_GRANT, device_code: device };
     while (!signal.aborted && this.#clock.monotonicMs() < untilMs) {
       await this.#clock.sleep(seconds * 1_000, signal);
-      const minted = await source.exchange(form, signal);
-      if (minted.ok) return void (await this.#keeper.store(name, minted.value));
-      if (minted.error.code === "slow_down") seconds = Math.min(seconds + SLOWER_SECONDS, POLL_SECONDS_MAX);
-      else if (minted.error.code !== "authorization_pending" && minted.error.code !== "") return;
+      const taken = await this.#keeper.take(name, () => source.exchange(form, signal));
+      if (taken.ok) return;
+      if (taken.error.code === "slow_down") seconds = Math.min(seconds + SLOWER_SECONDS, POLL_SECONDS_MAX);
+      else if (taken.error.code !== "authorization_pending" && taken.error.code !== "") return;
     }
   }
 

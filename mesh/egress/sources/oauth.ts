@@ -62,6 +62,7 @@ export class OAuthSource implements SecretSource {
 
   /** Asks for tokens with a grant; a refresh token that comes along is stored before the access token is given out. */
   async exchange(grant: Form, signal: AbortSignal): Promise<Result<Minted, MintFault>> {
+    const revocations = this.#parts.vault.revocations(refreshName(this.#name));
     const answer = await this.post(this.#setting.tokenUrl, grant, signal);
     if (!answer.ok) return answer;
     const { access_token: access, token_type: type, expires_in: expires, refresh_token: refresh } = answer.value;
@@ -70,7 +71,7 @@ export class OAuthSource implements SecretSource {
         fault(`${this.#setting.tokenUrl.origin} gave no bearer token`, "look at the settings of the client there"),
       );
     if (typeof refresh === "string") {
-      const kept = await this.#keep(refresh);
+      const kept = await this.#keep(refresh, revocations);
       if (!kept.ok) return kept;
     }
     const seconds = typeof expires === "number" && expires > 0 ? expires : null;
@@ -103,8 +104,9 @@ export class OAuthSource implements SecretSource {
   async forget(signal: AbortSignal): Promise<void> {
     const { revokeUrl } = this.#setting;
     if (revokeUrl === null) return;
-    for (const name of [refreshName(this.#name), this.#name]) {
-      const token = this.#revealed(name, (text) => text);
+    // Both now: while the server is told of the first, the vault erases the second.
+    const tokens = [refreshName(this.#name), this.#name].map((name) => this.#revealed(name, (text) => text));
+    for (const token of tokens) {
       // RFC 7009 §2.2: whatever the server says, there is nothing more to do here.
       if (token.ok) await this.post(revokeUrl, { token: token.value }, signal);
     }
@@ -157,15 +159,16 @@ export class OAuthSource implements SecretSource {
     return ok(value);
   }
 
-  async #keep(refresh: string): Promise<Result<null, MintFault>> {
+  async #keep(refresh: string, revocations: number): Promise<Result<null, MintFault>> {
     const secret = new Secret(Buffer.from(refresh));
     const stored = await this.#parts.vault.put(refreshName(this.#name), secret, "mesh", {
+      revocations,
       overlapMs: limits.credential.overlapMsDefault,
     });
     secret.erase();
     return stored.ok
       ? stored
-      : err(fault(`the refresh token cannot be kept: ${stored.error.reason}`, "tell its maker"));
+      : err(fault(`the refresh token cannot be kept: ${stored.error.reason}`, stored.error.fix));
   }
 
   #remedy(code: string): string {
