@@ -26,8 +26,8 @@ export async function modelCall(
 ): Promise<void> {
   const format = wireFormats[wire];
   const gone = new AbortController();
-  // With a reason of its own: the standard one is an exception with a stack, made at the end of every call.
-  response.once("close", () => gone.abort("gone"));
+  // With a reason of its own: the standard one is an exception with a stack. Who has had all of an answer leaves nothing.
+  response.once("close", () => response.writableFinished || gone.abort("gone"));
   const found = await understand(services, caller, format, request, from);
   const told = found.ok
     ? await answer({ services, caller, format, request, response, gone: gone.signal }, found.value)

@@ -2,6 +2,7 @@ import { Pool } from "undici";
 import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Injection } from "./credentials.ts";
+import { Deadlines } from "./deadlines.ts";
 import { unreachableProvider } from "./failures.ts";
 import type { Provider } from "./providers.ts";
 import { targetOf } from "./providers-target.ts";
@@ -33,23 +34,21 @@ export interface ModelRequest {
 /** The only way from the mesh to a model. Never throws: what goes wrong is the outcome. */
 export class ModelGateway {
   readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
   readonly #pools = new Map<string, Pool>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
   }
 
   async send(request: ModelRequest, sink: AnswerSink): Promise<Outcome> {
     const { provider } = request;
     const relay = new AnswerRelay(request, sink);
     const { url, headers, body, answer } = targetOf(request, this.#clock);
-    const done = new AbortController();
     const abort = (): void => relay.abort("client_gone");
     request.signal.addEventListener("abort", abort, { once: true });
-    this.#clock.sleep(request.timeoutMs ?? limits.model.totalTimeoutMs, done.signal).then(
-      () => relay.abort("timeout"),
-      () => {},
-    );
+    this.#deadlines.set(relay, request.timeoutMs ?? limits.model.totalTimeoutMs);
     try {
       if (request.signal.aborted) relay.abort("client_gone");
       this.#pool(provider, url.origin).dispatch(
@@ -64,7 +63,7 @@ export class ModelGateway {
       return { kind: "failed", refusal: unreachableProvider(provider, cause as Error), billed: "nothing" };
     } finally {
       request.signal.removeEventListener("abort", abort);
-      done.abort(OVER);
+      this.#deadlines.clear(relay);
     }
   }
 
@@ -90,6 +89,3 @@ export class ModelGateway {
     return pool;
   }
 }
-
-/** A reason of its own: the standard one is an exception with a stack, which costs as much as parsing a request. */
-const OVER = "the exchange is over";

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
 
 /**
  * AES-256-GCM (NIST SP 800-38D). Layout: nonce (12 bytes) ‖ tag (16) ‖ ciphertext. The additional data binds
@@ -19,7 +19,7 @@ export function seal(key: Uint8Array, plain: Uint8Array, boundTo: string, random
 }
 
 /** Throws when the key, the row or a single bit is wrong. */
-export function open(key: Uint8Array, box: Uint8Array, boundTo: string): Buffer {
+export function open(key: Uint8Array | KeyObject, box: Uint8Array, boundTo: string): Buffer {
   if (box.length < NONCE_BYTES + TAG_BYTES) throw new Error("sealed value is too short");
   const decipher = createDecipheriv("aes-256-gcm", key, box.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
   decipher.setAAD(Buffer.from(boundTo));

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "../../lib/clock.ts";
+import { Deadlines } from "./deadlines.ts";
+
+/** Stands still until it is moved. */
+function manualClock() {
+  let nowMs = 0;
+  const sleepers = new Set<{ readonly atMs: number; readonly resolve: () => void }>();
+  return {
+    sleepers,
+    ...{ nowMs: () => nowMs, monotonicMs: () => nowMs },
+    sleep: (ms: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        const sleeper = { atMs: nowMs + ms, resolve };
+        sleepers.add(sleeper);
+        signal?.addEventListener("abort", () => {
+          sleepers.delete(sleeper);
+          reject(signal.reason);
+        });
+      }),
+    async to(ms: number): Promise<void> {
+      nowMs = ms;
+      for (const each of sleepers)
+        if (each.atMs <= nowMs) {
+          sleepers.delete(each);
+          each.resolve();
+        }
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+test("each ends at its own time, in one sleep; what was cleared does not", async () => {
+  const clock = manualClock();
+  const deadlines = new Deadlines(clock);
+  const over: string[] = [];
+  const named = (name: string) => ({ expire: () => void over.push(name) });
+  const [late, early, cleared] = [named("late"), named("early"), named("cleared")];
+  deadlines.set(late, 100);
+  deadlines.set(early, 20);
+  deadlines.set(cleared, 10);
+  assert.equal(clock.sleepers.size, 1);
+  deadlines.clear(cleared);
+  await clock.to(10);
+  assert.deepEqual(over, []);
+  await clock.to(20);
+  assert.deepEqual(over, ["early"]);
+  assert.equal(clock.sleepers.size, 1);
+  await clock.to(99);
+  assert.deepEqual(over, ["early"]);
+  await clock.to(100);
+  assert.deepEqual(over, ["early", "late"]);
+  assert.equal(clock.sleepers.size, 0);
+});
+
+test("one that sets another as it ends loses neither", async () => {
+  const clock = manualClock();
+  const deadlines = new Deadlines(clock);
+  const over: string[] = [];
+  const third = { expire: () => void over.push("third") };
+  const second = { expire: () => void over.push("second") };
+  deadlines.set({ expire: () => deadlines.set(second, 5) }, 10);
+  deadlines.set(third, 30);
+  for (const ms of [10, 15, 30]) await clock.to(ms);
+  assert.deepEqual(over, ["second", "third"]);
+});
+
+test("when nothing is due nothing sleeps: the process can end", async () => {
+  const clock = manualClock();
+  const deadlines = new Deadlines(clock);
+  const one = { expire: () => assert.fail("it was cleared") };
+  deadlines.set(one, 10);
+  deadlines.clear(one);
+  assert.equal(clock.sleepers.size, 0);
+  await clock.to(20);
+  const over = Promise.withResolvers<void>();
+  new Deadlines(systemClock).set({ expire: over.resolve }, 1);
+  await over.promise;
+});
