@@ -32,7 +32,7 @@ version: 1
 fleet: flood
 defaults: { model: rehearsal/echo, budget: { day: { usd: 100.00 } }, sandbox: { cpus: 0.5 } }
 agents:
-  flooder: { command: [/bin/node, /code/flooder.mjs], code: code, model: rehearsal/counter, may: { message: [victim], blackboard: { read: [flood/*], write: [flood/*] } } }
+  flooder: { runaway: off, command: [/bin/node, /code/flooder.mjs], code: code, model: rehearsal/counter, may: { message: [victim], blackboard: { read: [flood/*], write: [flood/*] } } }
   victim: { command: [/bin/node, /code/bystander.mjs], code: code, may: { blackboard: { read: [victim/*], write: [victim/*] } } }
 `,
     "code/prelude.mjs": attackerPrelude,
