@@ -40,6 +40,9 @@ export async function reply(
     const asked = await ask(services, caller, { verb: "message.send", to: name });
     if (!asked.ok) return asked;
   }
+  // Asked again: while the decision was on its way, another request may have ended the delivery. Before anything is
+  // posted: what is posted and then not committed would count in its reader's inbox for ever.
+  if (!services.inboxes.pending(caller.agent, message)) return err(noDelivery(message));
   const out =
     kind === "agent"
       ? toAgent(services, caller, name, delivery, parsed.data.body)
@@ -47,8 +50,6 @@ export async function reply(
           services.inboxes.answer(name, `agent:${caller.agent}`, delivery, parsed.data.body, agentLabel(caller.agent)),
         );
   if (!out.ok) return out;
-  // Asked again: while the decision was on its way to the disk, another request may have ended the delivery.
-  if (!services.inboxes.pending(caller.agent, message)) return err(noDelivery(message));
   const settled = services.inboxes.settle(caller.agent, message);
   const { id, writes } = out.value;
   await services.audit.record(

@@ -170,3 +170,17 @@ test("runs with the same key take turns in order of their start", async (t) => {
 
 const code = (result: { readonly ok: boolean; readonly error?: { readonly code: string } }): string =>
   result.ok ? "ok" : (result.error?.code ?? "");
+
+test("a run that several retry at the same moment begins anew once", async (t) => {
+  const { engine, start, end, store } = await scene(t);
+  const run = await start(asking);
+  const [open] = engine.approvals();
+  await engine.answer(run, { task: "ask", hash: open?.hash ?? "", approved: false }, editor);
+  await end(run);
+  const answers = await Promise.all([1, 2, 3].map(() => engine.retry(run, "ask", by)));
+  assert.deepEqual(answers.map(code).toSorted(), ["conflict", "conflict", "ok"]);
+  assert.equal(readJournal(store, run).filter(({ event }) => event.kind === "run.retried").length, 1);
+  const [again] = engine.approvals();
+  await engine.answer(run, { task: "ask", hash: again?.hash ?? "", approved: true }, editor);
+  assert.equal((await end(run)).last.status, "succeeded");
+});

@@ -122,12 +122,10 @@ export class WorkflowEngine {
     const step = stored.value.workflow.steps.find(({ id }) => id === from);
     if (!step || step.standby)
       return err(refusal("not_found", `\`${run}\` has no step \`${from.slice(0, 64)}\``, "see `cordon runs show`"));
+    // Open in this tick: of two who ask at the same moment, one finds it so, and a journal has one writer.
+    const driver = this.#open.drive(stored.value.plan, stored.value.workflow, stored.value.state);
     await this.#parts.audit.record({ kind: "workflow.retried", subject: subjectOf(by), detail: { run, from } });
-    await this.#open.drive(stored.value.plan, stored.value.workflow, stored.value.state).tell({
-      kind: "run.retried",
-      by,
-      from,
-    });
+    await driver.tell({ kind: "run.retried", by, from });
     return ok(null);
   }
 
