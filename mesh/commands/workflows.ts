@@ -8,14 +8,17 @@ import type { DeskRuns } from "../desk/run-routes.ts";
 import { operator } from "../desk/services.ts";
 import type { DoorServices } from "../door/services.ts";
 import { toolCall } from "../door/tool-call.ts";
+import type { Action } from "../policy/decide.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store } from "../store/store.ts";
+import type { Narrowing } from "../workflow/definition.ts";
 import { CallNames } from "../workflow/engine/call-names.ts";
 import { WorkflowEngine } from "../workflow/engine/engine.ts";
 import { agentWork } from "../workflow/engine/performers/agent.ts";
 import { boardWait } from "../workflow/engine/performers/board-wait.ts";
 import { toolWork } from "../workflow/engine/performers/tool.ts";
 import { language } from "../workflow/engine/workflow-language.ts";
+import { nextOnTopic, topicWait } from "../workflow/engine/performers/topic-wait.ts";
 import { loadWorkflow } from "../workflow/load.ts";
 import { decideInStep } from "../workflow/narrow.ts";
 import { planWorkflow } from "../workflow/plan.ts";
@@ -25,7 +28,11 @@ type Services = Omit<DoorServices, "decide">;
 
 /** The engine with the rooms that its steps work with. `services` is what doors get, without what the engine adds. */
 export function createWorkflowEngine(services: () => Services, store: Store): WorkflowEngine {
-  const { audit, monitor, clock, ids, board, inboxes, matrix, ledger } = services();
+  const { audit, monitor, clock, ids, board, inboxes, topics, matrix, ledger } = services();
+  const mayRead = (agent: string, may: Partial<Narrowing>, action: Action): string | undefined => {
+    const decision = decideInStep(matrix, { ...nothing, ...may }, agent, action);
+    return decision.allow ? undefined : decision.refusal.reason;
+  };
   return new WorkflowEngine({
     ...{ store, audit, monitor, clock, ids, language, ledger },
     performers: {
@@ -44,13 +51,8 @@ export function createWorkflowEngine(services: () => Services, store: Store): Wo
         },
       }),
       board: boardWait({
-        mayRead: (agent, key) => {
-          const decision = decideInStep(matrix, { ...nothing, blackboard: { read: [key], write: [] } }, agent, {
-            verb: "board.read",
-            key,
-          });
-          return decision.allow ? undefined : decision.refusal.reason;
-        },
+        mayRead: (agent, key) =>
+          mayRead(agent, { blackboard: { read: [key], write: [] } }, { verb: "board.read", key }),
         async when(key, version, signal) {
           const { watches } = board;
           for (let from = watches.head(); ;) {
@@ -62,11 +64,17 @@ export function createWorkflowEngine(services: () => Services, store: Store): Wo
           }
         },
       }),
+      topic: topicWait({
+        mayRead: (agent, topic) =>
+          mayRead(agent, { topics: { publish: [], subscribe: [topic] } }, { verb: "topic.subscribe", topic }),
+        last: (topic) => topics.last(topic),
+        next: (topic, after, signal) => nextOnTopic({ store, topics, clock }, topic, after, signal),
+      }),
     },
   });
 }
 
-const nothing = { tools: [], message: [], reach: [] } as const;
+const nothing: Narrowing = { tools: [], message: [], reach: [], blackboard: { read: [], write: [] } };
 
 /**
  * An agent at work on a step has the rights of the step, and no others, and spends from its budget, until it has settled

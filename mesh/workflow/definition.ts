@@ -111,7 +111,18 @@ export type WaitUntil =
   /** RFC 3339 date and time; one in the past is over at once. */
   | { readonly kind: "time"; readonly at: Expression }
   /** Until the key has at least `version`; read with the rights of agent `as`. Output: `{ key, version, value }`. */
-  | { readonly kind: "board"; readonly key: Expression; readonly version: number; readonly as: string };
+  | { readonly kind: "board"; readonly key: Expression; readonly version: number; readonly as: string }
+  /**
+   * Until a message stands on the topic above position `after`; null = above the newest one when the step begins. `from`:
+   * of this agent only; null = of anyone. Read with the rights of agent `as`. Output: `{ topic, id, position, from, body }`.
+   */
+  | {
+      readonly kind: "topic";
+      readonly topic: Expression;
+      readonly after: Expression | null;
+      readonly from: string | null;
+      readonly as: string;
+    };
 
 /** `attempts` 1 = no retry. Before attempt n+1: min(max, backoff × 2^(n-1)), less a random part of up to `jitter` (0..1). */
 export interface Retry {
@@ -134,6 +145,8 @@ export interface Narrowing {
   readonly tools: readonly ToolName[];
   readonly blackboard: { readonly read: readonly string[]; readonly write: readonly string[] };
   readonly message: readonly string[];
+  /** Absent = none. */
+  readonly topics?: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
   readonly reach: readonly string[];
 }
 
@@ -192,9 +205,17 @@ export interface PlannedStep {
   readonly worst: Worst;
 }
 
-/** One line of what is allowed. `target`: a model, agent, board pattern or tool; `rule`: the line of the fleet file that grants it. */
+/** One line of what is allowed. `target`: a model, agent, board or topic pattern, or tool; `rule`: the line of the fleet file that grants it. */
 export interface PlannedAction {
-  readonly verb: "model.call" | "message.send" | "board.read" | "board.write" | "board.list" | "tool.call";
+  readonly verb:
+    | "model.call"
+    | "message.send"
+    | "board.read"
+    | "board.write"
+    | "board.list"
+    | "topic.publish"
+    | "topic.subscribe"
+    | "tool.call";
   readonly target: string;
   readonly rule: string;
 }

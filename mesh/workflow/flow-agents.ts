@@ -2,7 +2,7 @@ import type { Matrix } from "../policy/decide.ts";
 import { globsMeet } from "./narrow.ts";
 
 /**
- * Agents that can have read something untrusted in any step or conversation, and by what: files, board keys or messages
+ * Agents that can have read something untrusted in any step or conversation, and by what: files, board keys, topics or messages
  * of such agents. Their volume keeps it, so that it can come back in a later step that reads nothing.
  */
 export function taintedAgents(matrix: Matrix): ReadonlyMap<string, string> {
@@ -14,12 +14,13 @@ export function taintedAgents(matrix: Matrix): ReadonlyMap<string, string> {
   // Each round can taint one agent more; nothing is ever taken back.
   for (let before = -1; before < tainted.size;) {
     before = tainted.size;
-    for (const [agent, { blackboard }] of matrix) {
+    for (const [agent, { blackboard, topics }] of matrix) {
       if (tainted.has(agent)) continue;
       const teller = [...tainted.keys()].find(
         (other) =>
           matrix.get(other)?.message.includes(agent) ||
-          matrix.get(other)?.blackboard.write.some((write) => blackboard.read.some((read) => globsMeet(read, write))),
+          matrix.get(other)?.blackboard.write.some((write) => blackboard.read.some((read) => globsMeet(read, write))) ||
+          matrix.get(other)?.topics?.publish.some((to) => topics?.subscribe.some((read) => globsMeet(read, to))),
       );
       if (teller !== undefined) tainted.set(agent, `what \`${teller}\` leaves it`);
     }

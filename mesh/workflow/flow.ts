@@ -101,6 +101,7 @@ class Flow {
         if (work.tool !== "board.read") return { origin: `\`${work.tool}\``, through: [] };
         return this.#board([patternOf(argumentOf(task.with, "key")) ?? "**"]);
       case "wait":
+        if (work.until.kind === "topic") return topicTaint(patternOf(work.until.topic) ?? "**");
         return work.until.kind === "board" ? this.#board([patternOf(work.until.key) ?? "**"]) : undefined;
       case "map":
         return this.#task(step, work.each, [...at, "map", "each"], this.#ofExpression(work.over, item));
@@ -120,6 +121,7 @@ class Flow {
       given ??
       (reads === undefined ? undefined : { origin: `\`${reads}\` in \`${step.id}\``, through: [] }) ??
       this.#board(may.blackboard.read) ??
+      (may.topics?.subscribe[0] === undefined ? undefined : topicTaint(may.topics.subscribe[0])) ??
       (memory === undefined
         ? undefined
         : { origin: `the memory of \`${agent}\`, which elsewhere reads ${memory}`, through: [] });
@@ -201,6 +203,9 @@ class Flow {
     return root === "item" ? item : undefined;
   }
 }
+
+/** Only agents publish, and whatever they say is untrusted. */
+const topicTaint = (topic: string): Taint => ({ origin: `messages on topic \`${topic}\``, through: [] });
 
 const trail = ({ origin, through }: Taint): string => [origin, ...through.map((id) => `\`${id}\``)].join(" -> ");
 

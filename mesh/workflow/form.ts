@@ -42,6 +42,12 @@ const May = z.strictObject({
     .strictObject({ read: z.array(BoardGlob).max(100).optional(), write: z.array(BoardGlob).max(100).optional() })
     .optional(),
   message: z.array(Name).max(1_000).optional(),
+  topics: z
+    .strictObject({
+      publish: z.array(BoardGlob).max(100).optional(),
+      subscribe: z.array(BoardGlob).max(100).optional(),
+    })
+    .optional(),
   reach: z.array(z.string().min(1).max(253)).max(100).optional(),
 });
 
@@ -84,6 +90,9 @@ const Wait = z.strictObject({
   until: Template.optional().describe("RFC 3339 date and time"),
   board: Template.optional().describe("a blackboard key, read with the rights of the agent `as`"),
   version: z.int().min(1).optional(),
+  topic: Template.optional().describe("a message on this topic, read with the rights of the agent `as`"),
+  after: Value.optional().describe("above this position; default: what comes after the step has begun"),
+  from: Name.optional().describe("of this agent only"),
 });
 
 const StepForm = z.strictObject({

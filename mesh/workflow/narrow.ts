@@ -28,6 +28,7 @@ export function grantsOfStep(may: Narrowing, agent: Grants): Grants {
     ...(empty as unknown as Grants),
     message: may.message,
     blackboard: may.blackboard,
+    topics: may.topics ?? { publish: [], subscribe: [] },
     tools: may.tools,
     models: agent.models,
   };

@@ -179,7 +179,12 @@ export function usesOfTask({
       ];
     case "wait":
       if (work.until.kind === "time") return under(["wait", "until"], work.until.at);
-      return work.until.kind === "board" ? under(["wait", "board"], work.until.key) : [];
+      if (work.until.kind === "board") return under(["wait", "board"], work.until.key);
+      if (work.until.kind !== "topic") return [];
+      return [
+        ...under(["wait", "topic"], work.until.topic),
+        ...(work.until.after ? under(["wait", "after"], work.until.after) : []),
+      ];
     case "tool":
     case "workflow":
       return own;

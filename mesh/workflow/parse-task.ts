@@ -123,9 +123,9 @@ export class TaskReader {
 
   #until(at: Path, form: StepForm): Extract<Work, { kind: "wait" }>["until"] {
     const wait = form.wait ?? {};
-    const chosen = (["for", "until", "board"] as const).filter((key) => wait[key] !== undefined);
+    const chosen = (["for", "until", "board", "topic"] as const).filter((key) => wait[key] !== undefined);
     if (chosen.length !== 1)
-      this.#places.error("form", at, "a wait has one end", "give it exactly one of `for`, `until`, `board`");
+      this.#places.error("form", at, "a wait has one end", "give it exactly one of `for`, `until`, `board`, `topic`");
     if (wait.version !== undefined && wait.board === undefined)
       this.#places.error("form", at, "`version` belongs to `board`", "remove it", "version");
     if (wait.board !== undefined) {
@@ -134,8 +134,19 @@ export class TaskReader {
         this.#places.error("form", at, "it is not said who reads the key", "add `as: AGENT` to the step");
       return { kind: "board", key, version: wait.version ?? 1, as: form.as ?? "" };
     }
+    for (const key of ["after", "from"] as const) {
+      if (wait[key] !== undefined && wait.topic === undefined)
+        this.#places.error("form", at, `\`${key}\` belongs to \`topic\``, "remove it", key);
+    }
+    if (wait.topic !== undefined) {
+      const topic = this.expression([...at, "topic"], wait.topic, []);
+      if (form.as === undefined)
+        this.#places.error("form", at, "it is not said who reads the topic", "add `as: AGENT` to the step");
+      const after = wait.after === undefined ? null : this.expression([...at, "after"], wait.after, []);
+      return { kind: "topic", topic, after, from: wait.from ?? null, as: form.as ?? "" };
+    }
     if (form.as !== undefined)
-      this.#places.error("form", at.slice(0, -1), "`as` belongs to a wait for `board`", "remove it", "as");
+      this.#places.error("form", at.slice(0, -1), "`as` belongs to a wait for `board` or `topic`", "remove it", "as");
     if (wait.until !== undefined) return { kind: "time", at: this.expression([...at, "until"], wait.until, []) };
     return { kind: "duration", ms: wait.for ?? 0 };
   }
@@ -192,7 +203,10 @@ function joinOf(form: JoinForm | undefined): Join {
 
 /** A tool step is allowed what its arguments say, unless it is narrowed by hand. */
 function narrowingOf(form: MayForm | undefined, implied: Partial<Narrowing> | undefined): Narrowing {
+  const publish = form?.topics?.publish ?? implied?.topics?.publish ?? [];
+  const subscribe = form?.topics?.subscribe ?? [];
   return {
+    ...(publish.length + subscribe.length > 0 && { topics: { publish, subscribe } }),
     tools: form?.tools ?? implied?.tools ?? [],
     blackboard: {
       read: form?.blackboard?.read ?? implied?.blackboard?.read ?? [],

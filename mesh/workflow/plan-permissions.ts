@@ -1,7 +1,7 @@
 import type { ToolName } from "../../protocol/door.ts";
 import type { Path } from "../config/source.ts";
 import type { Provider } from "../egress/providers.ts";
-import { decide, type Action, type Matrix } from "../policy/decide.ts";
+import { decide, type Action, type Grants, type Matrix } from "../policy/decide.ts";
 import type { PlannedAction, PlannedStep, Task } from "./definition.ts";
 import { globCovers } from "./narrow.ts";
 import type { Places } from "./places.ts";
@@ -23,20 +23,25 @@ export function permissionsOf(task: Task, at: Path, facts: FleetFacts, places: P
   if (work.kind === "tool") return ofTool(work.as, work.tool, task, at, facts, places);
   if (work.kind === "wait" && work.until.kind === "board") {
     const key = patternOf(work.until.key);
-    if (key === undefined)
-      places.error(
-        "permission",
-        [...at, "wait", "board"],
-        "the key is not known before the run",
-        "write at least a part of it out",
-      );
-    const actions =
-      key === undefined
-        ? []
-        : granted(facts, work.until.as, [{ verb: "board.read", key }], [...at, "wait", "board"], places);
-    return { agent: work.until.as, actions, destinations: [], credentials: [] };
+    return ofWait(work.until.as, key && { verb: "board.read", key }, [...at, "wait", "board"], facts, places);
+  }
+  if (work.kind === "wait" && work.until.kind === "topic") {
+    const topic = patternOf(work.until.topic);
+    return ofWait(work.until.as, topic && { verb: "topic.subscribe", topic }, [...at, "wait", "topic"], facts, places);
   }
   return { agent: null, actions: [], destinations: [], credentials: [] };
+}
+
+function ofWait(agent: string, read: Action | "" | undefined, at: Path, facts: FleetFacts, places: Places): Touched {
+  if (!read)
+    places.error(
+      "permission",
+      at,
+      `the ${at.at(-1) === "topic" ? "topic" : "key"} is not known before the run`,
+      "write at least a part of it out",
+    );
+  const actions = read ? granted(facts, agent, [read], at, places) : [];
+  return { agent, actions, destinations: [], credentials: [] };
 }
 
 function ofAgent(agent: string, task: Task, at: Path, facts: FleetFacts, places: Places): Touched {
@@ -76,21 +81,20 @@ function ofTool(as: string, tool: ToolName, task: Task, at: Path, facts: FleetFa
     );
     return { agent: as, actions: [], destinations: [], credentials: [] };
   }
-  const name = tool === "message.send" ? "to" : tool === "board.list" || tool === "board.watch" ? "match" : "key";
-  const onBoard = tool.startsWith("board.") || tool === "message.send";
-  if (onBoard && patternOf(argumentOf(task.with, name)) === undefined && isOpen(task))
+  const name = TARGETS[tool] ?? "key";
+  if (isBoardTool(tool) && patternOf(argumentOf(task.with, name)) === undefined && isOpen(task))
     places.error(
       "permission",
       [...at, "with"],
       `\`${name}\` is not known before the run`,
       "write at least a part of it out, or narrow the step by `may`",
     );
-  if (tool.startsWith("bus.")) {
+  if (tool.startsWith("bus.") && tool !== "bus.publish") {
     places.error(
       "permission",
       [...at, "tool"],
-      "topics are not for tool steps in this version",
-      "let an agent do it outside of the workflow, or use the blackboard",
+      `\`${tool}\` belongs to a subscription, and a step has none`,
+      "wait for a message by `wait: { topic: … }`, or let an agent do it",
     );
     return { agent: as, actions: [], destinations: [], credentials: [] };
   }
@@ -107,10 +111,20 @@ function ofTool(as: string, tool: ToolName, task: Task, at: Path, facts: FleetFa
   return { agent: as, actions: granted(facts, as, wanted, [...at, "tool"], places), destinations: [], credentials: [] };
 }
 
+/** The argument that says what a tool touches; `key` where nothing is said. */
+const TARGETS: Partial<Readonly<Record<ToolName, string>>> = {
+  "message.send": "to",
+  "bus.publish": "topic",
+  "board.list": "match",
+  "board.watch": "match",
+};
+
+/** Whether its permission is a line of the board, of messages or of topics, not of `tools`. */
 const isBoardTool = (tool: ToolName): boolean =>
   boardTargets(tool, { kind: "constant", value: {} }).tools === undefined;
 const isOpen = ({ may }: Task): boolean =>
-  may.message.length + may.blackboard.read.length + may.blackboard.write.length === 0;
+  may.message.length + may.blackboard.read.length + may.blackboard.write.length + (may.topics?.publish.length ?? 0) ===
+  0;
 
 /** Board and messages are granted by their own lists, as in the fleet file. */
 function checkTools(task: Task, at: Path, places: Places): readonly Action[] {
@@ -119,7 +133,7 @@ function checkTools(task: Task, at: Path, places: Places): readonly Action[] {
       places.error(
         "permission",
         [...at, "may", "tools", index],
-        `\`${tool}\` is not granted by \`tools\`: the board and messages have their own lists, topics are not for steps`,
+        `\`${tool}\` is not granted by \`tools\`: the board, messages and topics have their own lists`,
         "remove it from `tools`",
       );
   });
@@ -133,6 +147,8 @@ function actionsOf({ may }: Task): readonly Action[] {
     ...(may.blackboard.read.length > 0 ? [{ verb: "board.list" } as const] : []),
     ...may.blackboard.read.map((key): Action => ({ verb: "board.read", key })),
     ...may.blackboard.write.map((key): Action => ({ verb: "board.write", key })),
+    ...(may.topics?.publish ?? []).map((topic): Action => ({ verb: "topic.publish", topic })),
+    ...(may.topics?.subscribe ?? []).map((topic): Action => ({ verb: "topic.subscribe", topic })),
   ];
 }
 
@@ -146,27 +162,42 @@ function granted(
 ): PlannedAction[] {
   const planned: PlannedAction[] = [];
   for (const action of wanted) {
-    const target = "key" in action ? action.key : "tool" in action ? action.tool : "to" in action ? action.to : "**";
-    const side = action.verb === "board.read" ? "read" : "write";
-    const grants = facts.matrix.get(agent);
-    const isPattern = "key" in action && action.key.includes("*");
-    const cover = isPattern ? grants?.blackboard[side].find((outer) => globCovers(outer, action.key)) : undefined;
-    const decision =
-      isPattern && cover === undefined
-        ? undefined
-        : cover === undefined
-          ? decide(facts.matrix, agent, action)
-          : undefined;
-    if (cover !== undefined)
-      planned.push(asPlanned(action.verb, target, `agents.${agent}.may.blackboard.${side}: ${cover}`));
+    const { target, list, all, own } = wordsOf(action, facts.matrix.get(agent));
+    const isPattern = list !== undefined && target.includes("*");
+    const cover = isPattern ? own.find((outer) => globCovers(outer, target)) : undefined;
+    const decision = isPattern ? undefined : decide(facts.matrix, agent, action);
+    if (cover !== undefined) planned.push(asPlanned(action.verb, target, `agents.${agent}.may.${list}: ${cover}`));
     else if (decision?.allow) planned.push(asPlanned(action.verb, target, decision.rule));
     else {
-      const reason = decision?.refusal.reason ?? `\`${agent}\` may not ${side} all of the board keys \`${target}\``;
-      const remedy = decision?.refusal.remedy ?? `add \`${target}\` to \`agents.${agent}.may.blackboard.${side}\``;
-      places.error("permission", at, reason, `${remedy} in the fleet file, or narrow the step`);
+      const reason = `\`${agent}\` may not ${all} \`${target}\``;
+      const remedy = `add \`${target}\` to \`agents.${agent}.may.${list}\``;
+      const refused = decision?.refusal ?? { reason, remedy };
+      places.error("permission", at, refused.reason, `${refused.remedy} in the fleet file, or narrow the step`);
     }
   }
   return planned;
+}
+
+/** What an action touches; `list`: the list of patterns in the fleet file that grants it, `own` what stands there. */
+function wordsOf(
+  action: Action,
+  grants: Grants | undefined,
+): { readonly target: string; readonly list?: string; readonly all?: string; readonly own: readonly string[] } {
+  if ("key" in action) {
+    const side = action.verb === "board.read" ? "read" : "write";
+    return {
+      target: action.key,
+      list: `blackboard.${side}`,
+      all: `${side} all of the board keys`,
+      own: grants?.blackboard[side] ?? [],
+    };
+  }
+  if ("topic" in action) {
+    const side = action.verb === "topic.subscribe" ? "subscribe" : "publish";
+    const all = side === "publish" ? "publish on all of the topics" : "subscribe to all of the topics";
+    return { target: action.topic, list: `topics.${side}`, all, own: grants?.topics?.[side] ?? [] };
+  }
+  return { target: "tool" in action ? action.tool : "to" in action ? action.to : "**", own: [] };
 }
 
 const asPlanned = (verb: string, target: string, rule: string): PlannedAction => ({

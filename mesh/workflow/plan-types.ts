@@ -57,6 +57,10 @@ class Checker {
     if (work.kind === "wait" && work.until.kind === "time") this.#text(work.until.at, [...at, "wait", "until"], names);
     if (work.kind === "wait" && work.until.kind === "board")
       this.#text(work.until.key, [...at, "wait", "board"], names);
+    if (work.kind === "wait" && work.until.kind === "topic") {
+      this.#text(work.until.topic, [...at, "wait", "topic"], names);
+      if (work.until.after) this.#position(work.until.after, [...at, "wait", "after"], names);
+    }
     if (work.kind === "map") this.#map([...at, "map"], work, names);
   }
 
@@ -80,6 +84,11 @@ class Checker {
   #text(expression: Expression, at: Path, names: Names): void {
     const type = this.#typeOf(expression, at, names);
     if (type) this.#fits(type, { type: "string" }, at, "it", "this place");
+  }
+
+  #position(expression: Expression, at: Path, names: Names): void {
+    const type = this.#typeOf(expression, at, names);
+    if (type) this.#fits(type, { type: "integer" }, at, "it", "a position");
   }
 
   #fits(has: Type, wants: JsonSchema, at: Path, what: string, where: string): void {
@@ -191,6 +200,7 @@ export function outputOfTask({ work, output }: Task): Type {
       return { type: "array", items: work.join.kind === "all" ? each : nullable(each) };
     }
     case "wait":
+      if (work.until.kind === "topic") return topicMessage;
       if (work.until.kind !== "board") return { type: "null" };
       return objectOf([
         ["key", { type: "string" }],
@@ -236,3 +246,11 @@ function argumentsOf(tool: keyof typeof toolArguments): JsonSchema {
   argumentTypes.set(tool, known);
   return known;
 }
+
+const topicMessage: JsonSchema = objectOf([
+  ["topic", { type: "string" }],
+  ["id", { type: "string" }],
+  ["position", { type: "integer" }],
+  ["from", { type: "string" }],
+  ["body", { type: "string" }],
+]);

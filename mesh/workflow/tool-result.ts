@@ -36,5 +36,10 @@ export const toolResults: Partial<Readonly<Record<ToolName, JsonSchema>>> = {
   "board.read": objectOf([...keyAndVersion, ["value", text], ["writer", text]]),
   "board.write": objectOf(keyAndVersion),
   "board.delete": objectOf(keyAndVersion),
+  "bus.publish": objectOf([
+    ["id", text],
+    ["position", whole],
+    ["duplicate", { type: "boolean" }],
+  ]),
   "message.send": objectOf([["id", text]]),
 };

@@ -12,6 +12,7 @@ export function boardTargets(tool: string, given: Expression): Partial<Narrowing
   if (tool === "board.list" || tool === "board.watch") return { blackboard: { read: text("match"), write: none } };
   if (tool === "board.write" || tool === "board.delete") return { blackboard: { read: none, write: text("key") } };
   if (tool === "message.send") return { message: text("to").filter((name) => !name.includes("*")) };
+  if (tool === "bus.publish") return { topics: { publish: text("topic"), subscribe: none } };
   return { tools: [tool as ToolName] };
 }
 

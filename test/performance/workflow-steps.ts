@@ -79,7 +79,7 @@ const audit = createAudit({ store, clock, ...auditKeys() });
 const engine = new WorkflowEngine({
   ...{ store, audit, clock, ids, language, monitor: { emit: () => {} } },
   ledger: { openScope: () => {}, closeScope: () => {} },
-  performers: { agent: noop, tool: noop, board: noop },
+  performers: { agent: noop, tool: noop, board: noop, topic: noop },
 });
 
 async function perSecond(work: () => Promise<void> | void): Promise<number> {

@@ -27,6 +27,8 @@ interface Traces {
   readonly output: unknown;
   readonly board: readonly string[];
   readonly messages: number;
+  /** First and last position of each: a second publication would be one more. */
+  readonly topics: readonly string[];
   readonly upstream: readonly string[];
   readonly succeeded: readonly string[];
 }
@@ -93,6 +95,7 @@ function tracesOf({ store, board }: WorkflowWorld, journal: readonly Entry[], up
   return {
     ...{ status: last.status, output: last.output, board: keys, succeeded: succeeded.toSorted() },
     messages: store.query.messages.queued(defaultTenant, "scribe", 0, 1_000).length,
+    topics: store.query.topics.extents(defaultTenant).map(({ topic, first, last }) => `${topic} ${first}-${last}`),
     upstream: [...upstream.effects.values()].toSorted(),
   };
 }

@@ -47,6 +47,13 @@ export const agent = (words: Expression, handed?: Expression, more?: Partial<Tas
   task({ kind: "agent", agent: "scribe", task: words }, handed, more);
 export const boardWrite = (key: Expression, value: Expression): Task =>
   task({ kind: "tool", tool: "board.write", as: "scribe" }, fields({ key, value }));
+export const publish = (topic: Expression, body: Expression): Task =>
+  task({ kind: "tool", tool: "bus.publish", as: "scribe" }, fields({ topic, body }));
+export const heard = (topic: Expression, more: { readonly from?: string; readonly after?: Expression } = {}): Task =>
+  task({
+    ...{ kind: "wait" },
+    until: { kind: "topic", topic, after: more.after ?? null, from: more.from ?? null, as: "scribe" },
+  });
 export const outputWrite = (path: string, content: Expression): Task =>
   task({ kind: "tool", tool: "output.write", as: "scribe" }, fields({ path: constant(path), content }));
 
@@ -81,13 +88,16 @@ function plannedSteps(made: Workflow, path: string): PlannedStep[] {
   return made.steps.flatMap((each) => {
     const id = path === "" ? each.id : `${path}/${each.id}`;
     const inner = each.work.kind === "map" ? each.work.each.work : each.work;
-    const who = inner.kind === "agent" ? inner.agent : inner.kind === "tool" ? inner.as : null;
+    const lent = inner.kind === "wait" && "as" in inner.until ? inner.until.as : null;
+    const who = inner.kind === "agent" ? inner.agent : inner.kind === "tool" ? inner.as : lent;
     const own: PlannedStep = {
       ...{ id, kind: each.work.kind, agent: who, destinations: [], credentials: [] },
       actions: [
         { verb: "board.write", target: "**", rule: "simulated" },
         { verb: "board.read", target: "**", rule: "simulated" },
         { verb: "board.list", target: "**", rule: "simulated" },
+        { verb: "topic.publish", target: "**", rule: "simulated" },
+        { verb: "topic.subscribe", target: "**", rule: "simulated" },
         { verb: "tool.call", target: "output.write", rule: "simulated" },
       ],
       worst: { attempts: 1, calls: 0, tokens: 0, microUsd: 0 },
@@ -209,6 +219,21 @@ export const workflows: Readonly<Record<string, { readonly workflow: Workflow; r
       output("after"),
     ),
     input: { topic: "ferries" },
+  },
+  topics: {
+    workflow: workflow(
+      "topics",
+      [
+        step("ear", [], heard(constant("news/tides"), { from: "scribe" })),
+        upper("draft", [], text("draft ", given("topic"))),
+        step("say", ["draft"], publish(text("news/", given("topic")), output("draft"))),
+        // What was said before it began is found by its position.
+        step("echo", ["say"], heard(constant("news/tides"), { after: constant(0) })),
+        step("end", ["ear", "echo"], boardWrite(constant("out/topics"), output("ear", "body"))),
+      ],
+      fields({ said: output("say", "position"), heard: output("ear", "position"), echo: output("echo", "body") }),
+    ),
+    input: { topic: "tides" },
   },
   undone: {
     workflow: workflow(

@@ -1,6 +1,7 @@
 /** The engine on the inline store with the real board, inboxes and tools; agents, time and crashes are simulated. */
 import { Blackboard } from "../../mesh/blackboard/blackboard.ts";
 import { Inboxes } from "../../mesh/bus/inboxes.ts";
+import { Topics } from "../../mesh/bus/topics.ts";
 import { createAudit } from "../../mesh/audit/create.ts";
 import type { Caller, DoorServices } from "../../mesh/door/services.ts";
 import { toolCall } from "../../mesh/door/tool-call.ts";
@@ -12,6 +13,7 @@ import { WorkflowEngine } from "../../mesh/workflow/engine/engine.ts";
 import { agentWork } from "../../mesh/workflow/engine/performers/agent.ts";
 import { boardWait } from "../../mesh/workflow/engine/performers/board-wait.ts";
 import { toolWork } from "../../mesh/workflow/engine/performers/tool.ts";
+import { nextOnTopic, topicWait } from "../../mesh/workflow/engine/performers/topic-wait.ts";
 import { language } from "../../mesh/workflow/engine/workflow-language.ts";
 import { auditKeys, countingIds, type SimulatedClock } from "./world.ts";
 import type { Delivery } from "../../protocol/door.ts";
@@ -24,7 +26,7 @@ const matrix: Matrix = new Map([
   [
     "scribe",
     {
-      ...{ message: [], blackboard: everything, topics: { publish: [], subscribe: [] } },
+      ...{ message: [], blackboard: everything, topics: { publish: ["**"], subscribe: ["**"] } },
       ...{ tools: ["output.write"], models: [] },
     } as never,
   ],
@@ -50,6 +52,7 @@ export interface WorkflowWorld {
   readonly audit: ReturnType<typeof createAudit>;
   readonly engine: WorkflowEngine;
   readonly inboxes: Inboxes;
+  readonly topics: Topics;
   readonly board: Blackboard;
   stop(): void;
 }
@@ -83,10 +86,11 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
   const monitor = new Monitor(clock);
   const board = new Blackboard(store, clock);
   const inboxes = new Inboxes(store, clock, ids);
+  const topics = new Topics(store, clock, ids);
   const files = {
     write: (name: string, content: string) => Promise.resolve(ok({ path: name, bytes: content.length })),
   };
-  const services = { clock, ids, matrix, audit, board, inboxes, monitor, files, halted: () => undefined };
+  const services = { clock, ids, matrix, audit, board, inboxes, topics, monitor, files, halted: () => undefined };
   const ledger = { openScope: () => undefined, closeScope: () => undefined };
   const engine = new WorkflowEngine({
     ...{ store, audit, monitor, clock, ids, language, ledger },
@@ -102,13 +106,18 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
         },
       }),
       board: boardWait({ mayRead: () => undefined, when: () => Promise.resolve(undefined) }),
+      topic: topicWait({
+        mayRead: () => undefined,
+        last: (topic) => topics.last(topic),
+        next: (topic, after, signal) => nextOnTopic({ store, topics, clock }, topic, after, signal),
+      }),
     },
   });
   const stop = new AbortController();
   for (const name of parts.agents ?? ["scribe"])
     void serveAgent(name, store, inboxes, answer, stop.signal).catch(() => {});
   return {
-    ...{ store, audit, engine, inboxes, board },
+    ...{ store, audit, engine, inboxes, topics, board },
     stop: () => {
       stop.abort();
       engine.close();

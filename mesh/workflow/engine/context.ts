@@ -1,7 +1,7 @@
 import type { Json } from "../../../lib/json.ts";
 import { err, ok, type Result } from "../../../lib/result.ts";
 import { joinLabels, type Label } from "../../../protocol/label.ts";
-import type { Step, Task, Workflow } from "../definition.ts";
+import type { Step, Task, WaitUntil, Workflow } from "../definition.ts";
 import type { Scope } from "../expression.ts";
 import type { Language } from "./language.ts";
 import { splitTask, stepOf, type RunState } from "./state.ts";
@@ -68,11 +68,23 @@ export function inputOf(task: Task, scope: Scope, language: Language): Result<Js
     }
     case "wait":
       if (work.until.kind === "time") return together(language.value(work.until.at, scope), "at", null);
-      return work.until.kind === "board" ? together(language.value(work.until.key, scope), "key", null) : ok(null);
+      if (work.until.kind === "board") return together(language.value(work.until.key, scope), "key", null);
+      return work.until.kind === "topic" ? topicInput(work.until, scope, language) : ok(null);
     case "tool":
     case "workflow":
       return handed;
   }
+}
+
+function topicInput(
+  { topic, after }: Extract<WaitUntil, { kind: "topic" }>,
+  scope: Scope,
+  language: Language,
+): Result<Json, string> {
+  const position = after && language.value(after, scope);
+  if (position?.ok === false) return position;
+  const named = language.value(topic, scope);
+  return named.ok ? ok({ topic: named.value, after: position?.value ?? null }) : named;
 }
 
 const together = (first: Result<Json, string>, name: string, handed: Json): Result<Json, string> =>

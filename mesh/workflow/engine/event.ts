@@ -85,7 +85,11 @@ export interface Raise {
   readonly microUsd: number;
 }
 
-export type Effect = { readonly message: string; readonly conversation: string } | { readonly run: string };
+/** `after`: the position on a topic above which a message is waited for. */
+export type Effect =
+  | { readonly message: string; readonly conversation: string }
+  | { readonly run: string }
+  | { readonly after: number };
 
 /** `when`: its condition is false. `needs`: what it waits for cannot come true. `error`, `budget`: as its file says. */
 export type SkipCause = "when" | "needs" | "error" | "budget";

@@ -23,8 +23,8 @@ export interface OpenRunsParts {
   readonly monitor: Pick<Monitor, "emit">;
   readonly clock: Clock;
   readonly language: Language;
-  /** Who does agent, tool and board work. */
-  readonly performers: { readonly agent: Performer; readonly tool: Performer; readonly board: Performer };
+  /** Who does agent and tool work, and who waits for the board and for topics. */
+  readonly performers: Readonly<Record<"agent" | "tool" | "board" | "topic", Performer>>;
   readonly ledger: Pick<Ledger, "openScope" | "closeScope">;
   readonly worksMax?: number;
 }
@@ -168,7 +168,8 @@ export class OpenRuns {
         if (work.kind === "agent") return performers.agent;
         if (work.kind === "tool") return performers.tool;
         if (work.kind === "workflow") return this.#parts.child;
-        return work.kind === "wait" && work.until.kind === "board" ? performers.board : undefined;
+        if (work.kind !== "wait") return undefined;
+        return work.until.kind === "board" || work.until.kind === "topic" ? performers[work.until.kind] : undefined;
       },
       admits: (driver, task) => {
         if (!this.#admission.isOpen(driver.state.run)) return false;

@@ -1,7 +1,7 @@
 import { globMatches } from "../../../lib/glob.ts";
 import type { Json } from "../../../lib/json.ts";
 import type { ToolName } from "../../../protocol/door.ts";
-import type { Plan, PlannedAction, PlannedStep, Step, Work, Workflow } from "../definition.ts";
+import type { Plan, PlannedAction, PlannedStep, Step, WaitUntil, Work, Workflow } from "../definition.ts";
 import type { Job } from "./job.ts";
 import { splitTask } from "./state.ts";
 
@@ -33,19 +33,36 @@ export function unplanned({ plan, path, task, definition, input }: Job): string 
   if (!step) return `the plan has no step \`${id}\``;
   const kind = splitTask(task).index === null ? work.kind : "map";
   if (step.kind !== kind) return `the plan has \`${id}\` as a step of kind \`${step.kind}\`, not \`${kind}\``;
-  const agent = work.kind === "agent" ? work.agent : work.kind === "tool" ? work.as : null;
+  const agent = agentOf(work);
   if (agent !== null && step.agent !== agent) return `the plan does not name agent \`${agent}\` for \`${id}\``;
-  if (work.kind !== "tool") return undefined;
-  const [verb, target] = actionOfTool(work.tool, input);
+  if (work.kind !== "tool" && work.kind !== "wait") return undefined;
+  const action = work.kind === "tool" ? actionOfTool(work.tool, input) : actionOfWait(work.until, input);
+  if (!action) return undefined;
+  const [verb, target] = action;
   return names(step, verb, target) ? undefined : `the plan does not name \`${verb}\` of \`${target}\` for \`${id}\``;
 }
 
-/** Board and messages are named by what they touch, all other tools by themselves. */
-function actionOfTool(tool: ToolName, input: Json): readonly [verb: PlannedAction["verb"], target: string] {
-  const given = (name: string): string => {
-    const value = (input as Readonly<Record<string, Json>> | null)?.[name];
-    return typeof value === "string" ? value : "";
-  };
+function agentOf(work: Work): string | null {
+  if (work.kind === "agent") return work.agent;
+  if (work.kind === "tool") return work.as;
+  return work.kind === "wait" && "as" in work.until ? work.until.as : null;
+}
+
+type Touch = readonly [verb: PlannedAction["verb"], target: string];
+
+const textIn = (input: Json, name: string): string => {
+  const value = (input as Readonly<Record<string, Json>> | null)?.[name];
+  return typeof value === "string" ? value : "";
+};
+
+function actionOfWait({ kind }: WaitUntil, input: Json): Touch | undefined {
+  if (kind === "board") return ["board.read", textIn(input, "key")];
+  return kind === "topic" ? ["topic.subscribe", textIn(input, "topic")] : undefined;
+}
+
+/** Board, messages and topics are named by what they touch, all other tools by themselves. */
+function actionOfTool(tool: ToolName, input: Json): Touch {
+  const given = (name: string): string => textIn(input, name);
   switch (tool) {
     case "board.read":
     case "board.history":
@@ -58,6 +75,8 @@ function actionOfTool(tool: ToolName, input: Json): readonly [verb: PlannedActio
       return ["board.write", given("key")];
     case "message.send":
       return ["message.send", given("to")];
+    case "bus.publish":
+      return ["topic.publish", given("topic")];
     default:
       return ["tool.call", tool];
   }

@@ -1,5 +1,5 @@
 import type { Json } from "../../../lib/json.ts";
-import type { Task } from "../definition.ts";
+import type { Task, WaitUntil } from "../definition.ts";
 import type { FailureCode } from "./event.ts";
 import type { TaskState } from "./state.ts";
 
@@ -10,7 +10,7 @@ export type TimeOutcome =
 /** What the time alone has brought a running task to, if anything. */
 export function outcomeOfTime(definition: Task, task: TaskState, nowMs: number): TimeOutcome | undefined {
   const { work, timeoutMs } = definition;
-  if (work.kind === "wait" && work.until.kind !== "board") {
+  if (work.kind === "wait" && endsByTime(work.until)) {
     const atMs = waitEndMs(definition, task);
     if (Number.isNaN(atMs)) return { kind: "broken", code: "input", reason: "`at` is not an RFC 3339 date and time" };
     if (nowMs >= atMs) return { kind: "concluded", output: null };
@@ -28,14 +28,16 @@ export function dueAtMs(definition: Task, task: TaskState): number {
   const { work, timeoutMs } = definition;
   const limit = task.sinceMs + timeoutMs;
   if (work.kind === "approve") return Math.min(limit, task.sinceMs + work.expiresMs);
-  return work.kind === "wait" && work.until.kind !== "board" ? Math.min(limit, waitEndMs(definition, task)) : limit;
+  return work.kind === "wait" && endsByTime(work.until) ? Math.min(limit, waitEndMs(definition, task)) : limit;
 }
 
 function waitEndMs({ work }: Task, task: TaskState): number {
-  if (work.kind !== "wait" || work.until.kind === "board") return Infinity;
+  if (work.kind !== "wait" || !endsByTime(work.until)) return Infinity;
   if (work.until.kind === "duration") return task.sinceMs + work.until.ms;
   const at = (task.input as { readonly at?: unknown } | null)?.at;
   return typeof at === "string" && RFC_3339.test(at) ? Date.parse(at) : NaN;
 }
+
+const endsByTime = ({ kind }: WaitUntil): boolean => kind === "duration" || kind === "time";
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;

@@ -256,4 +256,52 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
     steps(`  a: { ${THINK}, budget: { tokens: 20 } }`),
     /^error cap 4:53 20 tokens pay no single call of `clean`/,
   ],
+  [
+    "topic that is not granted",
+    steps("  a: { tool: bus.publish, as: caller, with: { topic: gossip/x, body: hi } }"),
+    /^error permission 4:14 `caller` may not publish on topic `gossip\/x` -> add `gossip\/x` to `agents\.caller\.may\.topics\.publish`/,
+  ],
+  [
+    "topic with a hole that is wider than the grant",
+    steps('  a: { tool: bus.publish, as: caller, with: { topic: "${{ run.id }}/x", body: hi } }'),
+    /^error permission 4:14 `caller` may not publish on all of the topics `\*\/x`/,
+  ],
+  [
+    "topic that is wholly open",
+    steps('  a: { wait: { topic: "${{ run.id }}" }, as: caller }'),
+    /^error permission 4:23 the topic is not known before the run/,
+  ],
+  [
+    "wait on a topic that is not granted",
+    steps("  a: { wait: { topic: news/x }, as: clean }"),
+    /^error permission 4:23 `clean` may not subscribe to topic `news\/x`/,
+  ],
+  [
+    "wait on a topic by nobody",
+    steps("  a: { wait: { topic: news/x } }"),
+    /error form 4:14 it is not said who reads the topic -> add `as: AGENT`/,
+  ],
+  [
+    "sender without a topic",
+    steps("  a: { wait: { for: 1s, from: clean } }"),
+    /^error form 4:\d+ `from` belongs to `topic`/,
+  ],
+  [
+    "position that is a text",
+    steps("  a: { wait: { topic: news/x, after: soon }, as: caller }"),
+    /^error type 4:38 it does not fit a position/,
+  ],
+  [
+    "tool of a subscription",
+    steps("  a: { tool: bus.pull, as: caller, with: { topic: news/x } }"),
+    /^error permission 4:14 `bus\.pull` belongs to a subscription.* -> wait for a message by/,
+  ],
+  [
+    "topic to a file",
+    steps(
+      "  a: { wait: { topic: news/x }, as: caller }\n" +
+        '  b: { tool: output.write, as: writer, needs: [a], with: { path: b.md, content: "${{ steps.a.output.body }}" } }',
+    ),
+    /^error flow 5:58 messages on topic `news\/x` -> `a` -> `output\.write` in `b`/,
+  ],
 ];

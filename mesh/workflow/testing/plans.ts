@@ -22,7 +22,7 @@ const agent = (name: string, may: object, more: object = {}): Fleet["agents"][nu
   ...more,
 });
 
-/** `clean` thinks only; `reader` reads files; `writer` writes out; `keeper` keeps board keys. */
+/** `clean` thinks only; `reader` reads files; `writer` writes out; `keeper` keeps board keys; `caller` has topics. */
 export const fleet: Fleet = {
   name: "f",
   timeZone: "UTC",
@@ -41,6 +41,7 @@ export const fleet: Fleet = {
     agent("reader", { tools: ["files.list", "files.read"], message: ["writer"] }),
     agent("writer", { tools: ["files.list", "output.write"] }),
     agent("keeper", { blackboard: { read: ["notes/**"], write: ["notes/*"] } }),
+    agent("caller", { topics: { publish: ["news/*"], subscribe: ["news/*"] } }),
   ],
 };
 

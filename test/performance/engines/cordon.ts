@@ -57,7 +57,7 @@ export async function open(path: string, steps: number, kind: StepKind): Promise
   const engine = new WorkflowEngine({
     ...{ store, audit, clock, ids, language, monitor: { emit: () => {} } },
     ledger: { openScope: () => {}, closeScope: () => {} },
-    performers: { agent: noop, tool: noop, board: noop },
+    performers: { agent: noop, tool: noop, board: noop, topic: noop },
   });
   return {
     async run(shape) {

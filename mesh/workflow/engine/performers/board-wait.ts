@@ -19,6 +19,7 @@ export interface BoardWaitParts {
 export function boardWait({ mayRead, when }: BoardWaitParts): Performer {
   return {
     prepare: () => nothingToPrepare,
+    staysInStore: () => true,
     async perform({ definition: { work }, input, label }, signal) {
       if (work.kind !== "wait" || work.until.kind !== "board") return failure("plan", "no board key is named");
       const key = (input as { readonly key?: Json } | null)?.key;

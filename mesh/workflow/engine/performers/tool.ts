@@ -4,6 +4,7 @@ import type { ToolAnswer, ToolName } from "../../../../protocol/door.ts";
 import { joinLabels } from "../../../../protocol/label.ts";
 import type { Refusal } from "../../../../protocol/refusal.ts";
 import type { Audit } from "../../../audit/audit.ts";
+import { defaultTenant } from "../../../store/statements.ts";
 import type { Store, Write } from "../../../store/store.ts";
 import type { Narrowing } from "../../definition.ts";
 import { failure, idempotencyKey, nothingToPrepare, type Outcome, type Performer } from "../job.ts";
@@ -39,7 +40,7 @@ export function toolWork({ store, audit, call }: ToolWorkParts): Performer {
       if (work.kind !== "tool") return failure("plan", "no tool is named");
       const key = idempotencyKey(job);
       const made = store.query.workflow.effect(job.run, key);
-      if (made !== undefined) return recalled(work.tool, made, job.label);
+      if (made !== undefined) return recalled(store, work.tool, made, job.label);
       const mark = (detail: Json): Write => ["workflow.markEffect", job.run, key, JSON.stringify(detail)];
       const marking: Audit = {
         record: (event, writes = []) =>
@@ -64,10 +65,18 @@ const storeTools: ReadonlySet<ToolName> = new Set([
 ]);
 
 /** The result of an effect that was made before a crash, from its evidence. */
-function recalled(tool: ToolName, made: string, label: Parameters<typeof joinLabels>[0]): Outcome {
+function recalled(
+  store: ToolWorkParts["store"],
+  tool: ToolName,
+  made: string,
+  label: Parameters<typeof joinLabels>[0],
+): Outcome {
   const detail = JSON.parse(made) as { readonly [name: string]: Json };
   const { key = null, version = null, message = null } = detail;
   if (tool === "board.write" || tool === "board.delete") return { ok: true, output: { key, version }, label };
   if (tool === "message.send") return { ok: true, output: { id: message }, label };
+  const row = typeof message === "string" ? store.query.topics.byId(defaultTenant, message) : undefined;
+  if (tool === "bus.publish" && row)
+    return { ok: true, output: { id: row.id, position: row.position, duplicate: false }, label };
   return failure("lost", "the tool has acted before a crash, and what it answered is not known");
 }
