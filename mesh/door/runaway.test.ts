@@ -39,6 +39,21 @@ test("a call that was not made is not counted", () => {
   assert.equal(call("x"), "made");
 });
 
+test("calls that are refused at the same time are not counted either, and take no other with them", () => {
+  const { runaway, call, pass } = world();
+  for (let i = 0; i < 20; i++) {
+    const counted = [runaway.call("a", "x"), runaway.call("a", "x"), runaway.call("a", "x")];
+    for (const takeBack of counted) assert.ok(typeof takeBack === "function", `round ${i}`);
+    for (const takeBack of counted) if (typeof takeBack === "function") takeBack();
+  }
+  const late = runaway.call("a", "x");
+  pass(10_000);
+  for (let i = 0; i < 3; i++) assert.equal(call("x"), "made");
+  assert.ok(typeof late === "function");
+  late();
+  assert.equal(call("x"), "identical_calls", "what has been forgotten takes nothing back");
+});
+
 test("bodies beyond the bound push out the oldest only", () => {
   const { call } = world({ identicalCalls: 1 });
   call("x");

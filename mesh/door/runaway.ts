@@ -53,7 +53,9 @@ export class Runaway {
     const { calls } = this.#of(agent);
     const nowMs = this.#clock.monotonicMs();
     const key = hash("sha256", body, "base64");
-    const times = (calls.get(key) ?? []).filter((atMs) => nowMs - atMs < bounds.identicalMs);
+    const times = calls.get(key) ?? [];
+    // In place: a call that is under way may still be taken back.
+    times.splice(0, times.findLastIndex((atMs) => nowMs - atMs >= bounds.identicalMs) + 1);
     // The newest last: what is forgotten is what was not asked for longest.
     calls.delete(key);
     calls.set(key, times);
@@ -63,7 +65,10 @@ export class Runaway {
       return { kind: "identical_calls", reason, within_ms: bounds.identicalMs, seen: times.length + 1 };
     }
     times.push(nowMs);
-    return () => void times.splice(times.lastIndexOf(nowMs), 1);
+    return () => {
+      const at = times.lastIndexOf(nowMs);
+      if (at >= 0) times.splice(at, 1);
+    };
   }
 
   /** Counts what a call has cost; the cause to halt its agent. */

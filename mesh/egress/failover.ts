@@ -34,6 +34,8 @@ export function verdictOf(outcome: Outcome, gate: Delivery, nowMs: number): Verd
   }
   // Cut: some cuts are ours (a budget, a credential in the answer), and say nothing of the provider.
   if (!BROKEN.has(outcome.reason)) return { next: false, health: { kind: "neutral" } };
+  // Words came: an agent that asks for many of them or reads none must not make the provider look broken to all others.
+  if (outcome.reason === "timeout" && gate.delivered) return { next: false, health: { kind: "neutral" } };
   return { next: !gate.delivered, health: { kind: "bad", reason: outcome.reason } };
 }
 

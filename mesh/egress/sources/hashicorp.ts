@@ -1,6 +1,7 @@
 import type { Json } from "../../../lib/json.ts";
 import { Secret } from "../../../lib/redact.ts";
 import { err, ok, type Result } from "../../../lib/result.ts";
+import { limits } from "../../../protocol/limits.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { objectOf, type Endpoint, type EndpointAnswer, type JsonObject } from "./endpoint.ts";
 import { fault, type Minted, type MintFault, type SecretSource } from "./source.ts";
@@ -118,5 +119,8 @@ function valueIn(body: JsonObject, field: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+/** In whole milliseconds, however a server counts: what does not fit the store would end the mesh. */
 const msOf = (seconds: Json | undefined): number | null =>
-  typeof seconds === "number" && seconds > 0 ? seconds * 1_000 : null;
+  typeof seconds === "number" && seconds > 0
+    ? Math.min(Math.ceil(seconds * 1_000), limits.credential.expiryMsMax)
+    : null;
