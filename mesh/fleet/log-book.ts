@@ -15,7 +15,7 @@ export class LogBook {
     this.#path = path;
   }
 
-  /** Resolves when `output` has ended. */
+  /** Resolves when `output` has ended; never rejects: a log that cannot be written is not worth the mesh. */
   async follow(output: Readable): Promise<void> {
     let rest = "";
     try {
@@ -34,6 +34,13 @@ export class LogBook {
     if (rest !== "") await this.#append([rest]);
   }
 
+  /** A full disk, or a folder that somebody has removed, costs lines and nothing else. */
+  async #append(lines: readonly string[]): Promise<void> {
+    await this.#write(lines).catch(() => {
+      this.#bytes = undefined;
+    });
+  }
+
   /** The last `count` lines, oldest first. */
   async tail(count: number): Promise<string[]> {
     const texts = await Promise.all(
@@ -43,7 +50,7 @@ export class LogBook {
     return lines.slice(-count);
   }
 
-  async #append(lines: readonly string[]): Promise<void> {
+  async #write(lines: readonly string[]): Promise<void> {
     if (lines.length === 0) return;
     const text = lines.map((line) => `${printable(line).slice(0, limits.sandbox.logLineBytesMax)}\n`).join("");
     this.#bytes ??= await stat(this.#path).then(
