@@ -17,9 +17,8 @@ interface Waiting {
 }
 
 /**
- * Collects the commits of one tick of the event loop into one flush, and while the writer has enough to do those of
- * several: then more of them share one transaction, and rows that are replaced within it are written once. Fail-stop: after the first failure,
- * also a write that does not fit its statement, nothing is written any more.
+ * Collects the commits of one tick of the event loop into one flush, and while the writer is at work those of several.
+ * Fail-stop: after the first failure, also a write that does not fit its statement, nothing is written any more.
  */
 export class GroupCommit {
   readonly failed: Promise<StoreFailure>;
@@ -31,8 +30,7 @@ export class GroupCommit {
   #batch: Write[] = [];
   #seq = 0;
   #flushed = 0;
-  /** The flushes that are not answered yet, by the last commit of each. */
-  #inFlight: number[] = [];
+  #acknowledged = 0;
   #seal: () => readonly Write[] = () => [];
   #failure: StoreFailure | undefined;
 
@@ -63,8 +61,8 @@ export class GroupCommit {
   }
 
   flush(): void {
-    // One that runs and one that waits: the writer is never idle, and what comes meanwhile goes out together.
-    if (this.#inFlight.length < FLUSHES_MAX) this.#flushNow();
+    // One at a time: what comes meanwhile shares a transaction, and its rows that are replaced in it are written once.
+    if (this.#acknowledged === this.#flushed) this.#flushNow();
   }
 
   #flushNow(): void {
@@ -74,7 +72,6 @@ export class GroupCommit {
     const writes = coalesce(batch);
     this.#batch = [];
     this.#flushed = this.#seq;
-    this.#inFlight.push(this.#seq);
     this.#executor.run(writes, this.#seq);
   }
 
@@ -87,8 +84,9 @@ export class GroupCommit {
       this.#waiting.splice(0, this.#answered);
       this.#answered = 0;
     }
-    while ((this.#inFlight[0] ?? Infinity) <= seq) this.#inFlight.shift();
-    this.flush();
+    this.#acknowledged = seq;
+    // After all that this turn of the loop still brings.
+    if (this.#seq !== this.#flushed) setImmediate(() => this.flush());
   }
 
   fail(failure: StoreFailure): void {
@@ -114,8 +112,6 @@ export class GroupCommit {
     return waiting < limits.store.commitsWaitingMax ? undefined : `${waiting} commits wait for the disk`;
   }
 }
-
-const FLUSHES_MAX = 2;
 
 const parameterCounts = new Map<string, number>();
 for (const [name, sql] of Object.entries(statements)) {
