@@ -26,7 +26,20 @@ export class Lineage {
 
   /** It has gone from the agent's hands at `atMs`. */
   releases(agent: string, origin: Origin, atMs: number): void {
-    this.#of(agent).set(origin.task, { ...origin, untilMs: atMs + limits.task.lineageMs });
+    const held = this.#of(agent);
+    // To the end, so that what went first is found first. Here, because who only works off what others give never asks.
+    held.delete(origin.task);
+    held.set(origin.task, { ...origin, untilMs: atMs + limits.task.lineageMs });
+    for (const [task, { untilMs }] of held) {
+      if (untilMs === Infinity) continue;
+      if (untilMs > this.#clock.nowMs()) break;
+      held.delete(task);
+    }
+  }
+
+  /** How many tasks are remembered, of all agents together. */
+  get size(): number {
+    return [...this.#held.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /** The deepest, with everybody who led to any of them; undefined when the agent acts of its own. */
