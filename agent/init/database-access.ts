@@ -8,31 +8,40 @@ const DATABASES = "/v1/databases";
 /** What turns a connection to the door into a session of a database. */
 const PREFACE = `GET ${DATABASES} HTTP/1.1\r\nhost: door\r\nconnection: upgrade\r\nupgrade: postgres\r\n\r\n`;
 
+export interface DatabaseAccess {
+  /** What names the first database to clients; empty where there is none. */
+  readonly environment: Readonly<Record<string, string>>;
+  close(): Promise<void>;
+}
+
+const none: DatabaseAccess = { environment: {}, close: () => Promise.resolve() };
+
 /**
  * Where the agent may use databases, they are found where clients of PostgreSQL look by themselves: on loopback, without a
- * password and without TLS. Answers with what names the first of them to those clients.
+ * password and without TLS.
  */
-export async function databaseEnvironment(
+export async function openDatabases(
   doorSocket: string,
   log: Log,
   port: number = databaseRelay.port,
-): Promise<Readonly<Record<string, string>>> {
+): Promise<DatabaseAccess> {
   try {
     const [first] = (JSON.parse(await answerAt(doorSocket)) as { databases: readonly Database[] }).databases;
-    if (!first) return {};
+    if (!first) return none;
     const { host } = databaseRelay;
     const open = await startRelay({
       ...{ host, port, doorSocket, log, preface: PREFACE },
       connectionsMax: limits.postgres.connectionsMax,
       idleMs: limits.postgres.idleTimeoutMs,
     });
-    return {
+    const environment = {
       ...{ PGHOST: host, PGPORT: String(open.port), PGDATABASE: first.name, PGUSER: first.role },
       ...{ PGSSLMODE: "disable", PGGSSENCMODE: "disable" },
     };
+    return { environment, close: () => open.close() };
   } catch (fault) {
     log("warn", "databases.no_access", { fault: describeFault(fault) });
-    return {};
+    return none;
   }
 }
 

@@ -26,9 +26,10 @@ async function main(command: readonly string[]): Promise<number> {
   if (command.length > 0) {
     const [{ runGuest }, { webEnvironment }] = await Promise.all([import("./guest.ts"), import("./web-access.ts")]);
     const web = await webEnvironment(sandboxPaths.door, log);
-    const { databaseEnvironment } = await import("./database-access.ts");
-    const databases = await databaseEnvironment(sandboxPaths.door, log);
-    return runGuest({ command, environment: guestEnvironment(ownEnvironment(), { ...web, ...databases }), log });
+    const { openDatabases } = await import("./database-access.ts");
+    const databases = await openDatabases(sandboxPaths.door, log);
+    const more = { ...web, ...databases.environment };
+    return runGuest({ command, environment: guestEnvironment(ownEnvironment(), more), log });
   }
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());

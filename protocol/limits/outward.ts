@@ -54,6 +54,8 @@ export const outward = {
     answerBytesMax: 8 * MiB,
     /** Messages that wait for their Sync. */
     batchBytesMax: 2 * MiB,
+    /** Of a COPY so much is reserved at a time. */
+    copySliceBytes: 256 * KiB,
     sentBytesMax: 1_024 * MiB,
     receivedBytesMax: 4_096 * MiB,
     statementsBurst: 1_024,

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { databaseEnvironment } from "../../agent/init/database-access.ts";
+import { openDatabases } from "../../agent/init/database-access.ts";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId as ids } from "../../lib/id.ts";
 import { Secret } from "../../lib/redact.ts";
@@ -74,11 +74,12 @@ export async function startDatabasePlace(
   } as unknown as DoorServices;
   const door = new Door(services, { agent: "a", sandbox: "sbx-a" });
   await door.listen(socketPath);
-  const environment = await databaseEnvironment(socketPath, () => {}, 0);
+  const access = await openDatabases(socketPath, () => {}, 0);
   return {
-    ...{ environment, records },
+    ...{ environment: access.environment, records },
     halt: () => (isHalted = true),
     close: async () => {
+      await access.close();
       await door.close();
       rmSync(folder, { recursive: true, force: true });
     },

@@ -35,6 +35,8 @@ export class SessionRelay {
   #sent = 0;
   #received = 0;
   #scrubbed = 0;
+  /** Bytes of a COPY that may still go. */
+  #slice = 0;
   /** Batches that the server has not answered to their end. */
   #waiting = 0;
   #lastBoundary = "";
@@ -108,12 +110,15 @@ export class SessionRelay {
     await this.#send(bytes);
   }
 
-  /** Data of a COPY: bounded by what a session may send, and by the budget. */
+  /** Data of a COPY, which comes in many small messages: its bytes are asked for by the slice. */
   async #copy(message: Frame): Promise<void> {
-    const { bytes } = this.#batch.take();
-    const all = Buffer.concat([bytes, message.raw]);
-    await this.#allowed(all.length, {});
-    await this.#send(all);
+    if (this.#slice < message.raw.length) {
+      const more = Math.max(message.raw.length, limits.postgres.copySliceBytes);
+      await this.#allowed(more, {});
+      this.#slice += more;
+    }
+    this.#slice -= message.raw.length;
+    await this.#send(message.raw);
   }
 
   async #allowed(bytes: number, classes: Readonly<Record<string, number>>): Promise<void> {
@@ -215,7 +220,11 @@ async function written(stream: Duplex, bytes: Buffer): Promise<void> {
   stream.cork();
   const drained = stream.write(bytes);
   process.nextTick(() => stream.uncork());
-  if (!drained) await Promise.race([once(stream, "drain"), once(stream, "close")]);
+  if (drained) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stream.once("drain", resolve).once("close", resolve);
+  await promise;
+  stream.off("drain", resolve).off("close", resolve);
 }
 
 const printable = (type: string): string => (/^[\x21-\x7e]$/.test(type) ? type : "?");

@@ -13,15 +13,22 @@ export interface Judgement {
 const READING = [
   ...["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "COPY", "DECLARE", "FETCH", "MOVE", "CLOSE", "EMPTY"],
   ...["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "SET", "RESET", "DISCARD"],
-  ...["PREPARE", "EXECUTE", "DEALLOCATE", "LISTEN", "UNLISTEN"],
+  ...["PREPARE", "EXECUTE", "DEALLOCATE", "LISTEN", "UNLISTEN", "LOCK"],
 ];
 const WRITING = [
   ...["INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "COMMENT"],
-  ...["ANALYZE", "VACUUM", "CLUSTER", "REINDEX", "REFRESH", "CHECKPOINT", "CALL", "DO", "LOCK", "NOTIFY", "IMPORT"],
+  ...["ANALYZE", "VACUUM", "CLUSTER", "REINDEX", "REFRESH", "CHECKPOINT", "CALL", "DO", "NOTIFY", "IMPORT"],
   ...["REASSIGN", "SECURITY", "LOAD"],
 ];
 const CLASSES = new Set([...READING, ...WRITING]);
 const ENDS = new Set(["COMMIT", "END", "ROLLBACK", "ABORT"]);
+
+/** Functions that write in a transaction that only reads (large objects, before PostgreSQL 16), or run a text as a statement. */
+const PAST_READING = new Set([
+  ...["lo_creat", "lo_create", "lo_from_bytea", "lo_put", "lo_import", "lo_unlink", "lo_open", "lowrite"],
+  ...["lo_truncate", "lo_truncate64", "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema"],
+  ...["ts_stat", "ts_rewrite", "dblink", "dblink_exec", "dblink_connect", "dblink_open", "dblink_send_query"],
+]);
 
 /** Settings of a session that can be changed; also any of one's own, which have a dot in their name. */
 const SETTABLE = new Set([
@@ -31,7 +38,7 @@ const SETTABLE = new Set([
   ...["check_function_bodies", "synchronize_seqscans", "random_page_cost", "enable_seqscan", "jit", "seed"],
 ]);
 
-/** Judges one text, which may hold several statements. `names` of the fleet file stand in the remedies only. */
+/** Judges one text, which may hold several statements. */
 export function judge(sql: string, readOnly: boolean): Judgement {
   const tokens = sql.includes("\0") ? undefined : tokensOf(sql);
   if (!tokens?.ok) {
@@ -77,6 +84,10 @@ function faultOf(statement: readonly Token[], readOnly: boolean): Refused {
   if (kind === "OTHER") return refuse("a statement of a kind that is not known", "use a statement of SQL");
   if (readOnly && !READING.includes(kind))
     return refuse(`${kind} is not for reading, and the database is \`read_only\``, "only read");
+  if (kind === "LOCK" && readOnly && !has("access"))
+    return refuse("only what reads may be locked", "LOCK … ACCESS SHARE");
+  const past = statement.find(({ kind: of, text }) => of !== "text" && PAST_READING.has(text.toLowerCase()));
+  if (readOnly && past) return refuse(`\`${past.text}\` can write, and the database is \`read_only\``, "only read");
   const widens = statement.some((token, index) => isWord(token, "read") && isWord(statement[index + 1], "write"));
   if (readOnly && widens) return refuse("the transaction would be one that writes", "leave out READ WRITE");
   switch (kind) {
@@ -122,11 +133,12 @@ function faultOfSet(statement: readonly Token[], readOnly: boolean): Refused {
 
 /** `set_config` does what SET does, so it takes the same names, and these written out. */
 function faultOfNames(statement: readonly Token[]): Refused {
-  const at = statement.findIndex(({ kind, text }) => kind !== "text" && text.toLowerCase() === "set_config");
-  if (at < 0) return null;
-  const name = statement[at + 2];
-  const known = name?.kind === "text" && (SETTABLE.has(name.text.toLowerCase()) || /^\w+\.\w+$/.test(name.text));
-  const whole = statement[at + 1]?.text === "(" && statement[at + 3]?.text === ",";
-  const again = faultOfNames(statement.slice(at + 1));
-  return known && whole ? again : refuse("`set_config` of a setting that is not for agents to set", "leave it");
+  for (const [at, { kind, text }] of statement.entries()) {
+    if (kind === "text" || text.toLowerCase() !== "set_config") continue;
+    const name = statement[at + 2];
+    const isKnown = name?.kind === "text" && (SETTABLE.has(name.text.toLowerCase()) || /^\w+\.\w+$/.test(name.text));
+    if (!isKnown || statement[at + 1]?.text !== "(" || statement[at + 3]?.text !== ",")
+      return refuse("`set_config` of a setting that is not for agents to set", "leave it");
+  }
+  return null;
 }
