@@ -1,3 +1,4 @@
+import { limits } from "../../protocol/limits.ts";
 import type { Outcome } from "../egress/answer-relay.ts";
 import type { Meter, ModelCall } from "../egress/wire/format.ts";
 import type { Hold, Ledger } from "../ledger/ledger.ts";
@@ -33,7 +34,9 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
       detail: { charged: "nothing", price: price.source },
     };
   }
-  const usage = billed === "seen" ? usageSeen(spent) : undefined;
+  const seen = billed === "seen" ? usageSeen(spent) : undefined;
+  // What no call can have used is no report: counted, it would overflow sums, and leave the hold without its end.
+  const usage = seen && Object.values(seen).every(isPlausible) ? seen : undefined;
   const cost = usage ? costOf(price, usage) : hold.worst;
   // Of a hold that is charged in full only the sum is known.
   const inputTokens = usage
@@ -65,6 +68,9 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   };
   return { writes, tokens, microUsd, detail };
 }
+
+const isPlausible = (tokens: number): boolean =>
+  Number.isSafeInteger(tokens) && tokens >= 0 && tokens <= limits.model.reportedTokensMax;
 
 function usageSeen({ meter, call }: Spent): TokenUsage {
   const reported = meter.usage;

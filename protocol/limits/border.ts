@@ -41,6 +41,8 @@ export const border = {
     connectionsMax: 4_096,
     /** Prompt tokens a provider may add itself when tools are declared. */
     toolPreambleTokensMax: 1_024,
+    /** A provider that reports more of one kind for one call is not believed. */
+    reportedTokensMax: 1_000_000_000,
     imagesMax: 16,
     /** Pixels. */
     imageSidePixelsMax: 8_192,
