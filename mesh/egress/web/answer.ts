@@ -89,8 +89,11 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     const scrubs = this.#automata.length > 0 && !bodiless;
     if (scrubs && coding !== "identity") {
       const make = Object.hasOwn(decoders, coding) ? decoders[coding] : undefined;
-      if (!make)
-        return this.#fail(`answered in the encoding \`${coding.slice(0, 40)}\`, in which nothing can be kept out`);
+      if (!make) {
+        // What is told of it in a refusal is read by the agent and the log.
+        const { text } = scrubText(this.#automata, String(headers["content-encoding"]));
+        return this.#fail(`answered in the encoding \`${text.slice(0, 40)}\`, in which nothing can be kept out`);
+      }
       this.#decodeWith(make());
     }
     this.#front.answer(status, this.#passed(headers, scrubs));

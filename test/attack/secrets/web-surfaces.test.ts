@@ -83,7 +83,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const url = request.url ?? "";
   last = { url, headers: request.headers, body };
   const query = new URL(url, "http://x").searchParams;
-  const coding = query.get("coding");
+  const asked = query.get("coding");
+  const coding = asked === "secret" ? secret : asked;
   const form = forms[query.get("form") ?? "plain"] ?? String;
   const text = `<<${form(secret)}>> ${form(awsSecret)} and ${JSON.stringify([last, secret])}`;
   if (query.has("range")) {
@@ -242,6 +243,9 @@ test("no coding, form or status brings it back", async () => {
   }
   const unknown = await ask("/header/a?coding=rot13", { headers: { "x-api-key": ph } });
   assert.equal(unknown.status, 424);
+  const named = await ask("/header/a?coding=secret", { headers: { "x-api-key": ph } });
+  assert.equal(named.status, 424);
+  assertClean(named.all, "the name of a coding");
 });
 
 test("a server that has kept it says it later in vain, whole or in ranges", async () => {
