@@ -44,14 +44,14 @@ interface Ended {
   readonly out: string;
 }
 
-function start(program: string, words: readonly string[], at: DatabasePlace = place, more = {}) {
+function start(program: string, words: readonly string[], at: DatabasePlace = place, more = {}, open = false) {
   const child = spawn(program, words, {
     env: { PATH: process.env["PATH"] ?? "", HOME: folder, ...at.environment, ...more },
     cwd: folder,
   });
   let out = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece: Buffer) => (out += piece.toString()));
-  child.stdin.end();
+  if (!open) child.stdin.end();
   const ended = new Promise<Ended>((resolve) => child.once("close", (code) => resolve({ code, out })));
   return { child, ended, seen: () => out };
 }
@@ -153,13 +153,15 @@ test("the audit names each class of statement before it runs, and no letter of i
 
 test("a halted agent's next statement does not run", { skip }, async () => {
   const own = await startDatabasePlace([settingOf()], { key: password });
-  const running = start("psql", ["-XAt"], own);
+  const running = start("psql", ["-XAt"], own, {}, true);
+  running.child.stdin.write("SELECT 'first';\n");
+  await eventually("the first answer", async () => (running.seen().includes("first\n") ? true : undefined));
   own.halt();
-  running.child.stdin.end();
-  await running.ended;
-  const { code, out } = await psql("SELECT 1", own);
-  assert.equal(code, 2);
-  assert.match(out, /the agent is halted/);
+  running.child.stdin.end("SELECT 'second';\n");
+  const { out } = await running.ended;
+  assert.match(out, /FATAL: +cordon: the agent is halted/);
+  assert.equal(out.includes("second\n"), false);
+  assert.match((await psql("SELECT 1", own)).out, /the agent is halted/);
   await own.close();
 });
 

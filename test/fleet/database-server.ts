@@ -63,7 +63,7 @@ export async function startDatabase(
     );
     const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
     const sql = (text: string, database = "shop"): string =>
-      execFileSync("psql", ["-h", folder, "-p", String(port), "-U", "owner", "-d", database, "-XAtqc", text], {
+      execFileSync(program("psql"), ["-h", folder, "-p", String(port), "-U", "owner", "-d", database, "-XAtqc", text], {
         encoding: "utf8",
         stdio: ["ignore", "pipe", "pipe"],
       }).trim();

@@ -20,6 +20,8 @@ const DOLLAR = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y;
 export function tokensOf(sql: string): Result<readonly Token[], string> {
   const tokens: Token[] = [];
   let at = 0;
+  /** The last token was a text with escapes. */
+  let escaped = false;
   const match = (pattern: RegExp): string | undefined => {
     pattern.lastIndex = at;
     return pattern.exec(sql)?.[0];
@@ -36,6 +38,9 @@ export function tokensOf(sql: string): Result<readonly Token[], string> {
       continue;
     }
     const char = sql[at] ?? "";
+    // Section 4.1.2.2: on a further line a text goes on, and its escapes with it.
+    if (escaped && char === "'") return err("a text with escapes in two pieces: write it in one");
+    escaped = false;
     const dollar = match(DOLLAR);
     const word = dollar === undefined ? match(WORD) : undefined;
     if (dollar !== undefined) {
@@ -55,10 +60,7 @@ export function tokensOf(sql: string): Result<readonly Token[], string> {
       if (!read) return err(quote === "'" ? "a text has no end" : "a name has no end");
       tokens.push({ kind: quote === "'" ? "text" : "name", text: read.text });
       at = read.next;
-      // Section 4.1.2.2: on a further line a text goes on, and its escapes with it.
-      const more = /^e$/i.test(prefix) ? /(?:[\t\n\v\f\r ]|--[^\n\r]*(?:[\n\r]|$))*/y : undefined;
-      if (more) more.lastIndex = at;
-      if (more && sql[at + (more.exec(sql)?.[0].length ?? 0)] === "'") return err("a text with escapes in two pieces");
+      escaped = /^e$/i.test(prefix);
     } else {
       const piece = word ?? match(NUMBER) ?? char;
       tokens.push(word === undefined ? { kind: "sign", text: piece } : { kind: "word", text: piece.toLowerCase() });
