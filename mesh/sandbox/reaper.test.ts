@@ -29,7 +29,7 @@ it("tells how a process ended that the program left behind, before and after it 
     ["kill -SEGV $$", { signal: "SIGSEGV" }],
     ["exit 0", { code: 0 }],
   ] as const) {
-    const { text } = await run(`sh -c '${end}' & echo $!`);
+    const { text } = await run(`sh -c 'sleep 0.2; ${end}' & echo $!`);
     const first = await reapedExit(Number(text), clock);
     assert.deepEqual(first, told);
     assert.equal(await reapedExit(Number(text), clock), null, "once");

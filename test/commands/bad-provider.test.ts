@@ -91,7 +91,7 @@ test("nothing was charged, and the right key mends it without a restart", async 
     before.totals.reduce((sum, row) => sum + row.microUsd, 0),
     0,
   );
-  assertDone(await home.cordon(["credential", "add", "rejects"], { input: RIGHT }));
+  assertDone(await home.cordon(["credential", "rotate", "rejects"], { input: RIGHT }));
   assert.equal(assertDone(await home.cordon(["chat", "rejected", "-m", "again"])), "welcome\n");
   assert.ok(seen.includes(`Bearer ${KEY}`) && seen.includes(`Bearer ${RIGHT}`), "both keys were tried");
   assert.match(assertDone(await home.cordon(["audit", "verify"])), /^intact/);
