@@ -1,114 +1,22 @@
 /** The process dies at every write of the journal, at every commit and at every acknowledgement, one after the other. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
-import { SimulatedCrash } from "../../mesh/store/inline.ts";
-import type { FaultPoint } from "../../mesh/store/batch.ts";
-import { defaultTenant } from "../../mesh/store/statements.ts";
-import type { Entry } from "../../mesh/workflow/engine/event.ts";
-import { readJournal } from "../../mesh/workflow/engine/journal.ts";
 import { replay } from "../../mesh/workflow/engine/replay.ts";
 import { language } from "../../mesh/workflow/engine/workflow-language.ts";
-import { unlabelled } from "../../protocol/label.ts";
-import { SimulatedClock } from "./world.ts";
+import { runWith } from "./workflow-crashes.ts";
 import { planOf, workflows } from "./workflow-plans.ts";
-import { openWorkflows, until, Upstream, type WorkflowWorld } from "./workflow-world.ts";
-
-const counts = (point: FaultPoint): boolean =>
-  point.at === "commit" ||
-  point.at === "acknowledge" ||
-  (point.at === "write" && point.statement.startsWith("workflow."));
-
-/** What must be the same, wherever the process died. */
-interface Traces {
-  readonly status: string;
-  readonly output: unknown;
-  readonly board: readonly string[];
-  readonly messages: number;
-  /** First and last position of each: a second publication would be one more. */
-  readonly topics: readonly string[];
-  readonly upstream: readonly string[];
-  readonly succeeded: readonly string[];
-}
-
-interface Crashed {
-  readonly points: number;
-  readonly traces: Traces;
-  readonly journal: readonly Entry[];
-}
-
-/** One run from start to end; the process dies at the `crashAt`-th point, and another takes over. */
-async function runWith(name: string, crashAt: number): Promise<Crashed> {
-  const { workflow, input } = workflows[name] ?? assert.fail();
-  const path = mkdtempSync(join(tmpdir(), "cordon-crash-"));
-  const clock = new SimulatedClock("2026-11-22T10:00:00Z");
-  const upstream = new Upstream();
-  const plan = planOf(workflow);
-  let points = 0;
-  let dead = false;
-  let world: WorkflowWorld | undefined;
-  try {
-    const faults = (point: FaultPoint): void => {
-      if (!counts(point) || points++ !== crashAt) return;
-      dead = true;
-      throw new SimulatedCrash("here");
-    };
-    world = await openWorkflows({ path, clock, opening: 0, upstream, faults });
-    const asked = { plan, input, label: unlabelled, by: "principal:operator" };
-    let run: string | undefined;
-    const { engine } = world;
-    void engine.start(asked).then(
-      (started) => (run = started.ok ? started.value.run : undefined),
-      () => {},
-    );
-    await until(clock, () => dead || (run !== undefined && engine.state(run) === undefined));
-    if (dead) {
-      world.stop();
-      await world.store.close();
-      world = await openWorkflows({ path, clock, opening: 1, upstream });
-      await world.engine.recover();
-      const known = world.store.query.workflow.newest(defaultTenant, 1e15, 10).find(({ parent }) => parent === null);
-      // It died before the start was acknowledged, and nothing of it is there: whoever asked asks again.
-      const again = known ? undefined : await world.engine.start(asked);
-      run = known?.id ?? (again?.ok ? again.value.run : undefined);
-      const after = world.engine;
-      await until(clock, () => after.state(run ?? "") === undefined);
-    }
-    const journal = readJournal(world.store, run ?? "");
-    return { points, traces: tracesOf(world, journal, upstream), journal };
-  } finally {
-    world?.stop();
-    await world?.store.close();
-    rmSync(path, { recursive: true, force: true });
-  }
-}
-
-function tracesOf({ store, board }: WorkflowWorld, journal: readonly Entry[], upstream: Upstream): Traces {
-  const last = journal.at(-1)?.event;
-  assert.equal(last?.kind, "run.finished", "the run has ended");
-  const succeeded = journal.flatMap(({ event }) => (event.kind === "step.succeeded" ? [event.task] : []));
-  assert.equal(new Set(succeeded).size, succeeded.length, "no committed step runs again");
-  // A second version of a key would be a second write of it.
-  const keys = board.list("**", () => true).map(({ key, version, value }) => `${key} v${version} ${value}`);
-  return {
-    ...{ status: last.status, output: last.output, board: keys, succeeded: succeeded.toSorted() },
-    messages: store.query.messages.queued(defaultTenant, "scribe", 0, 1_000).length,
-    topics: store.query.topics.extents(defaultTenant).map(({ topic, first, last }) => `${topic} ${first}-${last}`),
-    upstream: [...upstream.effects.values()].toSorted(),
-  };
-}
 
 let total = 0;
 for (const name of Object.keys(workflows)) {
   test(`workflow ${name}: a crash at every point changes nothing`, async (t) => {
-    const whole = await runWith(name, Infinity);
+    const { workflow, input } = workflows[name] ?? assert.fail();
+    const scene = { plan: planOf(workflow), input };
+    const whole = await runWith(scene, Infinity);
     assert.ok(whole.points > 20, "there is something to enumerate");
     for (let point = 0; point < whole.points; point++) {
-      const crashed = await runWith(name, point);
+      const crashed = await runWith(scene, point);
       assert.deepEqual(crashed.traces, whole.traces, `crash at point ${point}`);
-      const verdict = replay(planOf((workflows[name] ?? assert.fail()).workflow), crashed.journal, language);
+      const verdict = replay(scene.plan, crashed.journal, language);
       assert.ok(verdict.ok, `crash at point ${point}: ${JSON.stringify(verdict)}`);
       total++;
     }

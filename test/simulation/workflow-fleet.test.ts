@@ -16,6 +16,8 @@ import { boardWrite, constant, planOf, step, task, text, workflow } from "./work
 import { openWorkflows, until, Upstream, type WorkflowWorld } from "./workflow-world.ts";
 
 const seeds = Number(process.env["CORDON_SEEDS"] ?? 100);
+/** Seeds beyond the default that have shown a fault once. */
+const FOUND = [107];
 const agents = Array.from({ length: 50 }, (_, n) => `agent-${n}`);
 
 /** Mulberry32. */
@@ -120,7 +122,7 @@ function check({ store }: WorkflowWorld): string[] {
 test(`${seeds} fleets of 50 agents with faults from a seed`, async (t) => {
   let crashes = 0;
   const statuses = new Map<string, number>();
-  for (let seed = 1; seed <= seeds; seed++) {
+  for (const seed of [...FOUND, ...Array.from({ length: seeds }, (_, n) => n + 1)]) {
     const found = await simulate(seed).catch((error: unknown) => assert.fail(`seed ${seed}: ${String(error)}`));
     crashes += found.crashes;
     for (const status of found.statuses) statuses.set(status, (statuses.get(status) ?? 0) + 1);

@@ -22,7 +22,7 @@ import { ok } from "../../lib/result.ts";
 
 const keys = auditKeys();
 const everything = { read: ["**"], write: ["**"] };
-const matrix: Matrix = new Map([
+const scribeAlone: Matrix = new Map([
   [
     "scribe",
     {
@@ -67,6 +67,10 @@ export interface WorldParts {
   /** What the agent says; undefined = it settles without a reply. */
   readonly answer?: (delivery: Delivery) => string | undefined;
   readonly worksMax?: number;
+  /** `scribe` with all rights if nothing is said. */
+  readonly matrix?: Matrix;
+  /** What `files.list` and `files.read` find: texts by path. */
+  readonly texts?: ReadonlyMap<string, string>;
   /** Who takes messages; `scribe` alone if nothing is said. */
   readonly agents?: readonly string[];
 }
@@ -87,7 +91,10 @@ export async function openWorkflows(parts: WorldParts): Promise<WorkflowWorld> {
   const board = new Blackboard(store, clock);
   const inboxes = new Inboxes(store, clock, ids);
   const topics = new Topics(store, clock, ids);
+  const { texts = new Map<string, string>(), matrix = scribeAlone } = parts;
   const files = {
+    list: () => Promise.resolve(ok({ files: [...texts].map(([file, text]) => ({ path: file, bytes: text.length })) })),
+    read: (name: string) => Promise.resolve(ok({ content: texts.get(name) ?? "", removed: 0 })),
     write: (name: string, content: string) => Promise.resolve(ok({ path: name, bytes: content.length })),
   };
   const services = { clock, ids, matrix, audit, board, inboxes, topics, monitor, files, halted: () => undefined };

@@ -153,12 +153,13 @@ export class WorkflowEngine {
     const event: Spoken = { kind: "approval.given", task, attempt: open.attempt, hash, approved, by: person.name };
     // The event changes the state in this tick: a second answer finds nothing to answer.
     const told = driver.tell(event);
-    await audit.record({
+    const recorded = audit.record({
       kind: "workflow.approval",
       subject: subjectOf(person.name),
       detail: { run, task, hash, approved },
     });
-    await told;
+    // Both at once: a store that fails fails them both, and neither may be left without anybody who listens.
+    await Promise.all([told, recorded]);
     return ok(null);
   }
 
