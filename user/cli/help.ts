@@ -8,7 +8,7 @@ const groups: readonly (readonly [heading: string, names: readonly string[]])[] 
   ["start here", ["demo", "init", "check", "up", "down"]],
   ["work with a running fleet", ["status", "chat", "logs", "exec", "tasks", "costs", "budget", "audit", "hooks"]],
   ["workflows", ["plan", "run", "runs", "replay", "trace"]],
-  ["set up", ["credential", "models", "vault", "doctor", "rehearsal", "version"]],
+  ["set up", ["credential", "models", "vault", "doctor", "assault", "rehearsal", "version"]],
 ];
 
 export function printHelp(terminal: Terminal): void {
