@@ -1,5 +1,5 @@
 import { assert } from "../../lib/assert.ts";
-import { canonicalJson } from "../../lib/json.ts";
+import { canonicalJson, type Json } from "../../lib/json.ts";
 import { Secret } from "../../lib/redact.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { AuditEvent } from "./audit.ts";
@@ -14,10 +14,54 @@ export function canonicalDetail(event: AuditEvent): string {
     event.subject.length <= 128 && SUBJECT.test(event.subject),
     "an audit subject is an agent, a principal or mesh",
   );
-  assertPlain(event.detail, 0);
-  const detail = canonicalJson(event.detail);
+  const detail = canonicalText(event.detail);
   assert(Buffer.byteLength(detail) <= limits.audit.detailBytesMax, "an audit detail is small");
   return detail;
+}
+
+/** The names of one set in order, each as it stands before its value. */
+interface Form {
+  readonly names: readonly string[];
+  readonly heads: readonly string[];
+}
+
+/** By the names as they come: the kinds of records are few, and to sort names costs more than to write them. */
+const forms = new Map<string, Form>();
+const FORMS_MAX = 256;
+const FORM_CHARS_MAX = 1_024;
+
+/** The same as `canonicalJson`, which it is tested against; each field is looked at once. */
+function canonicalText(detail: AuditEvent["detail"]): string {
+  assertPlainObject(detail);
+  const keys = Object.keys(detail);
+  const { names, heads } = formOf(keys);
+  let text = "";
+  for (let at = 0; at < names.length; at++) {
+    const value = detail[names[at] ?? ""];
+    // Names that hold a separator can look like others: then, as for all that is deeper, the long way.
+    if (value === undefined) return generalText(detail);
+    text += heads[at];
+    if (typeof value === "string") text += JSON.stringify(value);
+    else if (typeof value === "boolean" || value === null) text += String(value);
+    else if (typeof value === "number" && Number.isFinite(value)) text += String(value);
+    else text += generalText(value);
+  }
+  return `{${text}}`;
+}
+
+function generalText(value: Json): string {
+  assertPlain(value, 1);
+  return canonicalJson(value);
+}
+
+function formOf(keys: readonly string[]): Form {
+  const key = keys.join("\n");
+  const known = forms.get(key);
+  if (known?.names.length === keys.length) return known;
+  const names = keys.toSorted();
+  const form = { names, heads: names.map((name, at) => `${at === 0 ? "" : ","}${JSON.stringify(name)}:`) };
+  if (forms.size < FORMS_MAX && key.length <= FORM_CHARS_MAX) forms.set(key, form);
+  return form;
 }
 
 /** Nothing but JSON: a Secret, or any other object that renders itself, is a mistake even when it renders safely. */
@@ -28,7 +72,11 @@ function assertPlain(value: unknown, depth: number): void {
   if (typeof value === "number") return assert(Number.isFinite(value), "an audit detail holds finite numbers");
   assert(typeof value === "object", "an audit detail is JSON");
   if (Array.isArray(value)) return value.forEach((item) => assertPlain(item, depth + 1));
+  assertPlainObject(value);
+  for (const item of Object.values(value)) assertPlain(item, depth + 1);
+}
+
+function assertPlainObject(value: object): void {
   const prototype: unknown = Object.getPrototypeOf(value);
   assert(prototype === Object.prototype || prototype === null, "an audit detail holds plain objects");
-  for (const item of Object.values(value)) assertPlain(item, depth + 1);
 }

@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Refusal } from "../../protocol/refusal.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal } from "../../protocol/refusal.ts";
-import type { AnswerSink, Outcome } from "../egress/answer-relay.ts";
+import type { Outcome } from "../egress/answer-relay.ts";
 import { DeliveryGate, verdictOf, type Verdict } from "../egress/failover.ts";
 import { Translator } from "../egress/translate/translator.ts";
 import type { WireFormat } from "../egress/wire/format.ts";
-import { sendWhole } from "../http/exchange.ts";
+import { sinkOf } from "./answer-sink.ts";
 import { finish, reasonOf, type Admitted } from "./model-attempt.ts";
 import type { AnswerTape } from "./model-cache.ts";
 import { routeOf } from "./model-routing.ts";
@@ -118,29 +118,6 @@ const cannotBeTold = (provider: string, why: string): Refusal =>
     `the answer of provider \`${provider}\` cannot be told in this format: ${why}`,
     "ask again, or ask a model that speaks this format",
   );
-
-function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>, tape: AnswerTape | undefined) {
-  const seen: { readonly delivered: true; retryAfter: string | undefined } = { delivered: true, retryAfter: undefined };
-  const sink: AnswerSink = {
-    head(status, headers) {
-      if (status >= 400) seen.retryAfter = headers["retry-after"];
-      tape?.head({ ...headers, ...more });
-      response.writeHead(status, { ...headers, ...more, "cache-control": "no-store" }).flushHeaders();
-    },
-    write(bytes) {
-      tape?.write(bytes);
-      return response.write(bytes);
-    },
-    drained: (resume) => void response.once("drain", resume),
-    whole(status, headers, body) {
-      if (status >= 400) seen.retryAfter = headers["retry-after"];
-      tape?.head({ ...headers, ...more });
-      tape?.write(body);
-      sendWhole(response, status, { ...headers, ...more }, body);
-    },
-  };
-  return { sink, seen };
-}
 
 const single = (value: string | string[] | undefined): string | undefined =>
   typeof value === "string" ? value : undefined;

@@ -63,8 +63,12 @@ export function sendWhole(
 ): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, { ...headers, "cache-control": "no-store", "content-length": body.length });
-  response.end(body);
+  // As text it shares one piece with the head; each byte stands for itself.
+  if (body.length <= ONE_PIECE_BYTES_MAX) response.end(body.toString("latin1"), "latin1");
+  else response.end(body);
 }
+
+const ONE_PIECE_BYTES_MAX = 16 * 1024;
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body);

@@ -71,10 +71,14 @@ function countsOf({ inputTokens, cacheReadTokens = 0, cacheWriteTokens = 0, outp
 
 /** agent, model, run, teams, credential, price: each scope of a call is known by the places where it counts. */
 function keyOf({ places, model, credential, price, run }: Spent & { readonly places: readonly PlaceKey[] }): string[] {
-  const named = (kind: string): string[] => [
-    ...new Set(
-      places.flatMap(({ scope }) => (scope.startsWith(kind) && !scope.includes(">") ? [scope.slice(kind.length)] : [])),
-    ),
-  ];
+  const named = (kind: string): string[] => {
+    const names: string[] = [];
+    for (const { scope } of places) {
+      if (!scope.startsWith(kind) || scope.includes(">")) continue;
+      const name = scope.slice(kind.length);
+      if (!names.includes(name)) names.push(name);
+    }
+    return names;
+  };
   return [named("agent:").join(), model, run || named("run:").join(), named("team:").join(), credential, price];
 }

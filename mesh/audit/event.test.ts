@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { canonicalJson, type Json } from "../../lib/json.ts";
+import { Secret } from "../../lib/redact.ts";
+import { canonicalDetail } from "./event.ts";
+
+type Detail = { readonly [key: string]: Json };
+
+const textOf = (detail: Detail): string => canonicalDetail({ kind: "decision", subject: "mesh", detail });
+const name = fc.oneof(
+  fc.constantFrom("hold", "tokens", "a", "b", "a\nb", "b\nc", "c", ""),
+  fc.string({ maxLength: 6 }),
+);
+const value = fc.oneof(
+  ...[fc.string({ unit: "binary", maxLength: 8 }), fc.boolean(), fc.constant(null), fc.double({ noNaN: true })],
+  fc.constantFrom(0, -0, 1e21, 1e-7, "\ud800", '"'),
+  fc.jsonValue({ maxDepth: 2 }),
+);
+
+test("a detail is written as canonical JSON is, whatever its names and however often they come", () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(name, value), { maxLength: 8 }), (fields) => {
+      // What JSON has no form for is refused, so it is no detail.
+      const detail = Object.fromEntries(
+        fields.filter(([key, field]) => key !== "__proto__" && field !== Infinity && field !== -Infinity),
+      ) as Detail;
+      assert.equal(textOf(detail), canonicalJson(detail));
+    }),
+    { seed: 6, numRuns: 2_000 },
+  );
+});
+
+test("names that hold a separator are not taken for others", () => {
+  const fields: Detail = { "a\nb": 1, c: 2 };
+  const others: Detail = { a: 1, "b\nc": 2 };
+  for (const detail of [fields, others, { a: 1, b: 2, c: 3 }]) assert.equal(textOf(detail), canonicalJson(detail));
+});
+
+test("what is not plain JSON is a fault, at the top and below", () => {
+  const own: unknown = Object.create({ inherited: 1 });
+  for (const broken of [new Secret(Buffer.from("x")), own, Number.NaN, Infinity, undefined, 1n, new Date(0)]) {
+    assert.throws(() => textOf({ broken } as unknown as Detail), /an audit detail/);
+    assert.throws(() => textOf({ list: [broken] } as unknown as Detail), /an audit detail/);
+  }
+  for (const broken of [new Secret(Buffer.from("x")), own])
+    assert.throws(() => textOf(broken as Detail), /an audit detail/);
+});

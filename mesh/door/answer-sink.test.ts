@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { connect, type AddressInfo } from "node:net";
+import { test, type TestContext } from "node:test";
+import type { AnswerSink } from "../egress/answer-relay.ts";
+import { sinkOf } from "./answer-sink.ts";
+
+/** What a client reads, piece by piece, of an answer that `act` gives. */
+async function reading(t: TestContext, act: (sink: AnswerSink, end: () => void) => void) {
+  const server = createServer((_request, response) => act(sinkOf(response, {}, undefined).sink, () => response.end()));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  t.after(() => {
+    socket.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  socket.write("GET / HTTP/1.1\r\nhost: door\r\n\r\n");
+  return socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+}
+const stream = { "content-type": "text/event-stream" };
+
+test("the head of a stream does not wait for an event that is not there", async (t) => {
+  let sink: AnswerSink | undefined;
+  const pieces = await reading(t, (its) => {
+    sink = its;
+    its.head(200, stream);
+  });
+  const head = String((await pieces.next()).value);
+  assert.match(head, /^HTTP\/1\.1 200 OK\r\ncontent-type: text\/event-stream\r\n[^]*\r\n\r\n$/);
+  sink?.write(Buffer.from("data: 1\n\n"));
+  assert.match(String((await pieces.next()).value), /^9\r\ndata: 1/);
+});
+
+test("the head of a stream and an event of the same turn go out as one", async (t) => {
+  const pieces = await reading(t, (sink) => {
+    sink.head(200, stream);
+    queueMicrotask(() => sink.write(Buffer.from("data: 1\n\n")));
+  });
+  assert.match(String((await pieces.next()).value), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n9\r\ndata: 1\n\n/);
+});
+
+test("a whole answer has every byte that it had, small or large", async (t) => {
+  for (const length of [0, 256, 16 * 1024, 16 * 1024 + 1, 300_000]) {
+    const body = Buffer.alloc(
+      length,
+      Uint8Array.from({ length: 256 }, (_, byte) => byte),
+    );
+    const pieces = await reading(t, (sink) => sink.whole?.(200, { "content-type": "application/json" }, body));
+    let read = Buffer.alloc(0);
+    for (let begin = -1; begin < 0 || read.length < begin + 4 + length; begin = read.indexOf("\r\n\r\n"))
+      read = Buffer.concat([read, (await pieces.next()).value as Buffer]);
+    const begin = read.indexOf("\r\n\r\n") + 4;
+    assert.ok(read.subarray(0, begin).toString().includes(`content-length: ${length}\r\n`));
+    assert.ok(read.subarray(begin).equals(body));
+  }
+});

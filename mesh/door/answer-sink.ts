@@ -1,0 +1,32 @@
+import type { ServerResponse } from "node:http";
+import type { AnswerSink } from "../egress/answer-relay.ts";
+import { sendWhole } from "../http/exchange.ts";
+import type { AnswerTape } from "./model-cache.ts";
+
+/** The answer as it goes to the agent; `seen` is what the verdict on a way needs of it. */
+export function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>, tape: AnswerTape | undefined) {
+  const seen: { readonly delivered: true; retryAfter: string | undefined } = { delivered: true, retryAfter: undefined };
+  let begun = false;
+  const sink: AnswerSink = {
+    head(status, headers) {
+      if (status >= 400) seen.retryAfter = headers["retry-after"];
+      tape?.head({ ...headers, ...more });
+      response.writeHead(status, { ...headers, ...more, "cache-control": "no-store" });
+      // The first event often comes in the same turn: then both go out as one.
+      setImmediate(() => begun || response.writableEnded || response.destroyed || response.flushHeaders());
+    },
+    write(bytes) {
+      tape?.write(bytes);
+      begun = true;
+      return response.write(bytes);
+    },
+    drained: (resume) => void response.once("drain", resume),
+    whole(status, headers, body) {
+      if (status >= 400) seen.retryAfter = headers["retry-after"];
+      tape?.head({ ...headers, ...more });
+      tape?.write(body);
+      sendWhole(response, status, { ...headers, ...more }, body);
+    },
+  };
+  return { sink, seen };
+}
