@@ -25,6 +25,15 @@ test("no price, no call: an unknown model, provider, or an oversized name has no
   assert.equal(priceOf("openai", "text-embedding-3-small"), undefined, "no output price");
 });
 
+test("a model that searches the web unasked has no price: its searches cost besides, and nobody has allowed them", () => {
+  const { priceOf } = createPrices({ clock: at("2026-11-01") });
+  for (const model of ["gpt-4o-search-preview", "gpt-4o-mini-search-preview-2025-03-11", "GPT-4o-Search-Preview"])
+    assert.equal(priceOf("openai", model), undefined, model);
+  assert.ok(priceOf("openai", "gpt-4o-mini"));
+  const stated = [{ provider: "openai", model: "gpt-4o-search-preview", inputRate: 1, outputRate: 1 }];
+  assert.ok(createPrices({ clock: at("2026-11-01"), overrides: stated }).priceOf("openai", "gpt-4o-search-preview"));
+});
+
 test("the list is compiled into whole micro-USD, with tiers and cache prices", () => {
   const price = createPrices({ clock: at("2026-11-01") }).priceOf("anthropic", "claude-sonnet-4-5");
   assert.ok(price);

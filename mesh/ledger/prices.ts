@@ -129,7 +129,11 @@ function disagreement(model: string, used: Price, other: Price): PriceDisagreeme
 
 export const firstRate = (rate: Rate): number => rate[0]?.rate ?? 0;
 
+/** Models that search the web unasked: each call costs a search besides, for which the list has no bound. */
+const SEARCHES_ITSELF = /(?:^|[-/])search-(?:preview|api)(?:-|$)/i;
+
 function lookUp(providerId: string, model: string, nowMs: number, inputOnly: boolean): Price | undefined {
+  if (SEARCHES_ITSELF.test(model)) return undefined;
   if (!findProvider({ providerId })) return undefined;
   const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, { providerId, timestamp: new Date(nowMs) });
   // A provider that only resells may be answered for by another one, whose prices are not the ones that will be billed.

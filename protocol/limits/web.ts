@@ -17,6 +17,7 @@ export const webLimits = {
   /** Names that the mesh asks a resolver for on behalf of one sandbox: each could carry data outward. */
   namesAskedBurst: 256,
   namesAskedPerSecond: 1,
+  namesAskedConcurrentMax: 2,
   addressesDialledMax: 4,
   dialTimeoutMs: 10_000,
   clientHelloBytesMax: 16 * KiB,

@@ -80,3 +80,28 @@ test("a sandbox that has asked for too many names is refused new ones, and goes 
   assert.ok((await pinning.pin({ ...host, host: "8.8.8.8", literal: true }, null, mayAsk)).ok);
   assert.equal(resolver.asked, 2);
 });
+
+test("names that are slow to resolve hold few of the machine's threads, and nobody who has stopped waiting is asked for", async () => {
+  const begun: string[] = [];
+  const answers = new Map<string, (addresses: readonly string[]) => void>();
+  const late: (() => void)[] = [];
+  const clock = { ...systemClock, sleep: () => new Promise<void>((resolve) => late.push(resolve)) };
+  const resolver: Resolver = {
+    resolve: (name) => {
+      begun.push(name);
+      return new Promise((resolve) => answers.set(name, resolve));
+    },
+  };
+  const pinning = new Pinning(resolver, clock);
+  const names = Array.from({ length: 50 }, (_, at) => `n${at}.test`);
+  const pinned = names.map((name) => pinning.pin({ host: name, port: 443, literal: false }, null, always));
+  assert.deepEqual(begun, ["n0.test", "n1.test"]);
+  for (const expire of late) expire();
+  for (const each of await Promise.all(pinned)) assert.ok(!each.ok);
+  const after = pinning.pin({ host: "after.test", port: 443, literal: false }, null, always);
+  answers.get("n0.test")?.([]);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(begun, ["n0.test", "n1.test", "after.test"], "the others have gone");
+  answers.get("after.test")?.(["1.1.1.1"]);
+  assert.deepEqual(await after, { ok: true, value: ["1.1.1.1"] });
+});

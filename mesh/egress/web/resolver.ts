@@ -22,6 +22,10 @@ export class Pinning {
   readonly #clock: Clock;
   readonly #answers = new Map<string, { readonly untilMs: number; readonly addresses: readonly string[] }>();
 
+  /** Under way: the system's resolver holds a thread for each, of the few that files and providers' names need as well. */
+  #asking = 0;
+  readonly #waiting: (() => void)[] = [];
+
   constructor(resolver: Resolver, clock: Clock) {
     this.#resolver = resolver;
     this.#clock = clock;
@@ -69,12 +73,28 @@ export class Pinning {
       () => [],
       () => [],
     );
-    const addresses = await Promise.race([this.#resolver.resolve(host).catch(() => []), late]);
+    const addresses = await Promise.race([this.#ask(host, stop.signal), late]);
     stop.abort();
     if (addresses.length === 0) return [];
     if (this.#answers.size >= limits.web.namesCachedMax) this.#answers.delete(this.#answers.keys().next().value ?? "");
     this.#answers.set(host, { untilMs: this.#clock.monotonicMs() + limits.web.nameCachedMs, addresses });
     return addresses;
+  }
+
+  /** In turn; who has stopped waiting is passed over. */
+  async #ask(host: string, stop: AbortSignal): Promise<readonly string[]> {
+    if (this.#asking < limits.web.namesAskedConcurrentMax) this.#asking++;
+    else await new Promise<void>((begin) => this.#waiting.push(begin));
+    try {
+      return stop.aborted ? [] : await this.#resolver.resolve(host);
+    } catch {
+      return [];
+    } finally {
+      // The turn goes to the next one as it is.
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#asking--;
+    }
   }
 
   #known(host: string): readonly string[] | undefined {
