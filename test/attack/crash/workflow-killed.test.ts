@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { eventually, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
 import type { Entry } from "../../../mesh/workflow/engine/event.ts";
 
-const kills = Number(process.env["CORDON_KILLS"] ?? 20);
+const kills = Number(process.env["CORDON_KILLS"] ?? 8);
 
 const files = {
   "cordon.yaml": `
