@@ -21,6 +21,7 @@ import { claimIdRange, type IdRange } from "./id-range.ts";
 import type { SandboxOutput } from "./output.ts";
 import { type Places, type SandboxPlaces, sandboxPlacesOf } from "./places.ts";
 import { confirmFence, startTimeOf } from "./proc.ts";
+import { runProgram } from "./process.ts";
 import type { RunningSandbox } from "./running-sandbox.ts";
 import type { RuntimeProfile } from "./runtime-profile.ts";
 import type { Runtime } from "./runtime.ts";
@@ -128,6 +129,23 @@ export abstract class LocalBackend implements SandboxBackend {
       const cause = asSandboxError(error, spec.id);
       throw stuck ? new SandboxError(`${cause.message}; ${stuck.message}`, stuck.remedy, { cause }) : cause;
     }
+  }
+
+  /**
+   * Where the runtime is to take the code from. The file server of an application kernel opens paths as an ordinary user,
+   * who may not pass through a folder such as /root: the code is mounted where he may.
+   */
+  protected async shownCode({ at, codeFolder }: Build, profile: RuntimeProfile): Promise<string | null> {
+    if (codeFolder === null || profile.process === "agent") return codeFolder;
+    await mkdir(at.code, { mode: 0o700 });
+    await this.part("mount", ["--bind", "-o", "ro", codeFolder, at.code], "the code folder");
+    return at.code;
+  }
+
+  protected async part(program: string, args: readonly string[], part: string): Promise<void> {
+    const done = await runProgram(program, args, { clock: this.clock });
+    if (done.code === 0) return;
+    throw new SandboxError(`${part} could not be set up: ${done.stderr.trim()}`, "see `cordon doctor`");
   }
 
   /** The one way down; throws SandboxError naming what is left. */

@@ -10,7 +10,7 @@ import { type Build, LocalBackend } from "./local-backend.ts";
 import { SandboxOutput } from "./output.ts";
 import { placesOf, type SandboxPlaces } from "./places.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
-import { type Finished, runProgram } from "./process.ts";
+import type { Finished } from "./process.ts";
 import { reapedExit } from "./reaper.ts";
 import { type Engine, RunningSandbox } from "./running-sandbox.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
@@ -78,20 +78,21 @@ class OciBackend extends LocalBackend {
   }
 
   protected override async build(build: Build): Promise<RunningSandbox> {
-    const { host, spec, at, range, codeFolder, made, onGone } = build;
+    const { host, spec, at, range, made, onGone } = build;
     const { clock } = this;
     const runtime = this.#runtimeFor(spec);
     const { profile } = runtime;
-    const bundle = bundleOf(spec, at, range.hostId, codeFolder, profile);
+    const code = await this.shownCode(build, profile);
+    const bundle = bundleOf(spec, at, range.hostId, code, profile);
     const parts = await Promise.allSettled([
       this.openDoor(spec, at, range),
       mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, clock),
-      this.#part(
+      this.part(
         "mount",
         ["--bind", "-o", profile.rootfsOptions, spec.rootfs ?? this.#options.rootfs, at.rootfs],
         "the root file system",
       ),
-      this.#part("mkfifo", ["--mode=200", at.log], "the log pipe"),
+      this.part("mkfifo", ["--mode=200", at.log], "the log pipe"),
       writeFile(at.config, JSON.stringify(bundle), { mode: 0o600 }),
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
@@ -113,12 +114,6 @@ class OciBackend extends LocalBackend {
     const engine = engineOf(spec.id, runtime, at, cgroup, pid, startTime, clock, () => this.remove(host, spec));
     made.sandbox = new RunningSandbox(spec, clock, { engine, pid, startTime, cgroup, data: at.data, output, onGone });
     return made.sandbox;
-  }
-
-  async #part(program: string, args: readonly string[], part: string): Promise<void> {
-    const done = await runProgram(program, args, { clock: this.clock });
-    if (done.code === 0) return;
-    throw new SandboxError(`${part} could not be set up: ${done.stderr.trim()}`, "see `cordon doctor`");
   }
 
   /** Its state is a folder beside the sandboxes, which taking them apart covers. */

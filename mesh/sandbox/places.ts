@@ -28,6 +28,7 @@ export interface SandboxPlaces {
   readonly door: string;
   readonly rootfs: string;
   readonly data: string;
+  readonly code: string;
   readonly cgroup: string;
 }
 
@@ -57,6 +58,7 @@ export function sandboxPlacesOf(places: Places, id: string): SandboxPlaces {
     door,
     rootfs: join(dir, "rootfs"),
     data: join(dir, "data"),
+    code: join(dir, "code"),
     cgroup: `${places.cgroupParent}/${id}`,
   };
 }

@@ -1,6 +1,6 @@
 /** What every sandbox backend must keep. Run it with a backend whose sandboxes can execute `/bin/node`. */
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -116,15 +116,18 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
     it("shows the code folder read-only, and nothing there without one", async () => {
       const script = `import fs from "node:fs"; let w = "written"; try { fs.writeFileSync("/code/x", "") } catch (e) { w = e.code }
         console.log(fs.readdirSync("/code").includes("main.js"), w)`;
-      const codeFolder = mkdtempSync(join(tmpdir(), "cordon-code-"));
+      // Below a folder that its owner alone may pass through, as in /root or a home.
+      const home = mkdtempSync(join(tmpdir(), "cordon-code-"));
+      const codeFolder = join(home, "code");
       // Open to everybody, so that nothing but the mount keeps the sandbox from writing.
+      mkdirSync(codeFolder);
       chmodSync(codeFolder, 0o777);
       writeFileSync(join(codeFolder, "main.js"), "");
       try {
         assert.equal(await runToEnd(test.backend, script, { codeFolder }), "true EROFS\n");
         assert.match(await runToEnd(test.backend, script), /^false (EROFS|EACCES)\n$/);
       } finally {
-        rmSync(codeFolder, { recursive: true });
+        rmSync(home, { recursive: true });
       }
     });
 

@@ -77,7 +77,7 @@ class DockerBackend extends LocalBackend {
   }
 
   protected override async build(build: Build): Promise<RunningSandbox> {
-    const { host, spec, at, range, codeFolder, made, onGone } = build;
+    const { host, spec, at, range, made, onGone } = build;
     if (spec.isolation === "microvm") throw new SandboxError("isolation `microvm` cannot be had here", "use `gvisor`");
     const { profile, runtimes } = dockerProfiles[spec.isolation];
     const imported = this.#imageId(spec.rootfs ?? this.#options.rootfs);
@@ -89,6 +89,7 @@ class DockerBackend extends LocalBackend {
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
     for (const part of parts) if (part.status === "rejected") throw part.reason;
     const image = await imported;
+    const codeFolder = await this.shownCode(build, profile);
     await chmod(at.dir, 0o711);
     const plan = { spec, at, image, profile, codeFolder, hostId: range.hostId, runtime: runtimes[0] ?? "" };
     const body = containerOf({ ...plan, installation: this.places.installation });
