@@ -121,10 +121,10 @@ test("psql describes a table of a database that is `read_only`", { skip }, async
 });
 
 test("a statement is cancelled by who runs it", { skip }, async () => {
-  const running = start("psql", ["-Xc", "SELECT pg_sleep(120)"]);
+  const running = start("psql", ["-Xc", "SELECT pg_sleep(20)"]);
   const sleeping = (): string =>
     server.sql(
-      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(120)' AND state = 'active' AND usename = 'reporter'",
+      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)' AND state = 'active' AND usename = 'reporter'",
     );
   await eventually("the statement to run", async () => (sleeping() === "1" ? true : undefined));
   running.child.kill("SIGINT");
@@ -151,8 +151,9 @@ test("the audit names each class of statement before it runs, and no letter of i
   assert.equal(JSON.stringify(place.records).includes(password), false);
 });
 
-test("a halted agent's next statement does not run", { skip }, async () => {
+test("a halted agent's next statement does not run", { skip }, async (t) => {
   const own = await startDatabasePlace([settingOf()], { key: password });
+  t.after(() => own.close());
   const running = start("psql", ["-XAt"], own, {}, true);
   running.child.stdin.write("SELECT 'first';\n");
   await eventually("the first answer", async () => (running.seen().includes("first\n") ? true : undefined));
@@ -162,7 +163,6 @@ test("a halted agent's next statement does not run", { skip }, async () => {
   assert.match(out, /FATAL: +cordon: the agent is halted/);
   assert.equal(out.includes("second\n"), false);
   assert.match((await psql("SELECT 1", own)).out, /the agent is halted/);
-  await own.close();
 });
 
 const logins: readonly (readonly [string, Partial<DatabaseSetting>, string, RegExp])[] = [
@@ -174,11 +174,11 @@ const logins: readonly (readonly [string, Partial<DatabaseSetting>, string, RegE
   ["a private address that nobody named", { address: null, host: "localhost" }, password, /which is not public/],
 ];
 for (const [what, more, secret, told] of logins)
-  test(`no session: ${what}`, { skip }, async () => {
+  test(`no session: ${what}`, { skip }, async (t) => {
     const own = await startDatabasePlace([settingOf(more)], { key: secret });
+    t.after(() => own.close());
     const { code, out } = await psql("SELECT 1", own);
     assert.equal(code, 2);
     assert.match(out, told);
     assert.equal(out.includes(secret), false);
-    await own.close();
   });
