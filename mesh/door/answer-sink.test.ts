@@ -7,7 +7,10 @@ import { sinkOf } from "./answer-sink.ts";
 
 /** What a client reads, piece by piece, of an answer that `act` gives. */
 async function reading(t: TestContext, act: (sink: AnswerSink, end: () => void) => void) {
-  const server = createServer((_request, response) => act(sinkOf(response, {}, undefined).sink, () => response.end()));
+  const server = createServer((_request, response) => {
+    const { sink, end } = sinkOf(response, {}, undefined);
+    act(sink, end);
+  });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
   t.after(() => {
@@ -38,6 +41,43 @@ test("the head of a stream and an event of the same turn go out as one", async (
     queueMicrotask(() => sink.write(Buffer.from("data: 1\n\n")));
   });
   assert.match(String((await pieces.next()).value), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n9\r\ndata: 1\n\n/);
+});
+
+test("events of one turn are one chunk, and the end comes after them", async (t) => {
+  const pieces = await reading(t, (sink, end) => {
+    sink.head(200, stream);
+    for (const event of ["data: 1\n\n", "data: 2\n\n"]) sink.write(Buffer.from(event));
+    end();
+  });
+  let text = "";
+  while (!text.endsWith("0\r\n\r\n")) text += String((await pieces.next()).value);
+  assert.match(text, /\r\n\r\n12\r\ndata: 1\n\ndata: 2\n\n\r\n0\r\n\r\n$/);
+});
+
+test("a reader that is slow is waited for, and loses nothing", async (t) => {
+  const event = Buffer.from(`data: ${"#".repeat(60_000)}\n\n`);
+  const refused = Promise.withResolvers<AnswerSink>();
+  let written = 0;
+  let done = (): void => {};
+  const pieces = await reading(t, (sink, end) => {
+    done = end;
+    sink.head(200, stream);
+    const more = (): void => {
+      written++;
+      if (sink.write(event)) setImmediate(more);
+      else refused.resolve(sink);
+    };
+    more();
+  });
+  const sink = await refused.promise;
+  sink.drained(done);
+  let read = 0;
+  for (let last = ""; !last.endsWith("0\r\n\r\n");) {
+    const piece = ((await pieces.next()).value as Buffer).toString("latin1");
+    read += piece.split("#").length - 1;
+    last = (last + piece).slice(-5);
+  }
+  assert.equal(read, written * 60_000);
 });
 
 test("a whole answer has every byte that it had, small or large", async (t) => {

@@ -7,6 +7,14 @@ import type { AnswerTape } from "./model-cache.ts";
 export function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>, tape: AnswerTape | undefined) {
   const seen: { readonly delivered: true; retryAfter: string | undefined } = { delivered: true, retryAfter: undefined };
   let begun = false;
+  let waiting: Buffer[] = [];
+  const flush = (): void => {
+    const [first] = waiting;
+    if (!first) return;
+    const bytes = waiting.length === 1 ? first : Buffer.concat(waiting);
+    waiting = [];
+    if (!response.writableEnded) response.write(bytes);
+  };
   const sink: AnswerSink = {
     head(status, headers) {
       if (status >= 400) seen.retryAfter = headers["retry-after"];
@@ -18,7 +26,9 @@ export function sinkOf(response: ServerResponse, more: Readonly<Record<string, s
     write(bytes) {
       tape?.write(bytes);
       begun = true;
-      return response.write(bytes);
+      // All events of one reading go out as one chunk, before anything else is read.
+      if (waiting.push(bytes) === 1) queueMicrotask(flush);
+      return !response.writableNeedDrain;
     },
     drained: (resume) => void response.once("drain", resume),
     whole(status, headers, body) {
@@ -28,5 +38,10 @@ export function sinkOf(response: ServerResponse, more: Readonly<Record<string, s
       sendWhole(response, status, { ...headers, ...more }, body);
     },
   };
-  return { sink, seen };
+  /** What was written in this turn stands before the end. */
+  const end = (): void => {
+    flush();
+    response.end();
+  };
+  return { sink, seen, end };
 }

@@ -103,7 +103,7 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
       if (untold !== undefined) return cannotBeTold(provider.name, untold);
       if (outcome.kind === "failed") return outcome.refusal;
       gate?.release();
-      response.end();
+      direct.end();
       // An answer that the budget has shortened, or that held a credential, is not what the next one would get.
       const whole = outcome.kind === "answered" && outcome.billed === "seen" && outcome.scrubbed === 0;
       if (whole && outputTokens >= (call.outputTokens ?? limits.model.outputTokensDefault)) turn.tape?.keep(call.model);
