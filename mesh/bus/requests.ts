@@ -57,6 +57,7 @@ export class Requests {
         pending.delete(subscriber);
         if (pending.size === 0) this.#pending.delete(request);
         this.#topics.waiting.wake(request);
+        if (row.sender.startsWith("agent:")) this.#topics.tell(row.sender.slice("agent:".length));
       },
     });
   }

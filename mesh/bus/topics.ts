@@ -65,6 +65,7 @@ export class Topics {
   /** Keys whose rows are on their way to the disk. */
   readonly #deduping = new Map<string, { readonly id: string; readonly position: number; readonly untilMs: number }>();
   #publications = 0;
+  #onNews: (agent: string) => void = () => undefined;
 
   constructor(store: Store, clock: Clock, ids: Id) {
     this.#store = store;
@@ -79,6 +80,24 @@ export class Topics {
       const open = topics.deliveries(defaultTenant, topic, subscriber);
       this.#log(topic).subscriptions.set(subscriber, new Subscription(topic, subscriber, cursor, open));
     }
+  }
+
+  /** `listener` is told of each agent for which something has come, when it is on disk; may be asked for only once. */
+  observe(listener: (agent: string) => void): void {
+    this.#onNews = listener;
+  }
+
+  /** Something has come for an agent. */
+  tell(agent: string): void {
+    this.#onNews(agent);
+  }
+
+  /** Subscribers that have not worked off all that lies in the logs of their topics. */
+  behind(): Set<string> {
+    const names = new Set<string>();
+    for (const { last, subscriptions } of this.#logs.values())
+      for (const { subscriber, cursor } of subscriptions.values()) if (cursor < last) names.add(subscriber);
+    return names;
   }
 
   /** Commit `writes`, then call `done`. A duplicate has no rows of its own, but comes after those of the first. */
@@ -118,6 +137,7 @@ export class Topics {
         log.pending--;
         if (dedupeKey !== undefined) this.#deduping.delete(dedupeName(topic, sender, dedupeKey));
         this.waiting.wake(topic);
+        for (const subscriber of log.subscriptions.keys()) this.tell(subscriber);
       },
     });
   }

@@ -200,7 +200,7 @@ async function start(
   const narrowed: DoorServices = { ...services, ...atWork(workflows, services, store) };
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({
-    ...{ store, audit, monitor, inboxes, backend, clock, ids, makeDoor },
+    ...{ store, audit, monitor, inboxes, topics, backend, clock, ids, makeDoor },
     forget: (agent) => departed(agent, { topics, board, tasks }),
     fleet: await withRootFileSystems(fleet, clock),
     stateFolder: state,

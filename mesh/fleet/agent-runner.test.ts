@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { systemClock } from "../../lib/clock.ts";
+import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import type { AgentSetting } from "../config/fleet.ts";
 import { Monitor } from "../monitor/monitor.ts";
@@ -44,13 +44,14 @@ class Backend implements SandboxBackend {
 
 function scene() {
   const backend = new Backend();
+  const idle = { ms: 600_000 };
   const setting = { name: "a", isolation: "container", code: null, hibernateAfterMs: 0 } as unknown as AgentSetting;
   const runner = new AgentRunner({
-    ...{ setting, agentId: "agt_1", generation: 0, clock: systemClock, ids: randomId, backend },
+    ...{ setting, agentId: "agt_1", generation: 0, clock, ids: randomId, backend },
     audit: { record: () => Promise.resolve() },
-    monitor: new Monitor(systemClock),
+    monitor: new Monitor(clock),
     logs: new LogBook("unused"),
-    makeDoor: () => ({ listen: () => Promise.resolve(), idleForMs: () => 1, close: () => Promise.resolve() }),
+    makeDoor: () => ({ listen: () => Promise.resolve(), idleForMs: () => idle.ms, close: () => Promise.resolve() }),
     onStart: () => undefined,
   });
   const hold = (): (() => void) => {
@@ -59,17 +60,21 @@ function scene() {
     return resolve;
   };
   const hibernation = new Hibernation({
-    ...{ clock: systemClock, awakeMax: Infinity, depth: () => 0 },
+    ...{ clock, awakeMax: Infinity, depth: () => 0 },
     runners: () => [runner],
     runner: () => runner,
   });
-  return { backend, runner, hold, hibernation };
+  return { backend, runner, hold, hibernation, idle };
+}
+
+async function started(runner: AgentRunner): Promise<void> {
+  while (runner.phase !== "running") await clock.sleep(1);
 }
 
 /** Fails where it would wait for ever, long before the run of all tests does. */
 async function within<T>(what: string, promise: Promise<T>): Promise<T> {
   const late = new AbortController();
-  const over = systemClock.sleep(8_000, late.signal).then(
+  const over = clock.sleep(8_000, late.signal).then(
     () => assert.fail(`${what} never ends`),
     () => new Promise<never>(() => {}),
   );
@@ -107,6 +112,28 @@ test("who is being stopped by an operator is not put to sleep: a message would w
   release();
   await within("both", Promise.all([stopping, look]));
   assert.equal(runner.phase, "stopped");
+});
+
+test("what comes for one that is awake and does not look, or falls asleep, wakes it; what it has seen does not", async () => {
+  for (const moment of ["before", "while"] as const) {
+    const { runner, hold, hibernation, idle } = scene();
+    await runner.start();
+    if (moment === "before") hibernation.wake("a");
+    const release = hold();
+    const look = hibernation.look();
+    if (moment === "while") hibernation.wake("a");
+    release();
+    await within("the look", look);
+    // A start says that it is running a moment after it was asked to.
+    assert.ok(runner.isWanted, moment);
+    await within("the waking", started(runner));
+    assert.deepEqual([runner.phase, runner.generation], ["running", 2], moment);
+    hibernation.wake("a");
+    await clock.sleep(5);
+    idle.ms = 0;
+    await within("the last look", hibernation.look());
+    assert.equal(runner.phase, "asleep", "its door was used after that");
+  }
 });
 
 test("an operator's start and stop while it falls asleep have the last word, and the looks go on", async () => {

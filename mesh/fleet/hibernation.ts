@@ -23,6 +23,8 @@ export class Hibernation {
   readonly #queued = new Set<string>();
   /** A runner says that it is starting a moment after it was asked to. */
   readonly #waking = new Set<string>();
+  /** When something last came for one that was awake (monotonic): it may not have looked since. */
+  readonly #news = new Map<string, number>();
   #closed = false;
 
   constructor(parts: HibernationParts) {
@@ -31,7 +33,9 @@ export class Hibernation {
 
   /** Something has come for an agent. Who is awake, stopped by an operator, halted or failed is left as it is. */
   wake(agent: string): void {
-    if (this.#closed || this.#queued.has(agent) || this.#parts.runner(agent)?.phase !== "asleep") return;
+    const runner = this.#parts.runner(agent);
+    if (this.#closed || this.#queued.has(agent) || runner?.setting.hibernateAfterMs === undefined) return;
+    if (runner.phase !== "asleep") return void this.#news.set(agent, this.#parts.clock.monotonicMs());
     this.#queued.add(agent);
     this.#queue.push(agent);
     this.#pump();
@@ -69,10 +73,14 @@ export class Hibernation {
   }
 
   async #sleep(runner: AgentRunner): Promise<void> {
+    const { name } = runner.setting;
+    const lastUsedMs = this.#parts.clock.monotonicMs() - runner.idleForMs();
     // What cannot be removed is told by the runner, and is no reason to leave the others awake, or asleep.
     await runner.stop("asleep", "it had nothing to do").catch(() => undefined);
-    // What came while it was stopping found it awake.
-    if (this.#parts.depth(runner.setting.name) > 0) this.wake(runner.setting.name);
+    const newsMs = this.#news.get(name) ?? -Infinity;
+    this.#news.delete(name);
+    // What came while it was stopping found it awake, and what came since it last used its door it has not seen.
+    if (newsMs >= lastUsedMs || this.#parts.depth(name) > 0) this.wake(name);
   }
 
   #room(): number {

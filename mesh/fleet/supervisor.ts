@@ -7,6 +7,7 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Inboxes } from "../bus/inboxes.ts";
+import type { Topics } from "../bus/topics.ts";
 import type { Fleet } from "../config/fleet.ts";
 import type { RunawayCause } from "../door/runaway.ts";
 import type { Caller } from "../door/services.ts";
@@ -27,6 +28,7 @@ export interface SupervisorParts {
   readonly audit: Audit;
   readonly monitor: Monitor;
   readonly inboxes: Inboxes;
+  readonly topics: Pick<Topics, "observe" | "behind">;
   readonly backend: SandboxBackend;
   readonly clock: Clock;
   readonly ids: Id;
@@ -54,7 +56,7 @@ export class Supervisor {
       runner: (agent) => this.#runners.get(agent),
       depth: (agent) => inboxes.depth(agent),
     });
-    inboxes.observe((agent) => this.#hibernation.wake(agent));
+    for (const room of [inboxes, parts.topics]) room.observe((agent) => this.#hibernation.wake(agent));
   }
 
   /** Ends what an earlier mesh left, and brings the register in line with the fleet file. */
@@ -75,7 +77,8 @@ export class Supervisor {
     const { fleet, inboxes } = this.#parts;
     const asleep = fleet.agents.filter(({ hibernateAfterMs }) => hibernateAfterMs !== undefined);
     for (const { name } of asleep) await this.#runners.get(name)?.stop("asleep", "it has nothing to do");
-    for (const { name } of asleep) if (inboxes.depth(name) > 0) this.#hibernation.wake(name);
+    const behind = this.#parts.topics.behind();
+    for (const { name } of asleep) if (inboxes.depth(name) > 0 || behind.has(name)) this.#hibernation.wake(name);
     if (asleep.length > 0) void this.#hibernation.run(this.#ending.signal);
     const waiting = fleet.agents.flatMap(({ name, hibernateAfterMs }) =>
       hibernateAfterMs === undefined ? (this.#runners.get(name) ?? []) : [],
