@@ -102,6 +102,9 @@ test("map over a folder: three notes are enough, the rest is called off", async 
   for (const { depth, name, tokens, microUsd } of calls) {
     assert.ok(depth >= 1 && name === "rehearsal/workflows" && tokens > 0 && microUsd > 0);
   }
+  assertDone(await cordon(["trace", run, "--otlp", "spans.json"]));
+  const exported = readFileSync(join(folder, "spans.json"), "utf8");
+  assert.equal(exported.split('"name":"chat workflows"').length - 1, calls.length, "each call is a span of its own");
   const shown = assertDone(await cordon(["trace", run]));
   assert.match(shown, /^› › rehearsal\/workflows .*\d+ tokens, \$0\.\d+/m, "a call within a step of a child run");
   assert.match(shown, /^trace run_[a-z0-9]+, begun by principal:operator: \d+ tokens, \$0\.\d+/m);

@@ -1,21 +1,35 @@
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { formatDuration, formatUsd } from "../../../lib/units.ts";
 import { jsonOption, stateOptions, type Command } from "../command.ts";
 import { openDesk } from "../desk-client.ts";
+import { codeOf, Failure } from "../failure.ts";
 import { tint } from "../line.ts";
 import { placesOf } from "../places.ts";
 import { statusLine } from "../run-view.ts";
+import { otlpOf } from "./trace-otlp.ts";
 
 export const trace: Command = {
   name: "trace",
   summary: "show where the time and the money of a run went, down to each call",
-  usage: "RUN [--json] [--state DIR]",
-  options: { ...jsonOption, ...stateOptions },
+  usage: "RUN [--json] [--otlp FILE] [--state DIR]",
+  options: {
+    otlp: { value: "FILE", help: "write it as OTLP JSON instead, as a collector takes it at /v1/traces" },
+    ...jsonOption,
+    ...stateOptions,
+  },
   words: [1, 1],
   async run(input, context) {
     const { state } = placesOf(input, context);
     const traced = await (await openDesk(state)).traceRun(input.words[0] ?? "");
     if (input.flag("json")) {
       context.terminal.json(traced);
+      return 0;
+    }
+    const otlp = input.text("otlp");
+    if (otlp !== undefined) {
+      write(resolve(context.cwd, otlp), otlp, otlpOf(traced, context.clock.nowMs()));
+      context.terminal.print(`${traced.spans.length + 1} spans of ${traced.run.id} are in ${otlp}`);
       return 0;
     }
     const { run, spans } = traced;
@@ -38,6 +52,14 @@ export const trace: Command = {
     return 0;
   },
 };
+
+function write(path: string, named: string, request: object): void {
+  try {
+    writeFileSync(path, `${JSON.stringify(request)}\n`);
+  } catch (error) {
+    throw new Failure(`\`${named}\` cannot be written: ${codeOf(error)}`, "choose another file", 2, { cause: error });
+  }
+}
 
 const BAR_CHARS = 40;
 
