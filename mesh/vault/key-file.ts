@@ -56,10 +56,9 @@ export function openKeyFile(stateFolder: string, passphrase?: Passphrase, name =
     return { master: new Secret(unprotect(bytes, protection)), protection };
   } catch (cause) {
     throw new VaultError(
-      `the vault key \`${path}\` does not open: the passphrase is another one, or the file is damaged`,
-      {
-        cause,
-      },
+      `the vault key \`${path}\` does not open, as the passphrase is another one or the file is damaged: ` +
+        "enter the right one, or put back a backup of the folder",
+      { cause },
     );
   } finally {
     given.fill(0);
