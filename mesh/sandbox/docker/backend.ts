@@ -108,22 +108,28 @@ class DockerBackend extends LocalBackend {
     const startTime = startTimeOf(pid) ?? "ended";
     const cgroup = new Cgroup(host.cgroups, (await cgroupPathOf(pid)) ?? at.cgroup);
     if (startTime !== "ended") await this.confirm(build, profile, cgroup, pid, startTime);
+    // The engine ends no container whose last words are not taken; nobody may take them for ever.
+    const spoken = new AbortController();
+    const lastWords = (): void => {
+      output.release();
+      this.clock.sleep(limits.docker.lastOutputMs, spoken.signal).then(
+        () => socket.destroy(),
+        () => undefined,
+      );
+    };
     const engine = {
       terminate: async (): Promise<void> => {
         await this.#engine.try("POST", `/containers/${container}/kill?signal=SIGTERM`).catch(() => undefined);
       },
       exec: (command: readonly string[], bounds: { readonly outputBytesMax: number; readonly timeoutMs: number }) =>
         execIn(this.#engine, container, command, { ...bounds, clock: this.clock }),
-      exit: () => this.#exitOf(container),
+      exit: () => {
+        lastWords();
+        return this.#exitOf(container);
+      },
       remove: async (): Promise<void> => {
-        // The engine removes no container whose last words are not taken; nobody may take them for ever.
-        const timer = new AbortController();
-        output.release();
-        this.clock.sleep(limits.docker.lastOutputMs, timer.signal).then(
-          () => socket.destroy(),
-          () => undefined,
-        );
-        await this.remove(host, spec).finally(() => timer.abort());
+        lastWords();
+        await this.remove(host, spec).finally(() => spoken.abort());
       },
     };
     const { clock } = this;
