@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -66,6 +67,7 @@ interface Asked {
   readonly text: string;
   readonly provider?: Provider;
   readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
 }
 
 /** One call through the real vault, injector and gateway to the real rehearsal server. */
@@ -96,6 +98,7 @@ async function call({
         injection,
         signal: signal ?? new AbortController().signal,
       },
+      ...(more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs }),
       body: parsed.value.body(model, tokens, "rehearsal"),
       outputTokensMax: more.outputTokensMax ?? tokens,
       agentHeader: () => undefined,
@@ -190,4 +193,17 @@ test("the use of a credential is counted", async () => {
   await call({ text: "x" });
   assert.equal(vault.list()[0]?.uses, before + 1);
   assert.equal(new Injector(vault).prepare("none"), undefined);
+});
+
+test("a provider that takes the call and says nothing is left when the time of the call is up", async () => {
+  const silent = join(folder, "silent.sock");
+  const server = createServer((socket) => socket.on("error", () => socket.destroy()).resume());
+  await new Promise<void>((resolve) => server.listen(silent, resolve));
+  const mute: Provider = { ...provider, name: "mute", socketPath: silent };
+  const { outcome } = await call({ text: "hello", provider: mute, timeoutMs: 30 });
+  server.close();
+  assert.equal(outcome.kind, "failed");
+  // It may have written an answer that nobody has seen.
+  assert.equal(outcome.billed, "unknown");
+  assert.match(outcome.kind === "failed" ? outcome.refusal.reason : "", /longer than the call may/);
 });
