@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
-import { Duplex, duplexPair } from "node:stream";
+import { duplexPair } from "node:stream";
 import { test } from "node:test";
 import { systemClock as clock } from "../../../../lib/clock.ts";
 import { ok } from "../../../../lib/result.ts";
@@ -23,7 +23,7 @@ test("a query waits until the server has answered the one before, and what has c
     ...{ setting, client, warden, clock },
     reader: new FrameReader(client),
     upstream: {
-      socket: Object.assign(socket as Duplex, { setTimeout: () => socket }) as unknown as Socket,
+      socket: Object.assign(socket, { setTimeout: () => socket }) as unknown as Socket,
       reader: new FrameReader(socket),
       cancelKey: Buffer.alloc(0),
       told: [],
