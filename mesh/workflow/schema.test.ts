@@ -176,9 +176,15 @@ test("patterns that are let pass take linear time", () => {
     fc.property(fc.stringMatching(/^\^[ab.*+?0-9{},\\dw[\]-]{1,24}\$$/), (pattern) => {
       if (patternFault(pattern) === undefined) {
         const form = new RegExp(pattern);
-        const start = process.hrtime.bigint();
-        form.test(`${"ab0".repeat(10_000)}!`);
-        assert.ok(process.hrtime.bigint() - start < 50_000_000n, pattern);
+        const text = `${"ab0".repeat(10_000)}!`;
+        const took = (): bigint => {
+          const start = process.hrtime.bigint();
+          form.test(text);
+          return process.hrtime.bigint() - start;
+        };
+        // A busy machine may stop one try, and not every one; what is quadratic takes seconds each time.
+        const isFast = Array.from({ length: 8 }).some(() => took() < 50_000_000n);
+        assert.ok(isFast, pattern);
       }
     }),
     { seed: 5, numRuns: 2_000 },
