@@ -117,6 +117,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     this.#headers = told;
     if (encoding !== "identity")
       return this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
+    // A coding of the transfer (RFC 9112 §7) would hide a body from the scrubber as well.
+    if (!/^[\t ]*(?:chunked[\t ]*)?$/i.test(String(headers["transfer-encoding"] ?? "")))
+      return this.#fail("answered in a coding of the transfer, which was not asked for", "unknown");
     if (status >= 300 && status < 400) return this.#fail(`answered with a redirect (${status})`, "nothing");
     if (status >= 400) return;
     if (status !== 200 || type !== this.#headers["content-type"])

@@ -28,6 +28,21 @@ test("a header that is named in a refusal names no credential", async () => {
   }
 });
 
+test("a body in a coding of the transfer is not passed on, since nothing can be found in it", async () => {
+  for (const [coding, ended] of [
+    ["gzip, chunked", "failed"],
+    ["identity", "failed"],
+    ["chunked", undefined],
+    [" Chunked ", undefined],
+    [undefined, undefined],
+  ] as const) {
+    const play = streaming();
+    play.start(200, { "transfer-encoding": coding });
+    assert.equal((await play.ended())?.kind, ended, coding);
+    assert.equal(play.heard.status, ended ? 0 : 200);
+  }
+});
+
 test("a credential inside of one event is replaced in its bytes, when it is not in the text", async () => {
   const play = streaming();
   play.start();

@@ -27,6 +27,10 @@ const decoders: Readonly<Record<string, () => Transform>> = {
   zstd: createZstdDecompress,
 };
 
+/** Of the codings of a transfer only the one that is taken off before this. */
+const isPlainlyFramed = (headers: Headers): boolean =>
+  /^[\t ]*(?:chunked[\t ]*)?$/i.test(String(headers["transfer-encoding"] ?? ""));
+
 /** Carries one answer to the client as it comes, and keeps credentials out of it. */
 export class WebAnswer implements Dispatcher.DispatchHandler {
   readonly ending: Promise<Ending>;
@@ -87,6 +91,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
       .trim()
       .toLowerCase();
     const scrubs = this.#automata.length > 0 && !bodiless;
+    // A coding of the transfer (RFC 9112 §7) is asked for by nobody here, and would hide a body as well.
+    if (scrubs && !isPlainlyFramed(headers)) return this.#fail("answered in a coding of the transfer, unasked");
     if (scrubs && coding !== "identity") {
       const make = Object.hasOwn(decoders, coding) ? decoders[coding] : undefined;
       if (!make) {
