@@ -34,7 +34,8 @@ export function runawayOf(
   const [own, all] = forms;
   if (own === "off" || (own === undefined && all === "off")) return undefined;
   const stated = { ...(all === "off" ? {} : all), ...own };
-  const { identicalCallsDefault, withinMsDefault, spendHundredthsDefault, spendMicroDollarsMinDefault } = limits.runaway;
+  const { identicalCallsDefault, withinMsDefault, spendHundredthsDefault, spendMicroDollarsMinDefault } =
+    limits.runaway;
   const share = (stated.spend_percent ?? spendHundredthsDefault) / 100;
   const least = stated.spend_percent === undefined ? spendMicroDollarsMinDefault : 0;
   return {

@@ -43,7 +43,8 @@ export function toolCards(grants: Grants): ToolCard[] {
 
 function offered(name: ToolName, grants: Grants): boolean {
   if (name === "message.send") return grants.message.length > 0;
-  if (name === "task.create" || name === "task.handoff") return grants.message.length > 0 && grants.tools.includes(name);
+  if (name === "task.create" || name === "task.handoff")
+    return grants.message.length > 0 && grants.tools.includes(name);
   if (name === "bus.publish" || name === "bus.replies") return (grants.topics?.publish.length ?? 0) > 0;
   if (name === "bus.pull" || name === "bus.ack" || name === "bus.dead")
     return (grants.topics?.subscribe.length ?? 0) > 0;
