@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId as ids } from "../../lib/id.ts";
@@ -25,6 +26,7 @@ import { Circuits } from "../egress/health.ts";
 import { ResponseCache } from "../egress/response-cache.ts";
 import { ModelGateway } from "../egress/model-gateway.ts";
 import { webGatewayOf } from "./web.ts";
+import { urlDigests } from "../egress/url-digest.ts";
 import { selvesOf } from "../fleet/self.ts";
 import { Supervisor } from "../fleet/supervisor.ts";
 import { freeBytesAt } from "../schedule/probes.ts";
@@ -154,10 +156,13 @@ async function start(
   const trigger = eitherTrigger(messageTrigger(inboxes, store), () => starts);
   const tasks = new Orchestrator({ store, clock, ids, inboxes });
   const taskWatch = new Watchman({ orchestrator: tasks, audit, monitor, clock });
+  const addresses = urlDigests(fleet.web?.ca ? readFileSync(fleet.web.ca, "utf8") : null);
+  closing.push(() => addresses.close());
   const scheduler = new Scheduler({
     ...{ store, audit, clock, monitor, inboxes, topics, trigger },
     jobs: fleet.schedule,
     freeBytes: () => freeBytesAt(state),
+    urlDigest: addresses.digest,
   });
   const matrix = matrixOf(fleet);
   const circuits = new Circuits(

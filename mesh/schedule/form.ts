@@ -9,6 +9,11 @@ import { readEffect, workflowFields } from "./effect.ts";
 import type { Job, Probe, Timing } from "./job.ts";
 import { Zone } from "./zone.ts";
 
+function isWebAddress(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
+}
+
 /** `schedule:` of the fleet file, by name. */
 export const JobForm = z.strictObject({
   cron: z.string().optional(),
@@ -26,6 +31,7 @@ export const JobForm = z.strictObject({
       board: BoardGlob.optional(),
       topic: BoardKey.optional(),
       disk_below: Bytes.optional(),
+      url: z.string().max(512).refine(isWebAddress, "must be an http or https address without user name").optional(),
     })
     .optional(),
 });
@@ -62,7 +68,7 @@ export function readJob(
     return fault(["probe", "inbox"], `no agent \`${inbox}\``, "declare it under `agents`, or correct the name");
   const probes = probesOf(form.probe);
   if (form.probe && probes.length !== 1)
-    return fault(["probe"], `${probes.length} probes`, "give one of `inbox`, `board`, `topic`, `disk_below`");
+    return fault(["probe"], `${probes.length} probes`, "give one of `inbox`, `board`, `topic`, `disk_below`, `url`");
   const { missed = "once", overlap = "skip", jitter = 0 } = form;
   const own = { name, timing: timing.value, effect: effect.value };
   const job: Job = { ...own, missed, overlap, jitterMs: jitter, probe: probes[0] ?? null };
@@ -113,6 +119,7 @@ function probesOf(form: JobForm["probe"]): Probe[] {
   if (form?.board !== undefined) probes.push({ kind: "board", match: form.board });
   if (form?.topic !== undefined) probes.push({ kind: "topic", topic: form.topic });
   if (form?.disk_below !== undefined) probes.push({ kind: "disk", freeBytesBelow: form.disk_below });
+  if (form?.url !== undefined) probes.push({ kind: "url", url: form.url });
   return probes;
 }
 

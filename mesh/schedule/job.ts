@@ -4,12 +4,14 @@ import type { CronPattern } from "./cron.ts";
 import type { Effect } from "./effect.ts";
 import type { Zone } from "./zone.ts";
 
-/** What a tick asks before anything is spent: each is one look at what the mesh knows already. */
+/** What a tick asks before anything is spent: each is one look, and all but `url` at what the mesh knows already. */
 export type Probe =
   | { readonly kind: "inbox"; readonly agent: string }
   | { readonly kind: "board"; readonly match: string }
   | { readonly kind: "topic"; readonly topic: string }
-  | { readonly kind: "disk"; readonly freeBytesBelow: number };
+  | { readonly kind: "disk"; readonly freeBytesBelow: number }
+  /** What the address answers has changed. */
+  | { readonly kind: "url"; readonly url: string };
 
 export type Timing =
   | { readonly kind: "cron"; readonly pattern: CronPattern; readonly zone: Zone }

@@ -4,6 +4,7 @@ import { limits } from "../../protocol/limits.ts";
 import type { Inboxes } from "../bus/inboxes.ts";
 import type { Topics } from "../bus/topics.ts";
 import { defaultTenant } from "../store/statements.ts";
+import type { UrlDigest } from "../egress/url-digest.ts";
 import type { Store } from "../store/store.ts";
 import type { Job } from "./job.ts";
 
@@ -11,6 +12,7 @@ import type { Job } from "./job.ts";
 export interface Seen {
   readonly boardSeq: number;
   readonly topicPosition: number;
+  readonly urlDigest: string | null;
 }
 
 export interface ProbeParts {
@@ -19,10 +21,15 @@ export interface ProbeParts {
   readonly topics: Topics;
   /** Bytes that are free where the state lies. */
   readonly freeBytes: () => number;
+  readonly urlDigest: UrlDigest;
 }
 
 /** Whether there is something to do for a job, and how far this look went. */
-export function probe(parts: ProbeParts, job: Job, since: Seen): { readonly worth: boolean; readonly seen: Seen } {
+export async function probe(
+  parts: ProbeParts,
+  job: Job,
+  since: Seen,
+): Promise<{ readonly worth: boolean; readonly seen: Seen }> {
   const asked = job.probe;
   switch (asked?.kind) {
     case undefined:
@@ -35,6 +42,14 @@ export function probe(parts: ProbeParts, job: Job, since: Seen): { readonly wort
     }
     case "disk":
       return { worth: parts.freeBytes() < asked.freeBytesBelow, seen: since };
+    case "url": {
+      const urlDigest = await parts.urlDigest(asked.url);
+      // Nothing was seen: what was before still holds.
+      if (urlDigest === null) return { worth: false, seen: since };
+      // The first answer is what later ones are held against.
+      const worth = since.urlDigest !== null && urlDigest !== since.urlDigest;
+      return { worth, seen: { ...since, urlDigest } };
+    }
     case "board":
       return changed(parts.store, asked.match, since);
   }

@@ -58,26 +58,28 @@ export class Scheduler {
     for (const job of jobs) {
       const row = store.query.schedule.last(defaultTenant, job.name);
       const nowMs = clock.nowMs();
-      const seen = { boardSeq: store.query.watches.head(), topicPosition: 0 };
+      const seen = { boardSeq: store.query.watches.head(), topicPosition: 0, urlDigest: null };
       this.#progress.set(job.name, row ?? { tickMs: nowMs, caused: null, ...seen });
       if (!row) await store.commit([this.#row(job, nowMs, "first_seen", null, seen)]);
     }
   }
 
-  /** Fires what is due. */
+  /** Fires what is due. Jobs do not wait for one another: the look of one may take its time. */
   async fire(): Promise<void> {
-    for (const job of this.#parts.jobs) {
-      const last = this.#progress.get(job.name);
-      if (!last) continue;
-      const nowMs = this.#parts.clock.nowMs();
-      const ticks = dueTicks(job, last.tickMs, nowMs);
-      const newest = ticks.at(-1);
-      for (const tick of ticks) {
-        const late = nowMs - dueMs(job, tick) > limits.schedule.lateMsMax;
-        const wanted = job.missed === "all" || (tick === newest && (!late || job.missed === "once"));
-        if (wanted) await this.#fire(job, tick);
-        else await this.#note(job, tick, "missed", this.#seen(job));
-      }
+    await Promise.all(this.#parts.jobs.map((job) => this.#fireDue(job)));
+  }
+
+  async #fireDue(job: Job): Promise<void> {
+    const last = this.#progress.get(job.name);
+    if (!last) return;
+    const nowMs = this.#parts.clock.nowMs();
+    const ticks = dueTicks(job, last.tickMs, nowMs);
+    const newest = ticks.at(-1);
+    for (const tick of ticks) {
+      const late = nowMs - dueMs(job, tick) > limits.schedule.lateMsMax;
+      const wanted = job.missed === "all" || (tick === newest && (!late || job.missed === "once"));
+      if (wanted) await this.#fire(job, tick);
+      else await this.#note(job, tick, "missed", this.#seen(job));
     }
   }
 
@@ -86,7 +88,7 @@ export class Scheduler {
     const last = this.#progress.get(job.name);
     if (job.overlap === "skip" && last?.caused && trigger.isOpen(last.caused))
       return this.#note(job, tick, "overlapped", this.#seen(job));
-    const { worth, seen } = probe(this.#parts, job, this.#seen(job));
+    const { worth, seen } = await probe(this.#parts, job, this.#seen(job));
     if (!worth) return this.#note(job, tick, "idle", seen);
     const prepared = trigger.prepare({
       effect: job.effect,
@@ -129,14 +131,18 @@ export class Scheduler {
     );
   }
 
-  #row(job: Job, tick: number, outcome: Outcome, caused: string | null, { boardSeq, topicPosition }: Seen): Write {
+  #row(job: Job, tick: number, outcome: Outcome, caused: string | null, seen: Seen): Write {
     const atMs = this.#parts.clock.nowMs();
-    return ["schedule.insertTick", defaultTenant, job.name, tick, atMs, outcome, caused, boardSeq, topicPosition];
+    const { boardSeq, topicPosition, urlDigest } = seen;
+    return [
+      ...(["schedule.insertTick", defaultTenant, job.name, tick, atMs, outcome] as const),
+      ...([caused, boardSeq, topicPosition, urlDigest] as const),
+    ];
   }
 
   #seen(job: Job): Seen {
-    const { boardSeq = 0, topicPosition = 0 } = this.#progress.get(job.name) ?? {};
-    return { boardSeq, topicPosition };
+    const { boardSeq = 0, topicPosition = 0, urlDigest = null } = this.#progress.get(job.name) ?? {};
+    return { boardSeq, topicPosition, urlDigest };
   }
 
   /** Until the next tick, but never so long that a jump of the clock goes unseen. */

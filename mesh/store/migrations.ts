@@ -6,7 +6,7 @@ import { hookTables } from "./tables/hooks.ts";
 import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
-import { scheduleTables } from "./tables/schedule.ts";
+import { scheduleDigests, scheduleTables } from "./tables/schedule.ts";
 import { spendingRuns, spendingTables } from "./tables/spending.ts";
 import { taskTables } from "./tables/tasks.ts";
 import { topicTables } from "./tables/topics.ts";
@@ -28,6 +28,7 @@ export const migrations: readonly string[] = [
   credentialLifecycle,
   boardLog,
   taskTables,
+  scheduleDigests,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -118,6 +118,9 @@ export const coordination = {
     lateMsMax: 60_000,
     /** Missed ticks that are made up for; of more, the oldest are left out. */
     ticksCaughtUpMax: 100,
+    /** Of the address that a probe looks at. */
+    urlTimeoutMs: 5_000,
+    urlBytesMax: 256 * KiB,
     ticksKeptMs: 2_592_000_000,
     pauseMsMin: 10,
     pauseMsMax: 15_000,

@@ -36,7 +36,18 @@ async function open(path: string, clock: SimulatedClock, jobs: readonly Job[], r
   const inboxes = new Inboxes(store, clock, countingIds(run));
   const topics = new Topics(store, clock, countingIds(run));
   const disk = { free: 100 };
-  const parts = { jobs, store, audit, clock, inboxes, topics, monitor: { emit: () => {} }, freeBytes: () => disk.free };
+  const page: { digest: string | null } = { digest: "one" };
+  const parts = {
+    jobs,
+    store,
+    audit,
+    clock,
+    inboxes,
+    topics,
+    monitor: { emit: () => {} },
+    freeBytes: () => disk.free,
+    urlDigest: () => Promise.resolve(page.digest),
+  };
   const scheduler = new Scheduler({ ...parts, trigger: messageTrigger(inboxes, store) });
   await scheduler.begin();
   const ticks = () =>
@@ -62,6 +73,7 @@ async function open(path: string, clock: SimulatedClock, jobs: readonly Job[], r
     topics,
     scheduler,
     disk,
+    page,
     ticks,
     outcomes,
     close,
@@ -195,6 +207,29 @@ test("probes: no message where there is nothing to do", async (t) => {
     "fired",
     "fired",
   ]);
+  const url = "https://news.test/";
+  assert.deepEqual(await run({ url }, async ({ page }) => void (page.digest = "two")), ["idle", "fired", "idle"]);
+  assert.deepEqual(await run({ url }, async ({ page }) => void (page.digest = null)), ["idle", "idle", "idle"]);
+});
+
+test("what an address answered is known after a restart, and after it was not there", async (t) => {
+  const path = stateFolder(t);
+  const clock = new SimulatedClock("2026-01-01T00:00Z");
+  const outcomes: string[][] = [];
+  for (const [opening, digests] of [
+    ["one", null, "one"],
+    ["one", "two", "two"],
+  ].entries()) {
+    const world = await open(path, clock, [job({ probe: { url: "https://news.test/" }, overlap: "allow" })], opening);
+    for (const digest of digests) {
+      world.page.digest = digest;
+      clock.pass(MINUTE);
+      await world.scheduler.fire();
+    }
+    outcomes.push(world.outcomes());
+    await world.close();
+  }
+  assert.deepEqual(outcomes.at(-1), ["idle", "idle", "idle", "idle", "fired", "idle"]);
 });
 
 test("jitter is the same for a tick at every start, and stays below its bound", () => {
@@ -234,6 +269,7 @@ test("hole: cron `*/0` kills the scheduler — malformed and extreme schedules a
     ['cron: "0 7 * * *", every: 1h', /^6: a job has one of/],
     ["jitter: 2h, every: 1d", /^6: .*at most `1h`/],
     ["every: 1h, probe: { inbox: a, topic: t }", /^6: 2 probes/],
+    ["every: 1h, probe: { url: 'ftp://x' }", /must be an http or https address/],
   ] as const) {
     assert.match(faultsOf(entry), expected, entry);
   }

@@ -15,10 +15,13 @@ export const scheduleTables = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** What the address of a probe answered last. */
+export const scheduleDigests = "ALTER TABLE schedule_tick ADD COLUMN url_digest TEXT;";
+
 export const scheduleStatements = {
-  /** (tenant, job, tick_ms, at_ms, outcome, caused | null, board_seq, topic_position): a second row of a tick is an error. */
+  /** (tenant, job, tick_ms, at_ms, outcome, caused | null, board_seq, topic_position, url_digest | null): no tick has two rows. */
   "schedule.insertTick": `INSERT INTO schedule_tick
-    (tenant, job, tick_ms, at_ms, outcome, caused, board_seq, topic_position) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    (tenant, job, tick_ms, at_ms, outcome, caused, board_seq, topic_position, url_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   /** (tenant, job, tick_ms): drops the ticks before; the newest of a job stays in any case. */
   "schedule.trimTicks": `DELETE FROM schedule_tick WHERE tenant = ?1 AND job = ?2 AND tick_ms < ?3
     AND tick_ms < (SELECT max(tick_ms) FROM schedule_tick WHERE tenant = ?1 AND job = ?2)`,
@@ -33,10 +36,11 @@ export interface TickRow {
   readonly caused: string | null;
   readonly boardSeq: number;
   readonly topicPosition: number;
+  readonly urlDigest: string | null;
 }
 
 const TICK = `job, tick_ms AS tickMs, at_ms AS atMs, outcome, caused, board_seq AS boardSeq,
-  topic_position AS topicPosition`;
+  topic_position AS topicPosition, url_digest AS urlDigest`;
 
 export function scheduleQueries(prepare: Prepare) {
   const last = prepare<TickRow>(
