@@ -1,0 +1,116 @@
+/** Ten thousand agents are written to at once: all are served, in order, few at a time, and never more than may be awake. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { limits } from "../../protocol/limits.ts";
+import type { AgentRunner } from "../../mesh/fleet/agent-runner.ts";
+import { Hibernation } from "../../mesh/fleet/hibernation.ts";
+import { SimulatedClock } from "./world.ts";
+
+const AGENTS = 10_000;
+const AWAKE_MAX = 50;
+const START_MS = 150;
+const WORK_MS = 40;
+
+/** An agent that takes a while to start, answers what has come, and is idle from then on. */
+class Actor {
+  readonly setting: { readonly name: string; readonly hibernateAfterMs: number };
+  readonly #world: World;
+  phase = "asleep";
+  isWanted = true;
+  messages = 0;
+  #idleSinceMs = 0;
+
+  constructor(name: string, world: World) {
+    this.setting = { name, hibernateAfterMs: 600_000 };
+    this.#world = world;
+  }
+
+  idleForMs(): number {
+    return this.phase === "running" && this.messages === 0 ? this.#world.clock.monotonicMs() - this.#idleSinceMs : 0;
+  }
+
+  start(): Promise<void> {
+    this.phase = "starting";
+    this.#world.woken.push(this.setting.name);
+    this.#world.measure();
+    return new Promise((resolve) => {
+      this.#world.later(START_MS, () => {
+        this.phase = "running";
+        resolve();
+        this.#world.later(WORK_MS, () => {
+          this.messages = 0;
+          this.#idleSinceMs = this.#world.clock.monotonicMs();
+        });
+      });
+    });
+  }
+
+  stop(): Promise<void> {
+    this.phase = "asleep";
+    return Promise.resolve();
+  }
+}
+
+class World {
+  readonly clock = new SimulatedClock("2026-01-01T00:00Z");
+  readonly actors = new Map<string, Actor>();
+  readonly woken: string[] = [];
+  readonly #due: { readonly atMs: number; readonly act: () => void }[] = [];
+  awakeMost = 0;
+  startingMost = 0;
+
+  later(ms: number, act: () => void): void {
+    this.#due.push({ atMs: this.clock.monotonicMs() + ms, act });
+  }
+
+  measure(): void {
+    let [awake, starting] = [0, 0];
+    for (const { phase } of this.actors.values()) {
+      if (phase !== "asleep") awake++;
+      if (phase === "starting") starting++;
+    }
+    this.awakeMost = Math.max(this.awakeMost, awake);
+    this.startingMost = Math.max(this.startingMost, starting);
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.clock.pass(ms);
+    const nowMs = this.clock.monotonicMs();
+    for (const item of this.#due.filter(({ atMs }) => atMs <= nowMs)) {
+      this.#due.splice(this.#due.indexOf(item), 1);
+      item.act();
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test("a storm of ten thousand wake-ups", async () => {
+  const world = new World();
+  for (let n = 0; n < AGENTS; n++) world.actors.set(`a${n}`, new Actor(`a${n}`, world));
+  const runnerOf = (agent: string): AgentRunner => world.actors.get(agent) as unknown as AgentRunner;
+  const hibernation = new Hibernation({
+    clock: world.clock,
+    awakeMax: AWAKE_MAX,
+    runners: () => [...world.actors.keys()].map(runnerOf),
+    runner: runnerOf,
+    depth: (agent) => world.actors.get(agent)?.messages ?? 0,
+  });
+  for (const [name, actor] of world.actors) {
+    actor.messages = 1;
+    hibernation.wake(name);
+    // Another message for the same agent must not make it wait, or wake, twice.
+    hibernation.wake(name);
+  }
+  for (let step = 0; world.woken.length < AGENTS && step < 50_000; step++) {
+    await world.pass(limits.hibernation.pressedLookMs);
+    // As `run` does, without its own clock.
+    if (step % 5 === 0) await hibernation.look();
+  }
+  assert.equal(world.woken.length, AGENTS);
+  assert.deepEqual(world.woken, [...world.actors.keys()], "first come, first served, and nobody twice");
+  assert.ok(world.startingMost <= limits.hibernation.agentsWakingMax, `${world.startingMost} were starting at once`);
+  assert.ok(
+    world.awakeMost <= AWAKE_MAX && world.awakeMost > limits.hibernation.agentsWakingMax,
+    `${world.awakeMost} awake`,
+  );
+});
