@@ -16,3 +16,9 @@ test("nothing is meant when nothing is near", () => {
   assert.equal(nearest("word", []), undefined);
   assert.equal(nearest("x".repeat(1_000_000), ["budget"]), undefined);
 });
+
+test("two letters that have changed places are nearer than two other edits", () => {
+  assert.equal(nearest("modle", ["role", "mode", "model"]), "mode");
+  assert.equal(nearest("modle", ["role", "model"]), "model");
+  assert.equal(nearest("ab", ["ba", "abcd"]), "ba");
+});
