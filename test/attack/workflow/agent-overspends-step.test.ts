@@ -35,7 +35,7 @@ for (;;) {
   if (word === "burst") {
     const all = await Promise.all(Array.from({ length: ${STREAMS} }, () => call()));
     const more = [];
-    for (let i = 0; i < 60; i++) more.push((await call()).status);
+    for (let i = 0; i < 24; i++) more.push((await call()).status);
     tell("burst", { burst: all.map(({ status }) => status), more });
   }
   if (word === "borrow") {
@@ -43,7 +43,7 @@ for (;;) {
     const statuses = [];
     for (const header of ["x-cordon-run", "x-run", "idempotency-key", "traceparent"]) statuses.push((await call({}, { [header]: other })).status);
     statuses.push((await call({ run: other })).status, (await ask("POST", "/openai/v1/chat/completions?run=" + other, {})).status);
-    for (let i = 0; i < 60; i++) statuses.push((await call()).status);
+    for (let i = 0; i < 24; i++) statuses.push((await call()).status);
     tell("borrow", { statuses });
   }
   if (word === "restart") {
