@@ -48,7 +48,11 @@ async function open(
   });
   const scheduler = new Scheduler({
     ...{ store, audit, clock, inboxes, trigger, jobs: [jobOf(more)], monitor: { emit: () => {} } },
-    ...{ topics: new Topics(store, clock, countingIds(opening)), freeBytes: () => 1e9, urlDigest: () => Promise.resolve(null) },
+    ...{
+      topics: new Topics(store, clock, countingIds(opening)),
+      freeBytes: () => 1e9,
+      urlDigest: () => Promise.resolve(null),
+    },
   });
   return { world, scheduler };
 }

@@ -18,8 +18,7 @@ export async function ensureImage(engine: DockerEngine, rootfs: string): Promise
     await engine.ask("POST", `/images/create?${query.toString()}`, tar.output, IMPORT_MS);
     // Half a stream is a whole image to the engine; only the program that made it knows that it was all. 1: a file was
     // changed while it was read, which here is a link that another root file system has made to it.
-    if ((await tar.ended) > 1)
-      throw new SandboxError("the root file system could not be read", "see `cordon doctor`");
+    if ((await tar.ended) > 1) throw new SandboxError("the root file system could not be read", "see `cordon doctor`");
   } catch (error) {
     tar.kill();
     await engine.try("DELETE", `/images/${repository}:${tag}`).catch(() => undefined);
