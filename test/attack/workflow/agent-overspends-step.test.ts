@@ -16,6 +16,14 @@ import { ask, tell } from "./prelude.mjs";
 let made = 0;
 // Each call is another: one who repeats itself is stopped for that.
 const call = (more = {}, headers = {}) => ask("POST", "/openai/v1/chat/completions", { model: "rehearsal/fault", max_tokens: 1000, stream: true, messages: [{ role: "user", content: "count 200, for the " + made++ + "th time" }], ...more }, headers);
+// The door turns away who knocks too often; nobody spends by being turned away.
+const patiently = async (request) => {
+  for (;;) {
+    const answer = await request();
+    if (!answer.text.includes("rate_limited")) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+};
 const plan = fs.existsSync("/data/plan") ? fs.readFileSync("/data/plan", "utf8") : "";
 if (plan !== "") {
   // Started anew, and the task not taken up again: nobody knows what it works for?
@@ -26,7 +34,6 @@ if (plan !== "") {
 for (;;) {
   const { status, text } = await ask("GET", "/v1/inbox?wait_ms=20000");
   if (status !== 200) {
-    // A door that is knocked at too often stays shut for a while.
     await new Promise((resolve) => setTimeout(resolve, 200));
     continue;
   }
@@ -35,7 +42,7 @@ for (;;) {
   if (word === "burst") {
     const all = await Promise.all(Array.from({ length: ${STREAMS} }, () => call()));
     const more = [];
-    for (let i = 0; i < 24; i++) more.push((await call()).status);
+    for (let i = 0; i < 60; i++) more.push((await patiently(() => call())).status);
     tell("burst", { burst: all.map(({ status }) => status), more });
   }
   if (word === "borrow") {
@@ -43,7 +50,7 @@ for (;;) {
     const statuses = [];
     for (const header of ["x-cordon-run", "x-run", "idempotency-key", "traceparent"]) statuses.push((await call({}, { [header]: other })).status);
     statuses.push((await call({ run: other })).status, (await ask("POST", "/openai/v1/chat/completions?run=" + other, {})).status);
-    for (let i = 0; i < 24; i++) statuses.push((await call()).status);
+    for (let i = 0; i < 60; i++) statuses.push((await patiently(() => call())).status);
     tell("borrow", { statuses });
   }
   if (word === "restart") {
@@ -51,7 +58,7 @@ for (;;) {
     process.exit(0);
   }
   if (word === "think") tell("thought", { status: (await call({ messages: [{ role: "user", content: "count 3" }] })).status });
-  await ask("POST", "/v1/inbox/" + id + "/reply", { body: "done" });
+  await patiently(() => ask("POST", "/v1/inbox/" + id + "/reply", { body: "done" }));
 }
 `;
 
