@@ -5,6 +5,7 @@ import { limits } from "../../protocol/limits.ts";
 import { Name } from "../../protocol/names.ts";
 import { createAudit, type OpenAudit } from "../audit/create.ts";
 import type { MeshOptions } from "../main.ts";
+import { refreshName } from "../egress/sources/oauth.ts";
 import { openStore } from "../store/open.ts";
 import { Vault, type PutOptions } from "../vault/vault.ts";
 import { CommandError } from "./failure.ts";
@@ -21,7 +22,9 @@ const verbs: Readonly<Record<string, (vault: Vault, name: string, options: MeshO
   add: (vault, name, options) => put(vault, name, { expect: "new", ...spans(options) }),
   rotate: (vault, name, options) => put(vault, name, { expect: "known", ...spans(options) }),
   revoke: async (vault, name) => {
-    if (!(await vault.revoke(name, OPERATOR)))
+    // Without a fleet file nobody knows where it comes from: what could fetch it anew goes with it.
+    const erased = await Promise.all([name, refreshName(name)].map((each) => vault.revoke(each, OPERATOR)));
+    if (!erased.includes(true))
       throw new CommandError(`no credential \`${name}\`: see \`cordon credential list\``);
   },
 };

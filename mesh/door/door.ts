@@ -45,7 +45,8 @@ export class Door implements DoorListener {
       {
         maxHeaderSize: door.headerBytesMax,
         headersTimeout: door.headTimeoutMs,
-        requestTimeout: door.requestTimeoutMs,
+        // `#waitFor` has the deadlines of bodies: not each has the same.
+        requestTimeout: 0,
         keepAliveTimeout: door.keepAliveMs,
         connectionsCheckingInterval: 1_000,
         // One reading of a request only: the parser refuses what two parsers could read differently (RFC 9112 §6.3).
@@ -117,6 +118,7 @@ export class Door implements DoorListener {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.
     const isProxied = this.#web !== undefined && /^[A-Za-z]+:/.test(request.url ?? "");
+    if (!isProxied) this.#waitFor(request);
     const routed = isProxied ? undefined : route(request.method ?? "", request.url ?? "");
     const asked = routed?.ok ? routed.value : undefined;
     if (asked?.kind === "inbox") return this.#inbox(response, asked.waitMs);
@@ -128,6 +130,16 @@ export class Door implements DoorListener {
     } finally {
       ended();
     }
+  }
+
+  /** A body is whole in time; only one to the web takes as long as it moves (`WebSession`). */
+  #waitFor(request: IncomingMessage): void {
+    const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
+    if (length === "0" && coding === undefined) return;
+    const whole = new AbortController();
+    request.once("close", () => whole.abort());
+    const late = (): void => void (request.complete || request.socket.destroy());
+    this.#services.clock.sleep(limits.door.requestTimeoutMs, whole.signal).then(late, () => {});
   }
 
   async #answer(
@@ -210,6 +222,7 @@ export class Door implements DoorListener {
 
   #turnAway(response: ServerResponse, what: string): void {
     this.#flood(what);
+    this.#waitFor(response.req);
     sendRefusal(
       response,
       refusal(

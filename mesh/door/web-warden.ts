@@ -3,12 +3,13 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import type { Label } from "../../protocol/label.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Arrival, Departure, Pass, Permit, Warden } from "../egress/web/warden.ts";
+import { isRunScope } from "../ledger/amount.ts";
 import type { Hold } from "../ledger/ledger.ts";
 import { reachOf, rulesAt, type TunnelAction } from "../policy/reach.ts";
 import { StoreFailure } from "../store/store.ts";
-import { ask, recordRefusal } from "./ask.ts";
+import { ask, decisionOf, recordRefusal } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
-import type { Caller, DoorServices } from "./services.ts";
+import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
 
 /** In the book of the ledger, in the place of a model. */
 const BOOKED_AS = "web";
@@ -55,12 +56,24 @@ class WebPass implements Pass {
   readonly #services: DoorServices;
   readonly #caller: Caller;
   readonly #departure: Departure;
+  /** What it was sent for, also when that is over before it. */
+  readonly #work: Work | undefined;
   #id = "";
 
   constructor(services: DoorServices, caller: Caller, departure: Departure) {
     this.#services = services;
     this.#caller = caller;
     this.#departure = departure;
+    this.#work = services.workOf?.(caller);
+  }
+
+  objection(): Refusal | undefined {
+    const { action, to } = this.#departure;
+    const halted = this.#services.halted(this.#caller.agent);
+    if (halted) return halted;
+    const now = action ?? ({ verb: "web.tunnel", host: to.host, port: to.port } as const);
+    const decision = decisionOf(this.#services, this.#caller, now);
+    return decision.allow ? undefined : decision.refusal;
   }
 
   async begin(): Promise<Refusal | undefined> {
@@ -102,16 +115,18 @@ class WebPass implements Pass {
     const { ledger, scopes } = this.#services;
     const { host } = this.#departure.to;
     const nothing = { tokens: 0, microUsd: 0 };
-    const held = ledger.reserve(scopes.of(this.#caller.agent), nothing, BOOKED_AS, {
-      requests,
-      bytes,
-      destination: host,
+    const all = [...scopes.of(this.#caller.agent), ...(this.#work?.scopes ?? [])];
+    const held = ledger.reserve(all, nothing, BOOKED_AS, {
+      ...{ requests, bytes, destination: host },
+      run: this.#work?.run,
     });
     if (held.ok) {
       const { id, writes } = held.value;
       return { id, writes: [...writes, ...ledger.release(id).writes] };
     }
-    if (endsAgent(held.error)) this.#services.halt(this.#caller.agent, held.error);
+    if (this.#work && isRunScope(held.error.scope)) {
+      if (!this.#work.signal.aborted) this.#work.refused(held.error);
+    } else if (endsAgent(held.error)) this.#services.halt(this.#caller.agent, held.error);
     const refused = budgetRefusal(held.error);
     await recordRefusal(this.#services, this.#caller, this.#about(), refused);
     return refused;
@@ -127,7 +142,11 @@ class WebPass implements Pass {
     const { agent, sandbox } = this.#caller;
     const about = kind === "web.request" ? this.#about() : {};
     return this.#services.audit.record(
-      { kind, subject: `agent:${agent}`, detail: { sandbox, request: this.#id, ...about, ...detail } },
+      {
+        kind,
+        subject: `agent:${agent}`,
+        detail: { sandbox, request: this.#id, ...about, ...detail, ...evidenceOf(this.#work) },
+      },
       writes,
     );
   }

@@ -42,6 +42,16 @@ export class Injector {
     return injection;
   }
 
+  /** What finds it in answers, without a use of it; undefined when the vault holds none of that name. */
+  watch(name: string): Automaton | undefined {
+    const known = this.#automata.get(name);
+    if (known?.generation === this.#vault.generation(name)) return known.automaton;
+    const secret = this.#vault.look(name);
+    const automaton = secret?.reveal((bytes) => this.#automatonOf(name, bytes));
+    secret?.erase();
+    return automaton;
+  }
+
   /** Keeps the current value out of answers, and the ones before it as long as somebody may still repeat them. */
   #automatonOf(name: string, current: Uint8Array): Automaton {
     const generation = this.#vault.generation(name);

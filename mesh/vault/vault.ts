@@ -194,6 +194,12 @@ export class Vault {
     };
   }
 
+  /** The value, to find it in answers: that is no use of it, and it need not be live. The caller erases the secret. */
+  look(name: string): Secret | undefined {
+    const current = this.#credentials.get(name)?.versions[0];
+    return current && this.#open(name, current);
+  }
+
   /** The versions that requests take no more and that are still known, newest first. The caller erases the secrets. */
   retiring(name: string): { readonly secret: Secret; readonly version: number }[] {
     return this.#retiring(name).map((each) => ({ secret: this.#open(name, each), version: each.version }));

@@ -90,6 +90,8 @@ export interface WebSetting {
   readonly resolver?: Resolver;
   /** Bytes that may leave. */
   readonly bytes?: number;
+  /** What the door's services are, where a test wants them otherwise. */
+  readonly services?: Pick<Partial<DoorServices>, "clock" | "decide" | "workOf" | "halted">;
 }
 
 /** One agent, `a`, with a real door; what the mesh would keep on disk is kept in memory. */
@@ -104,6 +106,10 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
   const may = readPermissions([], { reach: setting.reach, use }, bindings, fail);
   const records: AuditEvent[] = [];
   const events: WebPlace["events"] = [];
+  const secretOf = (name: string): Secret | undefined => {
+    const value = setting.secrets?.[name];
+    return value === undefined ? undefined : new Secret(Buffer.from(value));
+  };
   const gateway = new Gateway({
     clock,
     bindings,
@@ -112,9 +118,10 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
     // The real injector over a vault of this test's secrets.
     injector: new Injector({
       reveal: (name: string) => {
-        const value = setting.secrets?.[name];
-        return value === undefined ? undefined : { secret: new Secret(Buffer.from(value)), version: 1, writes: [] };
+        const secret = secretOf(name);
+        return secret && { secret, version: 1, writes: [] };
       },
+      look: secretOf,
       generation: () => "1",
       retiring: () => [],
     } as unknown as Vault),
@@ -139,6 +146,7 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
     ledger: budgetOf(setting.bytes ?? Infinity),
     halted: () => undefined,
     halt: () => {},
+    ...setting.services,
   } as unknown as DoorServices;
   const door = new Door(services, { agent: "a", sandbox: "sbx-a" });
   await door.listen(socketPath);

@@ -99,6 +99,7 @@ agents:
   });
   const vault = {
     reveal: () => ({ secret: new Secret(Buffer.from(SECRET)), version: 1, writes: [] }),
+    look: () => new Secret(Buffer.from(SECRET)),
     generation: () => "1",
     retiring: () => [],
   } as unknown as Vault;

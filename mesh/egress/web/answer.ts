@@ -13,6 +13,13 @@ type Headers = Record<string, string | string[] | undefined>;
 export type Ending = Arrival & { readonly refusal?: Refusal };
 export type Upgrade = (socket: Duplex, fields: readonly Field[]) => Promise<Ending>;
 
+/** Whose answer it is, what is kept out of it, and what has come to stand against its going on (`Pass.objection`). */
+export interface Answered {
+  readonly host: string;
+  readonly automata: readonly Automaton[];
+  readonly objection: () => Refusal | undefined;
+}
+
 /** RFC 9110 §7.6.1; `alt-svc` would lead the client to a way that is not there. */
 const NOT_PASSED = new Set([
   ...["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te"],
@@ -38,6 +45,7 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   readonly #front: Front;
   readonly #host: string;
   readonly #automata: readonly Automaton[];
+  readonly #objection: () => Refusal | undefined;
   readonly #onUpgrade: Upgrade | null;
   readonly #scrubbers: readonly Scrubber[];
   #decoder: Transform | null = null;
@@ -47,13 +55,14 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   #hits = 0;
   #ended = false;
 
-  constructor(front: Front, host: string, automata: readonly Automaton[], onUpgrade: Upgrade | null) {
+  constructor(front: Front, { host, automata, objection }: Answered, onUpgrade: Upgrade | null) {
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.ending = promise;
     this.#finish = resolve;
     this.#front = front;
     this.#host = host;
     this.#automata = automata;
+    this.#objection = objection;
     this.#onUpgrade = onUpgrade;
     this.#scrubbers = automata.map((automaton) => new Scrubber(automaton));
   }
@@ -85,6 +94,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     // What comes before the answer (RFC 9110 §15.2) is of no use to the client.
     if (this.#ended || status < 200) return;
+    const objection = this.#objection();
+    if (objection) return this.#end("cut", objection.reason, objection);
     this.#status = status;
     const bodiless = this.#front.head.method === "HEAD" || status === 204 || status === 304;
     const coding = String(headers["content-encoding"] ?? "identity")
@@ -107,6 +118,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#ended) return;
+    const objection = this.#objection();
+    if (objection) return this.#end("cut", objection.reason, objection);
     this.#bytes += chunk.length;
     const target = this.#decoder ?? this.#front.out;
     const goesOn = this.#decoder ? this.#decoder.write(chunk) : this.#front.out.write(this.#scrub(chunk));

@@ -30,6 +30,8 @@ export interface Admitted {
   readonly addresses: readonly string[];
   readonly bindings: readonly Binding[];
   readonly outgoing: Outgoing;
+  /** Its head or body carries a credential of the fleet. */
+  readonly credited: boolean;
   /** Null when it was held whole, or there is none. */
   readonly stream: Readable | null;
   readonly pass: Pass;
@@ -85,7 +87,8 @@ async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Ad
     writes: injection?.writes ?? [],
   });
   if (!pass.ok) return recorded(pass.error);
-  return ok({ head, addresses: pinned.value, bindings, outgoing, stream: streamed, pass: pass.value });
+  const credited = credential !== null;
+  return ok({ head, addresses: pinned.value, bindings, outgoing, credited, stream: streamed, pass: pass.value });
 }
 
 function prepare(
@@ -146,8 +149,8 @@ async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnU
   // Nothing is looked for in answers to an agent that has no credential.
   const automata = lane.gateway.keyring.watched(use);
   const upgrade = onUpgrade && ((socket: Duplex, fields: readonly Field[]) => onUpgrade(admitted, socket, fields));
-  const answer = new WebAnswer(front, head.to.host, automata, upgrade);
-  const gate = stream && new BodyGate(head.bytes ?? 0, use.map(placeholderOf), (bytes) => pass.more(bytes));
+  const answer = new WebAnswer(front, { host: head.to.host, automata, objection: () => pass.objection() }, upgrade);
+  const gate = stream && new BodyGate(head.bytes ?? 0, use.map(placeholderOf), pass);
   const gone = (): void => answer.stop("aborted", "the client has gone");
   front.out.once("close", gone);
   if (stream && gate) {
@@ -192,6 +195,7 @@ function fieldsOf(head: WebHead, { fields }: Outgoing, streams: boolean, watched
 
 function bodyRefusal(error: Error): Refusal {
   const why = error instanceof BodyRefused ? error.why : "broken";
+  if (error instanceof BodyRefused && error.objection) return error.objection;
   if (why === "placeholder")
     return refusal(
       "denied",

@@ -43,7 +43,8 @@ export function choose(
   const [spot, ...more] = spots;
   const place = originOf(head.action);
   if (!spot) {
-    const bound = here.find(({ require, surface }) => require && surface.kind !== "websocket");
+    // A connection that goes on in WebSocket brings it in its first message.
+    const bound = here.find(({ require, surface }) => require && !(head.upgrade && surface.kind === "websocket"));
     if (!bound) return ok(null);
     return err(missing(bound, place));
   }
@@ -65,11 +66,13 @@ export function choose(
 }
 
 /** Clients that wait to be asked for a password (git does) are asked: they send the placeholder then. */
-const missing = ({ credential, surface }: Binding, place: string): Refusal =>
+export const missing = ({ credential, surface }: Binding, place: string): Refusal =>
   refusal(
     surface.kind === "basic" ? "unauthenticated" : "denied",
     `requests to ${place} must carry the fleet's own credential`,
-    `put \`${placeholderOf(credential)}\` in its ${describe(surface)}`,
+    surface.kind === "websocket"
+      ? `put \`${placeholderOf(credential)}\` in the first message of a WebSocket`
+      : `put \`${placeholderOf(credential)}\` in its ${describe(surface)}`,
   );
 
 const refuse = (reason: string, remedy: string): Result<never, Refusal> => err(refusal("denied", reason, remedy));

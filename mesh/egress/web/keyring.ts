@@ -7,6 +7,7 @@ const AUTOMATA_KEPT = 2;
 
 export interface Injects {
   prepare(name: string, use?: CredentialUse): Injection | undefined;
+  watch(name: string): Automaton | undefined;
 }
 
 /** The credentials that go out over the web, and what finds them in answers. */
@@ -21,18 +22,24 @@ export class Keyring {
   /** Undefined when the vault holds none of that name. */
   take(name: string, use?: CredentialUse): Injection | undefined {
     const injection = this.#injector.prepare(name, use);
-    const known = this.#automata.get(name) ?? [];
-    if (injection && known[0] !== injection.automaton)
-      this.#automata.set(name, [injection.automaton, ...known].slice(0, AUTOMATA_KEPT));
+    if (injection) this.#keep(name, injection.automaton);
     return injection;
   }
 
   /** For an answer to an agent: whatever it may use is kept out, also what an earlier request has left behind. */
   watched(names: readonly string[]): readonly Automaton[] {
     return names.flatMap((name) => {
-      if (!this.#automata.has(name)) this.take(name);
-      return this.#automata.get(name) ?? [];
+      const automaton = this.#injector.watch(name);
+      return automaton ? this.#keep(name, automaton) : (this.#automata.get(name) ?? []);
     });
+  }
+
+  #keep(name: string, automaton: Automaton): readonly Automaton[] {
+    const known = this.#automata.get(name) ?? [];
+    if (known[0] === automaton) return known;
+    const kept = [automaton, ...known].slice(0, AUTOMATA_KEPT);
+    this.#automata.set(name, kept);
+    return kept;
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import { Transform, type Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
-import { refusal } from "../../../protocol/refusal.ts";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import type { Authority } from "./authority.ts";
-import { BodyGate } from "./body-gate.ts";
+import { BodyGate, BodyRefused } from "./body-gate.ts";
 import { dial } from "./dialer.ts";
 import type { Lane } from "./exchange.ts";
 import type { Pass, Permit } from "./warden.ts";
@@ -25,7 +25,8 @@ export async function passThrough(
   const pass = await warden.depart({ action: null, to, rule: name, addresses, credential: null, bytes: 0, writes: [] });
   if (!pass.ok) return void client.destroy();
   try {
-    await carry(client, await dial({ addresses, port: to.port }), pass.value);
+    const objection = await carry(client, await dial({ addresses, port: to.port }), pass.value);
+    if (objection) await warden.refused(about, objection);
   } catch (error) {
     client.destroy();
     const reason = `did not answer (${(error as NodeJS.ErrnoException).code ?? "fault"})`;
@@ -34,19 +35,33 @@ export async function passThrough(
   }
 }
 
-async function carry(client: Duplex, upstream: Socket, pass: Pass): Promise<void> {
-  const { promise: closed, resolve } = Promise.withResolvers<string>();
-  const gate = new BodyGate(0, [], (bytes) => pass.more(bytes));
+/** Resolves when it has ended: with what came to stand against it, if that was why. */
+async function carry(client: Duplex, upstream: Socket, pass: Pass): Promise<Refusal | undefined> {
+  const { promise: closed, resolve } = Promise.withResolvers<string | Refusal>();
+  const gate = new BodyGate(0, [], pass);
   let received = 0;
-  const end = (reason: string): void => {
-    for (const stream of [client, gate, upstream]) stream.destroy();
+  const end = (reason: string | Refusal): void => {
+    for (const stream of [client, gate, upstream, back]) stream.destroy();
     resolve(reason);
   };
   upstream.setTimeout(limits.web.idleTimeoutMs, () => end("nothing moved any more"));
   for (const stream of [client, upstream]) stream.on("error", () => end("broken")).once("close", () => end("closed"));
-  gate.once("error", () => end("no bytes are left in the budget"));
+  gate.once("error", (error) =>
+    end((error instanceof BodyRefused && error.objection) || "no bytes are left in the budget"),
+  );
+  const back = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      const objection = pass.objection();
+      if (objection) return end(objection);
+      received += piece.length;
+      done(null, piece);
+    },
+  });
   client.pipe(gate).pipe(upstream);
-  upstream.on("data", (piece: Buffer) => (received += piece.length)).pipe(client);
-  const reason = await closed;
-  await pass.end({ outcome: "answered", status: 0, sent: gate.sent, received, scrubbed: 0, reason });
+  upstream.pipe(back).pipe(client);
+  const why = await closed;
+  const [reason, objection] = typeof why === "string" ? [why] : [why.reason, why];
+  const outcome = objection ? "cut" : "answered";
+  await pass.end({ outcome, status: 0, sent: gate.sent, received, scrubbed: 0, reason });
+  return objection;
 }

@@ -67,6 +67,8 @@ export class WebSession {
 
   /** A request at the door by its whole address, or one in a tunnel. */
   request(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
+    // Its body has no end in time, but moves on.
+    request.socket.setTimeout(limits.web.idleTimeoutMs);
     return this.serve(entrance, frontOfHttp1(request, response), null);
   }
 

@@ -29,6 +29,11 @@ export interface Arrival {
 }
 
 export interface Pass {
+  /**
+   * What has come to stand against it since it was given: a halt, or a step of a workflow that may reach less. Asked
+   * before each piece, in both directions; no evidence is kept of the asking.
+   */
+  objection(): Refusal | undefined;
   /** Reserves further bytes; false: no budget is left for them. */
   more(bytes: number): Promise<boolean>;
   /** A credential goes into a frame of a connection that stands. */

@@ -1,11 +1,13 @@
 import type { Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
+import { originOf } from "../../policy/reach.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import type { Ending } from "./answer.ts";
 import { covers, placeholderOf, type Binding } from "./binding.ts";
 import type { Admitted, Lane } from "./exchange.ts";
 import type { Field } from "./head.ts";
-import { FrameError, FrameReader, closeFrame, opcodes, writeFrame, type Frame } from "./websocket-frames.ts";
+import { missing } from "./injection.ts";
+import { FrameError, FrameReader, closeFrame, isControl, opcodes, writeFrame, type Frame } from "./websocket-frames.ts";
 import { FrameScrubber } from "./websocket-scrubber.ts";
 
 interface Ends {
@@ -34,6 +36,8 @@ class WebSocketRelay {
   readonly #fromClient = new FrameReader(true);
   readonly #fromUpstream = new FrameReader(false);
   readonly #scrubber: FrameScrubber;
+  /** A binding requires the fleet's own credential: nothing else goes on before it. Null: it has, or none does. */
+  #awaited: Binding | null;
   #paid = 0;
   #sent = 0;
   #received = 0;
@@ -50,6 +54,7 @@ class WebSocketRelay {
     this.#bindings = admitted.bindings.filter(
       (binding) => binding.surface.kind === "websocket" && covers(binding, admitted.head.action),
     );
+    this.#awaited = admitted.credited ? null : (this.#bindings.find(({ require }) => require) ?? null);
     this.#scrubber = new FrameScrubber(lane.gateway.keyring.watched(lane.warden.use));
     const head = fields.filter(([name]) => name !== "sec-websocket-extensions").map((field) => field.join(": "));
     socket.write(
@@ -83,6 +88,8 @@ class WebSocketRelay {
 
   async #toUpstream(chunk: Buffer): Promise<void> {
     for (const frame of this.#fromClient.push(chunk)) {
+      const objection = this.#admitted.pass.objection();
+      if (objection) return this.#refuse(objection);
       const ready = await this.#injected(frame);
       if (!ready || this.#ended) return;
       const bytes = writeFrame(ready);
@@ -104,7 +111,7 @@ class WebSocketRelay {
     const text = frame.payload.toString("latin1");
     const named = this.#lane.warden.use.filter((name) => holds(text, placeholderOf(name)));
     const [name, ...more] = named;
-    if (name === undefined) return frame;
+    if (name === undefined) return this.#uncredited(frame);
     const fitting = this.#bindings.filter(({ credential }) => credential === name);
     const placeholder = placeholderOf(name);
     const once = text.indexOf(placeholder) === text.lastIndexOf(placeholder);
@@ -129,6 +136,7 @@ class WebSocketRelay {
       return undefined;
     }
     await this.#admitted.pass.injected(name, injection.writes);
+    this.#awaited = null;
     return {
       ...frame,
       payload: Buffer.from(
@@ -138,7 +146,15 @@ class WebSocketRelay {
     };
   }
 
+  async #uncredited(frame: Frame): Promise<Frame | undefined> {
+    if (!this.#awaited || isControl(frame)) return frame;
+    await this.#refuse(missing(this.#awaited, originOf(this.#admitted.head.action)));
+    return undefined;
+  }
+
   async #toClient(chunk: Buffer): Promise<void> {
+    const objection = this.#admitted.pass.objection();
+    if (objection) return this.#refuse(objection);
     this.#received += chunk.length;
     for (const frame of this.#fromUpstream.push(chunk)) {
       const ready = this.#scrubber.push(frame);
