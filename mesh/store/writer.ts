@@ -1,8 +1,11 @@
 /** The writer thread: owns the only writing connection. Runs all that waits as one transaction. */
+import { join } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { createBatchRunner } from "./batch.ts";
 import { openWriter } from "./connection.ts";
 import { classify } from "./failure.ts";
+import { storeFiles } from "./files.ts";
+import { LogFile } from "./log-file.ts";
 import { unpacked } from "./packing.ts";
 import type { StoreFailure, Write } from "./store.ts";
 
@@ -26,12 +29,13 @@ function serve(port: NonNullable<typeof parentPort>, folder: string): void {
   try {
     const db = openWriter(folder);
     const run = createBatchRunner(db);
+    const log = new LogFile(join(folder, storeFiles.database));
     port.on("message", (first: ToWriter) => {
       try {
         const { writes, upTo, close } = drain(port, first);
         if (writes.length > 0) run(writes);
         answer({ upTo });
-        if (!close) return;
+        if (!close) return log.grow();
         db.close();
         answer({ closed: true });
         port.close();

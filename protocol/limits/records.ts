@@ -10,6 +10,8 @@ export const records = {
     walBytesMax: 64 * MiB,
     /** Of 4 KiB, in the log before it is copied back. */
     checkpointPagesMin: 4_096,
+    /** A log that has come to this size belongs to a state that is in use. */
+    logGrownFromBytes: MiB,
     /** Of each of the two connections. */
     cacheBytesMax: 48 * MiB,
     /** Up to this size every page is checked at each start; above it the tables that grow without end are left out. */

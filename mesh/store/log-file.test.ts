@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { limits } from "../../protocol/limits.ts";
+import { storeFiles } from "./files.ts";
+import { openStore } from "./open.ts";
+import type { Store } from "./store.ts";
+
+const root = mkdtempSync(join(tmpdir(), "cordon-log-"));
+after(() => rmSync(root, { recursive: true }));
+const log = `${storeFiles.database}-wal`;
+const sizeOf = (state: string): number => statSync(join(state, log)).size;
+
+const ROW_BYTES = 64 * 1024;
+const write = (store: Store, n: number): Promise<void> =>
+  store.commit([["workflow.markEffect", "run", `row${n}`, "x".repeat(ROW_BYTES)]]);
+
+/** Commits one row after the other until `enough`; how many there are. */
+async function fill(store: Store, enough: (n: number) => boolean): Promise<number> {
+  let n = 0;
+  while (!enough(n)) await write(store, n++);
+  return n;
+}
+
+test("the log of a state in use has its size before it is needed, and a crash finds every row in front of the zeros", async () => {
+  const state = join(root, "used");
+  const dead = join(root, "dead");
+  const store = await openStore({ path: state });
+  const full = limits.store.checkpointPagesMin * 4_096;
+  const rows = await fill(store, (n) => sizeOf(state) > full || n * ROW_BYTES > full / 2);
+  const size = sizeOf(state);
+  assert.ok(size > full, `${rows} rows of ${ROW_BYTES} bytes made a log of ${size} bytes`);
+  await write(store, rows);
+  assert.equal(sizeOf(state), size);
+
+  // As a crash leaves it: the database without what is in the log, and the log.
+  await (await openStore({ path: dead })).close();
+  for (const file of [storeFiles.database, log]) copyFileSync(join(state, file), join(dead, file));
+  await store.close();
+  const again = await openStore({ path: dead });
+  for (let n = 0; n <= rows; n++) assert.equal(again.query.workflow.effect("run", `row${n}`)?.length, ROW_BYTES);
+  await write(again, rows + 1);
+  assert.equal(again.query.workflow.effect("run", `row${rows + 1}`)?.length, ROW_BYTES);
+  await again.close();
+});
+
+test("the log of a state that has hardly been used is not grown", async () => {
+  const state = join(root, "new");
+  const store = await openStore({ path: state });
+  await write(store, 0);
+  await write(store, 1);
+  assert.ok(sizeOf(state) < limits.store.logGrownFromBytes);
+  await store.close();
+});
