@@ -1,110 +1,109 @@
 /**
- * Start of a sandbox against bare `runc run` of the same node binary and script, interleaved. Prints a table and JSON.
- * Run as root: `node test/performance/sandbox-start.ts [rounds]`
+ * Start of a sandbox to its first line and its first door request, each backend beside the bare engine and beside
+ * `@anthropic-ai/sandbox-runtime`: the same node binary and script, one after the other in interleaved rounds. What is
+ * missing here is said and left out. Prints a table and JSON. Run as root:
+ * `node test/performance/sandbox-start.ts [rounds]`
  */
-import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { systemClock as clock } from "../../lib/clock.ts";
+import { createDockerBackend } from "../../mesh/sandbox/docker/backend.ts";
+import { runtimeProfiles } from "../../mesh/sandbox/runtime-profile.ts";
 import { findRuntime } from "../../mesh/sandbox/runtime.ts";
-import { openHost, specOf } from "../contract/sandbox-fixture.ts";
+import { skipWithoutDocker, startEngine } from "../contract/dockerd.ts";
+import { openHost } from "../contract/sandbox-fixture.ts";
+import { bareDocker, bareRunc } from "./start/bare.ts";
+import { fenced } from "./start/ours.ts";
+import { sandboxRuntime, sandboxRuntimeLack } from "./start/sandbox-runtime.ts";
+import type { Contender, Sample } from "./start/trial.ts";
 
-const rounds = Math.max(15, Number(process.argv[2] ?? 20));
-const SCRIPT = `import http from "node:http"; console.log("up"); http.get({ socketPath: "/run/cordon/door.sock", path: "/" }, (r) => r.resume()).on("error", () => {}); setInterval(() => {}, 1e6);`;
+const rounds = Math.max(3, Number(process.argv[2] ?? 20));
+const BARE = "bare runc run";
+const BARE_DOCKER = "bare docker run";
+const has = (program: string): boolean => spawnSync("which", [program]).status === 0;
+
+const contenders: Contender[] = [];
+const closing: (() => unknown)[] = [];
+const leftOut = (name: string, why: string): void => console.log(`left out: ${name}: ${why}`);
 
 const host = await openHost();
-const runtime = (await findRuntime("")) ?? "runc";
+closing.push(() => host.close());
+const bare = bareRunc(BARE, (await findRuntime("")) ?? "runc", host.rootfs);
+closing.unshift(() => bare.close());
+const { backend } = host;
+const oci = { against: BARE, backend, isolation: "container" } as const;
+const stands = (): string => "stands";
+contenders.push(bare);
+contenders.push(fenced({ ...oci, name: "oci + runc, its volume stands", volume: stands }));
+contenders.push(fenced({ ...oci, name: "oci + runc, a new volume", volume: (round) => `new-${round + 1}` }));
+if ((await findRuntime("", runtimeProfiles.gvisor)) === null) leftOut("oci + runsc", "runsc is not installed");
+else contenders.push(fenced({ ...oci, name: "oci + runsc", isolation: "gvisor", volume: () => "stands-gvisor" }));
 
-interface Sample {
-  readonly lineMs: number;
-  readonly doorMs: number;
-}
-
-async function fenced(volume: string): Promise<Sample> {
-  const server = createServer((_, response) => response.end());
-  const asked = new Promise<number>((resolve) => server.once("request", () => resolve(performance.now())));
-  const door = {
-    listen: (path: string) => new Promise<void>((resolve) => server.listen(path, () => resolve())),
-    close: async () => {
-      server.close();
-      server.closeAllConnections();
-    },
+if (skipWithoutDocker !== false) leftOut("docker", skipWithoutDocker);
+else {
+  const { socketPath, close } = await startEngine();
+  closing.unshift(close);
+  const stateDir = mkdtempSync(join(tmpdir(), "cordon-state-"));
+  closing.push(() => rmSync(stateDir, { recursive: true, force: true }));
+  const options = {
+    installation: `${host.installation.slice(0, 7)}d`,
+    stateDir,
+    rootfs: host.rootfs,
+    socketPath,
+    clock,
   };
-  const t0 = performance.now();
-  const sandbox = await host.backend.start(specOf(SCRIPT, { door, volume }));
-  const line = await new Promise<number>((resolve) => sandbox.output.once("data", () => resolve(performance.now())));
-  const sample = { lineMs: line - t0, doorMs: (await asked) - t0 };
-  sandbox.output.resume();
-  await sandbox.stop(0);
-  return sample;
+  const docker = createDockerBackend(options);
+  const plan = { against: BARE_DOCKER, backend: docker } as const;
+  const ours = fenced({ ...plan, name: "docker + runc", isolation: "container", volume: stands });
+  // Imports the image that the bare ones use as well.
+  await ours.run(-2);
+  if (has("docker")) {
+    const image = `cordon-rootfs:${basename(host.rootfs)}`;
+    const bares = [
+      bareDocker(BARE_DOCKER, socketPath, image, "runc"),
+      bareDocker(`${BARE_DOCKER}, runsc`, socketPath, image, "runsc"),
+    ];
+    contenders.push(...bares);
+    closing.unshift(...bares.map((each) => () => each.close()));
+  } else leftOut(BARE_DOCKER, "there is no docker client on PATH");
+  contenders.push(ours);
+  const gvisor = { ...plan, against: `${BARE_DOCKER}, runsc`, isolation: "gvisor" } as const;
+  contenders.push(fenced({ ...gvisor, name: "docker + runsc", volume: () => "stands-gvisor" }));
 }
 
-/** The runtime's own default bundle (its namespaces, no user namespace, no filter), same root file system and script. */
-const bareDir = mkdtempSync(join(tmpdir(), "cordon-bare-"));
-spawnSync(runtime, ["spec", "--bundle", bareDir]);
-mkdirSync(join(bareDir, "door"));
-
-async function bare(n: number): Promise<Sample> {
-  const socket = join(bareDir, `door/${n}.sock`);
-  const server = createServer((_, response) => response.end());
-  const asked = new Promise<number>((resolve) => server.once("request", () => resolve(performance.now())));
-  await new Promise<void>((resolve) => server.listen(socket, () => resolve()));
-  const spec = JSON.parse(readFileSync(join(bareDir, "config.json"), "utf8"));
-  spec.root = { path: host.rootfs, readonly: true };
-  spec.process = { ...spec.process, terminal: false, args: ["/bin/node", "--input-type=module", "--eval", SCRIPT] };
-  const doorMount = { destination: "/run/cordon/door.sock", type: "bind", source: socket, options: ["bind"] };
-  spec.mounts = [
-    ...spec.mounts.filter((m: { destination: string }) => m.destination !== doorMount.destination),
-    doorMount,
-  ];
-  writeFileSync(join(bareDir, "config.json"), JSON.stringify(spec));
-  const root = join(bareDir, "state");
-  const t0 = performance.now();
-  const child = spawn(runtime, ["--root", root, "run", "--bundle", bareDir, `bare-${process.pid}-${n}`], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const line = await new Promise<number>((resolve) => child.stdout.once("data", () => resolve(performance.now())));
-  const sample = { lineMs: line - t0, doorMs: (await asked) - t0 };
-  spawnSync(runtime, ["--root", root, "delete", "--force", `bare-${process.pid}-${n}`]);
-  await new Promise((resolve) => (child.exitCode === null ? child.once("exit", resolve) : resolve(null)));
-  server.close();
-  server.closeAllConnections();
-  return sample;
+const lack = sandboxRuntimeLack();
+if (lack !== null) leftOut("@anthropic-ai/sandbox-runtime", lack);
+else {
+  const peer = await sandboxRuntime("@anthropic-ai/sandbox-runtime", BARE);
+  closing.unshift(() => peer.close());
+  contenders.push(peer);
 }
 
-const samples = { bare: [] as Sample[], first: [] as Sample[], again: [] as Sample[] };
-await bare(-1);
-await fenced("warm");
-for (let n = 0; n < rounds; n++) {
-  samples.bare.push(await bare(n));
-  samples.first.push(await fenced(`new-${n}`));
-  samples.again.push(await fenced("warm"));
+const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]));
+try {
+  for (const contender of contenders) await contender.run(-1);
+  for (let round = 0; round < rounds; round++)
+    for (const { name, run } of contenders) samples.get(name)?.push(await run(round));
+} finally {
+  for (const close of closing) await close();
 }
-rmSync(bareDir, { recursive: true, force: true });
-await host.close();
 
 const p = (values: readonly number[], q: number): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN;
-const row = (list: readonly Sample[]) => {
+const row = (name: string) => {
+  const list = samples.get(name) ?? [];
   const [line, door] = [list.map((s) => s.lineMs), list.map((s) => s.doorMs)];
   return { lineP50: p(line, 0.5), lineP95: p(line, 0.95), doorP50: p(door, 0.5), doorP95: p(door, 0.95) };
 };
-const result = { rounds, bare: row(samples.bare), first: row(samples.first), again: row(samples.again) };
-const ratio = (of: typeof result.bare) => ({
-  line: of.lineP50 / result.bare.lineP50,
-  door: of.doorP50 / result.bare.doorP50,
+console.log(`${"ms".padEnd(34)} line p50 line p95 door p50 door p95    door, against bare`);
+const result = contenders.map(({ name, against }) => {
+  const own = row(name);
+  const cells = Object.values(own).map((ms) => ms.toFixed(1).padStart(9));
+  const ratio = against === undefined ? undefined : own.doorP50 / row(against).doorP50;
+  const told = ratio === undefined ? "" : `   ${ratio.toFixed(2)} × ${against}`;
+  console.log(`${name.padEnd(34)}${cells.join("")}${told}`);
+  return { name, against, ...own, ratio };
 });
-const cells = (r: typeof result.bare): string =>
-  Object.values(r)
-    .map((ms) => ms.toFixed(1).padStart(9))
-    .join("");
-console.log(`${"ms".padEnd(34)} line p50 line p95 door p50 door p95`);
-console.log(`${"bare runc run".padEnd(34)}${cells(result.bare)}`);
-console.log(
-  `${"sandbox, new volume".padEnd(34)}${cells(result.first)}   ratio ${ratio(result.first).line.toFixed(2)} / ${ratio(result.first).door.toFixed(2)}`,
-);
-console.log(
-  `${"sandbox, its volume stands".padEnd(34)}${cells(result.again)}   ratio ${ratio(result.again).line.toFixed(2)} / ${ratio(result.again).door.toFixed(2)}`,
-);
-console.log(JSON.stringify({ ...result, ratioFirst: ratio(result.first), ratioAgain: ratio(result.again) }));
+console.log(JSON.stringify({ rounds, result }));
