@@ -160,17 +160,23 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
         .split(/[\t ,]+/),
     );
     const changed = scrubs ? ["content-length", ...(this.#decoder ? ["content-encoding"] : [])] : [];
-    return Object.entries(headers).flatMap(([key, values]) => {
+    const fields = Object.entries(headers).flatMap(([key, values]) => {
       const name = key.toLowerCase();
-      const scrubbed = scrubText(this.#automata, name);
-      this.#hits += scrubbed.hits;
-      if (NOT_PASSED.has(name) || nominated.has(name) || changed.includes(name) || scrubbed.hits > 0) return [];
-      return [values ?? []].flat().flatMap((value): Field[] => {
-        const clean = scrubText(this.#automata, value);
-        this.#hits += clean.hits;
-        return /^[\t\x20-\x7e\x80-\xff]*$/.test(clean.text) ? [[name, clean.text]] : [];
-      });
+      if (NOT_PASSED.has(name) || nominated.has(name) || changed.includes(name)) return [];
+      return [values ?? []].flat().map((value): Field => [name, value]);
     });
+    // Looked through as one text first: what is in none of them together is in no single one.
+    const suspect = scrubText(this.#automata, fields.flat().join("\n")).hits > 0;
+    return (suspect ? fields.flatMap((field) => this.#cleaned(field)) : fields).filter(([, value]) =>
+      /^[\t\x20-\x7e\x80-\xff]*$/.test(value),
+    );
+  }
+
+  #cleaned([name, value]: Field): readonly Field[] {
+    const inName = scrubText(this.#automata, name);
+    const inValue = scrubText(this.#automata, value);
+    this.#hits += inName.hits + inValue.hits;
+    return inName.hits > 0 ? [] : [[name, inValue.text]];
   }
 
   #scrub(chunk: Buffer): Buffer {

@@ -34,7 +34,10 @@ export function frontOfHttp1(request: IncomingMessage, response: ServerResponse,
     started: () => response.headersSent || response.destroyed,
     answer: (status, answered) => {
       response.writeHead(status, answered.flat());
+      // What comes in the same turn goes out with it in one piece.
+      response.cork();
       response.flushHeaders();
+      process.nextTick(() => response.writableEnded || response.uncork());
     },
     destroy: () => response.destroy(),
   };
