@@ -11,9 +11,8 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type Contender, scriptFor, timedDoor } from "./trial.ts";
 
-const entry = fileURLToPath(
-  new URL("../peers/node_modules/@anthropic-ai/sandbox-runtime/dist/index.js", import.meta.url),
-);
+const modules = fileURLToPath(new URL("../peers/node_modules", import.meta.url));
+const entry = join(modules, "@anthropic-ai/sandbox-runtime/dist/index.js");
 const programs = ["bwrap", "socat", "rg"];
 
 interface SandboxRuntime {
