@@ -8,7 +8,7 @@ export interface Scope {
   readonly runId: string;
   readonly input: Json;
   /** Outputs of the steps that are done; a step that is not here gives null. */
-  readonly outputs: ReadonlyMap<string, Json>;
+  readonly outputs: Pick<ReadonlyMap<string, Json>, "get">;
   /** Inside a map: its item, by the name that the map gives it. */
   readonly item?: { readonly name: string; readonly value: Json };
 }

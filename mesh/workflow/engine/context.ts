@@ -9,11 +9,13 @@ import { splitTask, stepOf, type RunState } from "./state.ts";
 /** What the expressions of a task may see. */
 export function scopeOf(workflow: Workflow, state: RunState, task: string): Scope {
   const { step, index } = splitTask(task);
-  const outputs = new Map<string, Json>();
-  for (const { id } of workflow.steps) {
-    const known = state.tasks.get(id);
-    if (known?.phase === "succeeded") outputs.set(id, known.output);
-  }
+  // Looked up, not gathered: a step of a long workflow refers to few of those before it.
+  const outputs = {
+    get: (id: string): Json | undefined => {
+      const known = state.tasks.get(id);
+      return known?.phase === "succeeded" ? known.output : undefined;
+    },
+  };
   const scope = { runId: state.run, input: state.input, outputs };
   const work = stepOf(workflow, step)?.work;
   if (index === null || work?.kind !== "map") return scope;
@@ -31,17 +33,13 @@ export function itemsOf(state: RunState, step: string): readonly Json[] {
  * not, because a condition tells of what it has seen. Standby steps may see every step.
  */
 export function labelFor(workflow: Workflow, state: RunState, step: Step): Label {
-  const before = new Set<string>();
-  const visit = (id: string): void => {
-    if (before.has(id)) return;
-    before.add(id);
-    for (const need of stepOf(workflow, id)?.needs ?? []) visit(need);
-  };
-  for (const id of step.standby ? workflow.steps.map((each) => each.id) : step.needs) visit(id);
+  // A set goes on to what is added to it while it is gone through.
+  const before = new Set(step.standby ? workflow.steps.map((each) => each.id) : step.needs);
   let label = state.label;
   for (const id of before) {
+    for (const need of stepOf(workflow, id)?.needs ?? []) before.add(need);
     const known = state.tasks.get(id)?.label;
-    if (known) label = joinLabels(label, known);
+    if (known && known !== label) label = joinLabels(label, known);
   }
   return label;
 }

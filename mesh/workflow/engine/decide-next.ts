@@ -30,7 +30,8 @@ function decide(workflow: Workflow, state: RunState, nowMs: number, language: La
   if (state.status === "paused") return events.filter(({ kind }) => kind === "step.broken");
   for (const step of byPriority(workflow)) events.push(...ofStep(workflow, state, step, nowMs, language));
   if (events.length > 0) return events;
-  const open = workflow.steps.some(
+  // From the end, where what is still open stands in most files.
+  const open = workflow.steps.findLast(
     ({ id, standby }) => standby?.as !== "compensate" && !settledFor(workflow, state, id),
   );
   return open ? [] : [success(workflow, state, language)];

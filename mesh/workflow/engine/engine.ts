@@ -35,6 +35,8 @@ export interface StartRun {
 export class WorkflowEngine {
   readonly #parts: EngineParts;
   readonly #open: OpenRuns;
+  /** Plans that are on disk with the digest that they say: those of schedules and webhooks are started again and again. */
+  readonly #kept = new WeakSet<Plan>();
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -88,6 +90,7 @@ export class WorkflowEngine {
     const run = this.#parts.ids.next("run");
     const { driver, writes } = this.#newRun(plan, "", { id: run, parent: null, parentTask: null, by }, input, label);
     const done = async (): Promise<void> => {
+      this.#kept.add(plan);
       this.#parts.monitor.emit("workflow.started", null, { run, workflow: plan.workflow.name });
       await driver.wake();
     };
@@ -191,7 +194,7 @@ export class WorkflowEngine {
   outcome = (run: string, signal: AbortSignal): ReturnType<OpenRuns["outcome"]> => this.#open.outcome(run, signal);
 
   #refuseStart(plan: Plan, workflow: Workflow, input: Json): Refusal | undefined {
-    if (digestOfPlan(plan) !== plan.digest)
+    if (!this.#kept.has(plan) && digestOfPlan(plan) !== plan.digest)
       return refusal("conflict", "the plan is not the one of its digest", "plan it again");
     const fault = plan.findings.find(({ severity }) => severity === "error");
     if (fault) return refusal("denied", `the plan is not allowed: ${fault.message}`, fault.fix);
@@ -226,7 +229,9 @@ export class WorkflowEngine {
     const event: Spoken = { kind: "run.started", run: row.id, plan: plan.digest, path, input, label };
     const entry: Entry = { seq: 1, atMs: nowMs, event };
     const driver = this.#open.drive(plan, workflow, advance(workflow, unborn, entry));
-    return { driver, writes: [...newRunWrites(plan, row, workflow, nowMs), appendWrite(row.id, entry)] };
+    // The run of a step has the plan of its parent.
+    const planIsThere = row.parent !== null || this.#kept.has(plan);
+    return { driver, writes: [...newRunWrites(plan, planIsThere, row, workflow, nowMs), appendWrite(row.id, entry)] };
   }
 
   #prepareChild(job: Job): Prepared | ReturnType<typeof failure> {

@@ -31,13 +31,15 @@ export const statusWrite = (state: RunState, finishedAtMs: number | null): Write
   state.run,
 ];
 
+/** The rows of a run that begins. `planIsThere`: the plan is on disk already, or on its way in this order. */
 export const newRunWrites = (
   plan: Plan,
+  planIsThere: boolean,
   run: { readonly id: string; readonly parent: string | null; readonly parentTask: string | null; readonly by: string },
   workflow: Workflow,
   nowMs: number,
 ): Write[] => [
-  ["workflow.putPlan", plan.digest, JSON.stringify(plan)],
+  ...(planIsThere ? [] : [["workflow.putPlan", plan.digest, JSON.stringify(plan)] as const]),
   ["workflow.insertRun", run.id, defaultTenant, workflow.name, plan.digest, run.parent, run.parentTask, run.by, nowMs],
 ];
 

@@ -124,7 +124,14 @@ export class OpenRuns {
     run: string,
     signal: AbortSignal,
   ): Promise<{ status: string; output: Json; label: Label; reason: string }> {
-    while (this.#drivers.has(run) && !signal.aborted) await this.#nextEnd(run, signal);
+    let driver = this.#drivers.get(run);
+    const known = driver;
+    while (driver && !signal.aborted) {
+      await this.#nextEnd(run, signal);
+      driver = this.#drivers.get(run);
+    }
+    // What a driver has come to is on disk when it is no longer there.
+    if (known && !driver && finished(known.state)) return known.state;
     const last = outcomeOf(this.#parts.store, run);
     if (last) return last;
     return { status: "failed", output: null, label: UNKNOWN, reason: "its journal has no end" };

@@ -8,8 +8,12 @@ export type Readiness = "ready" | "waiting" | "never";
 export function readiness(workflow: Workflow, state: RunState, step: Step): Readiness {
   if (step.standby) return standbyReadiness(workflow, state, step);
   if (step.needs.length === 0) return "ready";
-  const done = step.needs.filter((id) => state.tasks.get(id)?.phase === "succeeded").length;
-  const open = step.needs.filter((id) => !settledFor(workflow, state, id)).length;
+  let done = 0;
+  let open = 0;
+  for (const id of step.needs) {
+    if (state.tasks.get(id)?.phase === "succeeded") done++;
+    else if (!settledFor(workflow, state, id)) open++;
+  }
   if (step.join.kind === "settled") return open === 0 ? "ready" : "waiting";
   const wanted = step.join.kind === "all" ? step.needs.length : step.join.kind === "any" ? 1 : step.join.n;
   if (done >= wanted) return "ready";

@@ -33,7 +33,7 @@ export class RunDriver {
   readonly workflow: Workflow;
   readonly #parts: DriverParts;
   readonly #running = new Map<string, AbortController>();
-  #timer: AbortController | undefined;
+  #timer: { readonly atMs: number; readonly stop: AbortController } | undefined;
   #closed = false;
   state: RunState;
 
@@ -86,7 +86,7 @@ export class RunDriver {
   /** Nothing is decided any more; what is under way is left as it is. */
   close(): void {
     this.#closed = true;
-    this.#timer?.abort();
+    this.#timer?.stop.abort();
     for (const stop of this.#running.values()) stop.abort();
   }
 
@@ -254,13 +254,20 @@ export class RunDriver {
   }
 
   #wakeAt(atMs: number | null): void {
-    this.#timer?.abort();
+    const over = atMs === null || finished(this.state) || !Number.isFinite(atMs);
+    // One that rings too early finds nothing to do and is set again: cheaper than another timer for every step.
+    if (!over && this.#timer && this.#timer.atMs <= atMs) return;
+    this.#timer?.stop.abort();
     this.#timer = undefined;
-    if (atMs === null || finished(this.state) || !Number.isFinite(atMs)) return;
-    const timer = (this.#timer = new AbortController());
+    if (over) return;
+    const stop = new AbortController();
+    this.#timer = { atMs, stop };
     const waitMs = Math.min(Math.max(0, atMs - this.#parts.clock.nowMs()), TIMER_MS_MAX);
-    this.#parts.clock.sleep(waitMs, timer.signal).then(
-      () => this.wake().catch((error: unknown) => this.#parts.onFault(this, error)),
+    this.#parts.clock.sleep(waitMs, stop.signal).then(
+      () => {
+        this.#timer = undefined;
+        this.wake().catch((error: unknown) => this.#parts.onFault(this, error));
+      },
       () => {},
     );
   }

@@ -52,11 +52,12 @@ export interface TaskState {
 
 export const noRaise: Raise = { tokens: 0, microUsd: 0 };
 
-export const ended = (task: TaskState | undefined): boolean =>
-  task !== undefined && ["succeeded", "failed", "skipped", "cancelled"].includes(task.phase);
-export const active = (task: TaskState | undefined): boolean =>
-  task !== undefined && ["running", "backoff", "held"].includes(task.phase);
-export const finished = (state: RunState): boolean => !["running", "paused"].includes(state.status);
+const endPhases: ReadonlySet<string> = new Set<TaskState["phase"]>(["succeeded", "failed", "skipped", "cancelled"]);
+const activePhases: ReadonlySet<string> = new Set<TaskState["phase"]>(["running", "backoff", "held"]);
+
+export const ended = (task: TaskState | undefined): boolean => task !== undefined && endPhases.has(task.phase);
+export const active = (task: TaskState | undefined): boolean => task !== undefined && activePhases.has(task.phase);
+export const finished = ({ status }: RunState): boolean => status !== "running" && status !== "paused";
 
 export const itemKey = (step: string, index: number): string => `${step}[${index}]`;
 
