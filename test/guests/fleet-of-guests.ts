@@ -1,7 +1,7 @@
 /** The guests of examples/guests in one fleet on a real mesh, with a provider that wants a key which none of them may see. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
@@ -54,10 +54,10 @@ export async function startGuests(guests: readonly string[]): Promise<GuestFleet
     defaults: { model: "upstream/weather", budget: { day: { tokens: "500k", usd: 5 } } },
     agents,
   };
-  const mesh = await startMesh({ "cordon.yaml": stringify(fleet) });
-  await mesh.desk.addCredential("canary", Buffer.from(canary));
-  // They may have asked before the credential was there.
-  for (const guest of guests) await mesh.restart(guest);
+  const mesh = await withCredential(fleet, canary).catch(async (error: unknown) => {
+    await upstream.close();
+    throw error;
+  });
   const stepsOf = async (guest: string): Promise<Readonly<Record<string, Step>>> => {
     const isDone = async (): Promise<Step | undefined> =>
       (await printed(mesh, guest, "guest")).find(({ step }) => step === "done");
@@ -71,6 +71,16 @@ export async function startGuests(guests: readonly string[]): Promise<GuestFleet
     await upstream.close();
   };
   return { mesh, canary, stepsOf, close };
+}
+
+/** The credential before the guests: each lives once, and what is on record of it is one life's. */
+async function withCredential(fleet: Readonly<Record<string, unknown>>, canary: string): Promise<MeshFixture> {
+  const agents = { nobody: { instructions: "idle.md" } };
+  const empty = await startMesh({ "cordon.yaml": stringify({ ...fleet, agents }), "idle.md": "Wait.\n" });
+  await empty.desk.addCredential("canary", Buffer.from(canary));
+  await empty.end();
+  writeFileSync(join(empty.folder, "cordon.yaml"), stringify(fleet));
+  return empty.again();
 }
 
 function agentsOf(guest: string): Agents {

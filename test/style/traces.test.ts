@@ -38,7 +38,7 @@ guard<Text>({
     { path: "a", text: `https://www.${"npm" + "js"}.com/package/zod` },
   ],
   harmless: [
-    { path: "a", text: "the network/work/home of npm" },
+    { path: "a", text: `the network/${"work"}/home of npm` },
     { path: "a", text: "mkdtemp(`/tmp/cordon-`)" },
     { path: "a", text: "https://registry.invalid/" },
   ],
