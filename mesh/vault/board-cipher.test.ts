@@ -36,3 +36,19 @@ test("what was moved, changed, cut short, sealed by another key or never sealed 
   ] as const)
     assert.throws(() => cipher.open(text, place));
 });
+
+test("no nonce is used twice, also beyond what is drawn at once", () => {
+  let counter = 0;
+  // Bytes that tell where they were drawn: four to a number.
+  const random = (bytes: number): Uint8Array => {
+    const drawn = new DataView(new ArrayBuffer(bytes));
+    for (let at = 0; at < bytes; at += 4) drawn.setUint32(at, counter++);
+    return new Uint8Array(drawn.buffer);
+  };
+  const cipher = boardCipher(key(1), random);
+  const words = Array.from({ length: 500 }, (_, n) => {
+    const bytes = Buffer.from(cipher.seal("value", { key: "k", version: n + 1 }).slice("s1:".length), "base64");
+    return [0, 4, 8].map((offset) => bytes.readUInt32BE(offset));
+  }).flat();
+  assert.equal(new Set(words).size, 3 * 500);
+});
