@@ -130,7 +130,7 @@ export class Blackboard {
       ],
       done: () => {
         if (this.#pending.get(key) === pending) this.#remember(key, pending);
-        this.watches.wake();
+        this.watches.wake(key);
       },
     });
   }

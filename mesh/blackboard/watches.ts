@@ -6,7 +6,9 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { Waiting } from "../bus/waiting.ts";
 import { defaultTenant } from "../store/statements.ts";
+import type { WatchRow } from "../store/tables/watches.ts";
 import type { Store, Write } from "../store/store.ts";
+import { Watchers } from "./watchers.ts";
 
 /** `writer` is null when the version has left the history since. Never a value: that is read, if it may still be read. */
 export interface Change {
@@ -35,15 +37,41 @@ export class Watches {
   readonly #waiting: Waiting;
   /** Cursors on their way to the disk. */
   readonly #pending = new Map<string, number>();
+  readonly #watchers = new Watchers();
+  #onNews: (watcher: string, key: string) => void = () => undefined;
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
     this.#waiting = new Waiting(clock);
+    for (const { watcher, match } of store.query.watches.all(defaultTenant)) this.#watchers.add(watcher, match);
   }
 
-  /** A change is on disk. */
-  wake(): void {
+  /** `listener` is told of every watcher whose pattern a change of `key` matches; whether it may see it is not asked here. */
+  observe(listener: (watcher: string, key: string) => void): void {
+    this.#onNews = listener;
+  }
+
+  /** A change of `key` is on disk. */
+  wake(key: string): void {
     this.#waiting.wake("");
+    for (const watcher of this.#watchers.of(key)) this.#onNews(watcher, key);
+  }
+
+  /** Watchers that have not acknowledged a change that they may see; who is far behind is taken to have missed one. */
+  behind(visible: (watcher: string, key: string) => boolean): Set<string> {
+    const { watches } = this.#store.query;
+    const oldest = this.head() - limits.board.watchScanRowsMax;
+    const all = watches.all(defaultTenant);
+    const found = new Set(all.flatMap(({ watcher, seq }) => (seq < oldest ? [watcher] : [])));
+    const watchesOf = Map.groupBy(all, ({ watcher }) => watcher);
+    for (const change of watches.changes(defaultTenant, oldest, limits.board.watchScanRowsMax)) {
+      for (const watcher of this.#watchers.of(change.key)) {
+        const missed = ({ match, seq }: WatchRow): boolean => seq < change.seq && globMatches(match, change.key);
+        if (!found.has(watcher) && watchesOf.get(watcher)?.some(missed) && visible(watcher, change.key))
+          found.add(watcher);
+      }
+    }
+    return found;
   }
 
   /** The newest change that is on disk. */
@@ -78,12 +106,14 @@ export class Watches {
       writes: [["watches.put", defaultTenant, watcher, match, from]],
       done: () => {
         if (this.#pending.get(name) === from) this.#pending.delete(name);
+        if (stood === undefined) this.#watchers.add(watcher, match);
       },
     });
   }
 
   /** Forgets where a watcher stood that is no more. */
   forget(watcher: string): Write[] {
+    this.#watchers.remove(watcher);
     return [["watches.remove", defaultTenant, watcher]];
   }
 

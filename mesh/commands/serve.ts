@@ -47,6 +47,7 @@ import { FileTools } from "../tools/files.ts";
 import { messageCode } from "../vault/message-code.ts";
 import { Vault } from "../vault/vault.ts";
 import { CredentialWatch } from "../vault/watch.ts";
+import { boardNews } from "./board-news.ts";
 import { postgresOf } from "./databases.ts";
 import { departed } from "./departed.ts";
 import { CommandError, told } from "./failure.ts";
@@ -206,6 +207,7 @@ async function start(
   const makeDoor = (caller: ConstructorParameters<typeof Door>[1]): Door => new Door(narrowed, caller);
   const supervisor = new Supervisor({
     ...{ store, audit, monitor, inboxes, topics, backend, clock, ids, makeDoor },
+    boardNews: boardNews(board.watches, matrix),
     forget: (agent) => departed(agent, { topics, board, tasks }),
     fleet: await withRootFileSystems(fleet, clock),
     stateFolder: state,

@@ -29,6 +29,8 @@ export interface SupervisorParts {
   readonly monitor: Monitor;
   readonly inboxes: Inboxes;
   readonly topics: Pick<Topics, "observe" | "behind">;
+  /** Changes of the board, for agents that watch them. */
+  readonly boardNews: Pick<Topics, "observe" | "behind">;
   readonly backend: SandboxBackend;
   readonly clock: Clock;
   readonly ids: Id;
@@ -56,7 +58,7 @@ export class Supervisor {
       runner: (agent) => this.#runners.get(agent),
       depth: (agent) => inboxes.depth(agent),
     });
-    for (const room of [inboxes, parts.topics]) room.observe((agent) => this.#hibernation.wake(agent));
+    for (const room of [inboxes, parts.topics, parts.boardNews]) room.observe((agent) => this.#hibernation.wake(agent));
   }
 
   /** Ends what an earlier mesh left, and brings the register in line with the fleet file. */
@@ -77,7 +79,8 @@ export class Supervisor {
     const { fleet, inboxes } = this.#parts;
     const asleep = fleet.agents.filter(({ hibernateAfterMs }) => hibernateAfterMs !== undefined);
     for (const { name } of asleep) await this.#runners.get(name)?.stop("asleep", "it has nothing to do");
-    const behind = this.#parts.topics.behind();
+    const { topics, boardNews } = this.#parts;
+    const behind = new Set([...topics.behind(), ...boardNews.behind()]);
     for (const { name } of asleep) if (inboxes.depth(name) > 0 || behind.has(name)) this.#hibernation.wake(name);
     if (asleep.length > 0) void this.#hibernation.run(this.#ending.signal);
     const waiting = fleet.agents.flatMap(({ name, hibernateAfterMs }) =>

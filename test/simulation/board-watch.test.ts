@@ -282,3 +282,54 @@ test("a cipher seals each value for its place: nothing readable lies on the disk
     assert.throws(() => board.read("other", undefined));
   });
 });
+
+test("who watches is told of exactly the changes that match, after every restart, and is behind for what it may see", async (t) => {
+  const path = stateFolder(t);
+  const clock = new SimulatedClock("2026-01-01T00:00Z");
+  const patterns = ["a/*", "a/**", "**", "*/x", "b/x", "b*/x"];
+  const keys = ["a/x", "a/x/y", "b/x", "bc/x", "c"];
+  const readable = (watcher: string, key: string): boolean => watcher !== "agent:b*/x" || key === "bc/x";
+  for (let life = 0; life < 3; life++) {
+    const store = await openStore({ path, mode: "inline" });
+    const board = new Blackboard(store, clock);
+    if (life === 0) {
+      for (const match of patterns) {
+        const resumed = board.watches.resume(`agent:${match}`, match, undefined);
+        assert.ok(resumed.ok);
+        await store.commit(resumed.value.writes);
+        resumed.value.done();
+      }
+    }
+    const told: string[] = [];
+    board.watches.observe((watcher, key) => told.push(`${watcher} ${key}`));
+    const before = board.watches.head();
+    for (const key of keys) {
+      await write(store, board, entry(key, String(life)));
+      const expected = patterns.filter((match) => globMatches(match, key)).map((match) => `agent:${match} ${key}`);
+      assert.deepEqual(told.splice(0).sort(), expected.sort());
+    }
+    const missed = patterns.filter((match) =>
+      keys.some((key) => globMatches(match, key) && readable(`agent:${match}`, key)),
+    );
+    assert.deepEqual([...board.watches.behind(readable)].sort(), missed.map((match) => `agent:${match}`).sort());
+    // Those who acknowledge all are no longer behind; the others still are after the restart.
+    const acknowledged = board.watches.resume("agent:**", "**", board.watches.head());
+    assert.ok(acknowledged.ok);
+    await store.commit(acknowledged.value.writes);
+    acknowledged.value.done();
+    assert.ok(!board.watches.behind(readable).has("agent:**"));
+    assert.ok(board.watches.behind(() => true).has("agent:a/*"));
+    assert.ok(!board.watches.behind(() => false).has("agent:a/*"));
+    assert.equal(board.watches.head(), before + keys.length);
+    await store.commit(board.watches.forget("agent:c"));
+    await store.close();
+  }
+  const store = await openStore({ path, mode: "inline" });
+  const board = new Blackboard(store, clock);
+  const told: string[] = [];
+  board.watches.observe((watcher) => told.push(watcher));
+  await store.commit(board.watches.forget("agent:b/x"));
+  await write(store, board, entry("b/x", "last"));
+  assert.ok(told.length > 0 && !told.includes("agent:b/x") && !board.watches.behind(() => true).has("agent:b/x"));
+  await store.close();
+});

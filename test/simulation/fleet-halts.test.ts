@@ -54,6 +54,7 @@ for (const stopped of [false, true]) {
       fleet: { agents: [setting as unknown as AgentSetting] } as unknown as Fleet,
       inboxes: new Inboxes(core.store, clock, countingIds(1)),
       topics: new Topics(core.store, clock, countingIds(2)),
+      boardNews: { observe: () => undefined, behind: () => new Set() },
       makeDoor: () => ({ listen: () => Promise.resolve(), close: () => Promise.resolve() }),
       forget: () => [],
     });

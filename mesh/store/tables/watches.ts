@@ -27,6 +27,12 @@ export const watchStatements = {
   "watches.remove": "DELETE FROM board_watch WHERE tenant = ? AND watcher = ?",
 } as const;
 
+export interface WatchRow {
+  readonly watcher: string;
+  readonly match: string;
+  readonly seq: number;
+}
+
 /** `writer` and what follows is null when the version has been dropped from the history. */
 export interface ChangeRow {
   readonly seq: number;
@@ -46,6 +52,7 @@ export function watchQueries(prepare: Prepare) {
   );
   const head = prepare<{ seq: number | null }>("SELECT max(seq) AS seq FROM board_log");
   const cursor = prepare<{ seq: number }>("SELECT seq FROM board_watch WHERE tenant = ? AND watcher = ? AND match = ?");
+  const all = prepare<WatchRow>("SELECT watcher, match, seq FROM board_watch WHERE tenant = ?");
   const count = prepare<{ n: number }>("SELECT count(*) AS n FROM board_watch WHERE tenant = ? AND watcher = ?");
   return {
     /** Changes after `seq`, in the order of commit. */
@@ -54,6 +61,8 @@ export function watchQueries(prepare: Prepare) {
     head: (): number => head.get()?.seq ?? 0,
     cursor: (tenant: string, watcher: string, match: string): number | undefined =>
       cursor.get(tenant, watcher, match)?.seq,
+    /** Every watch and how far it has come. */
+    all: (tenant: string): WatchRow[] => all.all(tenant),
     count: (tenant: string, watcher: string): number => count.get(tenant, watcher)?.n ?? 0,
   };
 }
