@@ -67,13 +67,22 @@ export async function assault(parts: AssaultParts): Promise<AssaultReport> {
     const container = await launch("main.js", code);
     running.push(container);
     const told: Told[] = [];
-    await linesOf(container, nonce, until(limits.assault.timeoutMs), (line) => {
-      const read = readLine(line, nonce);
-      if (read === null || told.length >= limits.assault.linesMax) return false;
+    const take = (read: Told): void => {
+      if (told.length >= limits.assault.linesMax) return;
       told.push(read);
       parts.onResult(read);
+    };
+    await linesOf(container, nonce, until(limits.assault.timeoutMs), (line) => {
+      const read = readLine(line, nonce);
+      if (read !== null) take(read);
       return false;
     });
+    for (const name of bombs) {
+      const other = await launch(`bomb-${name}.js`, code);
+      running.push(other);
+      const outcome = await outcomeOf(other, `flood-${name}`, nonce, until(limits.assault.timeoutMs));
+      if (outcome !== null) take(outcome);
+    }
     return reportOf(parts.subject, told, bait.caught(), trouble(container), answeredInside[parts.isolation]);
   } finally {
     await Promise.allSettled(running.map((each) => each.stop()));
@@ -82,8 +91,23 @@ export async function assault(parts: AssaultParts): Promise<AssaultReport> {
   }
 }
 
-const { processCount, memoryBytesMax, diskBytesMax, descriptorsMax } = limits.assault.floods;
-const floods = { processCount, memoryBytesMax, diskBytesMax, descriptorsMax };
+const { floods } = limits.assault;
+/** Each in a container of its own, which it may end: `hostile/bomb-NAME.js`, reported as `flood-NAME`. */
+const bombs = ["processes", "memory"] as const;
+
+/** What a bomb has told, or that it has begun and the container has ended over it; null when neither is known. */
+async function outcomeOf(container: Container, id: string, nonce: string, until: Deadline): Promise<Told | null> {
+  let [begun, outcome, gone]: [boolean, Told | null, boolean] = [false, null, false];
+  const ended = container.ended.then(() => void (gone = true));
+  await linesOf({ ...container, ended }, nonce, until, (line) => {
+    const read = readLine(line, nonce);
+    if (read?.id === `begun-${id}`) begun = true;
+    if (read?.id === id) outcome = read;
+    return outcome !== null;
+  });
+  if (outcome !== null) return outcome;
+  return begun && gone ? { id, stopped: true, by: "the container ended over it" } : null;
+}
 
 const trouble = (container: Container): string => container.errors().split("\n").at(-1) ?? "";
 

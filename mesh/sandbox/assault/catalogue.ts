@@ -100,6 +100,8 @@ const floods = group(
     ["flood-memory", "memory bomb", "surface"],
     ["flood-disk", "fill the disk", "surface"],
     ["flood-descriptors", "open files without end", "surface"],
+    ["flood-processor", "spin on every processor", "surface"],
+    ["flood-log", "print without end", "surface"],
   ],
 );
 const calls = group("kernel", CODE, [
@@ -158,6 +160,9 @@ const WALLS: readonly (readonly [RegExp, string])[] = [
   [/EAGAIN/, "the limit of its processes"],
   [/EMFILE/, "the limit of its open files"],
   [/the kernel ended it/, "the limit of its memory"],
+  [/the container ended/, "the limits of the container, which ended it as a whole"],
+  [/held to/, "its share of the processor"],
+  [/held back/, "the pace at which its log is read"],
   [/EACCES/, "file permissions"],
   [/ENOTFOUND/, "no resolver"],
   [/ENOENT|ENXIO|ENODEV|EINVAL|not there/, "it does not exist inside"],

@@ -22,7 +22,8 @@ export interface Container {
 export type Launcher = (script: string, codeFolder: string) => Promise<Container>;
 
 const MiB = 1024 ** 2;
-const SIZES = { memoryBytes: 192 * MiB, cpus: 1, pids: 64, diskBytes: 8 * MiB } as const;
+/** Less than one processor, so that what is left to others shows on a machine that has one only, too. */
+const SIZES = { memoryBytes: 192 * MiB, cpus: 0.5, pids: 64, diskBytes: 8 * MiB } as const;
 const ERROR_CHARS_MAX = 2_000;
 
 export function inBackend(backend: SandboxBackend, id: Id, isolation: Isolation): Launcher {

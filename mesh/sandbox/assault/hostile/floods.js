@@ -1,42 +1,12 @@
 // What one container may take from all others. Each stops by itself at a bound that does a machine no harm.
-import { spawn } from "node:child_process";
+// Those that may end the whole container stand in bombs.js.
 import fs from "node:fs";
+import os from "node:os";
+import { Worker } from "node:worker_threads";
 import { hole, wall } from "./report.js";
 
 const DISK_PLACES = ["/data", "/var/tmp", "/tmp", "/"];
 const CHUNK_BYTES = 1024 * 1024;
-
-/** Sleeping programs of half a page each. */
-async function processes(count, program) {
-  const children = [];
-  const refusals = [];
-  for (let n = 0; n < count && refusals.length === 0; n++) {
-    const child = spawn(program, { stdio: "ignore" });
-    child.once("error", (error) => refusals.push(error.code));
-    children.push(child);
-    if (n % 8 === 7) await new Promise((resolve) => setImmediate(resolve));
-  }
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  for (const child of children) child.kill("SIGKILL");
-  // What has not been reaped yet counts against the next attempt.
-  for (const child of children) if (child.pid !== undefined) await gone(child);
-  return refusals.length > 0 ? wall(`${refusals[0]} after fewer than ${count}`) : hole(`${count} processes at once`);
-}
-
-const gone = async (child) => {
-  if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once("exit", resolve));
-};
-
-/** In a child, which is what ends if there is a limit. */
-const memory = (bytes) =>
-  new Promise((resolve) => {
-    const code = `const keep = []; for (let n = 0; n < ${bytes}; n += 16e6) keep.push(Buffer.alloc(16e6, 1)); process.exit(7);`;
-    const child = spawn(process.execPath, ["-e", code], { stdio: "ignore" });
-    child.once("error", (error) => resolve(wall(error.code)));
-    child.once("exit", (status, signal) =>
-      resolve(status === 7 ? hole(`${bytes} bytes`) : wall(`the kernel ended it: ${signal ?? status}`)),
-    );
-  });
 
 function disk(bytes) {
   const place = DISK_PLACES.find((folder) => {
@@ -70,9 +40,56 @@ function descriptors(count) {
   }
 }
 
-export async function tryFloods(report, { floods }, run) {
+/**
+ * Spins on every processor, in threads, and looks at what it was given of them. Others on the machine make that less, so
+ * the greatest share of several windows counts.
+ */
+async function processor({ threadsMax, windowMs, windows, shareMax }) {
+  const count = Math.min(threadsMax, os.availableParallelism());
+  const resourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 };
+  const threads = Array.from({ length: count }, () => new Worker("for (;;);", { eval: true, resourceLimits }));
+  for (const thread of threads) thread.on("error", () => undefined);
+  await Promise.all(
+    threads.map((thread) => new Promise((resolve) => thread.once("online", resolve).once("exit", resolve))),
+  );
+  let most = 0;
+  // The first one is not counted: a container may be given more at its start.
+  for (let n = 0; n <= windows && most <= count * shareMax; n++) {
+    const [used, from] = [process.cpuUsage(), performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, windowMs));
+    const { user, system } = process.cpuUsage(used);
+    if (n > 0) most = Math.max(most, (user + system) / 1000 / (performance.now() - from));
+  }
+  await Promise.all(threads.map((thread) => thread.terminate()));
+  const told = `${most.toFixed(2)} of ${count} processors`;
+  return most > count * shareMax ? hole(told) : wall(`held to ${told}`);
+}
+
+/** Lines without end: whoever takes all of them keeps them, or works for them. */
+function lines({ bytesMax, ms }) {
+  const chunk = Buffer.from(`${"x".repeat(1_023)}\n`.repeat(32));
+  const end = performance.now() + ms;
+  let bytes = 0;
+  while (bytes < bytesMax && performance.now() < end) bytes += taken(chunk);
+  // What was cut inside a line must not swallow the report.
+  while (taken(Buffer.from("\n")) === 0);
+  return bytes < bytesMax ? wall(`${bytes} bytes in ${ms} ms: it was held back`) : hole(`${bytes} bytes were taken`);
+}
+
+/** How much of it was written: nothing, after a moment, while the pipe is full. */
+function taken(chunk) {
+  try {
+    return fs.writeSync(1, chunk);
+  } catch (error) {
+    if (error.code !== "EAGAIN") throw error;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    return 0;
+  }
+}
+
+export async function tryFloods(report, { floods }) {
   report("flood-descriptors", () => descriptors(floods.descriptorsMax));
   report("flood-disk", () => disk(floods.diskBytesMax));
-  await report("flood-processes", () => processes(floods.processCount, run("pause")));
-  await report("flood-memory", () => memory(floods.memoryBytesMax));
+  await report("flood-processor", () => processor(floods.processor));
+  report("flood-log", () => lines(floods.log));
 }

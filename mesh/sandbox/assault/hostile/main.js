@@ -27,7 +27,7 @@ tryIdentity(report);
 tryProcesses(report, target);
 tryHost(report, target, seen);
 await tryNetwork(report, target, seen);
-await tryFloods(report, target, run);
+await tryFloods(report, target);
 report("control-finished", () => ({ stopped: false, by: "all attempts were made" }));
 // Handles that an attempt has left open must not keep it running.
 process.exit(0);
