@@ -8,6 +8,7 @@
  *   POST /v1/tools/{tool}                  the tool's arguments -> 200 ToolAnswer
  *   POST /mcp                              the same tools for clients of the Model Context Protocol
  *   GET  /v1/databases                     -> Databases; with `Upgrade: postgres` a session of one of them
+ *   GET  /v1/repositories                  -> Repositories; with `Upgrade: git` a session of one of them (GitOpening)
  *   GET  /openai/v1/models                 the models that the agent may call
  *   POST /openai/v1/chat/completions       OpenAI format, passed through; so are
  *   POST /openai/v1/{responses,embeddings}
@@ -33,6 +34,8 @@ export const doorRoutes = {
   webAuthority: "/v1/web/authority.pem",
   /** The databases of the agent: Databases. With `Upgrade: postgres` what follows is the protocol of PostgreSQL. */
   databases: "/v1/databases",
+  /** The repositories of the agent: Repositories. With `Upgrade: git` a line follows, GitOpening, and then what git says. */
+  repositories: "/v1/repositories",
   openaiModels: "/openai/v1/models",
   openaiChat: "/openai/v1/chat/completions",
   openaiResponses: "/openai/v1/responses",
@@ -62,6 +65,19 @@ export interface Self {
 export interface Databases {
   readonly databases: readonly { readonly name: string; readonly role: string }[];
 }
+
+/** What an agent's git clones without a key. */
+export interface Repositories {
+  readonly repositories: readonly { readonly name: string; readonly url: string; readonly write: boolean }[];
+}
+
+/** How git has called `ssh`: all its words, of which the mesh takes those of git alone. */
+export const GitOpening = z.strictObject({
+  words: z.array(z.string().max(limits.git.openingBytesMax)).max(limits.git.openingWordsMax),
+  /** `GIT_PROTOCOL` of its environment. */
+  protocol: z.string().max(64).nullable(),
+});
+export type GitOpening = z.infer<typeof GitOpening>;
 
 /** A tool as a model is shown it; `parameters` is a JSON Schema (draft 2020-12) object. */
 export interface ToolCard {

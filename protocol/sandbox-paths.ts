@@ -8,6 +8,8 @@ export const sandboxPaths = {
   /** Read-only: node, and the agent zone of Cordon compiled to JavaScript. */
   node: "/bin/node",
   init: "/opt/cordon/agent/init/main.js",
+  /** What git takes for `ssh`. */
+  gitSsh: "/opt/cordon/agent/init/git-ssh.js",
 } as const;
 
 /** Where our runtime stands in a root file system that is not ours: it has libraries of its own there. */

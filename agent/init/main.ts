@@ -28,7 +28,8 @@ async function main(command: readonly string[]): Promise<number> {
     const web = await webEnvironment(sandboxPaths.door, log);
     const { openDatabases } = await import("./database-access.ts");
     const databases = await openDatabases(sandboxPaths.door, log);
-    const more = { ...web, ...databases.environment };
+    const { repositoryEnvironment } = await import("./repository-access.ts");
+    const more = { ...web, ...databases.environment, ...(await repositoryEnvironment(sandboxPaths.door, log)) };
     return runGuest({ command, environment: guestEnvironment(ownEnvironment(), more), log });
   }
   const stop = new AbortController();

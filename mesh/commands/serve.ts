@@ -49,6 +49,7 @@ import { Vault } from "../vault/vault.ts";
 import { CredentialWatch } from "../vault/watch.ts";
 import { boardNews } from "./board-news.ts";
 import { postgresOf } from "./databases.ts";
+import { sshOf } from "./repositories.ts";
 import { departed } from "./departed.ts";
 import { CommandError, told } from "./failure.ts";
 import { requireFence } from "./fence.ts";
@@ -190,6 +191,7 @@ async function start(
     injector,
     ...webGatewayOf(fleet, injector, clock),
     ...postgresOf(fleet, injector, clock),
+    ...sshOf(fleet, injector, clock),
     denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),
     tasks,

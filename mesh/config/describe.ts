@@ -58,6 +58,7 @@ const knownKeys = [
   ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
   ...["backend", "docker", "socket"],
   ...["databases", "database", "role", "read_only", "auth"],
+  ...["repositories", "key", "passphrase", "host_key", "push", "refs", "force", "delete"],
   ...[
     "read",
     "write",

@@ -8,6 +8,7 @@ import type { Hook } from "../hooks/hook.ts";
 import type { Job } from "../schedule/job.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
 import type { DatabaseSetting } from "../egress/brokers/postgres/setting.ts";
+import type { RepositorySetting } from "../egress/brokers/ssh/setting.ts";
 import type { Binding } from "../egress/web/binding.ts";
 import type { ReachRule } from "../policy/reach.ts";
 import type { SourceSetting } from "./sources.ts";
@@ -50,6 +51,8 @@ export interface Fleet {
   readonly web?: { readonly ca: string | null };
   /** `ca` is a path here; absent = none. */
   readonly databases?: readonly DatabaseSetting[];
+  /** Absent = none. */
+  readonly repositories?: readonly RepositorySetting[];
 }
 
 /** Agents that share a budget, besides their own. */
@@ -137,4 +140,6 @@ export interface Permissions {
   readonly use?: readonly string[];
   /** Names of databases; absent = none. */
   readonly databases?: readonly string[];
+  /** Names of repositories; absent = none. */
+  readonly repositories?: readonly string[];
 }

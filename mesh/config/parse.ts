@@ -8,7 +8,9 @@ import type { ModelLimits } from "../door/model-limits.ts";
 import type { PriceOverride } from "../ledger/prices.ts";
 import type { Binding } from "../egress/web/binding.ts";
 import { builtInProviders } from "../egress/providers.ts";
+import type { RepositorySetting } from "../egress/brokers/ssh/setting.ts";
 import { databasesOf, mayDatabases } from "./brokers.ts";
+import { mayRepositories, repositoriesOf } from "./repositories.ts";
 import { cacheOf } from "./cache.ts";
 import { chainsOf } from "./chains.ts";
 import type { AgentSetting, ChainSetting, Fleet, ModelRef, Permissions } from "./fleet.ts";
@@ -59,6 +61,7 @@ class Reader {
   readonly #bindings: readonly Binding[];
   readonly #tell: Tell = (at, message, fix) => this.#fault(at, message, fix);
   readonly #chains: ReadonlyMap<string, ChainSetting>;
+  readonly #repositories: readonly RepositorySetting[];
 
   constructor(source: Source, folder: string, form: FleetForm) {
     this.#source = source;
@@ -66,6 +69,7 @@ class Reader {
     this.#form = form;
     this.#agents = new Set(Object.keys(form.agents));
     this.#bindings = readBindings(form.bindings, this.#tell);
+    this.#repositories = repositoriesOf(form.repositories ?? {}, this.#tell);
     this.#chains = chainsOf({
       forms: form.models ?? {},
       model: (at, text) => this.#model(at, text, ""),
@@ -104,6 +108,7 @@ class Reader {
       ...(form.databases && {
         databases: databasesOf(form.databases, (at, path) => this.#existing(at, path, "file"), this.#tell),
       }),
+      ...(form.repositories && { repositories: this.#repositories }),
       teams: teamsOf(form.teams, this.#agents, fault),
       models: new Map(
         Object.entries(form.models ?? {}).flatMap(([name, text]) =>
@@ -262,6 +267,7 @@ class Reader {
         Object.keys(this.#form.databases ?? {}),
         this.#tell,
       ),
+      ...mayRepositories([...at, "may", "repositories"], form.may?.repositories, this.#repositories, this.#tell),
     };
   }
 

@@ -6,6 +6,7 @@ import { BoardGlob, Name } from "../../protocol/names.ts";
 import { HookForm } from "../hooks/hook.ts";
 import { JobForm } from "../schedule/form.ts";
 import { DatabasesForm, MayDatabases } from "./brokers.ts";
+import { MayRepositories, RepositoriesForm } from "./repositories.ts";
 import { Budget } from "./budget.ts";
 import { Runaway } from "./runaway.ts";
 import { Bytes, Count, Duration, textOr, Usd } from "./fields.ts";
@@ -102,6 +103,7 @@ const May = z.strictObject({
   reach: ReachForm.optional(),
   use: z.array(Name).max(100).optional(),
   databases: MayDatabases.optional(),
+  repositories: MayRepositories.optional(),
   tools: z
     .array(z.enum(toolNames as [(typeof toolNames)[number], ...typeof toolNames]))
     .max(100)
@@ -204,6 +206,8 @@ export const FleetForm = z.strictObject({
   web: WebForm.optional(),
   /** What agents may use without a password, as roles that are fixed here. */
   databases: DatabasesForm.optional(),
+  /** What agents' git clones and pushes to without a key. */
+  repositories: RepositoriesForm.optional(),
   agents: z.record(Name, Agent).refine((agents) => Object.keys(agents).length > 0, "must name at least one agent"),
 });
 export type FleetForm = z.infer<typeof FleetForm>;

@@ -6,6 +6,7 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { DoorListener } from "../sandbox/backend.ts";
 import type { DatabaseLane } from "../egress/brokers/postgres/broker.ts";
+import type { RepositoryLane } from "../egress/brokers/ssh/broker.ts";
 import type { WebSession } from "../egress/web/session.ts";
 import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
@@ -18,6 +19,7 @@ import { modelCall } from "./model-call.ts";
 import { modelList } from "./model-list.ts";
 import { route, type DoorRequest } from "./route.ts";
 import { recordRefusal } from "./ask.ts";
+import { repositoriesOf, repositoryWarden } from "./repository-warden.ts";
 import type { Caller, DoorServices } from "./services.ts";
 import { withTask } from "./task-call.ts";
 import { toolCall } from "./tool-call.ts";
@@ -32,6 +34,7 @@ export class Door implements DoorListener {
   readonly #bucket: TokenBucket;
   readonly #web: WebSession | undefined;
   readonly #databases: DatabaseLane | undefined;
+  readonly #repositories: RepositoryLane | undefined;
   readonly #activity: Activity;
   #concurrent = 0;
 
@@ -53,7 +56,9 @@ export class Door implements DoorListener {
         insecureHTTPParser: false,
         requireHostHeader: false,
         // Anything else that asks to go on in another protocol is read as the plain request that it is as well.
-        shouldUpgradeCallback: ({ url, headers }) => url === doorRoutes.databases && headers.upgrade === "postgres",
+        shouldUpgradeCallback: ({ url, headers }) =>
+          (url === doorRoutes.databases && headers.upgrade === "postgres") ||
+          (url === doorRoutes.repositories && headers.upgrade === "git"),
       },
       (request, response) => void this.#admit(request, response),
     );
@@ -67,12 +72,15 @@ export class Door implements DoorListener {
       return this.#web.connect(request.url ?? "", socket, head);
     });
     this.#databases = services.postgres?.lane(databaseWarden(services, caller));
-    this.#server.on("upgrade", (_request, socket, head) => {
-      if (!this.#databases || !this.#bucket.take()) return void socket.destroy();
+    this.#repositories = services.ssh?.lane(repositoryWarden(services, caller));
+    this.#server.on("upgrade", ({ url, headers }, socket, head) => {
+      const lane = url === doorRoutes.repositories ? this.#repositories : this.#databases;
+      if (!lane || !this.#bucket.take()) return void socket.destroy();
       socket.once("close", this.#activity.begin());
-      socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: postgres\r\n\r\n");
+      const agreed = `connection: upgrade\r\nupgrade: ${headers.upgrade ?? ""}`;
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${agreed}\r\n\r\n`);
       if (head.length > 0) socket.unshift(head);
-      return this.#databases.enter(socket);
+      return lane.enter(socket);
     });
     this.#server.on("drop", () => this.#flood("connections"));
   }
@@ -95,7 +103,9 @@ export class Door implements DoorListener {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#server.closeAllConnections();
-    return Promise.all([promise, this.#web?.close(), this.#databases?.close()]).then(() => {});
+    return Promise.all([promise, this.#web?.close(), this.#databases?.close(), this.#repositories?.close()]).then(
+      () => {},
+    );
   }
 
   async #admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -158,6 +168,8 @@ export class Door implements DoorListener {
         return sendText(response, this.#web?.interception.authority.pem ?? "");
       case "databases":
         return sendJson(response, 200, databasesOf(this.#services, this.#caller));
+      case "repositories":
+        return sendJson(response, 200, repositoriesOf(this.#services, this.#caller));
       case "models":
         return sendJson(response, 200, modelList(this.#services, this.#caller));
       default: {

@@ -16,6 +16,7 @@ export type DoorRequest =
   | { readonly kind: "mcp" }
   | { readonly kind: "authority" }
   | { readonly kind: "databases" }
+  | { readonly kind: "repositories" }
   | { readonly kind: "model"; readonly wire: WireName; readonly from?: FromPath };
 
 const modelRoutes: Readonly<Record<string, WireName>> = {
@@ -47,6 +48,7 @@ export function route(method: string, target: string): Result<DoorRequest, Refus
   if (path === doorRoutes.mcp) return ok({ kind: "mcp" });
   if (path === doorRoutes.webAuthority) return only("GET", method, path) ?? ok({ kind: "authority" });
   if (path === doorRoutes.databases) return only("GET", method, path) ?? ok({ kind: "databases" });
+  if (path === doorRoutes.repositories) return only("GET", method, path) ?? ok({ kind: "repositories" });
   if (path === doorRoutes.openaiModels) return only("GET", method, path) ?? ok({ kind: "models" });
   const wire = Object.hasOwn(modelRoutes, path) ? modelRoutes[path] : undefined;
   if (wire) return only("POST", method, path) ?? ok({ kind: "model", wire });

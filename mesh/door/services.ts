@@ -11,6 +11,7 @@ import type { Topics } from "../bus/topics.ts";
 import type { Injector } from "../egress/credentials.ts";
 import type { ModelGateway } from "../egress/model-gateway.ts";
 import type { PostgresBroker } from "../egress/brokers/postgres/broker.ts";
+import type { SshBroker } from "../egress/brokers/ssh/broker.ts";
 import type { Gateway as WebGateway } from "../egress/web/gateway.ts";
 import type { Provider } from "../egress/providers.ts";
 import type { Amount, BudgetRefusal, Ledger, Scope } from "../ledger/ledger.ts";
@@ -82,6 +83,8 @@ export interface DoorServices {
   readonly web?: WebGateway;
   /** Absent: there is no way to any database. */
   readonly postgres?: PostgresBroker;
+  /** Absent: there is no way to any repository. */
+  readonly ssh?: SshBroker;
   readonly injector: Injector;
   readonly board: Blackboard;
   readonly inboxes: Inboxes;

@@ -52,6 +52,21 @@ export class Injector {
     return automaton;
   }
 
+  /**
+   * The bytes themselves, for a protocol that proves to have a key and never sends it. Undefined when the vault holds no
+   * credential of that name that stands. The caller zeroes them.
+   */
+  lend(
+    name: string,
+    use?: CredentialUse,
+  ): { readonly bytes: Uint8Array; readonly writes: readonly Write[] } | undefined {
+    const found = this.#vault.reveal(name, use);
+    if (!found) return undefined;
+    const bytes = found.secret.reveal((held) => Uint8Array.from(held));
+    found.secret.erase();
+    return { bytes, writes: found.writes };
+  }
+
   /** Keeps the current value out of answers, and the ones before it as long as somebody may still repeat them. */
   #automatonOf(name: string, current: Uint8Array): Automaton {
     const generation = this.#vault.generation(name);

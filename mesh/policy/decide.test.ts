@@ -24,6 +24,8 @@ const actions: readonly Action[] = [
   { verb: "topic.publish", topic: "t/u" },
   { verb: "topic.subscribe", topic: "t/u" },
   { verb: "database.connect", database: "d" },
+  { verb: "git.fetch", repository: "g" },
+  { verb: "git.push", repository: "g" },
   { verb: "web.tunnel", host: "h.example", port: 443 },
   { verb: "web.request", scheme: "https", host: "h.example", port: 443, method: "GET", path: "/p" },
   ...toolNames.map((tool): Action => ({ verb: "tool.call", tool })),
@@ -41,6 +43,7 @@ const grants: readonly (readonly [Partial<Grants>, (action: Action) => boolean])
   [{ topics: { publish: ["u/**"], subscribe: ["t/**"] } }, ({ verb }) => verb === "topic.subscribe"],
   [readPermissions([], { reach: ["GET https://h.example/p"] }, [], () => {}), ({ verb }) => verb.startsWith("web.")],
   [{ databases: ["d"] }, ({ verb }) => verb === "database.connect"],
+  [{ repositories: ["g"] }, ({ verb }) => verb.startsWith("git.")],
   [{ blackboard: { read: [], write: ["x/**"] } }, ({ verb }) => verb === "board.write"],
   ...toolNames.map(
     (tool) => [{ tools: [tool] }, (action: Action) => action.verb === "tool.call" && action.tool === tool] as const,
@@ -125,6 +128,7 @@ const anyGrants: fc.Arbitrary<Grants> = fc.record({
   models: list(model),
   reach: list(reach),
   databases: list(name),
+  repositories: list(name),
 });
 const anyMatrix: fc.Arbitrary<Matrix> = fc
   .array(fc.tuple(name, anyGrants), { maxLength: 3 })
@@ -140,6 +144,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   fc.record({ verb: fc.constantFrom("topic.publish" as const, "topic.subscribe" as const), topic: key }),
   fc.record({ verb: fc.constant("tool.call" as const), tool }),
   fc.record({ verb: fc.constant("database.connect" as const), database: name }),
+  fc.record({ verb: fc.constantFrom("git.fetch" as const, "git.push" as const), repository: name }),
   fc.record({ verb: fc.constant("web.tunnel" as const), host, port }),
   fc.record({
     verb: fc.constant("web.request" as const),
@@ -163,6 +168,8 @@ function oracle(matrix: Matrix, agent: string, action: Action): boolean {
     return held.some((pattern) => globMatches(pattern, action.topic));
   }
   if (action.verb === "database.connect") return (row.databases ?? []).some((held) => held === action.database);
+  if (action.verb === "git.fetch" || action.verb === "git.push")
+    return (row.repositories ?? []).some((held) => held === action.repository);
   if (action.verb === "web.tunnel")
     return (row.reach ?? []).some((rule) => action.host === rule.host && action.port === rule.port);
   if (action.verb === "web.request") {
@@ -209,6 +216,8 @@ function apply(matrix: Matrix, agent: string, remedy: string): Matrix {
   const item = wanted === "a pattern" ? "any/**" : (wanted ?? "").slice(1, -1);
   if (place === `agents.${agent}.may.message`) return change({ message: [...held.message, item] });
   if (place === `agents.${agent}.may.databases`) return change({ databases: [...(held.databases ?? []), item] });
+  if (place === `agents.${agent}.may.repositories`)
+    return change({ repositories: [...(held.repositories ?? []), item] });
   if (place === `agents.${agent}.may.tools`) return change({ tools: [...held.tools, item as ToolName] });
   const side = /^agents\.(.+)\.may\.blackboard\.(read|write)$/.exec(place ?? "");
   if (side?.[1] === agent)

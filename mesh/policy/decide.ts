@@ -24,6 +24,8 @@ export type Action =
   | { readonly verb: "topic.subscribe"; readonly topic: string }
   | { readonly verb: "tool.call"; readonly tool: ToolName }
   | { readonly verb: "database.connect"; readonly database: string }
+  | { readonly verb: "git.fetch"; readonly repository: string }
+  | { readonly verb: "git.push"; readonly repository: string }
   | TunnelAction
   | RequestAction;
 
@@ -49,6 +51,8 @@ export interface Grants {
   readonly use?: readonly string[];
   /** Names of databases; absent = none. */
   readonly databases?: readonly string[];
+  /** Names of repositories; absent = none. */
+  readonly repositories?: readonly string[];
 }
 
 /** Who may do what; immutable, one value per policy version. */
@@ -118,6 +122,14 @@ export function decide(matrix: Matrix, agent: string, action: Action): Decision 
         : deny(
             `\`${agent}\` may not use database \`${action.database}\``,
             `add \`${action.database}\` to \`${path}.databases\``,
+          );
+    case "git.fetch":
+    case "git.push":
+      return grants.repositories?.includes(action.repository)
+        ? allow(`${path}.repositories: ${action.repository}`)
+        : deny(
+            `\`${agent}\` may not use repository \`${action.repository}\``,
+            `add \`${action.repository}\` to \`${path}.repositories\``,
           );
     case "web.tunnel": {
       const [rule] = rulesAt(grants.reach ?? [], action.host, action.port);

@@ -13,3 +13,18 @@ export function faultOfValue(bytes: Uint8Array): string | undefined {
     return "a credential holds visible ASCII characters only, without spaces or line ends";
   return undefined;
 }
+
+const [BEGIN, END] = ["-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"];
+
+/**
+ * Of a private key as `ssh-keygen` writes it, what stands between its first and its last line, in one line: it is kept
+ * like any other value. Undefined: it is none.
+ */
+export function bodyOfKey(bytes: Uint8Array): Uint8Array | undefined {
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const end = whole.lastIndexOf(END);
+  if (whole.indexOf(BEGIN) !== 0 || end < BEGIN.length) return undefined;
+  const isSpace = (byte: number): boolean => byte === 0x0a || byte === 0x0d || byte === 0x20;
+  if (!whole.subarray(end + END.length).every(isSpace)) return undefined;
+  return Uint8Array.from(whole.subarray(BEGIN.length, end).filter((byte) => !isSpace(byte)));
+}

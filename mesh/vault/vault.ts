@@ -8,7 +8,7 @@ import type { Audit } from "../audit/audit.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
 import { KEY_BYTES, open, seal, type RandomBytes } from "./envelope.ts";
-import { faultOfValue } from "./credential-value.ts";
+import { bodyOfKey, faultOfValue } from "./credential-value.ts";
 import { VaultError, type MasterKey } from "./master-key.ts";
 import { nobody, type CredentialUse, type CredentialWatch, type Standing } from "./watch.ts";
 
@@ -120,6 +120,11 @@ export class Vault {
     by: string,
     { expect, expiresInMs, overlapMs = 0, revocations }: PutOptions = {},
   ): Promise<Result<null, PutFault>> {
+    const body = value.reveal(bodyOfKey);
+    if (body) {
+      const bare = new Secret(body);
+      return this.put(name, bare, by, { expect, expiresInMs, overlapMs, revocations }).finally(() => bare.erase());
+    }
     const fault = value.reveal(faultOfValue);
     if (fault !== undefined)
       return Promise.resolve(err({ reason: fault, fix: "give the whole value, without quotes" }));

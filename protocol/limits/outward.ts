@@ -39,6 +39,46 @@ export const outward = {
     loginMs: 600_000,
     codeCharsMax: 4 * KiB,
   },
+  /** The broker for git over SSH. */
+  git: {
+    repositoriesMax: 64,
+    hostKeysMax: 8,
+    refGlobsMax: 64,
+    /** Of one sandbox at a time. */
+    sessionsMax: 8,
+    sessionsBurst: 32,
+    sessionsPerMinute: 60,
+    /** The words that a client calls `ssh` with. */
+    openingBytesMax: 16 * KiB,
+    openingWordsMax: 32,
+    openingTimeoutMs: 10_000,
+    connectTimeoutMs: 20_000,
+    keyTimeoutMs: 30_000,
+    /** Key exchanges of one connection: a server that asks for more wants to be computed for. */
+    keyExchangesMax: 64,
+    bcryptRoundsMax: 256,
+    /** One line of a push, all lines that are not its pack, and the refs that they name. */
+    lineBytesMax: 2 * KiB,
+    commandBytesMax: 256 * KiB,
+    refsPerPushMax: 256,
+    /** What is held of a pack until it is seen what its commits follow from. */
+    historyBytesMax: 8 * MiB,
+    commitBytesMax: 64 * KiB,
+    commitsMax: 10_000,
+    deltaDepthMax: 64,
+    /** Looks at a commit of which not all had come. */
+    incompleteLooksMax: 256,
+    sliceBytes: 256 * KiB,
+    pieceBytes: 64 * KiB,
+    sentBytesMax: 1_024 * MiB,
+    receivedBytesMax: 4_096 * MiB,
+    /** Of the server's own words. */
+    errorBytesMax: 64 * KiB,
+    /** Nothing has moved for so long: servers that compute say so every few seconds. */
+    stallMs: 120_000,
+    sessionMsMax: 3_600_000,
+    lingerMs: 1_000,
+  },
   /** The broker for databases. */
   postgres: {
     databasesMax: 64,

@@ -16,7 +16,7 @@ const PACKAGES_ALLOWED: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   protocol: ["zod"],
   user: ["zod", "yaml"],
-  mesh: ["zod", "yaml", "undici", "@pydantic/genai-prices", "croner", "@bufbuild/cel"],
+  mesh: ["zod", "yaml", "undici", "ssh2", "@pydantic/genai-prices", "croner", "@bufbuild/cel"],
   agent: [],
 };
 /** These two are pure: no module of Node either. */

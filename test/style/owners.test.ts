@@ -52,11 +52,12 @@ const dangers: readonly Danger[] = [
     fix: "go through mesh/egress",
     owners: ["mesh/egress/"],
     code: /(?<![.\w])(?:fetch\s*\(|globalThis\s*\.\s*fetch\b|new\s+(?:WebSocket|EventSource|XMLHttpRequest)\b)/g,
-    module: /^(?:undici|(?:node:)?(?:https|http2|tls|dns|dns\/promises))$/,
+    module: /^(?:undici|ssh2|(?:node:)?(?:https|http2|tls|dns|dns\/promises))$/,
     sabotage: [
       'const a = await fetch("https://x");',
       'new WebSocket("wss://x");',
       'import { request } from "undici";',
+      'import ssh2 from "ssh2";',
       'import dns from "node:dns";',
       'import https from "node:https";',
     ],
