@@ -1,5 +1,5 @@
 import { limits } from "../../../protocol/limits.ts";
-import { PATTERN_BYTES_MIN, Scrubber, TextWatch, type Automaton } from "../scrubber.ts";
+import { PATTERN_BYTES_MIN, Scrubber, type Automaton } from "../scrubber.ts";
 import { isControl, type Frame } from "./websocket-frames.ts";
 
 /**
@@ -8,17 +8,15 @@ import { isControl, type Frame } from "./websocket-frames.ts";
  */
 export class FrameScrubber {
   readonly #automata: readonly Automaton[];
-  readonly #watches: readonly TextWatch[];
+  readonly #watches: readonly SplitWatch[];
   #scrubbers: readonly Scrubber[] = [];
   #waiting: Frame[] = [];
   #waitingBytes = 0;
-  /** Bytes of a match that was under way when the message began. */
-  #openBefore = 0;
   hits = 0;
 
   constructor(automata: readonly Automaton[]) {
     this.#automata = automata;
-    this.#watches = automata.map((automaton) => new TextWatch(automaton));
+    this.#watches = automata.map((automaton) => new SplitWatch(automaton));
   }
 
   /** The frames that may go on now; undefined: a credential was split over messages. */
@@ -27,12 +25,10 @@ export class FrameScrubber {
     if (isControl(frame)) return [{ ...frame, payload: this.#whole(frame.payload) }];
     if (this.#scrubbers.length === 0) {
       this.#scrubbers = this.#automata.map((automaton) => new Scrubber(automaton));
-      this.#openBefore = this.#open;
+      for (const watch of this.#watches) watch.begin();
     }
-    const text = frame.payload.toString("latin1");
-    const found = this.#watches.map((watch) => watch.read(0, text)).some((each) => each);
-    // It may have begun before this message, where nothing can be replaced any more.
-    if (found && this.#openBefore > 0) return undefined;
+    // It began before this message, where nothing can be replaced any more.
+    if (this.#watches.map((watch) => watch.read(frame.payload)).includes(true)) return undefined;
     const clean = { ...frame, payload: this.#within(frame) };
     this.#waiting.push(clean);
     this.#waitingBytes += clean.payload.length;
@@ -68,5 +64,43 @@ export class FrameScrubber {
     }
     // A control frame has at most 125 bytes (RFC 6455 §5.5).
     return clean.length > 125 ? clean.subarray(0, 0) : clean;
+  }
+}
+
+/** Follows what a server says over its messages: a credential in one of them is replaced there, one over several is split. */
+class SplitWatch {
+  readonly #automaton: Automaton;
+  #state = 0;
+  /** Bytes since the message began, and since the last credential ended. */
+  #inMessage = 0;
+  #sinceMatch = 0;
+
+  constructor(automaton: Automaton) {
+    this.#automaton = automaton;
+  }
+
+  begin(): void {
+    this.#inMessage = 0;
+  }
+
+  /** True when a credential ends here that began before the message. */
+  read(payload: Buffer): boolean {
+    const { next, match } = this.#automaton;
+    let split = false;
+    for (const byte of payload) {
+      this.#state = next[(this.#state << 8) | byte] ?? 0;
+      this.#inMessage++;
+      this.#sinceMatch++;
+      const length = match[this.#state] ?? 0;
+      if (length === 0) continue;
+      split ||= length > this.#inMessage;
+      this.#sinceMatch = 0;
+    }
+    return split;
+  }
+
+  /** Bytes of the longest match that is under way, without what was replaced. */
+  get open(): number {
+    return Math.min(this.#automaton.depth[this.#state] ?? 0, this.#sinceMatch);
   }
 }
