@@ -15,7 +15,7 @@ import type { Path } from "./source.ts";
 const HostKey = z.string().min(1).max(2_048);
 
 const RepositoryForm = z.strictObject({
-  /** `USER@HOST[:PORT]/PATH`. */
+  /** As git takes it: `USER@HOST:PATH` or `ssh://USER@HOST[:PORT]/PATH`. */
   to: z.string().min(1).max(limits.web.ruleCharsMax),
   address: z
     .string()
@@ -43,23 +43,44 @@ export const MayRepositories = z.array(Name).max(limits.git.repositoriesMax);
 type Fault = (at: Path, message: string, fix: string) => void;
 type Form = z.infer<typeof RepositoryForm>;
 const PORT_OF_SSH = 22;
-const PLACE = /^([A-Za-z0-9_][A-Za-z0-9._-]{0,63})@(\[[^\]]*\]|[^:/]*)(?::([1-9][0-9]{0,4}))?\/(.+)$/;
+const USER = String.raw`([A-Za-z0-9_][A-Za-z0-9._-]{0,63})`;
+const HOST = String.raw`(\[[^\]]*\]|[^:/@]+)`;
+/** The two spellings of a repository that git itself takes (git-clone(1)). */
+const URL_FORM = new RegExp(`^ssh://${USER}@${HOST}(?::([1-9][0-9]{0,4}))?(/.+)$`);
+const SHORT_FORM = new RegExp(`^${USER}@${HOST}:([^/].*)$`);
+
+interface Place {
+  readonly user: string;
+  readonly host: string;
+  readonly literal: boolean;
+  readonly port: number;
+  readonly path: string;
+}
+
+/** Null: it is none. What git says to a server of `ssh://HOST/~/x` is `~/x`. */
+function readPlace(text: string): Place | null {
+  const [, shortUser = "", shortHost = "", shortPath = ""] = SHORT_FORM.exec(text) ?? [];
+  const [, user = shortUser, name = shortHost, digits = String(PORT_OF_SSH), path = shortPath] =
+    URL_FORM.exec(text) ?? [];
+  const host = readHost(name);
+  const said = path.startsWith("/~") ? path.slice(1) : path;
+  const port = Number(digits);
+  return host.ok && port <= 65_535 && isPath(said) ? { user, ...host.value, port, path: said } : null;
+}
 
 export function repositoriesOf(forms: z.infer<typeof RepositoriesForm>, fault: Fault): readonly RepositorySetting[] {
   return Object.entries(forms).flatMap(([name, form]) => {
     const at: Path = ["repositories", name];
-    const [, user = "", text = "", digits = String(PORT_OF_SSH), path = ""] = PLACE.exec(form.to) ?? [];
-    const host = readHost(text);
-    const port = Number(digits);
-    if (!host.ok || port > 65_535 || !isPath(path)) {
-      fault([...at, "to"], `\`${form.to}\` is not a repository`, "write `git@HOST/PATH` or `git@HOST:PORT/PATH`");
+    const place = readPlace(form.to);
+    if (!place) {
+      fault([...at, "to"], `\`${form.to}\` is not a repository`, "write `git@HOST:PATH` or `ssh://git@HOST:PORT/PATH`");
       return [];
     }
-    const place = { host: host.value.host, port };
+    const { literal, ...where } = place;
     return [
       {
-        ...{ name, user, path, ...place, key: form.key, passphrase: form.passphrase ?? null },
-        address: form.address ?? (host.value.literal ? host.value.host : null),
+        ...{ name, ...where, key: form.key, passphrase: form.passphrase ?? null },
+        address: form.address ?? (literal ? place.host : null),
         hostKeys: hostKeysOf([...at, "host_key"], form, place, fault),
         push: pushOf(at, form, fault),
       },
