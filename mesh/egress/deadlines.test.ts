@@ -66,15 +66,29 @@ test("one that sets another as it ends loses neither", async () => {
   assert.deepEqual(over, ["second", "third"]);
 });
 
-test("when nothing is due nothing sleeps: the process can end", async () => {
+test("when nothing is due nothing sleeps for long: the process can end", async () => {
   const clock = manualClock();
   const deadlines = new Deadlines(clock);
   const one = { expire: () => assert.fail("it was cleared") };
-  deadlines.set(one, 10);
+  deadlines.set(one, 600_000);
   deadlines.clear(one);
+  const [sleeper] = clock.sleepers;
+  assert.ok(sleeper && sleeper.atMs <= 1_000);
+  await clock.to(1_000);
   assert.equal(clock.sleepers.size, 0);
-  await clock.to(20);
   const over = Promise.withResolvers<void>();
   new Deadlines(systemClock).set({ expire: over.resolve }, 1);
   await over.promise;
+});
+
+test("one that is put off is not woken for, and ends at its new time", async () => {
+  const clock = manualClock();
+  const deadlines = new Deadlines(clock);
+  const over: number[] = [];
+  const one = { expire: () => void over.push(clock.nowMs()) };
+  deadlines.set(one, 500);
+  deadlines.set(one, 2_500);
+  assert.equal(clock.sleepers.size, 1);
+  for (const ms of [500, 1_500, 2_499, 2_500, 9_000]) await clock.to(ms);
+  assert.deepEqual(over, [2_500]);
 });

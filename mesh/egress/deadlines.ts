@@ -5,7 +5,13 @@ export interface Mortal {
   expire(): void;
 }
 
-/** Many deadlines with one sleep: a timer for each call costs more than to look through those under way now and then. */
+/** No longer than this the sleep goes on when nothing is due any more. */
+const SLEEP_MS_MAX = 1_000;
+
+/**
+ * Many deadlines with one sleep: a timer for each call costs more than to look through those under way now and then. To
+ * set one later, or to clear it, touches no timer.
+ */
 export class Deadlines {
   readonly #clock: Clock;
   readonly #dueMs = new Map<Mortal, number>();
@@ -17,23 +23,23 @@ export class Deadlines {
   }
 
   set(mortal: Mortal, afterMs: number): void {
-    const atMs = this.#clock.monotonicMs() + afterMs;
-    this.#dueMs.set(mortal, atMs);
-    if (atMs < this.#wakesAtMs) this.#sleepUntil(atMs, afterMs);
+    const nowMs = this.#clock.monotonicMs();
+    this.#dueMs.set(mortal, nowMs + afterMs);
+    if (nowMs + Math.min(afterMs, SLEEP_MS_MAX) < this.#wakesAtMs) this.#sleepUntil(nowMs + afterMs, nowMs);
   }
 
   clear(mortal: Mortal): void {
     this.#dueMs.delete(mortal);
-    // Nothing is to keep the process awake.
-    if (this.#dueMs.size === 0) this.#rest();
   }
 
-  #sleepUntil(atMs: number, afterMs: number): void {
-    this.#rest();
+  #sleepUntil(dueMs: number, nowMs: number): void {
+    // With a reason of its own: the standard one is an exception with a stack.
+    this.#sleeping?.abort("another is due before");
     const sleeping = new AbortController();
+    const forMs = Math.min(dueMs - nowMs, SLEEP_MS_MAX);
     this.#sleeping = sleeping;
-    this.#wakesAtMs = atMs;
-    this.#clock.sleep(afterMs, sleeping.signal).then(
+    this.#wakesAtMs = nowMs + forMs;
+    this.#clock.sleep(forMs, sleeping.signal).then(
       () => this.#sleeping === sleeping && this.#wake(),
       () => {},
     );
@@ -43,23 +49,14 @@ export class Deadlines {
     this.#sleeping = undefined;
     this.#wakesAtMs = Infinity;
     const nowMs = this.#clock.monotonicMs();
-    let nextMs = Infinity;
     for (const [mortal, atMs] of this.#dueMs) {
-      if (atMs > nowMs) {
-        nextMs = Math.min(nextMs, atMs);
-        continue;
-      }
+      if (atMs > nowMs) continue;
       this.#dueMs.delete(mortal);
       mortal.expire();
     }
-    // What `expire` has set meanwhile may be due before.
-    if (nextMs < this.#wakesAtMs) this.#sleepUntil(nextMs, nextMs - nowMs);
-  }
-
-  #rest(): void {
-    // With a reason of its own: the standard one is an exception with a stack.
-    this.#sleeping?.abort("nothing is due");
-    this.#sleeping = undefined;
-    this.#wakesAtMs = Infinity;
+    // Also what `expire` has set meanwhile.
+    let nextMs = Infinity;
+    for (const atMs of this.#dueMs.values()) nextMs = Math.min(nextMs, atMs);
+    if (nextMs < this.#wakesAtMs && nextMs < Infinity) this.#sleepUntil(nextMs, nowMs);
   }
 }

@@ -1,21 +1,11 @@
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { NotConnected } from "./http1/pool.ts";
 import type { Provider } from "./providers.ts";
-
-/** Errors of connecting: not a byte of the request was sent, so the provider cannot have charged for it. */
-const NOT_SENT = new Set([
-  ...["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ENOENT", "UND_ERR_CONNECT_TIMEOUT"],
-  ...[
-    "CERT_HAS_EXPIRED",
-    "DEPTH_ZERO_SELF_SIGNED_CERT",
-    "SELF_SIGNED_CERT_IN_CHAIN",
-    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  ],
-  ...["ERR_TLS_CERT_ALTNAME_INVALID", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"],
-]);
 
 const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
 
-export const wasNotSent = (error: Error): boolean => NOT_SENT.has(codeOf(error));
+/** Not a byte of the request was sent, so the provider cannot have charged for it. */
+export const wasNotSent = (error: Error): boolean => error instanceof NotConnected;
 
 export function unreachableProvider(provider: Provider, error: Error): Refusal {
   const host = provider.socketPath ?? new URL(provider.baseUrl).host;

@@ -1,9 +1,9 @@
-import { Pool } from "undici";
 import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Injection } from "./credentials.ts";
 import { Deadlines } from "./deadlines.ts";
 import { unreachableProvider } from "./failures.ts";
+import { Pool } from "./http1/pool.ts";
 import type { Provider } from "./providers.ts";
 import { targetOf } from "./providers-target.ts";
 import { AnswerRelay, type AnswerSink, type Outcome } from "./answer-relay.ts";
@@ -51,11 +51,9 @@ export class ModelGateway {
     this.#deadlines.set(relay, request.timeoutMs ?? limits.model.totalTimeoutMs);
     try {
       if (request.signal.aborted) relay.abort("client_gone");
-      this.#pool(provider, url.origin).dispatch(
-        {
-          ...{ path: `${url.pathname}${url.search}`, method: "POST", headers, body },
-          headersTimeout: request.firstByteMs ?? limits.model.firstByteTimeoutMs,
-        },
+      const firstByteMs = request.firstByteMs ?? limits.model.firstByteTimeoutMs;
+      this.#pool(provider, url).dispatch(
+        { path: `${url.pathname}${url.search}`, headers, body, firstByteMs },
         answer(relay),
       );
       return await relay.outcome;
@@ -67,24 +65,16 @@ export class ModelGateway {
     }
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  close(): Promise<void> {
+    for (const pool of this.#pools.values()) pool.destroy();
+    return Promise.resolve();
   }
 
-  #pool(provider: Provider, origin: string): Pool {
-    let pool = this.#pools.get(provider.name);
+  #pool({ name, socketPath }: Provider, url: URL): Pool {
+    let pool = this.#pools.get(name);
     if (!pool) {
-      const options: Pool.Options = {
-        connections: limits.model.connectionsMax,
-        pipelining: 1,
-        allowH2: false,
-        headersTimeout: limits.model.firstByteTimeoutMs,
-        bodyTimeout: limits.model.idleTimeoutMs,
-        maxHeaderSize: limits.door.headerBytesMax,
-        ...(provider.socketPath === undefined ? {} : { socketPath: provider.socketPath }),
-      };
-      pool = new Pool(origin, options);
-      this.#pools.set(provider.name, pool);
+      pool = new Pool({ url, ...(socketPath === undefined ? {} : { socketPath }) }, this.#clock, this.#deadlines);
+      this.#pools.set(name, pool);
     }
     return pool;
   }

@@ -25,6 +25,19 @@ export const border = {
     inboxWaitMsMax: 25_000,
     keepAliveMs: 60_000,
   },
+  /** HTTP/1.1 as the mesh speaks it itself, on either side. */
+  http: {
+    /** Of an answer: a request's are `door.headerCountMax`. */
+    fieldsMax: 128,
+    /** The size of a chunk with its extensions. */
+    chunkLineBytesMax: 256,
+    /** Answers of 1xx before the real one. */
+    interimAnswersMax: 8,
+    connectMs: 10_000,
+    /** How long a connection to a provider is kept if it does not say how long it keeps it. */
+    idleMs: 4_000,
+    idleMsMax: 600_000,
+  },
   model: {
     messagesMax: 512,
     outputTokensDefault: 1_024,

@@ -64,7 +64,7 @@ export function playRelay({ format, stream, outputTokensMax = 1_000, credential 
       }),
     data: (text: string) => relay.onResponseData(controller, Buffer.from(text)),
     end: () => relay.onResponseEnd(controller),
-    error: (code: string) => relay.onResponseError(controller, Object.assign(new Error("broken"), { code })),
+    error: (error: Error) => relay.onResponseError(controller, error),
     /** The outcome, or undefined while the exchange goes on. */
     async ended(): Promise<Outcome | undefined> {
       await new Promise((resolve) => setImmediate(resolve));

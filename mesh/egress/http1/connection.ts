@@ -1,0 +1,199 @@
+import type { Socket } from "node:net";
+import type { Dispatcher } from "undici";
+import type { Clock } from "../../../lib/clock.ts";
+import { limits } from "../../../protocol/limits.ts";
+import { AnswerReader } from "../../http/answer-reader.ts";
+import type { Fields } from "../../http/fields.ts";
+import type { Deadlines } from "../deadlines.ts";
+
+/** One request, ready to be written. */
+export interface Sending {
+  /** The whole head, in Latin-1. */
+  readonly head: string;
+  readonly body: Buffer;
+  /** From here until the head of the answer. */
+  readonly firstByteMs: number;
+  readonly handler: Dispatcher.DispatchHandler;
+}
+
+/** What a connection has to say to its pool. */
+export interface Owner {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  /** It can carry another exchange, and will for so long. */
+  free(connection: Connection, keptMs: number): void;
+  gone(connection: Connection): void;
+}
+
+/** Up to here a head and its body are written as one piece. */
+const ONE_PIECE_BYTES_MAX = 64 * 1024;
+
+const failure = (code: string, message: string): Error => Object.assign(new Error(message), { code });
+
+/**
+ * One connection to a provider: one exchange at a time, and another one only after an answer that was whole, framed
+ * soundly and read to its end.
+ */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #owner: Owner;
+  #exchange: Exchange | undefined;
+  #movedAtMs = 0;
+
+  /** `socket` is connected, and who is at its other end is verified. */
+  constructor(socket: Socket, owner: Owner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("end", () => this.#ended());
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("close", () => this.#fail(failure("ECONNRESET", "the connection was closed")));
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed && this.#socket.readable && this.#socket.writable;
+  }
+
+  send({ head, body, firstByteMs, handler }: Sending): void {
+    const exchange = new Exchange(handler, {
+      head: () => this.#moved(limits.model.idleTimeoutMs),
+      pause: (yes) => this.#exchange === exchange && this.#pause(yes),
+      abort: () => this.#exchange === exchange && this.close(),
+    });
+    this.#exchange = exchange;
+    this.#owner.deadlines.set(this, firstByteMs);
+    handler.onRequestStart?.(exchange, {});
+    if (!exchange.aborted) this.#write(head, body);
+  }
+
+  close(): void {
+    this.#owner.deadlines.clear(this);
+    this.#socket.destroy();
+  }
+
+  /** Its time is up: of the answer's head, between two pieces of a body, or to be kept for another exchange. */
+  expire(): void {
+    if (!this.#exchange) return this.close();
+    if (!this.#exchange.begun) return this.#fail(failure("HEAD_TIMEOUT", "no answer has begun in time"));
+    // An agent that reads slowly is not the provider's fault; the call as a whole has an end.
+    const quietMs = this.#exchange.paused ? 0 : this.#owner.clock.monotonicMs() - this.#movedAtMs;
+    if (quietMs >= limits.model.idleTimeoutMs) return this.#fail(failure("BODY_TIMEOUT", "the answer has stopped"));
+    this.#owner.deadlines.set(this, limits.model.idleTimeoutMs - quietMs);
+  }
+
+  #write(head: string, body: Buffer): void {
+    if (head.length + body.length <= ONE_PIECE_BYTES_MAX) {
+      const piece = Buffer.allocUnsafe(head.length + body.length);
+      piece.write(head, 0, "latin1");
+      body.copy(piece, head.length);
+      this.#socket.write(piece);
+      return;
+    }
+    this.#socket.cork();
+    this.#socket.write(head, "latin1");
+    this.#socket.write(body);
+    this.#socket.uncork();
+  }
+
+  #pause(yes: boolean): void {
+    if (yes) return void this.#socket.pause();
+    this.#movedAtMs = this.#owner.clock.monotonicMs();
+    this.#socket.resume();
+  }
+
+  #moved(nextMs: number): void {
+    this.#movedAtMs = this.#owner.clock.monotonicMs();
+    this.#owner.deadlines.set(this, nextMs);
+  }
+
+  #read(chunk: Buffer): void {
+    const exchange = this.#exchange;
+    // Nothing was asked: whatever this is, it is no answer.
+    if (!exchange) return this.close();
+    if (exchange.begun) this.#movedAtMs = this.#owner.clock.monotonicMs();
+    const fault = exchange.reader.push(chunk);
+    if (exchange.aborted) return;
+    if (fault !== undefined) return this.#fail(failure("MALFORMED_ANSWER", fault));
+    if (exchange.reader.over) this.#done(exchange);
+  }
+
+  #ended(): void {
+    const reader = this.#exchange?.reader;
+    if (!this.#exchange || !reader) return this.close();
+    const fault = reader.finish();
+    if (fault !== undefined) return this.#fail(failure("ECONNRESET", fault));
+    this.#done(this.#exchange);
+  }
+
+  #done(exchange: Exchange): void {
+    this.#exchange = undefined;
+    const { keeps, keptMs } = exchange.reader;
+    // What is still unsent of the request, or unread, would be taken for a part of the next.
+    const sound = keeps && !exchange.paused && this.#socket.writableLength === 0 && this.isOpen;
+    if (sound) this.#owner.free(this, keptMs ?? limits.http.idleMs);
+    else this.close();
+    exchange.handler.onResponseEnd?.(exchange, {});
+  }
+
+  #fail(error: Error): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.close();
+    this.#owner.gone(this);
+    if (exchange && !exchange.aborted) exchange.handler.onResponseError?.(exchange, error);
+  }
+}
+
+/** What one exchange may do to its connection; after its end, nothing. */
+interface Reins {
+  head(): void;
+  pause(yes: boolean): void;
+  abort(): void;
+}
+
+class Exchange implements Dispatcher.DispatchController {
+  readonly handler: Dispatcher.DispatchHandler;
+  readonly reader: AnswerReader;
+  readonly #reins: Reins;
+  begun = false;
+  paused = false;
+  aborted = false;
+  reason: Error | null = null;
+
+  constructor(handler: Dispatcher.DispatchHandler, reins: Reins) {
+    this.handler = handler;
+    this.#reins = reins;
+    this.reader = new AnswerReader(this);
+  }
+
+  head(status: number, fields: Fields): void {
+    this.begun = true;
+    this.#reins.head();
+    if (!this.aborted) this.handler.onResponseStart?.(this, status, fields);
+  }
+
+  data(bytes: Buffer): void {
+    if (!this.aborted) this.handler.onResponseData?.(this, bytes);
+  }
+
+  /** The connection tells of it, once it is free. */
+  end(): void {}
+
+  pause(): void {
+    this.paused = true;
+    this.#reins.pause(true);
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#reins.pause(false);
+  }
+
+  abort(reason: Error): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    this.#reins.abort();
+  }
+}

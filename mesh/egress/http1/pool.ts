@@ -1,0 +1,189 @@
+import { connect, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { Dispatcher } from "undici";
+import type { Clock } from "../../../lib/clock.ts";
+import { limits } from "../../../protocol/limits.ts";
+import { fieldLine } from "../../http/fields.ts";
+import type { Deadlines } from "../deadlines.ts";
+import { Connection, type Owner, type Sending } from "./connection.ts";
+
+export interface Place {
+  /** `http:` or `https:`; of its path nothing is used. */
+  readonly url: URL;
+  /** Instead of its host and port. */
+  readonly socketPath?: string;
+}
+
+export interface Post {
+  /** Path and query, as they are written. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  readonly firstByteMs: number;
+}
+
+const TARGET = /^\/[\x21-\x7e]*$/;
+/** So much before the server closes a connection it is not used any more. */
+const MARGIN_MS = 1_000;
+
+/**
+ * Connections to one provider. POST alone: what a provider is asked costs money, so nothing is ever sent a second time.
+ * The latest connection is used first, and one that is idle no longer than the server keeps it.
+ */
+export class Pool implements Owner {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly #place: Place;
+  readonly #host: string;
+  readonly #connectionsMax: number;
+  readonly #connections = new Set<Connection>();
+  readonly #idle: Connection[] = [];
+  readonly #queue = new Set<Sending>();
+  readonly #opening = new Set<Socket>();
+  #session: Buffer | undefined;
+  #closed = false;
+
+  constructor(place: Place, clock: Clock, deadlines: Deadlines, connectionsMax: number = limits.model.connectionsMax) {
+    this.#connectionsMax = connectionsMax;
+    this.#place = place;
+    this.clock = clock;
+    this.deadlines = deadlines;
+    this.#host = fieldLine("host", place.url.host);
+  }
+
+  /** Throws when the request cannot be written as one. What happens to it is told to `handler` alone. */
+  dispatch({ path, headers, body, firstByteMs }: Post, handler: Dispatcher.DispatchHandler): void {
+    if (this.#closed) throw Object.assign(new Error("the pool is closed"), { code: "ECONNABORTED" });
+    if (!TARGET.test(path)) throw Object.assign(new Error("no target of a request"), { code: "ERR_INVALID_CHAR" });
+    let head = `POST ${path} HTTP/1.1\r\n${this.#host}connection: keep-alive\r\n`;
+    for (const name in headers) head += fieldLine(name, headers[name] ?? "");
+    head += `content-length: ${body.length}\r\n\r\n`;
+    const sending: Sending = { head, body, firstByteMs, handler };
+    for (let idle; (idle = this.#idle.pop());) if (idle.isOpen) return idle.send(sending);
+    if (this.#connections.size + this.#opening.size < this.#connectionsMax) return this.#open(sending);
+    this.#wait(sending);
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    for (const each of this.#opening) each.destroy();
+    for (const each of this.#connections) each.close();
+    this.#queue.clear();
+  }
+
+  free(connection: Connection, keptMs: number): void {
+    const [next] = this.#queue;
+    if (next && !this.#closed) {
+      this.#queue.delete(next);
+      // After all that is still to be told of the exchange before it.
+      return void setImmediate(() => (connection.isOpen ? connection.send(next) : this.#open(next)));
+    }
+    const forMs = Math.min(keptMs, limits.http.idleMsMax) - MARGIN_MS;
+    if (forMs <= 0 || this.#closed) return connection.close();
+    this.deadlines.set(connection, forMs);
+    this.#idle.push(connection);
+  }
+
+  gone(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    const at = this.#idle.lastIndexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#next();
+  }
+
+  /** There is room for a connection. */
+  #next(): void {
+    const [next] = this.#queue;
+    if (!next || this.#closed) return;
+    this.#queue.delete(next);
+    this.#open(next);
+  }
+
+  /** Until a connection is free. */
+  #wait(sending: Sending): void {
+    this.#queue.add(sending);
+    const abort = (): void => void this.#queue.delete(sending);
+    sending.handler.onRequestStart?.(new Waiting(abort), {});
+  }
+
+  #open(sending: Sending): void {
+    const { handler } = sending;
+    const socket = this.#dial();
+    const settle = (): void => {
+      this.#opening.delete(socket);
+      this.deadlines.clear(expiry);
+      socket.off("error", onError).off("close", onClose);
+    };
+    const fail = (code: string, cause?: Error): void => {
+      settle();
+      socket.on("error", () => {}).destroy();
+      if (!controller.aborted) handler.onResponseError?.(controller, new NotConnected(code, cause));
+      this.#next();
+    };
+    const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? error.name, error);
+    const onClose = (): void => fail("ECONNRESET");
+    const controller = new Waiting(() => fail("ABORTED"));
+    const expiry = { expire: () => fail("CONNECT_TIMEOUT") };
+    this.#opening.add(socket);
+    this.deadlines.set(expiry, limits.http.connectMs);
+    socket.once("error", onError).once("close", onClose);
+    // Before the other end is verified not a byte is given to it.
+    socket.once(this.#place.url.protocol === "https:" ? "secureConnect" : "connect", () => {
+      settle();
+      if (this.#closed) return void socket.destroy();
+      const connection = new Connection(socket, this);
+      this.#connections.add(connection);
+      connection.send(sending);
+    });
+    handler.onRequestStart?.(controller, {});
+  }
+
+  #dial(): Socket {
+    const { url, socketPath } = this.#place;
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+    const to =
+      socketPath === undefined ? { host, port: Number(url.port || DEFAULT_PORTS[url.protocol]) } : { path: socketPath };
+    if (url.protocol !== "https:") return connect({ ...options, ...to });
+    const socket = connectTls({
+      ...{ ...options, ...to },
+      ALPNProtocols: ["http/1.1"],
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...(this.#session ? { session: this.#session } : {}),
+    });
+    return socket.on("session", (session: Buffer) => (this.#session = session));
+  }
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 };
+
+/** There was no connection, so not a byte of the request was sent. */
+export class NotConnected extends Error {
+  readonly code: string;
+
+  constructor(code: string, cause?: Error) {
+    super(cause?.message ?? "no connection", { cause });
+    this.code = code;
+  }
+}
+
+/** Of a request for which there is no connection yet. */
+class Waiting implements Dispatcher.DispatchController {
+  readonly paused = false;
+  aborted = false;
+  reason: Error | null = null;
+  readonly #onAbort: () => void;
+
+  constructor(onAbort: () => void) {
+    this.#onAbort = onAbort;
+  }
+
+  abort(reason: Error): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    this.#onAbort();
+  }
+  pause(): void {}
+  resume(): void {}
+}

@@ -1,0 +1,233 @@
+import { limits } from "../../protocol/limits.ts";
+import { HEAD_END, headBytesMax, lengthOf, readFields, type Fields } from "./fields.ts";
+
+/** What an answer consists of, as it is read. */
+export interface AnswerEvents {
+  head(status: number, fields: Fields): void;
+  data(bytes: Buffer): void;
+  end(): void;
+}
+
+type Place = "head" | "sized" | "chunk size" | "chunk" | "chunk end" | "trailer" | "until close" | "over";
+
+const NOTHING = Buffer.alloc(0);
+const CR = 0x0d;
+const LF = 0x0a;
+/** 9 digits can say more than any answer may have, and stay exact. */
+const SIZE_DIGITS_MAX = 8;
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+
+/**
+ * Reads one answer to a POST (RFC 9112), strictly: what two readers could frame in two ways is a fault. The bytes of one
+ * `push` are told as one piece, whatever chunks they came in; they are taken over, and moved together in their place.
+ */
+export class AnswerReader {
+  readonly #events: AnswerEvents;
+  #place: Place = "head";
+  /** The beginning of a head, of a line or of trailers. */
+  #held: Buffer = NOTHING;
+  #missing = 0;
+  #interim = 0;
+  #keeps = false;
+  /** What the server says of how long it keeps the connection. */
+  keptMs: number | undefined;
+
+  constructor(events: AnswerEvents) {
+    this.#events = events;
+  }
+
+  get begun(): boolean {
+    return this.#place !== "head" || this.#held.length > 0;
+  }
+
+  get over(): boolean {
+    return this.#place === "over";
+  }
+
+  /** The connection can carry another exchange. */
+  get keeps(): boolean {
+    return this.#place === "over" && this.#keeps;
+  }
+
+  /** Returns what is wrong, if anything: then nothing more of this connection can be believed. */
+  push(chunk: Buffer): string | undefined {
+    let bytes = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : chunk;
+    this.#held = NOTHING;
+    while (this.#place === "head") {
+      const end = bytes.indexOf(HEAD_END);
+      if (end > headBytesMax || (end < 0 && bytes.length > headBytesMax)) return "its head is too long";
+      if (end < 0) return this.#hold(bytes);
+      const fault = this.#head(bytes.toString("latin1", 0, end + 2));
+      if (fault !== undefined) return fault;
+      bytes = bytes.subarray(end + HEAD_END.length);
+      if (bytes.length === 0) return undefined;
+    }
+    return this.#body(bytes);
+  }
+
+  /** The connection has ended. Returns what is missing, if anything. */
+  finish(): string | undefined {
+    if (this.#place !== "until close") return "it ended early";
+    this.#end();
+    return undefined;
+  }
+
+  #hold(bytes: Buffer): undefined {
+    this.#held = bytes;
+  }
+
+  #head(text: string): string | undefined {
+    const lineEnd = text.indexOf("\r\n");
+    const [, minor, digits] = STATUS_LINE.exec(text.slice(0, lineEnd)) ?? [];
+    if (digits === undefined) return "its first line is not understood";
+    const fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
+    if (!fields) return "its head is not understood";
+    const status = Number(digits);
+    if (status < 200) {
+      if (status === 101 || ++this.#interim > limits.http.interimAnswersMax) return `it answered ${status}`;
+      return undefined;
+    }
+    const fault = this.#frame(status, minor === "0", fields);
+    if (fault !== undefined) return fault;
+    this.#events.head(status, fields);
+    if (this.#place === "sized" && this.#missing === 0) this.#end();
+    return undefined;
+  }
+
+  /** RFC 9112 §6.3. */
+  #frame(status: number, old: boolean, fields: Fields): string | undefined {
+    const coding = fields["transfer-encoding"];
+    const said = fields["content-length"];
+    if (coding !== undefined && (said !== undefined || old)) return "it says its length in two ways";
+    // A coding that nobody has asked for could hide what is in it.
+    const chunked = typeof coding === "string" && coding.toLowerCase() === "chunked";
+    if (coding !== undefined && !chunked) return "it is in a coding of the transfer that was not asked for";
+    const length = said === undefined ? undefined : typeof said === "string" ? lengthOf(said) : undefined;
+    if (said !== undefined && length === undefined) return "its length is not understood";
+    const connection = String(fields["connection"] ?? "").toLowerCase();
+    this.#keeps = !old && !/\bclose\b|\bupgrade\b/.test(connection);
+    const kept = /\btimeout=([0-9]{1,6})\b/.exec(String(fields["keep-alive"] ?? ""));
+    if (kept) this.keptMs = Number(kept[1]) * 1_000;
+    this.#missing = length ?? 0;
+    if (status === 204 || status === 304) {
+      this.#missing = 0;
+      this.#place = "sized";
+    } else if (chunked) this.#place = "chunk size";
+    else this.#place = length === undefined ? "until close" : "sized";
+    return undefined;
+  }
+
+  #body(bytes: Buffer): string | undefined {
+    switch (this.#place) {
+      case "sized": {
+        if (bytes.length > this.#missing) this.#keeps = false;
+        const own = bytes.length > this.#missing ? bytes.subarray(0, this.#missing) : bytes;
+        this.#missing -= own.length;
+        if (own.length > 0) this.#events.data(own);
+        if (this.#missing === 0) this.#end();
+        return undefined;
+      }
+      case "until close":
+        this.#events.data(bytes);
+        return undefined;
+      case "over":
+        // Nobody has asked for it.
+        if (bytes.length > 0) this.#keeps = false;
+        return undefined;
+      default:
+        return this.#chunks(bytes);
+    }
+  }
+
+  /** Walks the framing, and moves what it frames together. */
+  #chunks(bytes: Buffer): string | undefined {
+    let at = 0;
+    let from = 0;
+    let to = 0;
+    let fault: string | undefined;
+    while (at < bytes.length && fault === undefined && this.#place !== "over") {
+      if (this.#place === "chunk") {
+        const own = Math.min(this.#missing, bytes.length - at);
+        if (to === from) from = to = at;
+        else if (to !== at) bytes.copyWithin(to, at, at + own);
+        to += own;
+        at += own;
+        this.#missing -= own;
+        if (this.#missing === 0) this.#place = "chunk end";
+        continue;
+      }
+      const after = this.#place === "trailer" ? this.#trailer(bytes, at) : this.#line(bytes, at);
+      if (typeof after === "string") fault = after;
+      else if (after < 0) {
+        this.#held = Buffer.from(bytes.subarray(at));
+        break;
+      } else at = after;
+    }
+    // What was framed soundly is told, whatever comes after it.
+    if (to > from) this.#events.data(bytes.subarray(from, to));
+    if (fault !== undefined) return fault;
+    if (this.#place === "over") {
+      if (at < bytes.length) this.#keeps = false;
+      this.#events.end();
+    }
+    return undefined;
+  }
+
+  /** The end of a chunk, or the size of the next one: the offset after it, -1 when it is not there yet, or what is wrong. */
+  #line(bytes: Buffer, at: number): number | string {
+    if (this.#place === "chunk end") {
+      if (bytes[at] !== CR || (at + 1 < bytes.length && bytes[at + 1] !== LF)) return "a chunk does not end";
+      if (at + 1 >= bytes.length) return -1;
+      this.#place = "chunk size";
+      return at + 2;
+    }
+    let size = 0;
+    let cursor = at;
+    for (let digit; (digit = hexDigit(bytes[cursor])) >= 0; cursor++) size = size * 16 + digit;
+    if (cursor - at > SIZE_DIGITS_MAX) return "the size of a chunk is too large";
+    if (cursor === at && cursor < bytes.length) return "the size of a chunk is not understood";
+    const extension = cursor;
+    if (bytes[cursor] === SEMICOLON) while (isVisible(bytes[cursor])) cursor++;
+    if (cursor - at > limits.http.chunkLineBytesMax) return "the size of a chunk is not understood";
+    if (cursor >= bytes.length) return -1;
+    if (bytes[cursor] !== CR) return "the size of a chunk is not understood";
+    if (cursor + 1 >= bytes.length) return -1;
+    const sound = cursor === extension || EXTENSION.test(bytes.toString("latin1", extension, cursor));
+    if (bytes[cursor + 1] !== LF || !sound) return "the size of a chunk is not understood";
+    this.#missing = size;
+    this.#place = size > 0 ? "chunk" : "trailer";
+    return cursor + 2;
+  }
+
+  /** The fields after the last chunk are read, and not believed. */
+  #trailer(bytes: Buffer, at: number): number | string {
+    if (bytes[at] === CR && bytes[at + 1] === LF) {
+      this.#place = "over";
+      return at + 2;
+    }
+    const end = bytes.indexOf(HEAD_END, at);
+    if (end < 0) return bytes.length - at > headBytesMax ? "its trailers are too long" : -1;
+    if (end - at > headBytesMax || !readFields(bytes.toString("latin1", at, end + 2), 0, limits.http.fieldsMax))
+      return "its trailers are not understood";
+    this.#place = "over";
+    return end + HEAD_END.length;
+  }
+
+  #end(): void {
+    this.#place = "over";
+    this.#events.end();
+  }
+}
+
+const SEMICOLON = 0x3b;
+/** RFC 9112 §7.1.1: says nothing to anybody. */
+const EXTENSION = /^;[A-Za-z0-9_-]+(?:=[A-Za-z0-9_-]+)?$/;
+const isVisible = (byte: number | undefined): boolean =>
+  byte !== undefined && (byte === 0x09 || (byte >= 0x20 && byte !== 0x7f));
+
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const small = byte | 0x20;
+  return small >= 0x61 && small <= 0x66 ? small - 0x57 : -1;
+}
