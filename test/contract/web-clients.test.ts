@@ -1,4 +1,7 @@
-/** Clients as people have them, unchanged, through the gateway: they know a proxy, a certificate and a placeholder. */
+/**
+ * Clients as people have them, unchanged, through the gateway: they know a proxy, a certificate and a placeholder. In a
+ * sandbox, and with npm and psql: web-clients-inside.test.ts.
+ */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -233,51 +236,6 @@ test("a WebSocket client: the placeholder in a message goes out as the credentia
   socket.close();
   await dispatcher.destroy();
   assert.equal(said, `you said login [credential removed by cordon] ${"x".repeat(70_000)}`);
-});
-
-test("npm installs a package from the registry that this machine uses", { skip: !has("npm") }, async (context) => {
-  const registry = new URL(execFileSync("npm", ["config", "get", "registry"], { stdio: "pipe" }).toString().trim());
-  const answers = await fetch(new URL("is-number", registry))
-    .then(({ ok }) => ok)
-    .catch(() => false);
-  if (!answers) return context.skip("the registry does not answer");
-  // An operator's own registry may well stand at an address that is not public: its rule then says so.
-  const { lookup } = await import("node:dns/promises");
-  const { address } = await lookup(registry.hostname, { family: 4 });
-  const npmPlace = await startWeb({ reach: [{ to: registry.origin, methods: ["GET", "HEAD"], address }] });
-  try {
-    const ca = join(folder, "npm-ca.pem");
-    writeFileSync(ca, await npmPlace.authority());
-    const proxy = `http://127.0.0.1:${npmPlace.proxyPort}`;
-    const words = [
-      "install",
-      "--ignore-scripts",
-      "--no-audit",
-      "--no-fund",
-      "--prefix",
-      folder,
-      "--cache",
-      join(folder, "cache"),
-      "is-number@7.0.0",
-    ];
-    const variables = {
-      HTTP_PROXY: proxy,
-      HTTPS_PROXY: proxy,
-      http_proxy: proxy,
-      https_proxy: proxy,
-      NODE_EXTRA_CA_CERTS: ca,
-      npm_config_registry: registry.href,
-    };
-    const { code, out } = await run("npm", words, { ...variables, npm_config_noproxy: "", npm_config_cafile: ca });
-    assert.equal(code, 0, out);
-    assert.ok(existsSync(join(folder, "node_modules/is-number/package.json")), out);
-    assert.ok(
-      npmPlace.records.some(({ kind }) => kind === "web.request"),
-      "it went through the gateway",
-    );
-  } finally {
-    await npmPlace.close();
-  }
 });
 
 test("a long download comes down in bounded memory", { skip: !has("curl") }, async () => {

@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import {
   connect as connectTls,
   createSecureContext,
-  rootCertificates,
+  getCACertificates,
   type SecureContext,
   type TLSSocket,
 } from "node:tls";
@@ -43,9 +43,9 @@ function dialOne(host: string, port: number): Promise<Socket> {
   return promise;
 }
 
-/** Whom to trust upstream: the well-known authorities, and those of the user's own file in PEM. */
+/** Whom to trust upstream: the authorities that the mesh's own runtime does, and those of the user's file in PEM. */
 export const trustOf = (ca: string | null): SecureContext =>
-  createSecureContext({ minVersion: "TLSv1.2", ...(ca === null ? {} : { ca: [...rootCertificates, ca] }) });
+  createSecureContext({ minVersion: "TLSv1.2", ...(ca === null ? {} : { ca: [...getCACertificates("default"), ca] }) });
 
 /** TLS towards `host`, verified always: there is no switch. */
 export async function dialTls(to: Destination, host: string, trust: SecureContext): Promise<TLSSocket> {
