@@ -61,7 +61,7 @@ export const BindingsForm = z.record(Name, z.array(BindingForm).min(1).max(limit
 /** Certificates in PEM that are trusted upstream besides the well-known ones. */
 export const WebForm = z.strictObject({ ca: z.string().min(1).max(512).optional() });
 
-interface Misreading {
+export interface Misreading {
   readonly message: string;
   readonly fix: string;
 }
@@ -92,6 +92,9 @@ function readRule(form: z.infer<typeof ReachForm>[number]): Result<ReachRule, Mi
     address: parts.address === undefined ? literal : canonical(parts.address),
   });
 }
+
+/** One line of `may.reach`, as a step of a workflow names it. */
+export const readReachLine = (line: string): Result<ReachRule, Misreading> => readRule(line);
 
 function textOf({
   to,

@@ -147,7 +147,10 @@ export interface Narrowing {
   readonly message: readonly string[];
   /** Absent = none. */
   readonly topics?: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
+  /** Lines as the fleet file has them. */
   readonly reach: readonly string[];
+  /** Absent = none. */
+  readonly databases?: readonly string[];
 }
 
 /** CEL (https://cel.dev) that gives a boolean. `references` are the data that it can see at all. */
@@ -205,7 +208,7 @@ export interface PlannedStep {
   readonly worst: Worst;
 }
 
-/** One line of what is allowed. `target`: a model, agent, board or topic pattern, or tool; `rule`: the line of the fleet file that grants it. */
+/** One line of what is allowed. `target`: a model, agent, board or topic pattern, tool, line of `reach` or database; `rule`: the line of the fleet file that grants it. */
 export interface PlannedAction {
   readonly verb:
     | "model.call"
@@ -215,7 +218,9 @@ export interface PlannedAction {
     | "board.list"
     | "topic.publish"
     | "topic.subscribe"
-    | "tool.call";
+    | "tool.call"
+    | "web.request"
+    | "database.connect";
   readonly target: string;
   readonly rule: string;
 }

@@ -1,14 +1,14 @@
 import type { Matrix } from "../policy/decide.ts";
-import { globsMeet } from "./narrow.ts";
+import { globsMeet } from "./glob-cover.ts";
 
 /**
- * Agents that can have read something untrusted in any step or conversation, and by what: files, board keys, topics or messages
+ * Agents that can have read something untrusted in any step or conversation, and by what: files, places outside, board keys, topics or messages
  * of such agents. Their volume keeps it, so that it can come back in a later step that reads nothing.
  */
 export function taintedAgents(matrix: Matrix): ReadonlyMap<string, string> {
   const tainted = new Map<string, string>();
-  for (const [agent, { tools }] of matrix) {
-    const source = tools.find((tool) => tool === "files.read");
+  for (const [agent, { tools, reach, databases }] of matrix) {
+    const source = tools.find((tool) => tool === "files.read") ?? reach?.[0]?.text ?? databases?.[0];
     if (source !== undefined) tainted.set(agent, `\`${source}\``);
   }
   // Each round can taint one agent more; nothing is ever taken back.

@@ -116,7 +116,9 @@ class Flow {
 
   #agent(step: Step, { may, accepts }: Task, agent: string, given: Taint | undefined, at: Path): Taint | undefined {
     const memory = this.#agents.get(agent);
-    const reads = may.tools.find((tool) => !CLEAN_RESULTS.includes(tool) && !isOutward(tool));
+    // What is outside both tells and is told: a request carries data, too.
+    const outside = may.reach[0] ?? may.databases?.[0];
+    const reads = may.tools.find((tool) => !CLEAN_RESULTS.includes(tool) && !isOutward(tool)) ?? outside;
     const taint =
       given ??
       (reads === undefined ? undefined : { origin: `\`${reads}\` in \`${step.id}\``, through: [] }) ??
@@ -125,7 +127,7 @@ class Flow {
       (memory === undefined
         ? undefined
         : { origin: `the memory of \`${agent}\`, which elsewhere reads ${memory}`, through: [] });
-    const sink = may.tools.find(isOutward);
+    const sink = may.tools.find(isOutward) ?? outside;
     if (taint && sink !== undefined) {
       const message = `${trail(taint)} -> \`${sink}\` by \`${agent}\` in \`${step.id}\`: untrusted data can leave here`;
       if (accepts === "untrusted") this.#compiled.places.note("flow", at, message, "the step accepts it");

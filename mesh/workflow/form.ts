@@ -48,7 +48,12 @@ const May = z.strictObject({
       subscribe: z.array(BoardGlob).max(100).optional(),
     })
     .optional(),
-  reach: z.array(z.string().min(1).max(253)).max(100).optional(),
+  reach: z
+    .array(z.string().min(1).max(limits.web.ruleCharsMax))
+    .max(100)
+    .optional()
+    .describe("lines as in `may.reach` of the fleet file, each within one of the agent's"),
+  databases: z.array(Name).max(100).optional().describe("names of the agent's databases"),
 });
 
 /** What a step and the inside of a map have alike. Exactly one of the kinds must be there. */

@@ -214,5 +214,6 @@ function narrowingOf(form: MayForm | undefined, implied: Partial<Narrowing> | un
     },
     message: form?.message ?? implied?.message ?? [],
     reach: form?.reach ?? [],
+    ...(form?.databases && form.databases.length > 0 && { databases: form.databases }),
   };
 }

@@ -1,15 +1,18 @@
 import type { ToolName } from "../../protocol/door.ts";
+import type { Fleet } from "../config/fleet.ts";
 import type { Path } from "../config/source.ts";
 import type { Provider } from "../egress/providers.ts";
 import { decide, type Action, type Grants, type Matrix } from "../policy/decide.ts";
 import type { PlannedAction, PlannedStep, Task } from "./definition.ts";
-import { globCovers } from "./narrow.ts";
+import { globCovers } from "./glob-cover.ts";
 import type { Places } from "./places.ts";
+import { placesOfStep } from "./plan-places.ts";
 import { argumentOf, boardTargets, patternOf } from "./tool-target.ts";
 
 /** What the fleet says that a plan must know. */
 export interface FleetFacts {
   readonly matrix: Matrix;
+  readonly fleet: Pick<Fleet, "bindings" | "databases">;
   readonly providers: ReadonlyMap<string, Provider>;
 }
 
@@ -59,17 +62,27 @@ function ofAgent(agent: string, task: Task, at: Path, facts: FleetFacts, places:
   const models = grants.models.map(
     (model) => ({ verb: "model.call", target: model, rule: `agents.${agent}.model` }) as const,
   );
-  const actions = [...models, ...granted(facts, agent, own, [...at, "may"], places)];
+  const outside = placesOfStep(task, agent, at, facts, places);
+  const actions = [
+    ...models,
+    ...granted(facts, agent, own, [...at, "may"], places),
+    ...outside.flatMap((each) => each.actions),
+  ];
   const providers = models.flatMap(
     ({ target: model }) => facts.providers.get(model.slice(0, model.indexOf("/"))) ?? [],
   );
   return {
     agent,
     actions,
-    destinations: [...new Set([...providers.map(hostOf), ...task.may.reach])].sort(),
-    credentials: [...new Set(providers.flatMap(({ credential }) => credential ?? []))].sort(),
+    destinations: sorted([...providers.map(hostOf), ...outside.flatMap(({ destinations }) => destinations)]),
+    credentials: sorted([
+      ...providers.flatMap(({ credential }) => credential ?? []),
+      ...outside.flatMap(({ credentials }) => credentials),
+    ]),
   };
 }
+
+const sorted = (names: readonly string[]): string[] => [...new Set(names)].sort();
 
 function ofTool(as: string, tool: ToolName, task: Task, at: Path, facts: FleetFacts, places: Places): Touched {
   if (!facts.matrix.has(as)) {
@@ -105,6 +118,13 @@ function ofTool(as: string, tool: ToolName, task: Task, at: Path, facts: FleetFa
       [...at, "may"],
       `\`${tool}\` is not among the step's own \`may.tools\``,
       `add \`${tool}\` to \`may.tools\`, or remove \`may\``,
+    );
+  if (task.may.reach.length + (task.may.databases?.length ?? 0) > 0)
+    places.error(
+      "permission",
+      [...at, "may"],
+      "a tool reaches nothing outside by itself",
+      "remove `reach` and `databases`, or let an agent do it",
     );
   const wanted = actionsOf(task);
   if (wanted.length === 0) return { agent: as, actions: [], destinations: [], credentials: [] };
