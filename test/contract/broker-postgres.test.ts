@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { DatabaseSetting } from "../../mesh/egress/brokers/postgres/setting.ts";
 import { startDatabasePlace, type DatabasePlace } from "../fleet/database-place.ts";
-import { postgresVersion, startDatabase, type DatabaseServer } from "../fleet/database-server.ts";
+import { startDatabase, type DatabaseServer } from "../fleet/database-server.ts";
+import { postgresVersion } from "../fleet/postgres.ts";
 import { eventually } from "../fleet/running-mesh.ts";
 import { OutsideAuthority } from "../fleet/web-place.ts";
 

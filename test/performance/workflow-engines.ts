@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { open as openCordon, type Engine } from "./engines/cordon.ts";
-import { startPostgres } from "./engines/postgres.ts";
+import { postgresVersion, startPostgres } from "../fleet/postgres.ts";
 
 const STEPS = 100;
 const { values } = parseArgs({ options: { rounds: { type: "string" } } });
@@ -27,7 +27,10 @@ if (!existsSync(new URL("./engines/node_modules", import.meta.url))) {
   process.exit(1);
 }
 const folder = mkdtempSync(join(tmpdir(), "cordon-engines-"));
-const postgres = await startPostgres();
+const postgres =
+  postgresVersion === undefined
+    ? undefined
+    : await startPostgres({ superuser: "postgres", settings: ["listen_addresses="] });
 if (!postgres) console.error("no PostgreSQL is installed: DBOS is left out");
 const engines = new Map<string, Engine>();
 const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? NaN;
@@ -38,7 +41,10 @@ try {
   engines.set("Cordon, begins from disk", await openCordon(join(folder, "outer"), STEPS, "outer"));
   engines.set("LangGraph + SQLite", await langgraph(join(folder, "full.sqlite"), STEPS, "FULL"));
   engines.set("LangGraph, not synced", await langgraph(join(folder, "normal.sqlite"), STEPS, "NORMAL"));
-  if (postgres) engines.set(`DBOS + PostgreSQL ${postgres.version}`, await (await other("dbos"))(postgres.url, STEPS));
+  if (postgres) {
+    const url = `postgresql://postgres@localhost/bench?host=${encodeURIComponent(postgres.folder)}`;
+    engines.set(`DBOS + PostgreSQL ${postgresVersion}`, await (await other("dbos"))(url, STEPS));
+  }
 
   const rates = new Map<string, number[]>();
   for (let round = 0; round <= rounds; round++) {

@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, lstatSync, readFileSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { deskRoutes } from "../../../mesh/desk/routes.ts";
 import { limits } from "../../../protocol/limits.ts";
+import { freePort } from "../../fleet/free-port.ts";
 import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
 import { askRaw, type Place } from "../../fleet/raw-request.ts";
 
@@ -78,14 +79,6 @@ before(async () => {
   places = [{ path: join(mesh.state, "desk.sock") }, { host: "127.0.0.1", port }];
 });
 after(() => mesh.stop());
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Each route with a name where it takes one. */
 const routes = Object.keys(deskRoutes).map((route) => {

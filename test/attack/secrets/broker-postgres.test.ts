@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
-import { postgresVersion, startDatabase, type DatabaseServer } from "../../fleet/database-server.ts";
+import { startDatabase, type DatabaseServer } from "../../fleet/database-server.ts";
+import { postgresVersion } from "../../fleet/postgres.ts";
 import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
 import { filesHolding, memoryHolding, sandboxProcesses } from "../../fleet/search.ts";
 import { OutsideAuthority } from "../../fleet/web-place.ts";
