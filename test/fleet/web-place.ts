@@ -121,6 +121,7 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
         const secret = secretOf(name);
         return secret && { secret, version: 1, writes: [] };
       },
+      count: (name: string) => (secretOf(name) ? [] : undefined),
       look: secretOf,
       generation: () => "1",
       retiring: () => [],
