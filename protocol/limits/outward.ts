@@ -46,8 +46,8 @@ export const outward = {
     refGlobsMax: 64,
     /** Of one sandbox at a time. */
     sessionsMax: 8,
-    sessionsBurst: 32,
-    sessionsPerMinute: 60,
+    sessionsBurst: 128,
+    sessionsPerMinute: 240,
     /** The words that a client calls `ssh` with. */
     openingBytesMax: 16 * KiB,
     openingWordsMax: 32,

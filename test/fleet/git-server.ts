@@ -72,6 +72,8 @@ export async function startGitServer(
     let log = "";
     server.stderr.on("data", (piece: Buffer) => (log += piece.toString()));
     const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
+    // A test that fails before it stops it must not leave it behind.
+    process.once("exit", () => void server.kill("SIGTERM"));
     for (let tries = 0; !log.includes("Server listening"); tries++) {
       if (tries > 300 || server.exitCode !== null) throw new Error(`sshd did not start: ${log}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
