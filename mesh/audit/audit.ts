@@ -15,7 +15,8 @@ export interface AuditEvent {
 export interface Audit {
   /**
    * Chains the event and commits it in one transaction with `writes`. Resolves when it is on disk:
-   * await it before the effect that it permits.
+   * await it before the effect that it permits. `later`: with the next transaction, and resolved at once, for what
+   * permits nothing and what a crash puts right by itself.
    */
-  record(event: AuditEvent, writes?: readonly Write[]): Promise<void>;
+  record(event: AuditEvent, writes?: readonly Write[], when?: "later"): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { createSecretKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../lib/clock.ts";
 import type { Secret } from "../../lib/redact.ts";
 import { limits } from "../../protocol/limits.ts";
-import { StoreFailure, type Store, type Write } from "../store/store.ts";
+import { StoreFailure, type Row, type Store, type Write } from "../store/store.ts";
 import type { Audit } from "./audit.ts";
 import type { AuditRecordRow } from "../store/tables/audit.ts";
 import { robbed } from "./beginning.ts";
@@ -39,7 +39,7 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
   let timer: AbortController | undefined;
   let closed = false;
 
-  const seal = (): Write => ["audit.setHead", seq, hash, headMac(key, seq, hash, signed)];
+  const seal = (): Row => ["audit.setHead", seq, hash, headMac(key, seq, hash, signed)];
 
   /** One seal a transaction, over the last of its records: those before it in the same one would be replaced. */
   let unsealed = false;
@@ -50,7 +50,7 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
   });
 
   /** The seal knows its checkpoints, so each comes with a new one. */
-  const checkpoint = (): Write[] => {
+  const checkpoint = (): Row[] => {
     const atMs = clock.nowMs();
     signed = { count: signed.count + 1, lastSeq: seq };
     unsealed = true;
@@ -72,7 +72,7 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
   };
 
   return {
-    record: async (event, writes = []) => {
+    record: async (event, writes = [], when) => {
       const record = {
         seq: seq + 1,
         atMs: clock.nowMs(),
@@ -89,7 +89,8 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
       ];
       if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) rows.push(...checkpoint());
       else signLater();
-      await store.commit(rows);
+      if (when === "later") store.commitLater(rows);
+      else await store.commit(rows);
     },
     head: () => ({ seq, hash }),
     close: async () => {

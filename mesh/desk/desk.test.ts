@@ -25,6 +25,7 @@ const services = {
   costs: () => (reached.push("costs"), { agents: [] }),
   verifyAudit: () => (reached.push("verify"), { ok: true }),
   store: {
+    commit: () => Promise.resolve(),
     query: {
       audit: { page: () => (reached.push("page"), []) },
       spending: {

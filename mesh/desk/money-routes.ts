@@ -25,8 +25,11 @@ export interface DeskMoney {
 }
 
 export const moneyRoutes: Readonly<Record<string, Handler>> = {
-  "GET /v1/spending": ({ store, money }, { query }) =>
-    spending(store.query, query.get("by") ?? "agent", query.get("since") ?? "", money.today()),
+  "GET /v1/spending": async ({ store, money }, { query }) => {
+    // What has ended and nobody waits for is there, too.
+    await store.commit([]);
+    return spending(store.query, query.get("by") ?? "agent", query.get("since") ?? "", money.today());
+  },
   "GET /v1/budgets": ({ store }) => ok(budgetHistory(store.query)),
   "POST /v1/budgets": ({ money }, { body }) => {
     const input = parse(BudgetInput, body);

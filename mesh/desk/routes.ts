@@ -42,7 +42,9 @@ async function events({ monitor }: DeskServices, { query }: DeskRequest): Promis
   return ok({ events: list, next: list.at(-1)?.seq ?? after });
 }
 
-function auditPage({ store }: DeskServices, { query }: DeskRequest): Answer {
+async function auditPage({ store }: DeskServices, { query }: DeskRequest): Promise<Answer> {
+  // Records that nobody waits for are there, too.
+  await store.commit([]);
   const after = whole(query, "after", Number.MAX_SAFE_INTEGER);
   const rows = store.query.audit.page(after, whole(query, "limit", AUDIT_PER_PAGE) || AUDIT_PER_PAGE);
   const records: AuditRow[] = rows.map((row) => ({

@@ -53,7 +53,8 @@ export async function reserve(
     return err({ kind: "credential", refusal: missing });
   }
   const work = services.workOf?.(caller);
-  const scopes = [...services.scopes.of(caller.agent), ...(work?.scopes ?? [])];
+  const own = services.scopes.of(caller.agent);
+  const scopes = work && work.scopes.length > 0 ? [...own, ...work.scopes] : own;
   // No answer is longer than what the model can hold.
   const wanted = Math.min(call.outputTokens ?? limits.model.outputTokensDefault, price.contextTokens ?? Infinity);
   const payable = outputTokensPayable(
@@ -128,6 +129,8 @@ export async function finish(
       },
     },
     [...settled.writes, ...(work?.ended(hold.id, ended, settled) ?? [])],
+    // A crash that forgets this end charges the hold in full. What a run has done is not done twice.
+    work ? undefined : "later",
   );
   const cause = services.runaway?.spent(caller.agent, settled.microUsd);
   if (cause) {

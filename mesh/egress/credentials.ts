@@ -20,10 +20,14 @@ function partsOf(bytes: Uint8Array): Uint8Array[] {
   return [bytes, ...parts.map((part) => Buffer.from(part, "latin1"))];
 }
 
-/** The one place at which a secret leaves the vault. Automata are kept per generation: compiling costs more than a request. */
+/**
+ * The one place at which a secret leaves the vault. Value and automaton are kept as long as the vault gives out the
+ * same: to open a value, and more so to compile an automaton (which holds it as well), costs more than a request.
+ */
 export class Injector {
   readonly #vault: Vault;
   readonly #automata = new Map<string, { readonly generation: string; readonly automaton: Automaton }>();
+  readonly #ready = new Map<string, { readonly generation: string } & Omit<Injection, "writes">>();
 
   constructor(vault: Vault) {
     this.#vault = vault;
@@ -31,15 +35,26 @@ export class Injector {
 
   /** Undefined when the vault holds no credential of that name that stands. */
   prepare(name: string, use?: CredentialUse): Injection | undefined {
+    const generation = this.#vault.generation(name);
+    const ready = this.#ready.get(name);
+    if (ready?.generation === generation) {
+      const writes = this.#vault.count(name, use);
+      if (writes) return { value: ready.value, automaton: ready.automaton, writes };
+      // Nothing is kept of what does not stand any more.
+      this.#ready.delete(name);
+      return undefined;
+    }
+    this.#ready.delete(name);
     const found = this.#vault.reveal(name, use);
     if (!found) return undefined;
     const { secret, writes } = found;
-    const injection = secret.reveal((bytes) => {
+    const made = secret.reveal((bytes) => {
       const automaton = this.#automatonOf(name, bytes);
-      return { value: Buffer.from(bytes).toString("latin1"), automaton, writes };
+      return { generation, value: Buffer.from(bytes).toString("latin1"), automaton };
     });
     secret.erase();
-    return injection;
+    this.#ready.set(name, made);
+    return { value: made.value, automaton: made.automaton, writes };
   }
 
   /** What finds it in answers, without a use of it; undefined when the vault holds none of that name. */

@@ -31,10 +31,15 @@ export const isRunScope = (scope: Scope): boolean => RUN.test(scope);
 export const isScope = (scope: string): scope is Scope =>
   scope.length <= limits.ledger.scopeCharsMax && SCOPE.test(scope);
 
+/** Lists that nobody can change, and that were looked at. */
+const sound = new WeakSet<readonly Scope[]>();
+
 export function assertScopes(scopes: readonly Scope[]): void {
+  if (sound.has(scopes)) return;
   assert(scopes.length > 0 && scopes.length <= limits.ledger.scopesMax, "a reservation has a few scopes");
   assert(new Set(scopes).size === scopes.length, "a reservation names a scope once");
   assert(scopes.every(isScope), "a scope is a name");
+  if (Object.isFrozen(scopes)) sound.add(scopes);
 }
 
 export function assertCount(count: number, what: string): void {

@@ -11,7 +11,7 @@ import { CurrentWindows } from "./current-windows.ts";
 import { heldBy, holdRow, placesText, readPlaces, type OpenHold } from "./hold.ts";
 import type { Amount, BudgetRefusal, Caps, CapUnits, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
 import { Notices, type BudgetNotice } from "./notices.ts";
-import { Places, type Place, type PlaceKey } from "./places.ts";
+import { Place, Places, type PlaceKey } from "./places.ts";
 import { DailySpending } from "./spending.ts";
 import { UsageTotals } from "./usage.ts";
 import { bucketsOf, rollingSpanMs, type WindowName } from "./windows.ts";
@@ -183,8 +183,8 @@ export class Book implements Ledger {
     for (const { scope, window, startMs } of this.counters.all()) this.#look({ scope, window, startMs }, true);
   }
 
-  #counterAt({ scope, window, startMs }: PlaceKey): Counter {
-    return this.counters.at(scope, window, startMs);
+  #counterAt(place: PlaceKey): Counter {
+    return place instanceof Place ? place.counter : this.counters.at(place.scope, place.window, place.startMs);
   }
 
   /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
@@ -199,13 +199,14 @@ export class Book implements Ledger {
     return writes;
   }
 
-  #look({ scope, window, startMs }: PlaceKey, silent = false): void {
-    const cap = this.places.capAt({ scope, window, startMs });
+  #look(key: PlaceKey, silent = false): void {
+    const { window, startMs } = key;
+    const cap = this.places.capAt(key);
     if (units.every((unit) => cap[unit] === undefined)) return;
     const calendar = window === "day" || window === "month" ? this.windows.now()[window] : undefined;
     // A window that is over is nobody's concern any more.
     if (calendar && calendar.startMs !== startMs) return;
-    const place: Place = { scope, window, startMs, endMs: calendar?.endMs ?? startMs, cap };
+    const place = key instanceof Place && key.cap === cap ? key : this.places.at(key, calendar?.endMs ?? startMs, cap);
     this.#notices.look(place, this.places.used(place).settled, this.#clock.nowMs(), silent);
   }
 

@@ -1,23 +1,40 @@
 import { assert } from "../../lib/assert.ts";
-import type { Write } from "../store/store.ts";
+import type { LateRow, Row, Write } from "../store/store.ts";
 import type { TotalRow } from "../store/tables/ledger.ts";
 import { isZero, units, zero, type Quantities } from "./amount.ts";
 import type { Scope, Unit } from "./ledger.ts";
 import type { WindowName } from "./windows.ts";
 
-/** One running total. Invariant: all are safe integers, not negative, and so is the sum of both of a unit. */
-export interface Counter {
+/**
+ * One running total, and the row that makes it durable. Invariant: all are safe integers, not negative, and so is the
+ * sum of both of a unit.
+ */
+export class Counter implements LateRow {
   /** Also `SCOPE>DESTINATION`. */
   readonly scope: Scope;
   readonly window: WindowName;
   readonly startMs: number;
-  readonly settled: Quantities;
-  readonly reserved: Quantities;
+  readonly settled = zero();
+  readonly reserved = zero();
+
+  constructor(scope: Scope, window: WindowName, startMs: number) {
+    this.scope = scope;
+    this.window = window;
+    this.startMs = startMs;
+  }
+
+  lateRow(): Row {
+    const { settled: s, reserved: r } = this;
+    return [
+      ...(["ledger.putTotal", this.scope, this.window, this.startMs] as const),
+      ...[s.tokens, r.tokens, s.usd, r.usd, s.requests, r.requests, s.bytes, r.bytes],
+    ];
+  }
 }
 
 const NONE: Pick<Counter, "settled" | "reserved"> = { settled: zero(), reserved: zero() };
 
-/** The totals in memory: the authority while the mesh runs. Every change gives the row that makes it durable. */
+/** The totals in memory: the authority while the mesh runs. Every change gives what makes it durable. */
 export class Counters {
   /** By window, so that the end of a window is no walk over all of them. */
   readonly #windows = new Map<WindowName, Map<string, Counter>>();
@@ -36,7 +53,7 @@ export class Counters {
     if (!counters) this.#windows.set(window, (counters = new Map()));
     const key = `${startMs} ${scope}`;
     let counter = counters.get(key);
-    if (!counter) counters.set(key, (counter = { scope, window, startMs, settled: zero(), reserved: zero() }));
+    if (!counter) counters.set(key, (counter = new Counter(scope, window, startMs)));
     return counter;
   }
 
@@ -82,7 +99,7 @@ export function change(counter: Counter, { reserved, sign, settled }: Change): W
     counter.settled[unit] += settled[unit];
     assertSound(counter, unit);
   }
-  return putTotal(counter);
+  return counter;
 }
 
 /** Takes back what was settled too high. */
@@ -91,15 +108,7 @@ export function lower(counter: Counter, by: Readonly<Quantities>): Write {
     counter.settled[unit] -= by[unit];
     assertSound(counter, unit);
   }
-  return putTotal(counter);
-}
-
-function putTotal({ scope, window, startMs, settled: s, reserved: r }: Counter): Write {
-  return [
-    "ledger.putTotal",
-    ...[scope, window, startMs],
-    ...[s.tokens, r.tokens, s.usd, r.usd, s.requests, r.requests, s.bytes, r.bytes],
-  ];
+  return counter;
 }
 
 function assertSound({ settled, reserved }: Counter, unit: Unit): void {

@@ -2,7 +2,7 @@ import type { Write } from "../store/store.ts";
 import type { HoldRow } from "../store/tables/ledger.ts";
 import type { Quantities } from "./amount.ts";
 import type { Amount, Scope } from "./ledger.ts";
-import type { PlaceKey } from "./places.ts";
+import { placeText, type PlaceKey } from "./places.ts";
 import type { WindowKind } from "./windows.ts";
 
 /** A reservation that a crash left open, settled at its worst case. */
@@ -47,8 +47,7 @@ export const holdRow = (hold: OpenHold): Write => [
   hold.run,
 ];
 
-export const placesText = (places: readonly PlaceKey[]): string =>
-  JSON.stringify(places.map(({ scope, window, startMs }) => [scope, window, startMs]));
+export const placesText = (places: readonly PlaceKey[]): string => `[${places.map(placeText).join()}]`;
 
 export const readPlaces = (text: string): PlaceKey[] =>
   (JSON.parse(text) as [Scope, PlaceKey["window"], number][]).map(([scope, window, startMs]) => ({

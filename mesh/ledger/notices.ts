@@ -45,6 +45,11 @@ export class Notices {
     for (const unit of units) {
       if (place.cap[unit] === undefined) continue;
       const cap = capOf(place.cap, unit);
+      if (settled[unit] < cap * FORECAST_SHARE_MIN) {
+        // Far from anything to tell, which for a rolling window is to begin anew.
+        if (place.window.startsWith("rolling:")) this.#told.delete(`${place.scope} ${place.window} ${unit}`);
+        continue;
+      }
       const passed = thresholds.findLast((percent) => cap > 0 && settled[unit] * 100 >= cap * percent) ?? 0;
       const told = this.#of(place, unit, passed);
       const about = { scope: place.scope, window: place.window, unit, cap, settled: settled[unit] };

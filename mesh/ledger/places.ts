@@ -1,9 +1,9 @@
 import { assert } from "../../lib/assert.ts";
 import { isRunScope, units, zero, type Quantities } from "./amount.ts";
-import type { Counters } from "./counters.ts";
+import type { Counter, Counters } from "./counters.ts";
 import type { CurrentWindows } from "./current-windows.ts";
 import type { BudgetRefusal, Caps, CapUnits, Scope } from "./ledger.ts";
-import { bucketsOf, rollingSpanMs, type WindowName } from "./windows.ts";
+import { bucketsOf, rollingSpanMs, type Window, type WindowKind, type WindowName } from "./windows.ts";
 
 /** Where an amount counts. `scope` may be `SCOPE>DESTINATION`. */
 export interface PlaceKey {
@@ -12,11 +12,55 @@ export interface PlaceKey {
   readonly startMs: number;
 }
 
-export interface Place extends PlaceKey {
-  readonly cap: CapUnits;
+/** A place of this moment: it is made once, and serves every reservation until its window or its cap is another. */
+export class Place implements PlaceKey {
+  readonly scope: Scope;
+  readonly window: WindowName;
+  readonly startMs: number;
   /** The end of the window; of a rolling one, of its bucket. */
   readonly endMs: number;
+  readonly cap: CapUnits;
+  readonly #counters: Counters;
+  #counter: Counter | undefined;
+  #text: string | undefined;
+
+  constructor(counters: Counters, key: PlaceKey, endMs: number, cap: CapUnits) {
+    this.scope = key.scope;
+    this.window = key.window;
+    this.startMs = key.startMs;
+    this.endMs = endMs;
+    this.cap = cap;
+    this.#counters = counters;
+  }
+
+  /** Makes it if there is none; it stays the same as long as anything is reserved in it. */
+  get counter(): Counter {
+    return (this.#counter ??= this.#counters.at(this.scope, this.window, this.startMs));
+  }
+
+  get text(): string {
+    return (this.#text ??= JSON.stringify([this.scope, this.window, this.startMs]));
+  }
+
+  get used(): Pick<Counter, "settled" | "reserved"> {
+    return this.#counter ?? this.#counters.peek(this.scope, this.window, this.startMs);
+  }
 }
+
+/** One place in the JSON of a hold. */
+export const placeText = (place: PlaceKey): string =>
+  place instanceof Place ? place.text : JSON.stringify([place.scope, place.window, place.startMs]);
+
+/** The places of one scope, as long as nothing of this has changed. */
+interface Kept {
+  readonly dayCap: CapUnits;
+  readonly monthCap: CapUnits;
+  readonly day: Window;
+  readonly month: Window;
+  readonly places: readonly Place[];
+}
+
+type WindowCaps = Pick<Caps, "day" | "month" | "rolling">;
 
 const NO_CAPS: CapUnits = {};
 /** The last moment of ECMAScript time: a window that never ends. */
@@ -29,6 +73,7 @@ export class Places {
   readonly #windows: CurrentWindows;
   readonly #caps: (scope: Scope) => Caps;
   readonly #open: ReadonlyMap<Scope, CapUnits>;
+  readonly #kept = new Map<Scope, Kept>();
 
   constructor(parts: {
     readonly counters: Counters;
@@ -45,17 +90,18 @@ export class Places {
 
   of(scopes: readonly Scope[], destination?: string): Place[] {
     const places: Place[] = [];
+    const now = this.#windows.now();
     for (const scope of scopes) {
       if (isRunScope(scope)) {
         const cap = this.#open.get(scope);
         assert(cap, "a run or a step is opened before it spends");
-        places.push({ scope, window: "run", startMs: 0, endMs: END_OF_TIME_MS, cap });
+        places.push(this.at({ scope, window: "run", startMs: 0 }, END_OF_TIME_MS, cap));
         continue;
       }
       const caps = this.#caps(scope);
-      this.#add(places, scope, caps);
+      this.#add(places, scope, caps, now);
       const narrower = destination === undefined ? undefined : own(caps.destinations, destination);
-      if (narrower && destination !== undefined) this.#add(places, destinationScope(scope, destination), narrower);
+      if (narrower && destination !== undefined) this.#add(places, destinationScope(scope, destination), narrower, now);
     }
     return places;
   }
@@ -65,18 +111,34 @@ export class Places {
     if (isRunScope(scope)) return this.#open.has(scope) ? this.of([scope]) : [];
     const places = this.of([scope]);
     for (const [destination, caps] of Object.entries(this.#caps(scope).destinations ?? {}))
-      this.#add(places, destinationScope(scope, destination), caps);
+      this.#add(places, destinationScope(scope, destination), caps, this.#windows.now());
     return places;
   }
 
-  #add(places: Place[], scope: Scope, caps: Pick<Caps, "day" | "month" | "rolling">): void {
-    const { day, month } = this.#windows.now();
-    places.push({ scope, window: "day", startMs: day.startMs, endMs: day.endMs, cap: caps.day });
-    places.push({ scope, window: "month", startMs: month.startMs, endMs: month.endMs, cap: caps.month });
+  #add(places: Place[], scope: Scope, caps: WindowCaps, now: Readonly<Record<WindowKind, Window>>): void {
+    for (const place of this.#fixed(scope, caps, now)) places.push(place);
     for (const { spanMs, cap } of caps.rolling ?? []) {
       const { startMs, widthMs } = bucketsOf(spanMs, this.#windows.latestMs());
-      places.push({ scope, window: `rolling:${spanMs}`, startMs, endMs: startMs + widthMs, cap });
+      places.push(this.at({ scope, window: `rolling:${spanMs}`, startMs }, startMs + widthMs, cap));
     }
+  }
+
+  /** Day and month. */
+  #fixed(scope: Scope, caps: WindowCaps, { day, month }: Readonly<Record<WindowKind, Window>>): readonly Place[] {
+    const kept = this.#kept.get(scope);
+    const same = kept?.day === day && kept.month === month && kept.dayCap === caps.day && kept.monthCap === caps.month;
+    if (same) return kept.places;
+    const places = [
+      this.at({ scope, window: "day", startMs: day.startMs }, day.endMs, caps.day),
+      this.at({ scope, window: "month", startMs: month.startMs }, month.endMs, caps.month),
+    ];
+    this.#kept.set(scope, { dayCap: caps.day, monthCap: caps.month, day, month, places });
+    return places;
+  }
+
+  /** A place where a hold was made, with the cap that holds there now. */
+  at(key: PlaceKey, endMs: number, cap: CapUnits): Place {
+    return new Place(this.#counters, key, endMs, cap);
   }
 
   /** The caps that hold now where a hold was made, or none. */
@@ -89,9 +151,10 @@ export class Places {
     return caps?.rolling?.find(({ spanMs }) => window === `rolling:${spanMs}`)?.cap ?? NO_CAPS;
   }
 
-  used({ scope, window, startMs }: PlaceKey): { readonly settled: Quantities; readonly reserved: Quantities } {
+  used(place: Place): { readonly settled: Quantities; readonly reserved: Quantities } {
+    const { scope, window, startMs } = place;
     const spanMs = rollingSpanMs(window);
-    if (spanMs === undefined) return this.#counters.peek(scope, window, startMs);
+    if (spanMs === undefined) return place.used;
     const sum = { settled: zero(), reserved: zero() };
     const { firstMs, widthMs } = bucketsOf(spanMs, this.#windows.latestMs());
     for (let at = firstMs; at <= startMs; at += widthMs) {

@@ -97,9 +97,14 @@ export function dearestRates(
 /** What a call can cost at most: `n` answers of `outputTokensMax` to one input. Too large to count is the largest safe integer. */
 export function worstCase(price: Price, inputTokensMax: number, outputTokensMax: number, n: number): Amount {
   assert([inputTokensMax, outputTokensMax, n].every(isCount) && n >= 1, "a worst case is counted in natural numbers");
+  const rates = dearestRates(price, inputTokensMax);
+  const small = smallSum(inputTokensMax + outputTokensMax * n, [
+    inputTokensMax * rates.input,
+    outputTokensMax * n * rates.output,
+  ]);
+  if (small) return small;
   const input = BigInt(inputTokensMax);
   const output = BigInt(outputTokensMax) * BigInt(n);
-  const rates = dearestRates(price, inputTokensMax);
   const worst = input * BigInt(rates.input) + output * BigInt(rates.output);
   return { tokens: capped(input + output), microUsd: wholeMicroUsd(worst) };
 }
@@ -108,6 +113,14 @@ export function worstCase(price: Price, inputTokensMax: number, outputTokensMax:
 export function costOf(price: Price, usage: TokenUsage): Amount {
   const { inputTokens, cacheReadTokens, cacheWriteTokens, outputTokens } = usage;
   assert(Object.values(usage).every(isCount), "usage is counted in natural numbers");
+  const all = inputTokens + cacheReadTokens + cacheWriteTokens;
+  const small = smallSum(all + outputTokens, [
+    inputTokens * rateFrom(price.input, all),
+    cacheReadTokens * rateFrom(price.cacheRead, all),
+    cacheWriteTokens * rateFrom(price.cacheWrite, all),
+    outputTokens * rateFrom(price.output, all),
+  ]);
+  if (small) return small;
   const read = BigInt(inputTokens) + BigInt(cacheReadTokens) + BigInt(cacheWriteTokens);
   const part = (tokens: number, rate: Rate): bigint => BigInt(tokens) * BigInt(rateAt(rate, read));
   const cost =
@@ -154,7 +167,18 @@ function rateAt(rate: Rate, inputTokens: bigint): number {
 }
 
 /** The rate that holds for a call of so many tokens of input. */
-export const rateFrom = (rate: Rate, inputTokens: number): number => rateAt(rate, BigInt(inputTokens));
+export function rateFrom(rate: Rate, inputTokens: number): number {
+  const [first] = rate;
+  if (first && rate.length === 1) return first.fromTokens <= inputTokens ? first.rate : 0;
+  return rateAt(rate, BigInt(inputTokens));
+}
+
+/** The same sums without big integers, where no part of them can have been rounded; undefined where one can. */
+function smallSum(tokens: number, parts: readonly number[]): Amount | undefined {
+  const perMillion = parts.reduce((sum, part) => sum + part, 999_999);
+  if (perMillion > Number.MAX_SAFE_INTEGER || tokens > Number.MAX_SAFE_INTEGER) return undefined;
+  return { tokens, microUsd: (perMillion - (perMillion % 1_000_000)) / 1_000_000 };
+}
 
 const top = (step: Rate[number]): number => step.rate;
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;

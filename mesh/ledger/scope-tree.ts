@@ -26,10 +26,10 @@ export class ScopeTree {
       ...teams.map((team) => [`team:${team.name}`, team.budget] as const),
       ...agents.map((agent) => [`agent:${agent.name}`, agent.budget] as const),
     ]);
-    this.#own = new Map(
+    this.#own = new Map<string, readonly Scope[]>(
       agents.map(({ name }) => {
         const mine = teams.filter(({ members }) => members.includes(name));
-        return [name, ["fleet", ...mine.map((team) => `team:${team.name}` as const), `agent:${name}`]];
+        return [name, Object.freeze(["fleet", ...mine.map((team) => `team:${team.name}` as const), `agent:${name}`])];
       }),
     );
   }

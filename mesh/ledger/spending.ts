@@ -1,4 +1,4 @@
-import type { Write } from "../store/store.ts";
+import type { LateRow, Row, SqlValue, Write } from "../store/store.ts";
 import type { Usage } from "./ledger.ts";
 import type { PlaceKey } from "./places.ts";
 import { calendar } from "./windows.ts";
@@ -28,11 +28,35 @@ export function dayNames(timeZone: string): (atMs: number) => string {
   return (atMs) => format.format(atMs);
 }
 
+/** What several calls have spent alike, until the row that adds it goes out. */
+class Added implements LateRow {
+  readonly #head: readonly SqlValue[];
+  readonly #gone: () => void;
+  #counts: readonly number[] = [0, 0, 0, 0, 0, 0, 0];
+
+  constructor(head: readonly SqlValue[], gone: () => void) {
+    this.#head = head;
+    this.#gone = gone;
+  }
+
+  add(counts: readonly number[]): Write {
+    this.#counts = this.#counts.map((count, at) => Math.min(count + (counts[at] ?? 0), Number.MAX_SAFE_INTEGER));
+    return this;
+  }
+
+  lateRow(): Row {
+    this.#gone();
+    return ["spending.add", ...this.#head, ...this.#counts];
+  }
+}
+
 /** The rows of what was spent on each day, by whom and for what. Only rows: no cap is held by them. */
 export class DailySpending {
   readonly #windowAt: ReturnType<typeof calendar>;
   readonly #name: (atMs: number) => string;
   #last: Day | undefined;
+  /** What was spent since the last transaction. */
+  readonly #added = new Map<string, Added>();
 
   constructor(timeZone: string) {
     this.#windowAt = calendar(timeZone);
@@ -42,8 +66,14 @@ export class DailySpending {
   /** One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. */
   add(hold: Spent & { readonly places: readonly PlaceKey[] }, microUsd: number, usage: Usage | undefined): Write {
     const { startMs, endMs, name } = this.#dayOf(hold.places);
-    const counts = usage ? countsOf(usage) : [0, 0, 0, 0];
-    return ["spending.add", startMs, ...keyOf(hold), name, endMs, 1, usage ? 0 : 1, ...counts, microUsd];
+    const key = keyOf(hold);
+    const text = `${startMs}\n${key.join("\n")}`;
+    let added = this.#added.get(text);
+    if (!added) {
+      added = new Added([startMs, ...key, name, endMs], () => this.#added.delete(text));
+      this.#added.set(text, added);
+    }
+    return added.add([1, usage ? 0 : 1, ...(usage ? countsOf(usage) : [0, 0, 0, 0]), microUsd]);
   }
 
   /** The provider's figure for an estimate; `freed`: how much was charged too much. */

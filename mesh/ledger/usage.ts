@@ -1,13 +1,41 @@
-import type { Write } from "../store/store.ts";
+import type { LateRow, Row, Write } from "../store/store.ts";
 import type { UsageRow } from "../store/tables/ledger.ts";
 import type { Scope, Usage } from "./ledger.ts";
 
-/** What each scope has used of each model since the state was made. A total that would overflow stays at the largest safe integer. */
+/** What one scope has used of one model. A sum that would overflow stays at the largest safe integer. */
+class UsageTotal implements LateRow {
+  row: UsageRow;
+
+  constructor(row: UsageRow) {
+    this.row = row;
+  }
+
+  add(calls: number, inputTokens: number, outputTokens: number, microUsd: number): Write {
+    const { row } = this;
+    this.row = {
+      scope: row.scope,
+      model: row.model,
+      calls: sum(row.calls, calls),
+      inputTokens: sum(row.inputTokens, inputTokens),
+      outputTokens: sum(row.outputTokens, outputTokens),
+      microUsd: sum(row.microUsd, microUsd),
+    };
+    return this;
+  }
+
+  lateRow(): Row {
+    const { scope, model, calls, inputTokens, outputTokens, microUsd } = this.row;
+    return ["ledger.putUsage", scope, model, calls, inputTokens, outputTokens, microUsd];
+  }
+}
+
+/** What each scope has used of each model since the state was made. */
 export class UsageTotals {
-  readonly #totals = new Map<string, UsageRow>();
+  /** By model, then by scope. */
+  readonly #totals = new Map<string, Map<string, UsageTotal>>();
 
   constructor(rows: readonly UsageRow[]) {
-    for (const row of rows) this.#totals.set(`${row.scope} ${row.model}`, row);
+    for (const row of rows) this.#of(row.scope, row.model).row = row;
   }
 
   add(
@@ -16,37 +44,29 @@ export class UsageTotals {
     { inputTokens, outputTokens }: Pick<Usage, "inputTokens" | "outputTokens">,
     microUsd: number,
   ): Write {
-    return this.#put(scope, model, { calls: 1, inputTokens, outputTokens, microUsd });
-  }
-
-  #put(scope: Scope, model: string, more: Omit<UsageRow, "scope" | "model">): Write {
-    const key = `${scope} ${model}`;
-    const old = this.#totals.get(key) ?? { scope, model, calls: 0, inputTokens: 0, outputTokens: 0, microUsd: 0 };
-    const row: UsageRow = {
-      scope,
-      model,
-      calls: sum(old.calls, more.calls),
-      inputTokens: sum(old.inputTokens, more.inputTokens),
-      outputTokens: sum(old.outputTokens, more.outputTokens),
-      microUsd: sum(old.microUsd, more.microUsd),
-    };
-    this.#totals.set(key, row);
-    return ["ledger.putUsage", scope, model, row.calls, row.inputTokens, row.outputTokens, row.microUsd];
+    return this.#of(scope, model).add(1, inputTokens, outputTokens, microUsd);
   }
 
   /** Takes back what was charged too high. */
   lower(scope: Scope, model: string, microUsd: number): Write {
-    const charged = this.#totals.get(`${scope} ${model}`)?.microUsd ?? 0;
-    return this.#put(scope, model, {
-      calls: 0,
-      inputTokens: 0,
-      outputTokens: 0,
-      microUsd: -Math.min(microUsd, charged),
-    });
+    const total = this.#of(scope, model);
+    return total.add(0, 0, 0, -Math.min(microUsd, total.row.microUsd));
   }
 
   all(): UsageRow[] {
-    return [...this.#totals.values()];
+    return [...this.#totals.values()].flatMap((scopes) => [...scopes.values()].map(({ row }) => row));
+  }
+
+  #of(scope: string, model: string): UsageTotal {
+    let scopes = this.#totals.get(model);
+    if (!scopes) this.#totals.set(model, (scopes = new Map()));
+    let total = scopes.get(scope);
+    if (!total)
+      scopes.set(
+        scope,
+        (total = new UsageTotal({ scope, model, calls: 0, inputTokens: 0, outputTokens: 0, microUsd: 0 })),
+      );
+    return total;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { statements, type StatementName } from "./statements.ts";
-import type { Write } from "./store.ts";
+import type { Row } from "./store.ts";
 
 /** A point at which a simulation may fail or end the process; `write` counts from 0 within the batch. */
 export type FaultPoint =
@@ -11,7 +11,7 @@ export type FaultPoint =
 export function createBatchRunner(
   db: DatabaseSync,
   reach: (point: FaultPoint) => void = () => {},
-): (writes: readonly Write[]) => void {
+): (writes: readonly Row[]) => void {
   const prepared = new Map<StatementName, StatementSync>();
   for (const name of Object.keys(statements) as StatementName[]) prepared.set(name, db.prepare(statements[name]));
   return (writes) => {

@@ -1,23 +1,29 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GroupCommit } from "./group-commit.ts";
-import type { Write } from "./store.ts";
+import { limits } from "../../protocol/limits.ts";
+import { GroupCommit, type Executor } from "./group-commit.ts";
+import type { Row } from "./store.ts";
 
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const row = (name: string): Write => ["meta.set", name, ""];
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** As many turns as a flush waits for company when none comes, and one more. */
+const nextTurn = async (): Promise<void> => {
+  for (let n = 0; n < 3; n++) await turn();
+};
+const row = (name: string): Row => ["meta.set", name, ""];
 
 /** A writer that answers when it is told to. */
-function slowWriter() {
+function slowWriter(laterMs?: number) {
   const runs: { readonly names: readonly unknown[]; readonly upTo: number }[] = [];
   const closed: number[] = [];
-  const group = new GroupCommit("folder", () => ({
-    run: (writes, upTo) => void runs.push({ names: writes.map(([, name]) => name), upTo }),
+  const executor: Executor = {
+    run: (rows, upTo) => void runs.push({ names: rows.map(([, name]) => name), upTo }),
     close: () => {
       closed.push(runs.length);
       group.acknowledge(Number.MAX_SAFE_INTEGER);
       return Promise.resolve();
     },
-  }));
+  };
+  const group = new GroupCommit("folder", () => executor, laterMs);
   return { group, runs, closed };
 }
 
@@ -79,4 +85,61 @@ test("the seal is asked once a flush, and stands in it last", async () => {
       ["c", "seal 2"],
     ],
   );
+});
+
+test("a flush waits for company as long as every turn of the loop brings some, and not for ever", async () => {
+  const { group, runs } = slowWriter();
+  let made = 0;
+  while (runs.length === 0 && made < 10 * limits.store.gatherTurnsMax) {
+    void group.commit([row(String(made++))]);
+    await turn();
+  }
+  const first = runs[0]?.names.length ?? 0;
+  assert.ok(first > 2 && first <= limits.store.gatherTurnsMax + 1, `${first} commits shared the first flush`);
+});
+
+test("what nobody waits for goes with the next flush, and by itself when its time is up", async () => {
+  const { group, runs } = slowWriter(1);
+  group.commitLater([row("later")]);
+  void group.commit([row("now")]);
+  await nextTurn();
+  assert.deepEqual(runs[0]?.names, ["later", "now"]);
+  group.commitLater([row("while the writer is at work")]);
+  // Its time passes, and the writer is still at work.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(runs.length, 1);
+  group.acknowledge(runs[0]?.upTo ?? 0);
+  await nextTurn();
+  assert.deepEqual(runs[1]?.names, ["while the writer is at work"]);
+  group.acknowledge(runs[1]?.upTo ?? 0);
+  group.commitLater([row("alone")]);
+  while (runs.length < 3) await turn();
+  assert.deepEqual(runs[2]?.names, ["alone"]);
+});
+
+test("what nobody waits for is lost with nobody's knowledge in no case: too much of it is a failure", async () => {
+  const { group } = slowWriter(1_000_000);
+  for (let n = 0; n <= limits.store.commitsWaitingMax; n++) group.commitLater([]);
+  assert.match((await group.failed).message, /commits wait for the disk/);
+  await assert.rejects(group.commit([row("a")]), /commits wait for the disk/);
+});
+
+test("a late row is asked for once a flush, as it is then, and one that does not fit fails the store", async () => {
+  const { group, runs } = slowWriter();
+  let value = 0;
+  const late = { lateRow: (): Row => row(`late ${value}`) };
+  for (const name of ["a", "b"]) {
+    value++;
+    void group.commit([late, row(name)]);
+  }
+  await nextTurn();
+  assert.deepEqual(runs[0]?.names, ["a", "b", "late 2"]);
+  group.acknowledge(runs[0]?.upTo ?? 0);
+  void group.commit([row("c")]);
+  await nextTurn();
+  assert.deepEqual(runs[1]?.names, ["c"]);
+  group.acknowledge(runs[1]?.upTo ?? 0);
+  const refused = assert.rejects(group.commit([{ lateRow: () => ["meta.set", "k", 0.5] }]), /not a safe integer/);
+  await nextTurn();
+  await refused;
 });

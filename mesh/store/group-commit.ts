@@ -1,11 +1,11 @@
 import { limits } from "../../protocol/limits.ts";
 import { storeFailure } from "./failure.ts";
-import { lastWins, statements } from "./statements.ts";
-import type { StoreFailure, Write } from "./store.ts";
+import { statements } from "./statements.ts";
+import type { LateRow, Row, StoreFailure, Write } from "./store.ts";
 
 /** Runs the flushes in order, and tells the outcome of each through the two callbacks. */
 export interface Executor {
-  run(writes: readonly Write[], upTo: number): void;
+  run(rows: readonly Row[], upTo: number): void;
   /** Resolves when all that was handed over has run and the file is closed. */
   close(): Promise<void>;
 }
@@ -17,7 +17,7 @@ interface Waiting {
 }
 
 /**
- * Collects the commits of one tick of the event loop into one flush, and while the writer is at work those of several.
+ * Collects the commits of a few turns of the event loop into one flush, and while the writer is at work those of many.
  * Fail-stop: after the first failure, also a write that does not fit its statement, nothing is written any more.
  */
 export class GroupCommit {
@@ -26,15 +26,23 @@ export class GroupCommit {
   readonly #folder: string;
   readonly #waiting: Waiting[] = [];
   readonly #tellFailure: (failure: StoreFailure) => void;
+  readonly #laterMs: number;
   #answered = 0;
-  #batch: Write[] = [];
+  #batch: Row[] = [];
+  readonly #late = new Set<LateRow>();
   #seq = 0;
+  /** Commits that somebody waits for. */
+  #awaited = 0;
+  #gathering = false;
+  #timer: NodeJS.Timeout | undefined;
   #flushed = 0;
   #acknowledged = 0;
-  #seal: () => readonly Write[] = () => [];
+  #seal: () => readonly Row[] = () => [];
   #failure: StoreFailure | undefined;
 
-  constructor(folder: string, createExecutor: (group: GroupCommit) => Executor) {
+  /** `laterMs`: how long at most what nobody waits for stays in memory; 0: as long as anything else. */
+  constructor(folder: string, createExecutor: (group: GroupCommit) => Executor, laterMs = 0) {
+    this.#laterMs = laterMs;
     const failed = Promise.withResolvers<StoreFailure>();
     this.failed = failed.promise;
     this.#tellFailure = failed.resolve;
@@ -43,20 +51,56 @@ export class GroupCommit {
   }
 
   commit(writes: readonly Write[]): Promise<void> {
+    if (!this.#failure) this.#take(writes);
     if (this.#failure) return Promise.reject(this.#failure);
-    const fault = misfitAmong(writes) ?? this.#overflow();
-    if (fault !== undefined) {
-      this.fail(storeFailure("io", this.#folder, fault));
-      return Promise.reject(this.#failure);
-    }
-    if (this.#seq === this.#flushed) setImmediate(() => this.flush());
-    this.#seq++;
-    for (const write of writes) this.#batch.push(write);
+    this.#awaited++;
+    this.#gather();
     return new Promise((resolve, reject) => this.#waiting.push({ seq: this.#seq, resolve, reject }));
   }
 
+  /** Goes with the next flush; nobody waits for it. */
+  commitLater(writes: readonly Write[]): void {
+    if (this.#failure) return;
+    this.#take(writes);
+    if (this.#laterMs === 0) this.#gather();
+    else this.#timer ??= setTimeout(() => this.#onTime(), this.#laterMs).unref();
+  }
+
+  #take(writes: readonly Write[]): void {
+    const fault = misfitAmong(writes) ?? this.#overflow();
+    if (fault !== undefined) return this.fail(storeFailure("io", this.#folder, fault));
+    this.#seq++;
+    for (const write of writes) {
+      if ("lateRow" in write) this.#late.add(write);
+      else this.#batch.push(write);
+    }
+  }
+
+  #onTime(): void {
+    this.#timer = undefined;
+    this.flush();
+  }
+
+  /** Flushes when a turn of the loop has brought nothing more to wait for: who is many shares the price of a flush. */
+  #gather(): void {
+    if (this.#gathering || this.#acknowledged !== this.#flushed) return;
+    this.#gathering = true;
+    let seen = -1;
+    let turns = 0;
+    const turn = (): void => {
+      if (seen !== this.#awaited && ++turns < limits.store.gatherTurnsMax) {
+        seen = this.#awaited;
+        setImmediate(turn);
+        return;
+      }
+      this.#gathering = false;
+      this.flush();
+    };
+    setImmediate(turn);
+  }
+
   /** `rows` is asked at every flush for what goes into the same transaction, last. */
-  sealWith(rows: () => readonly Write[]): void {
+  sealWith(rows: () => readonly Row[]): void {
     this.#seal = rows;
   }
 
@@ -67,12 +111,17 @@ export class GroupCommit {
 
   #flushNow(): void {
     if (this.#failure || this.#seq === this.#flushed) return;
-    const batch = this.#batch;
-    for (const write of this.#seal()) batch.push(write);
-    const writes = coalesce(batch);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const last = [...[...this.#late].map((late) => late.lateRow()), ...this.#seal()];
+    this.#late.clear();
+    const fault = misfitAmong(last);
+    if (fault !== undefined) return this.fail(storeFailure("io", this.#folder, fault));
+    const rows = this.#batch;
+    for (const row of last) rows.push(row);
     this.#batch = [];
     this.#flushed = this.#seq;
-    this.#executor.run(writes, this.#seq);
+    this.#executor.run(rows, this.#seq);
   }
 
   /** Everything up to `seq` is on disk. */
@@ -85,8 +134,7 @@ export class GroupCommit {
       this.#answered = 0;
     }
     this.#acknowledged = seq;
-    // After all that this turn of the loop still brings.
-    if (this.#seq !== this.#flushed) setImmediate(() => this.flush());
+    if (this.#waiting.length > this.#answered || (this.#seq !== this.#flushed && !this.#timer)) this.#gather();
   }
 
   fail(failure: StoreFailure): void {
@@ -108,7 +156,7 @@ export class GroupCommit {
   }
 
   #overflow(): string | undefined {
-    const waiting = this.#waiting.length - this.#answered;
+    const waiting = this.#seq - this.#acknowledged;
     return waiting < limits.store.commitsWaitingMax ? undefined : `${waiting} commits wait for the disk`;
   }
 }
@@ -120,7 +168,7 @@ for (const [name, sql] of Object.entries(statements)) {
 }
 
 /** SQLite would bind a missing parameter as NULL and round a number beyond 2^53: neither may pass silently. */
-function misfit(write: Write): string | undefined {
+function misfit(write: Row): string | undefined {
   const [name] = write;
   const count = parameterCounts.get(name);
   if (count !== write.length - 1) return `\`${name}\` takes ${count} parameters, got ${write.length - 1}`;
@@ -134,26 +182,8 @@ function misfit(write: Write): string | undefined {
 
 function misfitAmong(writes: readonly Write[]): string | undefined {
   for (const write of writes) {
-    const fault = misfit(write);
+    const fault = "lateRow" in write ? undefined : misfit(write);
     if (fault !== undefined) return fault;
   }
   return undefined;
-}
-
-/** Drops the writes that a later one of the same flush replaces whole (statements.ts says which). */
-function coalesce(batch: readonly Write[]): Write[] {
-  const seen = new Set<string>();
-  const kept: Write[] = [];
-  for (let at = batch.length - 1; at >= 0; at--) {
-    const write = batch[at] as Write;
-    const keyLength = lastWins[write[0]];
-    if (keyLength !== undefined) {
-      let key: string = write[0];
-      for (let part = 1; part <= keyLength; part++) key += `\u0000${String(write[part])}`;
-      if (seen.has(key)) continue;
-      seen.add(key);
-    }
-    kept.push(write);
-  }
-  return kept.reverse();
 }

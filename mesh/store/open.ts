@@ -1,3 +1,4 @@
+import { limits } from "../../protocol/limits.ts";
 import { preparer } from "./database.ts";
 import type { FaultPoint } from "./batch.ts";
 import { openReader } from "./connection.ts";
@@ -37,7 +38,10 @@ export async function openStore({ path, mode = "worker", faults = () => {} }: St
     lock.release();
   };
   try {
-    group = new GroupCommit(path, mode === "worker" ? await startWriter(path) : inlineWriter(path, faults, letGo));
+    const worker = mode === "worker";
+    const executor = worker ? await startWriter(path) : inlineWriter(path, faults, letGo);
+    // A simulation's time does not pass by itself.
+    group = new GroupCommit(path, executor, worker ? limits.store.commitLaterMs : 0);
     reader = openReader(path);
     return join(group, queriesOn(reader, path, group), closeReader, letGo);
   } catch (error) {
@@ -57,6 +61,7 @@ function join(group: GroupCommit, query: Queries, closeReader: () => void, letGo
   };
   return {
     commit: (writes) => group.commit(writes),
+    commitLater: (writes) => group.commitLater(writes),
     sealWith: (rows) => group.sealWith(rows),
     query,
     failed: group.failed,

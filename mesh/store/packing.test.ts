@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { packed, unpacked } from "./packing.ts";
-import type { Write } from "./store.ts";
+import type { Row } from "./store.ts";
 
 const value = fc.oneof(
   fc.constant(null),
@@ -15,9 +15,9 @@ const value = fc.oneof(
   // A view into the middle of a larger buffer.
   fc.uint8Array({ minLength: 3 }).map((bytes) => bytes.subarray(1, -1)),
 );
-const write = fc.array(value, { maxLength: 12 }).map((values) => ["meta.set", ...values] as Write);
+const write = fc.array(value, { maxLength: 12 }).map((values) => ["meta.set", ...values] as Row);
 /** One form for the same bytes, and of the two zeros the one that SQLite has. */
-const read = (writes: readonly Write[]): unknown =>
+const read = (writes: readonly Row[]): unknown =>
   writes.map((each) => each.map((one) => (one instanceof Uint8Array ? ["bytes", ...one] : one === 0 ? 0 : one)));
 
 test("rows reach the writer as they were", () => {

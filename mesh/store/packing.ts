@@ -1,25 +1,25 @@
-import type { SqlValue, Write } from "./store.ts";
+import type { Row, SqlValue } from "./store.ts";
 
 /**
  * Rows on their way to the writer thread, as one text: the structured clone of many small lists costs several times as
  * much as their JSON. What JSON has no form for stands in a list, which no value of a row is: bytes as `[base64]`, a
  * big integer as `[null, digits]`.
  */
-export const packed = (writes: readonly Write[]): string => JSON.stringify(writes.map(plain));
+export const packed = (writes: readonly Row[]): string => JSON.stringify(writes.map(plain));
 
 /** Of the text that `packed` made. */
-export function unpacked(text: string): Write[] {
+export function unpacked(text: string): Row[] {
   const writes = JSON.parse(text) as (string | number | null | [string] | [null, string])[][];
   for (const write of writes)
     for (let at = 1; at < write.length; at++) {
       const value = write[at];
       if (typeof value === "object" && value !== null) (write as unknown as SqlValue[])[at] = restored(value);
     }
-  return writes as unknown as Write[];
+  return writes as unknown as Row[];
 }
 
 /** Most rows have nothing but text and numbers, and stay as they are. */
-function plain(write: Write): readonly unknown[] {
+function plain(write: Row): readonly unknown[] {
   for (const value of write)
     if (typeof value === "bigint" || (typeof value === "object" && value !== null)) return write.map(listed);
   return write;

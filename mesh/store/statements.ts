@@ -35,13 +35,3 @@ export type StatementName = keyof typeof statements;
 
 /** Until fleets have tenants, every row belongs to this one. */
 export const defaultTenant = "default";
-
-/**
- * Statements that write a whole row by its key with absolute values, with the number of leading parameters
- * that are the key: of several in one flush only the last is run. No other statement touches these rows.
- */
-export const lastWins: { readonly [name in StatementName]?: number } = {
-  "audit.setHead": 0,
-  "ledger.putTotal": 3,
-  "ledger.putUsage": 2,
-};

@@ -4,7 +4,17 @@ import type { statements } from "./statements.ts";
 export type SqlValue = null | number | bigint | string | Uint8Array;
 
 /** One prepared statement with its parameters: plain data, so that it can cross to the writer thread. */
-export type Write = readonly [statement: keyof typeof statements, ...parameters: SqlValue[]];
+export type Row = readonly [statement: keyof typeof statements, ...parameters: SqlValue[]];
+
+/**
+ * A row that is asked for when its transaction goes out, once however many of the commits name it: what changes with
+ * every call is written as it is then. Its value may only change in the tick of a commit that names it.
+ */
+export interface LateRow {
+  lateRow(): Row;
+}
+
+export type Write = Row | LateRow;
 
 /**
  * The only owner of SQL. One writer; writes that wait at the same moment share one fsync (group commit).
@@ -15,8 +25,10 @@ export type Write = readonly [statement: keyof typeof statements, ...parameters:
 export interface Store {
   /** Resolves when all of `writes` are on disk, together; calls take effect in the order in which they were made. */
   commit(writes: readonly Write[]): Promise<void>;
+  /** On disk with the next transaction, `commitLaterMs` from now at the latest; what fails is told by `failed`. */
+  commitLater(writes: readonly Write[]): void;
   /** `rows` is asked once for each transaction, and what it gives is part of it: the seal over all that it holds. */
-  sealWith(rows: () => readonly Write[]): void;
+  sealWith(rows: () => readonly Row[]): void;
   /** Committed rows only. */
   readonly query: Queries;
   /** Resolves with the failure, if one ever happens. */

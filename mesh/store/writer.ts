@@ -7,7 +7,7 @@ import { classify } from "./failure.ts";
 import { storeFiles } from "./files.ts";
 import { LogFile } from "./log-file.ts";
 import { unpacked } from "./packing.ts";
-import type { StoreFailure, Write } from "./store.ts";
+import type { StoreFailure, Row } from "./store.ts";
 
 export type ToWriter = { readonly rows: string; readonly upTo: number } | { readonly close: true };
 export type FromWriter =
@@ -51,7 +51,7 @@ function serve(port: NonNullable<typeof parentPort>, folder: string): void {
 
 /** `first` and all that came in since the last transaction. */
 function drain(port: NonNullable<typeof parentPort>, first: ToWriter) {
-  const writes: Write[] = [];
+  const writes: Row[] = [];
   let upTo = 0;
   let close = false;
   for (let job: ToWriter | undefined = first; job; job = receiveMessageOnPort(port)?.message as ToWriter | undefined) {

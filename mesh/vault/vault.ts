@@ -10,6 +10,7 @@ import type { Store, Write } from "../store/store.ts";
 import { KEY_BYTES, open, seal, type RandomBytes } from "./envelope.ts";
 import { bodyOfKey, faultOfValue } from "./credential-value.ts";
 import { VaultError, type MasterKey } from "./master-key.ts";
+import { VersionUses } from "./uses.ts";
 import { nobody, type CredentialUse, type CredentialWatch, type Standing } from "./watch.ts";
 
 /** What may be known of a credential: never its value. */
@@ -56,6 +57,8 @@ interface Version {
   readonly sealedValue: Uint8Array;
   uses: number;
   lastUsedAtMs: number | null;
+  /** Those that are not on their way to the disk yet. */
+  counting?: VersionUses;
 }
 
 /** Newest first; none of a revoked one. */
@@ -181,22 +184,16 @@ export class Vault {
 
   /** The value, its version and the rows that count the use; undefined when none stands. The caller erases the secret. */
   reveal(name: string, use: CredentialUse = nobody): Revealed | undefined {
-    const standing = this.standing(name);
-    const current = this.#credentials.get(name)?.versions[0];
-    if (standing !== "live" || !current) {
-      if (standing !== "missing") this.#watch?.refused(name, use, standing);
-      return undefined;
-    }
+    const current = this.#standingFor(name, use);
+    if (!current) return undefined;
     const secret = this.#open(name, current);
-    const atMs = this.#clock.nowMs();
-    current.uses++;
-    current.lastUsedAtMs = atMs;
-    const more = this.#watch?.used(name, use, atMs) ?? [];
-    return {
-      secret,
-      version: current.version,
-      writes: [["credentials.use", atMs, defaultTenant, name, current.version], ...more],
-    };
+    return { secret, version: current.version, writes: this.#count(name, current, use) };
+  }
+
+  /** The rows that count a use of a value that was revealed before, in this `generation`; undefined when none stands. */
+  count(name: string, use: CredentialUse = nobody): readonly Write[] | undefined {
+    const current = this.#standingFor(name, use);
+    return current && this.#count(name, current, use);
   }
 
   /** The value, to find it in answers: that is no use of it, and it need not be live. The caller erases the secret. */
@@ -295,6 +292,22 @@ export class Vault {
       for (const { each, wrappedKey } of rewrapped) each.wrappedKey = wrappedKey;
       this.#wrapping = wrapping;
     });
+  }
+
+  #standingFor(name: string, use: CredentialUse): Version | undefined {
+    const standing = this.standing(name);
+    const current = this.#credentials.get(name)?.versions[0];
+    if (standing === "live" && current) return current;
+    if (standing !== "missing") this.#watch?.refused(name, use, standing);
+    return undefined;
+  }
+
+  #count(name: string, current: Version, use: CredentialUse): readonly Write[] {
+    const atMs = this.#clock.nowMs();
+    current.uses++;
+    current.lastUsedAtMs = atMs;
+    const counted = (current.counting ??= new VersionUses(name, current.version)).add(atMs);
+    return [counted, ...(this.#watch?.used(name, use, atMs) ?? [])];
   }
 
   #inTurn<T>(act: () => Promise<T>): Promise<T> {

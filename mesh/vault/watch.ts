@@ -3,6 +3,7 @@ import { limits } from "../../protocol/limits.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
+import { PairUses } from "./uses.ts";
 
 export type Standing = "live" | "expired" | "revoked" | "missing";
 
@@ -13,12 +14,6 @@ export interface CredentialUse {
 }
 
 export const nobody: CredentialUse = { agent: "", destination: "" };
-
-/** The uses of one credential by one agent at one destination. */
-interface Pair {
-  hours: number;
-  refusals: number;
-}
 
 /** The uses of one credential, by the minute. */
 interface Rate {
@@ -41,7 +36,7 @@ export class CredentialWatch {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #monitor: Pick<Monitor, "emit" | "emitSparsely">;
-  readonly #pairs = new Map<string, Pair>();
+  readonly #pairs = new Map<string, PairUses>();
   readonly #rates = new Map<string, Rate>();
   readonly #expiryTold = new Map<string, string>();
 
@@ -50,7 +45,7 @@ export class CredentialWatch {
     this.#clock = parts.clock;
     this.#monitor = parts.monitor;
     for (const row of this.#store.query.credentials.uses(defaultTenant)) {
-      this.#pairs.set(pairKey(row.name, row), { hours: row.hours, refusals: 0 });
+      this.#pairs.set(pairKey(row.name, row), new PairUses(row.name, row.agent, row.destination, row.hours));
       if (row.firstUsedAtMs === null) continue;
       const rate = this.#rateOf(row.name, row.firstUsedAtMs);
       rate.firstUsedAtMs = Math.min(rate.firstUsedAtMs, row.firstUsedAtMs);
@@ -66,10 +61,9 @@ export class CredentialWatch {
     if (pair.hours === 0) this.#tell("credential.first_use", name, use);
     if ((rate.hours & hour) === 0 && atMs - rate.firstUsedAtMs >= limits.credential.hoursLearntMs)
       this.#tell("credential.unusual_hour", name, use);
-    pair.hours |= hour;
     rate.hours |= hour;
     this.#count(rate, name, use, Math.floor(atMs / MINUTE_MS));
-    return [["credentialUses.add", defaultTenant, name, use.agent, destinationOf(use), hour, atMs]];
+    return [pair.add(hour, atMs)];
   }
 
   refused(name: string, use: CredentialUse, standing: Standing): void {
@@ -115,9 +109,10 @@ export class CredentialWatch {
     this.#tell("credential.unusual_rate", name, use, { per_minute: rate.uses, most_before: rate.usesMax });
   }
 
-  #pair(name: string, use: CredentialUse): Pair {
-    const key = pairKey(name, { ...use, destination: destinationOf(use) });
-    const pair = this.#pairs.get(key) ?? { hours: 0, refusals: 0 };
+  #pair(name: string, use: CredentialUse): PairUses {
+    const destination = destinationOf(use);
+    const key = pairKey(name, { agent: use.agent, destination });
+    const pair = this.#pairs.get(key) ?? new PairUses(name, use.agent, destination);
     // Destinations can be many; what is forgotten here is only told once more.
     if (this.#pairs.size >= limits.credential.pairsMax) this.#pairs.delete(this.#pairs.keys().next().value ?? "");
     this.#pairs.set(key, pair);

@@ -6,6 +6,10 @@ export const records = {
   store: {
     /** Beyond it the disk has stopped keeping up, and the store fails. */
     commitsWaitingMax: 200_000,
+    /** So long does what nobody waits for wait for the company of something else. */
+    commitLaterMs: 5,
+    /** Of the event loop, in which a transaction waits for company as long as each brings some. */
+    gatherTurnsMax: 8,
     busyTimeoutMs: 5_000,
     walBytesMax: 64 * MiB,
     /** Of 4 KiB, in the log before it is copied back. */

@@ -41,8 +41,8 @@ export const credentialStatements = {
   "credentials.insert": `INSERT INTO credential
     (tenant, name, version, wrapped_key, sealed_value, created_at_ms, fingerprint, expires_at_ms, uses, revoked)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)`,
-  /** (last_used_at_ms, tenant, name, version): counts one use. */
-  "credentials.use": `UPDATE credential SET uses = uses + 1, last_used_at_ms = ?
+  /** (uses, last_used_at_ms, tenant, name, version): counts them. */
+  "credentials.use": `UPDATE credential SET uses = uses + ?, last_used_at_ms = ?
     WHERE tenant = ? AND name = ? AND version = ?`,
   /** (tenant, name, version): marks one version and erases its bytes. */
   "credentials.revoke": `UPDATE credential SET revoked = 1, wrapped_key = x'', sealed_value = x''
@@ -56,11 +56,11 @@ export const credentialStatements = {
   /** (wrapped_key, tenant, name, version): the same value under a new master key. */
   "credentials.rewrap": `UPDATE credential SET wrapped_key = ?
     WHERE tenant = ? AND name = ? AND version = ? AND revoked = 0`,
-  /** (tenant, name, agent, destination, hour bit, at_ms) */
+  /** (tenant, name, agent, destination, uses, bits of hours, first_used_at_ms, last_used_at_ms): adds to what is there. */
   "credentialUses.add": `INSERT INTO credential_use
     (tenant, name, agent, destination, uses, refusals, hours, first_used_at_ms, last_used_at_ms)
-    VALUES (?1, ?2, ?3, ?4, 1, 0, ?5, ?6, ?6)
-    ON CONFLICT DO UPDATE SET uses = uses + 1, hours = hours | excluded.hours, last_used_at_ms = excluded.last_used_at_ms,
+    VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)
+    ON CONFLICT DO UPDATE SET uses = uses + excluded.uses, hours = hours | excluded.hours, last_used_at_ms = excluded.last_used_at_ms,
       first_used_at_ms = coalesce(first_used_at_ms, excluded.first_used_at_ms)`,
   /** (tenant, name, agent, destination, refusals) */
   "credentialUses.refuse": `INSERT INTO credential_use (tenant, name, agent, destination, uses, refusals, hours)
