@@ -12,7 +12,7 @@ export const isRefName = (name: string): boolean =>
   name.split("/").every((part) => part !== "" && !/^[.-]|\.$|\.lock$/.test(part));
 
 /** A glob of the fleet file: a name in which segments may hold `*`, or be `**`. */
-export const isRefGlob = (glob: string): boolean => isRefName(glob.replaceAll("*", "x")) && !glob.startsWith("refs/*");
+export const isRefGlob = (glob: string): boolean => isRefName(glob.replaceAll("*", "x"));
 
 export const isPushable = (name: string, { refs }: PushRule): boolean => refs.some((glob) => globMatches(glob, name));
 
