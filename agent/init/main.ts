@@ -21,9 +21,9 @@ const log = jsonLog(systemClock, (line) => {
 });
 
 async function main(command: readonly string[]): Promise<number> {
-  await relayFor(log);
   // Each way is loaded only when it is taken: what is not loaded takes no memory in any sandbox.
   if (command.length > 0) {
+    await relayFor(log);
     const [{ runGuest }, { webEnvironment }] = await Promise.all([import("./guest.ts"), import("./web-access.ts")]);
     const web = await webEnvironment(sandboxPaths.door, log);
     const { openDatabases } = await import("./database-access.ts");
@@ -35,7 +35,7 @@ async function main(command: readonly string[]): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
   const { runLoop } = await import("../loop/loop.ts");
-  await runLoop({
+  const loop = runLoop({
     doorSocket: sandboxPaths.door,
     dataFolder: sandboxPaths.data,
     clock: systemClock,
@@ -43,6 +43,8 @@ async function main(command: readonly string[]): Promise<number> {
     log,
     signal: stop.signal,
   });
+  // While the door answers the loop's first questions.
+  await Promise.all([loop, relayFor(log)]);
   log("info", "loop.stopped");
   return 0;
 }

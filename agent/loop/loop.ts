@@ -33,6 +33,8 @@ export async function runLoop(options: LoopOptions): Promise<void> {
   const { clock, id, log, signal } = options;
   const door = createDoorClient({ socketPath: options.doorSocket, clock, id, signal });
   const wait = createWait(options);
+  // Asked beside who it is, so that whoever was woken for a message has it a round trip earlier.
+  let asked: ReturnType<DoorClient["nextDelivery"]> | undefined = door.nextDelivery(limits.door.inboxWaitMsMax, signal);
   const self = await learnSelf(door, wait, signal);
   if (!self) return;
   log("info", "loop.ready", { agent: self.agent, model: self.model.id, tools: self.tools.length });
@@ -40,7 +42,8 @@ export async function runLoop(options: LoopOptions): Promise<void> {
   const toolbox = createToolbox(door, self.tools, localTools(`${options.dataFolder}/files`));
   const tools: ExchangeTools = { door, self, toolbox, sessions };
   while (!signal.aborted) {
-    const next = await door.nextDelivery(limits.door.inboxWaitMsMax, signal);
+    const next = await (asked ?? door.nextDelivery(limits.door.inboxWaitMsMax, signal));
+    asked = undefined;
     if (!next.ok) await wait.after(next.error);
     else wait.over();
     if (next.ok && next.value) await handle(tools, next.value, log);

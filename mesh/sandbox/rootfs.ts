@@ -26,6 +26,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { readMounts } from "./mounts.ts";
 import { compileAgent } from "./rootfs-agent.ts";
 import { librariesOf } from "./rootfs-libraries.ts";
+import { linkModules } from "./rootfs-link.ts";
 
 export interface RootfsOptions {
   readonly cacheDir: string;
@@ -90,8 +91,12 @@ async function contentOf({ projectDir, nodePath, entries, clock }: RootfsOptions
   for (const [path, content] of Object.entries(fixedFiles)) files.set(path, { content });
   files.set(sandboxPaths.node.slice(1), { from: nodePath });
   for (const [path, from] of await librariesOf(nodePath, clock)) files.set(path, { from });
-  for (const [path, content] of await compileAgent(projectDir, entries ?? AGENT_ENTRIES)) {
-    files.set(`opt/cordon/${path}`, { content });
+  const from = entries ?? AGENT_ENTRIES;
+  const compiled = await compileAgent(projectDir, from);
+  for (const [path, content] of compiled) files.set(`opt/cordon/${path}`, { content });
+  for (const entry of from) {
+    const path = entry.replace(/\.ts$/, ".js");
+    files.set(`opt/cordon/${path}`, { content: linkModules(compiled, path) });
   }
   return new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
