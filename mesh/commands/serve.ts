@@ -12,6 +12,7 @@ import { Inboxes } from "../bus/inboxes.ts";
 import { Requests } from "../bus/requests.ts";
 import { Topics } from "../bus/topics.ts";
 import type { Fleet } from "../config/fleet.ts";
+import { readsByNode } from "../config/surroundings.ts";
 import { loadFleet } from "../config/load.ts";
 import { Desk } from "../desk/desk.ts";
 import { operator } from "../desk/services.ts";
@@ -178,6 +179,7 @@ async function start(
   const runaway = new Runaway(clock, (agent) => watched.get(agent));
   const services: DoorServices = {
     ...{ clock, ids, matrix, audit, ledger, board, inboxes, topics, requests, monitor, providers, gateway },
+    ...(readsByNode() && { http1: "node" }),
     selves: selvesOf(fleet, matrix, providers),
     modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     prices,

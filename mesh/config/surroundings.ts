@@ -11,3 +11,6 @@ export function readSurroundings(): Surroundings {
   const path = (process.env["PATH"] ?? "").split(":").filter((folder) => folder.startsWith("/"));
   return { path: [...new Set([...path, "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])] };
 }
+
+/** `CORDON_HTTP1=node`: a way out, should the mesh's own HTTP/1.1 leg be at fault; slower, and as safe. */
+export const readsByNode = (): boolean => environmentValue("CORDON_HTTP1") === "node";

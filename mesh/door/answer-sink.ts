@@ -1,10 +1,9 @@
-import type { ServerResponse } from "node:http";
 import type { AnswerSink } from "../egress/answer-relay.ts";
-import { sendWhole } from "../http/exchange.ts";
+import { sendWhole, type HttpResponse } from "../http/exchange.ts";
 import type { AnswerTape } from "./model-cache.ts";
 
 /** The answer as it goes to the agent; `seen` is what the verdict on a way needs of it. */
-export function sinkOf(response: ServerResponse, more: Readonly<Record<string, string>>, tape: AnswerTape | undefined) {
+export function sinkOf(response: HttpResponse, more: Readonly<Record<string, string>>, tape: AnswerTape | undefined) {
   const seen: { readonly delivered: true; retryAfter: string | undefined } = { delivered: true, retryAfter: undefined };
   let begun = false;
   let waiting: Buffer[] = [];

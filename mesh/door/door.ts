@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, IncomingMessage, ServerResponse, type Server } from "node:http";
 import type { Json } from "../../lib/json.ts";
 import type { Result } from "../../lib/result.ts";
 import { doorRoutes } from "../../protocol/door.ts";
@@ -11,7 +11,16 @@ import type { WebSession } from "../egress/web/session.ts";
 import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
 import { Activity } from "./activity.ts";
-import { readJson, sendJson, sendNothing, sendRefusal, sendText } from "../http/exchange.ts";
+import {
+  readJson,
+  sendJson,
+  sendNothing,
+  sendRefusal,
+  sendText,
+  type HttpRequest,
+  type HttpResponse,
+} from "../http/exchange.ts";
+import { PlainLeg } from "../http/plain-leg.ts";
 import { databasesOf, databaseWarden } from "./database-warden.ts";
 import { done, reply } from "./inbox-call.ts";
 import { mcpCall } from "./mcp.ts";
@@ -31,6 +40,8 @@ export class Door implements DoorListener {
   readonly #services: DoorServices;
   readonly #caller: Caller;
   readonly #server: Server;
+  /** Absent: Node's server reads everything. */
+  readonly #plain: PlainLeg | undefined;
   readonly #bucket: TokenBucket;
   readonly #web: WebSession | undefined;
   readonly #databases: DatabaseLane | undefined;
@@ -60,8 +71,17 @@ export class Door implements DoorListener {
           (url === doorRoutes.databases && headers.upgrade === "postgres") ||
           (url === doorRoutes.repositories && headers.upgrade === "git"),
       },
-      (request, response) => void this.#admit(request, response),
+      (request, response) => {
+        response.on("error", () => response.destroy());
+        void this.#admit(request, response);
+      },
     );
+    if (services.http1 !== "node")
+      this.#plain = new PlainLeg(
+        this.#server,
+        services.clock,
+        (request, response) => void this.#admit(request, response),
+      );
     this.#server.maxHeadersCount = door.headerCountMax;
     this.#server.maxConnections = door.connectionsMax;
     this.#server.on("clientError", (_error, socket) => socket.destroy());
@@ -103,15 +123,15 @@ export class Door implements DoorListener {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#server.closeAllConnections();
+    this.#plain?.closeAll();
     return Promise.all([promise, this.#web?.close(), this.#databases?.close(), this.#repositories?.close()]).then(
       () => {},
     );
   }
 
-  async #admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.on("error", () => response.destroy());
-    if (!this.#bucket.take()) return this.#turnAway(response, "requests");
-    if (this.#concurrent >= limits.door.requestsConcurrentMax) return this.#turnAway(response, "concurrency");
+  async #admit(request: HttpRequest, response: HttpResponse): Promise<void> {
+    if (!this.#bucket.take()) return this.#turnAway(request, response, "requests");
+    if (this.#concurrent >= limits.door.requestsConcurrentMax) return this.#turnAway(request, response, "concurrency");
     this.#concurrent++;
     try {
       await this.#serve(request, response);
@@ -125,16 +145,16 @@ export class Door implements DoorListener {
     }
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(request: HttpRequest, response: HttpResponse): Promise<void> {
     // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.
-    const isProxied = this.#web !== undefined && /^[A-Za-z]+:/.test(request.url ?? "");
-    if (!isProxied) this.#waitFor(request);
-    const routed = isProxied ? undefined : route(request.method ?? "", request.url ?? "");
+    const proxied = this.#proxied(request, response);
+    if (!proxied) this.#waitFor(request);
+    const routed = proxied ? undefined : route(request.method ?? "", request.url ?? "");
     const asked = routed?.ok ? routed.value : undefined;
     if (asked?.kind === "inbox") return this.#inbox(response, asked.waitMs);
     const ended = this.#activity.begin();
     try {
-      if (!routed) await this.#web?.request(request, response, null);
+      if (!routed) await proxied?.();
       else if (!routed.ok) await this.#refuse(response, routed.error, request);
       else if (asked) await this.#answer(asked, request, response);
     } finally {
@@ -142,20 +162,30 @@ export class Door implements DoorListener {
     }
   }
 
+  /** To the web by its whole address. */
+  #proxied(request: HttpRequest, response: HttpResponse): (() => Promise<void>) | undefined {
+    const web = this.#web;
+    // The plain leg reads paths only.
+    if (!web || !(request instanceof IncomingMessage) || !(response instanceof ServerResponse)) return undefined;
+    return /^[A-Za-z]+:/.test(request.url ?? "") ? () => web.request(request, response, null) : undefined;
+  }
+
   /** A body is whole in time; only one to the web takes as long as it moves (`WebSession`). */
-  #waitFor(request: IncomingMessage): void {
+  #waitFor(request: HttpRequest): void {
+    // The plain leg has its own.
+    if (!(request instanceof IncomingMessage)) return;
     const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
     if (length === "0" && coding === undefined) return;
     const whole = new AbortController();
-    request.once("close", () => whole.abort());
+    request.once("close", () => whole.abort("it is over"));
     const late = (): void => void (request.complete || request.socket.destroy());
     this.#services.clock.sleep(limits.door.requestTimeoutMs, whole.signal).then(late, () => {});
   }
 
   async #answer(
     asked: Exclude<DoorRequest, { kind: "inbox" }>,
-    request: IncomingMessage,
-    response: ServerResponse,
+    request: HttpRequest,
+    response: HttpResponse,
   ): Promise<void> {
     switch (asked.kind) {
       case "self":
@@ -181,12 +211,12 @@ export class Door implements DoorListener {
   }
 
   async #act(
-    response: ServerResponse,
+    response: HttpResponse,
     asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>,
     body: Json,
   ): Promise<void> {
     const gone = new AbortController();
-    response.once("close", () => gone.abort());
+    response.once("close", () => response.writableFinished || gone.abort());
     const result = await this.#perform(asked, body, gone.signal);
     if (!result.ok) return sendRefusal(response, result.error);
     if (result.value === null) return sendNothing(response);
@@ -208,11 +238,11 @@ export class Door implements DoorListener {
     }
   }
 
-  async #inbox(response: ServerResponse, waitMs: number): Promise<void> {
+  async #inbox(response: HttpResponse, waitMs: number): Promise<void> {
     const halted = this.#services.halted(this.#caller.agent);
     if (halted) return sendRefusal(response, halted);
     const gone = new AbortController();
-    response.once("close", () => gone.abort());
+    response.once("close", () => response.writableFinished || gone.abort());
     const delivery = await this.#services.inboxes.next(this.#caller.agent, waitMs, gone.signal);
     // Nobody is there to take it: it may be handed out again at once.
     if (gone.signal.aborted) return delivery && this.#services.inboxes.forgetLease(this.#caller.agent);
@@ -222,7 +252,7 @@ export class Door implements DoorListener {
   }
 
   /** Requests that are not understood are evidence, too. */
-  async #refuse(response: ServerResponse, refused: Refusal, request: IncomingMessage): Promise<void> {
+  async #refuse(response: HttpResponse, refused: Refusal, request: HttpRequest): Promise<void> {
     const about = {
       verb: "door.request",
       method: (request.method ?? "").slice(0, 16),
@@ -232,9 +262,9 @@ export class Door implements DoorListener {
     sendRefusal(response, refused, refusalBodyFor(request.url ?? "", refused));
   }
 
-  #turnAway(response: ServerResponse, what: string): void {
+  #turnAway(request: HttpRequest, response: HttpResponse, what: string): void {
     this.#flood(what);
-    this.#waitFor(response.req);
+    this.#waitFor(request);
     sendRefusal(
       response,
       refusal(

@@ -3,9 +3,8 @@
  * no session and pushes nothing, so one POST is one exchange; the tools, their rights and their evidence are those of
  * `/v1/tools`. Revisions 2025-03-26 to 2025-11-25 (with `initialize`) and 2026-07-28 (without).
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { limits } from "../../protocol/limits.ts";
-import { readJson } from "../http/exchange.ts";
+import { readJson, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
 import { recordRefusal } from "./ask.ts";
 import { answerTo, type McpReply } from "./mcp-exchange.ts";
 import { mcpError, type McpFault } from "./mcp-message.ts";
@@ -17,8 +16,8 @@ const OWN_ORIGIN = /^http:\/\/(?:127\.0\.0\.1|localhost)(?::\d{1,5})?$/;
 export async function mcpCall(
   services: DoorServices,
   caller: Caller,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: HttpRequest,
+  response: HttpResponse,
 ): Promise<void> {
   const refuse = async (status: number, fault: McpFault): Promise<void> => {
     const about = { verb: "door.request", method: (request.method ?? "").slice(0, 16), path: "/mcp" };
@@ -52,13 +51,13 @@ export async function mcpCall(
     return refuse(code === "too_large" ? 413 : 400, { code: -32_700, message: reason, remedy });
   }
   const gone = new AbortController();
-  response.once("close", () => gone.abort());
+  response.once("close", () => response.writableFinished || gone.abort());
   const reply = await answerTo(services, caller, header, body.value.value, gone.signal);
   if ("refused" in reply) return refuse(reply.status, reply.refused);
   send(response, reply);
 }
 
-function send(response: ServerResponse, { status, body }: McpReply): void {
+function send(response: HttpResponse, { status, body }: McpReply): void {
   if (response.headersSent || response.destroyed) return;
   const text = body === null ? "" : JSON.stringify(body);
   response.writeHead(status, {

@@ -1,7 +1,7 @@
-import type { ServerResponse } from "node:http";
 import type { Json } from "../../lib/json.ts";
 import { limits } from "../../protocol/limits.ts";
 import { ResponseCache, type CacheRule, type KeptAnswer } from "../egress/response-cache.ts";
+import type { HttpResponse } from "../http/exchange.ts";
 import type { Link, Links } from "./model-links.ts";
 import { agentLabel, evidenceOf, type Caller, type DoorServices } from "./services.ts";
 
@@ -45,7 +45,7 @@ export async function answerFromCache(
   caller: Caller,
   { cache, rule, key }: CachePlace,
   links: readonly Link[],
-  response: ServerResponse,
+  response: HttpResponse,
 ): Promise<boolean> {
   const kept = cache.get(key);
   const link = links.find(({ call }) => call.model === kept?.model);

@@ -1,11 +1,10 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { FromPath, WireFormat, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
 import { isRunScope } from "../ledger/amount.ts";
-import { readJson, sendRefusal } from "../http/exchange.ts";
+import { readJson, sendRefusal, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
 import { decisionOf } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { reserve, type NotAdmitted } from "./model-attempt.ts";
@@ -21,8 +20,8 @@ export async function modelCall(
   services: DoorServices,
   caller: Caller,
   { wire, from }: { readonly wire: WireName; readonly from?: FromPath },
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: HttpRequest,
+  response: HttpResponse,
 ): Promise<void> {
   const format = wireFormats[wire];
   const gone = new AbortController();
@@ -39,7 +38,7 @@ async function understand(
   services: DoorServices,
   caller: Caller,
   format: WireFormat,
-  request: IncomingMessage,
+  request: HttpRequest,
   from: FromPath | undefined,
 ): Promise<Result<Understood, Refusal>> {
   const body = await readJson(request, limits.door.bodyBytesMax);
@@ -56,7 +55,7 @@ async function understand(
 }
 
 /** The header that goes to the provider with the call. */
-const versionOf = (request: IncomingMessage): string => String(request.headers["anthropic-version"] ?? "");
+const versionOf = (request: HttpRequest): string => String(request.headers["anthropic-version"] ?? "");
 
 /** Where a call can go, the call as it is written anew, and its place in the cache if its answer is kept. */
 type Understood = Links & { readonly text: string; readonly place?: CachePlace };

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Refusal } from "../../protocol/refusal.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal } from "../../protocol/refusal.ts";
@@ -6,6 +5,7 @@ import type { Outcome } from "../egress/answer-relay.ts";
 import { DeliveryGate, verdictOf, type Verdict } from "../egress/failover.ts";
 import { Translator } from "../egress/translate/translator.ts";
 import type { WireFormat } from "../egress/wire/format.ts";
+import type { HttpRequest, HttpResponse } from "../http/exchange.ts";
 import { sinkOf } from "./answer-sink.ts";
 import { finish, reasonOf, type Admitted } from "./model-attempt.ts";
 import type { AnswerTape } from "./model-cache.ts";
@@ -18,8 +18,8 @@ export interface Exchange {
   readonly caller: Caller;
   /** The agent's own. */
   readonly format: WireFormat;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
   /** Aborted when the agent has gone. */
   readonly gone: AbortSignal;
 }

@@ -59,6 +59,8 @@ export interface Work {
 export interface DoorServices {
   readonly clock: Clock;
   readonly ids: Id;
+  /** `node`: Node's server reads every request, also those that the mesh's own leg would read (`PlainLeg`). */
+  readonly http1?: "node";
   readonly matrix: Matrix;
   /** A narrower decision than the matrix's, where there is one: an agent at work on a step has the rights of the step. */
   readonly decide?: (caller: Caller, action: Action) => Decision | undefined;

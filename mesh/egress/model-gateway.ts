@@ -1,7 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Injection } from "./credentials.ts";
-import { Deadlines } from "./deadlines.ts";
+import { Deadlines } from "../http/deadlines.ts";
 import { unreachableProvider } from "./failures.ts";
 import { Pool } from "./http1/pool.ts";
 import type { Provider } from "./providers.ts";

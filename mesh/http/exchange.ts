@@ -3,10 +3,16 @@ import { parseJson, type Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
+import { PlainRequest } from "./plain-request.ts";
+import type { PlainResponse } from "./plain-response.ts";
 
-/** One request and its answer on a Node HTTP server, with the bounds that every listener of the mesh keeps. */
+/** A request and the place for its answer, read by Node's server or by the plain leg before it. */
+export type HttpRequest = IncomingMessage | PlainRequest;
+export type HttpResponse = ServerResponse | PlainResponse;
+
+/** One request and its answer, with the bounds that every listener of the mesh keeps. */
 export async function readJson(
-  request: IncomingMessage,
+  request: HttpRequest,
   bytesMax: number,
 ): Promise<Result<{ readonly value: Json; readonly bytes: number }, Refusal>> {
   const body = await readBody(request, bytesMax);
@@ -16,14 +22,18 @@ export async function readJson(
   return { ok: true, value: { value: parsed.value, bytes: body.value.length } };
 }
 
-async function readBody(request: IncomingMessage, bytesMax: number): Promise<Result<Buffer, Refusal>> {
+async function readBody(request: HttpRequest, bytesMax: number): Promise<Result<Buffer, Refusal>> {
   const tooLarge = err(refusal("too_large", `the body is larger than ${bytesMax} bytes`, "send less"));
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) return tooLarge;
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity")
     return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
-  return collected(request, bytesMax, tooLarge);
+  if (!(request instanceof PlainRequest)) return collected(request, bytesMax, tooLarge);
+  const body = await request.body();
+  return body ? ok(body) : endedEarly;
 }
+
+const endedEarly = err(refusal("malformed", "the body ended early", "send the whole body"));
 
 /** By events: the iterator of a stream costs more than the body of a usual request. */
 function collected(
@@ -34,7 +44,7 @@ function collected(
   const { promise, resolve } = Promise.withResolvers<Result<Buffer, Refusal>>();
   const chunks: Buffer[] = [];
   let bytes = 0;
-  const endedEarly = (): void => resolve(err(refusal("malformed", "the body ended early", "send the whole body")));
+  const onEarlyEnd = (): void => resolve(endedEarly);
   request.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes <= bytesMax) chunks.push(chunk);
@@ -49,14 +59,14 @@ function collected(
     const [first] = chunks;
     resolve(ok(first && chunks.length === 1 ? first : Buffer.concat(chunks, bytes)));
   });
-  request.once("error", endedEarly).once("close", endedEarly);
-  if (request.destroyed) endedEarly();
+  request.once("error", onEarlyEnd).once("close", onEarlyEnd);
+  if (request.destroyed) onEarlyEnd();
   return promise;
 }
 
 /** A whole answer in one write. */
 export function sendWhole(
-  response: ServerResponse,
+  response: HttpResponse,
   status: number,
   headers: Readonly<Record<string, string>>,
   body: Buffer,
@@ -70,25 +80,25 @@ export function sendWhole(
 
 const ONE_PIECE_BYTES_MAX = 16 * 1024;
 
-export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+export function sendJson(response: HttpResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body);
   head(response, status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
   response.end(text);
 }
 
-export function sendText(response: ServerResponse, text: string): void {
+export function sendText(response: HttpResponse, text: string): void {
   head(response, 200, { "content-type": "text/plain; charset=utf-8", "content-length": Buffer.byteLength(text) });
   response.end(text);
 }
 
-export function sendNothing(response: ServerResponse): void {
+export function sendNothing(response: HttpResponse): void {
   head(response, 204, {});
   response.end();
 }
 
 /** Client libraries must not retry into a refusal: `x-should-retry` says so to those that ask. */
 export function sendRefusal(
-  response: ServerResponse,
+  response: HttpResponse,
   refused: Refusal,
   body = JSON.stringify({ error: refused } satisfies RefusalBody),
 ): void {
@@ -107,7 +117,7 @@ export function sendRefusal(
   response.end(body);
 }
 
-function head(response: ServerResponse, status: number, headers: Record<string, string | number>): void {
+function head(response: HttpResponse, status: number, headers: Record<string, string | number>): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" });
 }

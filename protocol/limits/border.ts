@@ -33,6 +33,8 @@ export const border = {
     chunkLineBytesMax: 256,
     /** Answers of 1xx before the real one. */
     interimAnswersMax: 8,
+    /** What a client sends before it has its answer, until nothing more is read. */
+    heldBytesMax: 64 * KiB,
     connectMs: 10_000,
     /** How long a connection to a provider is kept if it does not say how long it keeps it. */
     idleMs: 4_000,

@@ -4,7 +4,7 @@ import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { AnswerReader } from "../../http/answer-reader.ts";
 import type { Fields } from "../../http/fields.ts";
-import type { Deadlines } from "../deadlines.ts";
+import type { Deadlines } from "../../http/deadlines.ts";
 
 /** One request, ready to be written. */
 export interface Sending {

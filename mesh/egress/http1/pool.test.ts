@@ -8,7 +8,8 @@ import { createServer as createTlsServer } from "node:tls";
 import type { Dispatcher } from "undici";
 import { systemClock, type Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
-import { Deadlines } from "../deadlines.ts";
+import { Deadlines } from "../../http/deadlines.ts";
+import { stillClock } from "../../http/testing/still-clock.ts";
 import { wasNotSent } from "../failures.ts";
 import { CertificateAuthority } from "../web/certificate-authority.ts";
 import { Pool } from "./pool.ts";
@@ -21,23 +22,6 @@ after(() => {
   for (const server of servers) server.close();
   rmSync(folder, { recursive: true });
 });
-
-/** A clock that stands still until it is moved. */
-function stillClock() {
-  let atMs = 0;
-  const sleepers = new Set<{ readonly dueMs: number; readonly wake: () => void }>();
-  return {
-    ...{ nowMs: () => atMs, monotonicMs: () => atMs },
-    sleep: (ms: number) => new Promise<void>((wake) => void sleepers.add({ dueMs: atMs + ms, wake })),
-    async move(ms: number): Promise<void> {
-      for (const end = atMs + ms; atMs < end;) {
-        atMs = Math.min(end, atMs + 500);
-        for (const sleeper of sleepers) if (sleeper.dueMs <= atMs && sleepers.delete(sleeper)) sleeper.wake();
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    },
-  };
-}
 
 /** A server that hands every request to `act`, as text, with the number of its connection. */
 async function serve(

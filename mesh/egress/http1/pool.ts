@@ -4,7 +4,7 @@ import type { Dispatcher } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { fieldLine } from "../../http/fields.ts";
-import type { Deadlines } from "../deadlines.ts";
+import type { Deadlines } from "../../http/deadlines.ts";
 import { Connection, type Owner, type Sending } from "./connection.ts";
 
 export interface Place {

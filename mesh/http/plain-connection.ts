@@ -1,0 +1,144 @@
+import type { Socket } from "node:net";
+import { limits } from "../../protocol/limits.ts";
+import type { Deadlines, Mortal } from "./deadlines.ts";
+import { PlainRequest } from "./plain-request.ts";
+import { PlainResponse, type Bearer } from "./plain-response.ts";
+import { readRequestHead } from "./request-head.ts";
+
+/** What a connection works with. */
+export interface Host {
+  readonly deadlines: Deadlines;
+  dateLine(): string;
+  handle(request: PlainRequest, response: PlainResponse): void;
+  /** These bytes, and what comes after them, are for a reader that knows all of HTTP. */
+  handOver(socket: Socket, bytes: Buffer): void;
+  gone(connection: PlainConnection): void;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * One connection of a client, one request after the other: the next one is read when the answer to the one before has
+ * left. Whatever is not a request in its plain form, whole in one piece, takes the connection with it to Node's server.
+ */
+export class PlainConnection implements Bearer, Mortal {
+  readonly socket: Socket;
+  readonly #host: Host;
+  #request: PlainRequest | undefined;
+  #response: PlainResponse | undefined;
+  /** What has come of the requests after this one. */
+  #held: Buffer = NOTHING;
+  #mayKeep = true;
+  #leaving = false;
+
+  constructor(socket: Socket, host: Host) {
+    this.socket = socket;
+    this.#host = host;
+    socket.on("data", this.#onData).on("end", this.#onEnd).on("error", this.#onError).on("close", this.#onClose);
+    host.deadlines.set(this, limits.door.headTimeoutMs);
+  }
+
+  /** What of a body was not read would be taken for the next request. */
+  get keeps(): boolean {
+    return this.#mayKeep && this.#request?.whole === true;
+  }
+
+  dateLine(): string {
+    return this.#host.dateLine();
+  }
+
+  /** No request in time, a body that does not end, or an answer that nobody takes. */
+  expire(): void {
+    this.socket.destroy();
+  }
+
+  answered(keeps: boolean): void {
+    this.#response = undefined;
+    if (!keeps) return this.#leave();
+    // An answer that waits to be read stands before the next request.
+    if (this.socket.writableNeedDrain) this.socket.once("drain", () => this.#next());
+    else if (this.#held.length > 0 || this.socket.isPaused()) queueMicrotask(() => this.#next());
+    else this.#request = undefined;
+    this.#host.deadlines.set(this, limits.door.keepAliveMs);
+  }
+
+  readonly #onData = (bytes: Buffer): void => {
+    if (this.#leaving) return;
+    if (!this.#request) return this.#begin(bytes);
+    const request = this.#request;
+    const rest = request.whole ? bytes : this.#more(request, bytes);
+    if (rest.length > 0) this.#hold(rest);
+  };
+
+  readonly #onEnd = (): void => {
+    // Who sends nothing more and has no answer yet will not read it either.
+    if (this.#response) this.socket.destroy();
+    else this.socket.end();
+  };
+
+  readonly #onError = (): void => {
+    this.socket.destroy();
+  };
+
+  readonly #onClose = (): void => {
+    this.#host.deadlines.clear(this);
+    this.#request?.breakOff();
+    this.#response?.closed();
+    this.#host.gone(this);
+  };
+
+  #begin(bytes: Buffer): void {
+    const head = readRequestHead(bytes);
+    if (!head) return this.#handOver(bytes);
+    const request = new PlainRequest(head, () => this.socket.resume());
+    const rest = request.push(bytes.subarray(head.bytes));
+    this.#request = request;
+    this.#mayKeep = head.keeps;
+    const response = new PlainResponse(this);
+    this.#response = response;
+    if (rest.length > 0) this.#hold(rest);
+    if (request.whole) this.#host.deadlines.clear(this);
+    else this.#host.deadlines.set(this, limits.door.requestTimeoutMs);
+    this.#host.handle(request, response);
+  }
+
+  /** More of a body. */
+  #more(request: PlainRequest, bytes: Buffer): Buffer {
+    const rest = request.push(bytes);
+    if (request.whole) this.#host.deadlines.clear(this);
+    else if (request.unwantedBytes > limits.http.heldBytesMax) this.socket.pause();
+    return rest;
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held = this.#held.length > 0 ? Buffer.concat([this.#held, bytes]) : bytes;
+    if (this.#held.length > limits.http.heldBytesMax) this.socket.pause();
+  }
+
+  #next(): void {
+    if (this.socket.destroyed) return;
+    this.#request = undefined;
+    const held = this.#held;
+    this.#held = NOTHING;
+    if (held.length > 0) this.#begin(held);
+    if (this.#held.length <= limits.http.heldBytesMax && this.socket.isPaused()) this.socket.resume();
+  }
+
+  /** The client may still be sending: it is to read the answer before it learns that nobody listens. */
+  #leave(): void {
+    this.#leaving = true;
+    this.#held = NOTHING;
+    this.#request?.breakOff();
+    this.socket.end();
+    this.socket.resume();
+    this.#host.deadlines.set(this, limits.door.headTimeoutMs);
+  }
+
+  #handOver(bytes: Buffer): void {
+    this.#host.deadlines.clear(this);
+    this.#host.gone(this);
+    const { socket } = this;
+    socket.off("data", this.#onData).off("end", this.#onEnd).off("error", this.#onError).off("close", this.#onClose);
+    this.#host.handOver(socket, bytes);
+  }
+}

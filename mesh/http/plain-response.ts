@@ -1,0 +1,134 @@
+import type { Socket } from "node:net";
+import { limits } from "../../protocol/limits.ts";
+import { fieldLine } from "./fields.ts";
+
+/** What a response needs to know of its connection. */
+export interface Bearer {
+  readonly socket: Socket;
+  /** The `date` line of now. */
+  dateLine(): string;
+  /** After this answer the connection can carry another. */
+  readonly keeps: boolean;
+  /** All of the answer was handed to the socket. */
+  answered(keeps: boolean): void;
+}
+
+const KEEP_ALIVE = `connection: keep-alive\r\nkeep-alive: timeout=${limits.door.keepAliveMs / 1_000}\r\n`;
+const LAST_CHUNK = "0\r\n\r\n";
+
+/** The answer to a plain request: the part of Node's ServerResponse that the mesh uses, each call of it one write. */
+export class PlainResponse {
+  headersSent = false;
+  writableEnded = false;
+  writableFinished = false;
+  readonly #bearer: Bearer;
+  #fields: Readonly<Record<string, string>> = {};
+  /** The head, until it has been written. */
+  #head = "";
+  #chunked = false;
+  #keeps = true;
+  #gone = false;
+  #onClose: (() => void)[] = [];
+
+  constructor(bearer: Bearer) {
+    this.#bearer = bearer;
+  }
+
+  get destroyed(): boolean {
+    return this.#gone || this.#bearer.socket.destroyed;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#bearer.socket.writableNeedDrain;
+  }
+
+  once(event: "close" | "drain", listener: () => void): void {
+    if (event === "drain") this.#bearer.socket.once("drain", listener);
+    else this.#onClose.push(listener);
+  }
+
+  setHeader(name: string, value: string): void {
+    this.#fields = { ...this.#fields, [name]: value };
+  }
+
+  /** Names in lower case. Without a `content-length` the body goes out in chunks. Throws for what no field may hold. */
+  writeHead(status: number, fields: Readonly<Record<string, string | number>> = {}): void {
+    const own = this.#fields;
+    // What stands after the number is for nobody to read (RFC 9112 §4).
+    let head = `HTTP/1.1 ${status} ${status === 200 ? "OK" : ""}\r\n${this.#bearer.dateLine()}`;
+    let asksForEnd = false;
+    let sized = status === 204 || status === 304;
+    for (const all of [own, fields])
+      for (const name in all) {
+        const value = all[name] ?? "";
+        if (name === "connection") asksForEnd ||= value === "close";
+        else head += fieldLine(name, value);
+        if (name === "content-length") sized = true;
+      }
+    this.#keeps = this.#bearer.keeps && !asksForEnd;
+    this.#chunked = !sized;
+    head += this.#chunked ? "transfer-encoding: chunked\r\n" : "";
+    this.#head = `${head}${this.#keeps ? KEEP_ALIVE : "connection: close\r\n"}\r\n`;
+    this.headersSent = true;
+  }
+
+  flushHeaders(): void {
+    if (!this.headersSent) this.writeHead(200);
+    const head = this.#taken();
+    if (head !== "" && !this.destroyed) this.#bearer.socket.write(head, "latin1");
+  }
+
+  /** False when it must be waited for `drain`. */
+  write(bytes: Buffer): boolean {
+    if (this.writableEnded || this.destroyed || bytes.length === 0) return true;
+    if (!this.headersSent) this.writeHead(200);
+    return this.#bearer.socket.write(this.#framed(this.#taken(), bytes, ""));
+  }
+
+  end(body: string | Buffer = "", encoding: "utf8" | "latin1" = "utf8"): void {
+    if (this.writableEnded) return;
+    if (!this.headersSent) this.writeHead(200);
+    this.writableEnded = true;
+    if (this.destroyed) return;
+    const { socket } = this.#bearer;
+    const last = this.#chunked ? LAST_CHUNK : "";
+    // As text it shares one piece with the head, which is ASCII.
+    if (typeof body === "string" && !(this.#chunked && body !== "")) {
+      const text = this.#taken() + body + last;
+      if (text !== "") socket.write(text, encoding);
+    } else
+      socket.write(this.#framed(this.#taken(), typeof body === "string" ? Buffer.from(body, encoding) : body, last));
+    this.writableFinished = true;
+    this.#bearer.answered(this.#keeps);
+    this.closed();
+  }
+
+  destroy(): void {
+    this.#bearer.socket.destroy();
+  }
+
+  /** The connection has gone, or what was asked is answered. */
+  closed(): void {
+    this.#gone ||= !this.writableFinished;
+    const listeners = this.#onClose;
+    this.#onClose = [];
+    for (const listener of listeners) listener();
+  }
+
+  #taken(): string {
+    const head = this.#head;
+    this.#head = "";
+    return head;
+  }
+
+  /** One piece: a stream of small events costs a call of the kernel for each. */
+  #framed(head: string, bytes: Buffer, last: string): Buffer {
+    const before = this.#chunked ? `${head}${bytes.length.toString(16)}\r\n` : head;
+    const after = this.#chunked ? `\r\n${last}` : last;
+    const piece = Buffer.allocUnsafe(before.length + bytes.length + after.length);
+    piece.write(before, 0, "latin1");
+    bytes.copy(piece, before.length);
+    piece.write(after, before.length + bytes.length, "latin1");
+    return piece;
+  }
+}

@@ -1,0 +1,47 @@
+import { limits } from "../../protocol/limits.ts";
+import { HEAD_END, headBytesMax, lengthOf, readFields } from "./fields.ts";
+
+/** A request in the plain form in which programs write it. */
+export interface RequestHead {
+  readonly method: "GET" | "POST";
+  /** Origin-form (RFC 9112 §3.2.1). */
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Bytes of the body. */
+  readonly length: number;
+  /** The connection may carry another request. */
+  readonly keeps: boolean;
+  /** Bytes of the head. */
+  readonly bytes: number;
+}
+
+/** What changes how a request is framed, or what its connection is for. */
+const SPECIAL = ["transfer-encoding", "upgrade", "expect", "proxy-connection", "trailer", "te", "http2-settings"];
+const VERSION = " HTTP/1.1\r\n";
+
+/**
+ * The head that `bytes` begin with, if it is whole and has one reading only: GET or POST of a path, every field once, no
+ * coding of the transfer, no other protocol. Undefined for everything else, which is not to say that it is wrong: it is
+ * for a reader that knows all of HTTP. What is read here that reader reads in the same way (differential test).
+ */
+export function readRequestHead(bytes: Buffer): RequestHead | undefined {
+  const end = bytes.indexOf(HEAD_END);
+  if (end < 0 || end > headBytesMax / 2) return undefined;
+  const text = bytes.toString("latin1", 0, end + 2);
+  const method = text.startsWith("POST /") ? "POST" : text.startsWith("GET /") ? "GET" : undefined;
+  if (!method) return undefined;
+  const from = method.length + 1;
+  const to = text.indexOf(VERSION, from);
+  const target = text.slice(from, to);
+  if (to < 0 || !TARGET.test(target)) return undefined;
+  const fields = readFields(text, to + VERSION.length, limits.door.headerCountMax);
+  if (!fields || SPECIAL.some((name) => fields[name] !== undefined)) return undefined;
+  for (const name in fields) if (typeof fields[name] !== "string") return undefined;
+  const headers = fields as Readonly<Record<string, string>>;
+  const length = lengthOf(headers["content-length"] ?? "0");
+  const connection = headers["connection"]?.toLowerCase() ?? "keep-alive";
+  if (length === undefined || (connection !== "keep-alive" && connection !== "close")) return undefined;
+  return { method, target, headers, length, keeps: connection === "keep-alive", bytes: end + HEAD_END.length };
+}
+
+const TARGET = /^\/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%|]*$/;
