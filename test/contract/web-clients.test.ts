@@ -186,6 +186,19 @@ test("curl is told at CONNECT what it may not reach", { skip: !has("curl") }, as
   assert.match(out, /CONNECT tunnel failed, response 403/);
 });
 
+test(
+  "a client that trusts the far end's authority only is told apart from an attack",
+  { skip: !has("curl") },
+  async () => {
+    const pinned = join(folder, "pinned.pem");
+    writeFileSync(pinned, authority.pem);
+    const { out, code } = await run("curl", ["-sS", "--cacert", pinned, `${to}/bearer/x`]);
+    assert.equal(code, 60, out);
+    const last = JSON.stringify(place.records.at(-1));
+    assert.match(last, /agree on no TLS \(ERR_SSL_[A-Z0-9_]*UNKNOWN_CA\)/);
+  },
+);
+
 test("git clones over https with a placeholder as password", { skip: !has("git") }, async () => {
   const git = (...words: string[]): string =>
     execFileSync("git", ["-C", join(folder, "work"), "-c", "user.name=t", "-c", "user.email=t@t", ...words], {

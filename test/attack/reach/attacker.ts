@@ -56,8 +56,8 @@ export const inPlain = async (authority, bytes, quietMs = 1500) => {
 };
 export const get = (host, path = "/", fields = []) => ["GET " + path + " HTTP/1.1", "Host: " + host, "Connection: close", ...fields, "", ""].join("\\r\\n");
 export const post = (host, path, fields, body) => ["POST " + path + " HTTP/1.1", "Host: " + host, ...fields, "", body].join("\\r\\n");
-/** One HTTP/2 request with exactly these headers. */
-export const inHttp2 = async (authority, headers, body) => {
+/** One HTTP/2 request, or several on one connection, with exactly these headers. */
+export const inHttp2 = async (authority, headers, body, times = 1) => {
   const { status, socket } = await tunnel(authority);
   if (!socket) return { status, text: "" };
   const inner = await secure(socket, authority.split(":")[0], { ALPNProtocols: ["h2"] });
@@ -67,6 +67,7 @@ export const inHttp2 = async (authority, headers, body) => {
     const end = (answer) => { session.destroy(); resolve(answer); };
     session.on("error", () => end({ status: 0, text: "" }));
     session.on("close", () => resolve({ status: 0, text: "" }));
+    for (let i = 1; i < times; i++) session.request(headers, { endStream: true }).on("error", () => {});
     let request;
     try { request = session.request(headers, { endStream: body === undefined }); } catch (error) { return end({ status: -1, text: String(error) }); }
     let text = "";
