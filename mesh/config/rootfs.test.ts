@@ -30,6 +30,11 @@ describe("what an agent stands on", () => {
     assert.deepEqual(rootfsOf("image: image"), { kind: "image", folder: join(folder, "image") });
     assert.deepEqual(rootfsOf("rootfs: ./image"), { kind: "folder", folder: join(folder, "image") });
   });
+  it("is an image of the engine by its digest; the name beside it is for people", () => {
+    const digest = `sha256:${"ab".repeat(32)}`;
+    assert.deepEqual(rootfsOf(`image: "docker:${digest}"`), { kind: "engine", digest });
+    assert.deepEqual(rootfsOf(`image: "docker:library/node:22@${digest}"`), { kind: "engine", digest });
+  });
   it("is the agent's own where `defaults` say something else", () => {
     const defaults = ", sandbox: { packages: [git] }";
     assert.deepEqual(rootfsOf("cpus: 1", defaults), { kind: "packages", names: ["git"] });
@@ -38,6 +43,8 @@ describe("what an agent stands on", () => {
   for (const [what, agent, expected] of [
     ["two at once", "packages: [git], image: image", /stands on one root file system/],
     ["a folder that is not there", "image: absent", /`absent` is not a folder/],
+    ["an image of the engine by its name", "image: 'docker:node:22'", /names no image for good.*docker image inspect/],
+    ["half a digest", "image: 'docker:node@sha256:abcd'", /names no image for good/],
     ["no package", "packages: []", /packages/],
     ["an option in the place of a package", "packages: ['--hook']", /Debian package/],
     ["two packages in one", "packages: ['git,vim']", /Debian package/],

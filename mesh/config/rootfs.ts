@@ -14,7 +14,7 @@ const Folder = z.string().min(1).max(512);
 export const rootfsKeys = {
   /** Debian packages. */
   packages: z.array(PackageName).min(1).max(limits.rootfs.packagesMax).optional(),
-  /** A folder with an OCI image layout. */
+  /** A folder with an OCI image layout, or `docker:NAME@sha256:HEX` of the machine's engine. */
   image: Folder.optional(),
   /** A folder that is a root file system. */
   rootfs: Folder.optional(),
@@ -39,9 +39,21 @@ export function readRootfs(
       `remove one`,
     );
   if (first === "packages") return { kind: "packages", names: form?.packages ?? [] };
+  const image = first === "image" ? form?.image : undefined;
+  if (image?.startsWith(ENGINE)) {
+    const digest = PINNED.exec(image.slice(ENGINE.length))?.[1];
+    if (digest !== undefined) return { kind: "engine", digest };
+    const fix = `pin it: \`docker image inspect --format '{{.Id}}' NAME\` prints the digest for \`docker:NAME@sha256:…\``;
+    fault([...at, first], `\`${image}\` names no image for good`, fix);
+    return undefined;
+  }
   const found = folder([...at, first], form?.[first] ?? "");
   return found === null ? undefined : { kind: first === "image" ? "image" : "folder", folder: found };
 }
+
+const ENGINE = "docker:";
+/** The name is for people: what is run is what the digest says. */
+const PINNED = /^(?:[a-zA-Z0-9][\w./:-]{0,254}@)?(sha256:[0-9a-f]{64})$/;
 
 const given = (form: Form | undefined): readonly (keyof typeof rootfsKeys)[] =>
   (["packages", "image", "rootfs"] as const).filter((key) => form?.[key] !== undefined);

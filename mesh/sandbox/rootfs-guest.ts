@@ -14,6 +14,8 @@ import { readMounts } from "./mounts.ts";
 import { runProgram } from "./process.ts";
 import { removeFolder } from "./rootfs-removal.ts";
 import { removeDeadDrafts, type RootfsOptions } from "./rootfs.ts";
+import { DOCKER_SOCKET, DockerEngine } from "./docker/engine.ts";
+import { unpackEngineImage } from "./rootfs-engine.ts";
 import { readImage, unpackImage } from "./rootfs-image.ts";
 import { installedIn, installPackages, readArchive } from "./rootfs-packages.ts";
 import { readTree } from "./rootfs-folder.ts";
@@ -24,11 +26,14 @@ export type RootfsRequest =
   | { readonly kind: "packages"; readonly names: readonly string[] }
   /** A folder with an OCI image layout. */
   | { readonly kind: "image"; readonly folder: string }
+  /** An image of the machine's Docker engine, by the digest that the engine knows it by. */
+  | { readonly kind: "engine"; readonly digest: string }
   | { readonly kind: "folder"; readonly folder: string };
 
 export interface GuestRootfsOptions extends Pick<RootfsOptions, "cacheDir" | "clock"> {
   /** The agents' own root file system, from `ensureRootfs`: our runtime comes from it. */
   readonly base: string;
+  readonly dockerSocket?: string;
 }
 
 /** Raise it when the same request must give another tree. */
@@ -45,7 +50,7 @@ interface Source {
 /** Path of the finished folder; builds it when it is not there yet. Throws SandboxError. */
 export async function ensureGuestRootfs(request: RootfsRequest, options: GuestRootfsOptions): Promise<string> {
   const { cacheDir, clock, base } = options;
-  const source = await sourceOf(request, clock);
+  const source = await sourceOf(request, options);
   const name = (key: string): string =>
     `guest-${createHash("sha256")
       .update(`${LAYOUT}\0${basename(base)}\0${key}`)
@@ -100,7 +105,7 @@ async function shareFiles(from: string, to: string, clock: Clock): Promise<void>
   if (done.code !== 0) throw new SandboxError(`\`${from}\` could not be shared: ${done.stderr.trim()}`, "remove it");
 }
 
-async function sourceOf(request: RootfsRequest, clock: Clock): Promise<Source> {
+async function sourceOf(request: RootfsRequest, { clock, dockerSocket }: GuestRootfsOptions): Promise<Source> {
   switch (request.kind) {
     case "packages": {
       const archive = await readArchive();
@@ -118,6 +123,17 @@ async function sourceOf(request: RootfsRequest, clock: Clock): Promise<Source> {
       const image = await readImage(request.folder);
       return { key: `image\0${image.digest}`, build: (tree) => unpackImage(request.folder, image, tree) };
     }
+    case "engine":
+      return {
+        key: `engine\0${request.digest}`,
+        build: (tree, folder) =>
+          unpackEngineImage(
+            new DockerEngine(dockerSocket ?? DOCKER_SOCKET, clock),
+            request.digest,
+            tree,
+            dirname(folder),
+          ),
+      };
     case "folder": {
       const key = `folder\0${await readTree(request.folder)}`;
       return {

@@ -12,7 +12,7 @@ import { SandboxError } from "./backend.ts";
 import { readTar } from "./rootfs-tar.ts";
 import type { RootfsTree } from "./rootfs-tree.ts";
 
-const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+export const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const Descriptor = z.object({
   mediaType: z.string().max(255),
   digest: Digest,
@@ -27,7 +27,7 @@ const Manifest = z.object({
   config: Descriptor,
   layers: z.array(Descriptor).min(1).max(limits.rootfs.layersMax),
 });
-const Config = z.object({ rootfs: z.object({ type: z.literal("layers"), diff_ids: z.array(Digest) }) });
+export const Config = z.object({ rootfs: z.object({ type: z.literal("layers"), diff_ids: z.array(Digest) }) });
 
 const indexType = /^application\/vnd\.(?:oci\.image\.index\.v1|docker\.distribution\.manifest\.list\.v2)\+json$/;
 const layerTypes: readonly (readonly [RegExp, (() => NodeJS.ReadWriteStream) | null])[] = [
@@ -89,7 +89,7 @@ function piped(source: Readable, through: NodeJS.ReadWriteStream): AsyncIterable
 }
 
 /** Counts what comes out, so that a small blob cannot become an endless layer. */
-async function* hashing(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* hashing(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void, undefined> {
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;

@@ -2,17 +2,24 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
+import { guestRuntime } from "../../protocol/sandbox-paths.ts";
+import { firstProcess } from "../../mesh/fleet/first-process.ts";
 import { SandboxError } from "../../mesh/sandbox/backend.ts";
 import { createDockerBackend } from "../../mesh/sandbox/docker/backend.ts";
 import { DockerEngine } from "../../mesh/sandbox/docker/engine.ts";
+import { idOf } from "../../mesh/sandbox/docker/image.ts";
 import { fenceHolds, probeFence } from "../../mesh/sandbox/probe.ts";
+import { ensureGuestRootfs } from "../../mesh/sandbox/rootfs-guest.ts";
+import { ensureRootfs } from "../../mesh/sandbox/rootfs.ts";
+import { tarOf } from "../../mesh/sandbox/testing/archives.ts";
 import { skipWithoutDocker as skip, startEngine, type TestEngine } from "./dockerd.ts";
 import { sandboxContract } from "./sandbox-backend.ts";
-import { buildRootfs, leftoversOf, specOf, startWatched } from "./sandbox-fixture.ts";
+import { buildRootfs, leftoversOf, openHost, projectDir, specOf, startWatched } from "./sandbox-fixture.ts";
 
 let engine: TestEngine | undefined;
 before(async () => void (engine = skip === false ? await startEngine() : undefined), { timeout: 90_000 });
@@ -104,6 +111,32 @@ describe("docker backend: host side", { skip, timeout: 120_000 }, () => {
       words.filter((word) => !own.test(word)),
       [],
     );
+  });
+
+  it("gives an image that it holds to any backend, by its digest", async () => {
+    const dockerSocket = engine?.socketPath ?? "";
+    const api = new DockerEngine(dockerSocket, clock);
+    const layer = tarOf([{ path: "etc/os-release", text: "NAME=of the engine" }]);
+    await api.ask("POST", "/images/create?fromSrc=-&repo=own&tag=1", Readable.from([layer]));
+    const digest = idOf(await api.ask("GET", "/images/own:1/json"), "Id");
+    const cacheDir = dirname(await buildRootfs());
+    const base = await ensureRootfs({ cacheDir, projectDir, nodePath: process.execPath, clock });
+    const request = { kind: "engine", digest } as const;
+    const rootfs = await ensureGuestRootfs(request, { cacheDir, clock, base, dockerSocket });
+    const host = await openHost();
+    const { loader, libraries, node } = guestRuntime;
+    const script = `console.log(require("fs").readFileSync("/etc/os-release", "utf8"))`;
+    const command = firstProcess({
+      command: [loader, "--library-path", libraries, node, "-e", script],
+      rootfs: request,
+    });
+    const run = await startWatched(host.backend, specOf("", { command, rootfs }));
+    await run.until((_, text) => /guest.exited/.test(text), 60_000);
+    assert.match(run.text(), /NAME=of the engine/);
+    await run.sandbox.stop(0);
+    await host.close();
+    const absent = { kind: "engine", digest: digest.replace(/[0-9a-f]{4}$/, "0000") } as const;
+    await assert.rejects(ensureGuestRootfs(absent, { cacheDir, clock, base, dockerSocket }), /is not there/);
   });
 
   it("says what an engine lacks that is not there", async () => {

@@ -20,7 +20,7 @@ import { RunningSandbox } from "../running-sandbox.ts";
 import type { Runtime } from "../runtime.ts";
 import { mountVolume } from "../volume.ts";
 import { containerOf, LABEL_INSTALLATION, LABEL_SANDBOX } from "./container.ts";
-import { DockerEngine } from "./engine.ts";
+import { DOCKER_SOCKET, DockerEngine } from "./engine.ts";
 import { execIn } from "./exec.ts";
 import { FrameReader } from "./frames.ts";
 import { ensureImage, idOf } from "./image.ts";
@@ -29,7 +29,6 @@ import { dockerShortfalls } from "./shortfalls.ts";
 
 /** The engine learns of an end a moment after the kernel. */
 const EXIT_ATTEMPTS = 50;
-export const DOCKER_SOCKET = "/var/run/docker.sock";
 
 export interface DockerOptions {
   /** 8 characters of `a-z0-9`, the same for one state folder at every start. */

@@ -11,6 +11,7 @@ import { SandboxError } from "../backend.ts";
 
 /** 20.10 and later; a newer engine goes on answering it. */
 const VERSION = "/v1.41";
+export const DOCKER_SOCKET = "/var/run/docker.sock";
 
 export interface Asked {
   readonly status: number;
@@ -54,6 +55,29 @@ export class DockerEngine {
       throw this.#silent(error);
     } finally {
       timer.abort();
+    }
+  }
+
+  /** Hands on what the engine sends, of whatever length; `use` must read it to its end. Throws SandboxError. */
+  async download<T>(path: string, timeoutMs: number, use: (answer: Readable) => Promise<T>): Promise<T> {
+    const timer = new AbortController();
+    const outgoing = this.#request("GET", path, "application/json");
+    this.#clock.sleep(timeoutMs, timer.signal).then(
+      () => outgoing.destroy(new Error(`no end within ${timeoutMs} ms`)),
+      () => undefined,
+    );
+    try {
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        outgoing.once("response", resolve).once("error", reject).end();
+      });
+      if (answer.statusCode === 200) return await use(answer);
+      const reason = reasonIn(parse(await textOf(answer)));
+      throw new SandboxError(`docker refused \`GET ${path}\`: ${reason}`, REMEDY);
+    } catch (error) {
+      throw this.#silent(error);
+    } finally {
+      timer.abort();
+      outgoing.destroy();
     }
   }
 

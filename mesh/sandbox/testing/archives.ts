@@ -10,7 +10,7 @@ export interface Item {
   readonly path: string;
   /** `0` file (default), `1` hard link, `2` symbolic link, `3` device, `5` folder, `x` pax, `L` long name. */
   readonly type?: string;
-  readonly text?: string;
+  readonly text?: string | Buffer;
   readonly link?: string;
   readonly mode?: number;
   /** What the header says, in place of the text's own size. */
@@ -23,7 +23,8 @@ function block({ path, type = "0", text = "", link = "", mode = 0o644, size }: I
   const header = Buffer.alloc(BLOCK_BYTES);
   header.write(path.slice(0, 100), 0, "utf8");
   header.write(octal(mode, 8), 100, "latin1");
-  const bytes = size ?? Buffer.byteLength(text);
+  const body = Buffer.from(text);
+  const bytes = size ?? body.length;
   if (bytes < 8 ** 11) header.write(octal(bytes, 12), 124, "latin1");
   else {
     header[124] = 0x80;
@@ -41,7 +42,6 @@ function block({ path, type = "0", text = "", link = "", mode = 0o644, size }: I
     148,
     "latin1",
   );
-  const body = Buffer.from(text);
   return Buffer.concat([header, body, Buffer.alloc((BLOCK_BYTES - (body.length % BLOCK_BYTES)) % BLOCK_BYTES)]);
 }
 
