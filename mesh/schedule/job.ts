@@ -48,18 +48,29 @@ export function dueMs({ name, jitterMs }: Job, tickMs: number): number {
   return tickMs + (draw % jitterMs);
 }
 
+/** Ticks after `fromMs` that are due, oldest first, until one is not or there are `max`. */
+function walk(job: Job, fromMs: number, nowMs: number, max: number): number[] {
+  const ticks: number[] = [];
+  for (
+    let tick = nextTick(job, fromMs);
+    tick !== undefined && dueMs(job, tick) <= nowMs && ticks.length < max;
+    tick = nextTick(job, tick)
+  )
+    ticks.push(tick);
+  return ticks;
+}
+
 /**
- * Ticks after `lastMs` that are due, oldest first: all of them, or the newest `ticksCaughtUpMax`. Looks back from
- * now in growing steps, so that a year without the mesh costs no more than a day.
+ * Ticks after `lastMs` that are due, oldest first: all of them, or the newest `ticksCaughtUpMax`. Where there are more,
+ * it looks back from now in growing steps, so that a year without the mesh costs no more than a day.
  */
 export function dueTicks(job: Job, lastMs: number, nowMs: number): number[] {
+  const { ticksCaughtUpMax } = limits.schedule;
+  const few = walk(job, lastMs, nowMs, ticksCaughtUpMax + 1);
+  if (few.length <= ticksCaughtUpMax) return few;
   for (let back = limits.schedule.intervalMsMin; ; back *= 4) {
     const from = Math.max(lastMs, nowMs - back);
-    const ticks: number[] = [];
-    for (let tick = nextTick(job, from); tick !== undefined && dueMs(job, tick) <= nowMs; tick = nextTick(job, tick)) {
-      ticks.push(tick);
-    }
-    const enough = ticks.length >= limits.schedule.ticksCaughtUpMax;
-    if (from === lastMs || enough) return enough ? ticks.slice(-limits.schedule.ticksCaughtUpMax) : ticks;
+    const ticks = walk(job, from, nowMs, Infinity);
+    if (from === lastMs || ticks.length >= ticksCaughtUpMax) return ticks.slice(-ticksCaughtUpMax);
   }
 }

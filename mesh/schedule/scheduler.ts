@@ -22,6 +22,8 @@ interface Progress extends Seen {
   readonly tickMs: number;
   /** What the last firing caused. */
   readonly caused: string | null;
+  /** When the tick after that is due; Infinity = never again. */
+  readonly nextMs: number;
 }
 
 type Outcome = TickRow["outcome"];
@@ -59,14 +61,27 @@ export class Scheduler {
       const row = store.query.schedule.last(defaultTenant, job.name);
       const nowMs = clock.nowMs();
       const seen = { boardSeq: store.query.watches.head(), topicPosition: 0, urlDigest: null };
-      this.#progress.set(job.name, row ?? { tickMs: nowMs, caused: null, ...seen });
+      this.#stand(job, row ?? { tickMs: nowMs, caused: null, ...seen });
       if (!row) await store.commit([this.#row(job, nowMs, "first_seen", null, seen)]);
     }
   }
 
-  /** Fires what is due. Jobs do not wait for one another: the look of one may take its time. */
+  /**
+   * Fires what is due. Jobs do not wait for one another: the look of one may take its time. Where many are due at once,
+   * they begin a few in a turn of the event loop, so that whoever is at work meanwhile has his turns, too.
+   */
   async fire(): Promise<void> {
-    await Promise.all(this.#parts.jobs.map((job) => this.#fireDue(job)));
+    const nowMs = this.#parts.clock.nowMs();
+    const due = this.#parts.jobs.filter(({ name }) => (this.#progress.get(name)?.nextMs ?? Infinity) <= nowMs);
+    const begun: Promise<void>[] = [];
+    for (const [at, job] of due.entries()) {
+      const fired = this.#fireDue(job);
+      // A fault is told below, with those of the others; until then it must not count as one that nobody hears of.
+      fired.catch(() => {});
+      begun.push(fired);
+      if ((at + 1) % limits.schedule.jobsPerTurnMax === 0) await turn();
+    }
+    await Promise.all(begun);
   }
 
   async #fireDue(job: Job): Promise<void> {
@@ -115,7 +130,7 @@ export class Scheduler {
     writes: readonly Write[] = [],
   ): Promise<void> {
     const caused = detail.caused ?? this.#progress.get(job.name)?.caused ?? null;
-    this.#progress.set(job.name, { ...seen, tickMs: tick, caused });
+    this.#stand(job, { ...seen, tickMs: tick, caused });
     const keptFromMs = tick - limits.schedule.ticksKeptMs;
     await this.#parts.audit.record(
       {
@@ -129,6 +144,11 @@ export class Scheduler {
         ["schedule.trimTicks", defaultTenant, job.name, keptFromMs],
       ],
     );
+  }
+
+  #stand(job: Job, progress: Omit<Progress, "nextMs">): void {
+    const next = nextTick(job, progress.tickMs);
+    this.#progress.set(job.name, { ...progress, nextMs: next === undefined ? Infinity : dueMs(job, next) });
   }
 
   #row(job: Job, tick: number, outcome: Outcome, caused: string | null, seen: Seen): Write {
@@ -148,10 +168,10 @@ export class Scheduler {
   /** Until the next tick, but never so long that a jump of the clock goes unseen. */
   #pauseMs(): number {
     const nowMs = this.#parts.clock.nowMs();
-    const waits = this.#parts.jobs.map((job) => {
-      const tick = nextTick(job, this.#progress.get(job.name)?.tickMs ?? nowMs);
-      return tick === undefined ? Infinity : dueMs(job, tick) - nowMs;
-    });
-    return Math.max(limits.schedule.pauseMsMin, Math.min(limits.schedule.pauseMsMax, ...waits));
+    let waitMs: number = limits.schedule.pauseMsMax;
+    for (const { nextMs } of this.#progress.values()) waitMs = Math.min(waitMs, nextMs - nowMs);
+    return Math.max(limits.schedule.pauseMsMin, waitMs);
   }
 }
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -106,6 +106,8 @@ export const coordination = {
   schedule: {
     jobsMax: 1_000,
     cronCharsMax: 200,
+    /** Begun in one turn of the event loop. */
+    jobsPerTurnMax: 16,
     intervalMsMin: 10_000,
     /** Of all jobs together. */
     firingsPerDayMax: 20_000,
