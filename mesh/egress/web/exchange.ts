@@ -155,7 +155,10 @@ async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnU
   front.out.once("close", gone);
   if (stream && gate) {
     stream.once("error", gone);
-    gate.once("error", (error: Error) => answer.stop("cut", "the body was stopped", bodyRefusal(error)));
+    gate.once("error", (error: Error) => {
+      const refused = bodyRefusal(error);
+      answer.stop("cut", refused.reason, refused);
+    });
     stream.pipe(gate);
   }
   try {
