@@ -25,6 +25,12 @@ setup_backends() {
   install_from_apt "the contract tests run on gVisor and docker, and capture packets" runsc docker.io tcpdump
 }
 
+# Git over SSH is tested at a real server. Installed where that starts no service, like the above.
+setup_git_server() {
+  if { [ -x /usr/sbin/sshd ] && have git; } || [ -d /run/systemd/system ] || [ "$(id -u)" -ne 0 ]; then return 0; fi
+  install_from_apt "the tests of the broker for git run at a real SSH server" openssh-server git
+}
+
 setup_modules
 setup_node
 # A test that starts `node` by name gets the Node that runs the tests.
@@ -33,6 +39,9 @@ export PATH
 if ! setup_sandbox_tools; then say "going on without: tests that need a real sandbox will fail or say why they skip"; fi
 case "$* " in
   " " | *test/contract/sandbox-*) setup_backends || say "going on without: their tests say SKIPPED" ;;
+esac
+case "$* " in
+  " " | *broker-ssh*) setup_git_server || say "going on without: their tests say SKIPPED" ;;
 esac
 for lock in "$root"/test/*/package-lock.json; do
   folder=${lock%/*}

@@ -55,7 +55,7 @@ export const outward = {
     connectTimeoutMs: 20_000,
     keyTimeoutMs: 30_000,
     /** Key exchanges of one connection: a server that asks for more wants to be computed for. */
-    keyExchangesMax: 64,
+    keyExchangesMax: 16,
     bcryptRoundsMax: 256,
     /** One line of a push, all lines that are not its pack, and the refs that they name. */
     lineBytesMax: 2 * KiB,

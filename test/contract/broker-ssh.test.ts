@@ -4,12 +4,12 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { readHostKey } from "../../mesh/egress/brokers/ssh/host-key.ts";
 import type { RepositorySetting } from "../../mesh/egress/brokers/ssh/setting.ts";
 import { hasSshd, startGitServer, type GitServer } from "../fleet/git-server.ts";
-import { startRepositoryPlace, type RepositoryPlace } from "../fleet/repository-place.ts";
+import { callDoor, startRepositoryPlace, type RepositoryPlace } from "../fleet/repository-place.ts";
 import { eventually } from "../fleet/running-mesh.ts";
 
 const skip = !hasSshd && "no sshd and git are installed";
@@ -143,7 +143,7 @@ test(
     const push = (...words: readonly string[]): Promise<Ended> => git(["-C", work, "push", ...words]);
     await committed(work, "one\n");
     assert.equal((await push("origin", "HEAD:agent/x")).code, 0);
-    for (let i = 0; i < 30; i++) await committed(work, `a message that is long enough to be worth a delta ${i}\n`);
+    for (let i = 0; i < 6; i++) await committed(work, `a message that is long enough to be worth a delta ${i}\n`);
     const forward = await push("origin", "HEAD:agent/x");
     assert.equal(forward.code, 0, forward.out);
     const there = server.git("site", "rev-parse", "agent/x");
@@ -296,7 +296,7 @@ test("a session in which nothing moves is cut, and so is that of a halted agent"
   t.after(() => at.close());
   const words = ["-p", String(server.port), `${server.user}@git.test`, `git-upload-pack '${server.path("site")}'`];
   // The server waits for what is wanted, and nobody says it.
-  const quiet = await raw(at, words);
+  const quiet = await callDoor(at, words);
   assert.match(quiet, /cordon: nothing has moved for/);
   await eventually("the evidence", async () =>
     at.records.find(({ kind, detail }) => kind === "git.closed" && /nothing has moved/.test(JSON.stringify(detail))),
@@ -312,13 +312,3 @@ test("a credential that is revoked is used by no further session", { skip }, asy
   at.secrets.delete("deploy");
   assert.match((await git(["ls-remote", urlOf("site")], at)).out, /there is no credential `deploy`/);
 });
-
-/** What the door says to who calls it like git's program and then keeps silent, up to its end. */
-async function raw(at: RepositoryPlace, words: readonly string[]): Promise<string> {
-  const socket = connect({ path: at.socketPath, allowHalfOpen: true });
-  socket.write("GET /v1/repositories HTTP/1.1\r\nhost: door\r\nconnection: upgrade\r\nupgrade: git\r\n\r\n");
-  socket.write(`${JSON.stringify({ words, protocol: null })}\n`);
-  let seen = "";
-  for await (const piece of socket as AsyncIterable<Buffer>) seen += piece.toString("latin1");
-  return seen;
-}

@@ -1,9 +1,9 @@
 /** An sshd and repositories as installed, in a temporary folder, on loopback: for tests of the broker. */
 import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 
 const SSHD = "/usr/sbin/sshd";
 /** False: none is installed. */
@@ -121,12 +121,4 @@ function makeRepository(folder: string, name: string): void {
   git("-C", bare, "config", "receive.advertisePushOptions", "true");
   // Hooks that write what they see would need a shell; permissions are those of the key's owner.
   chmodSync(bare, 0o755);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

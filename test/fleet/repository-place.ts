@@ -1,5 +1,6 @@
 /** The broker for git over SSH behind a real door, as a sandbox has it: for tests on one machine. */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -110,4 +111,14 @@ process.exit(await carry(${JSON.stringify(socketPath)}, process.argv.slice(2), p
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** What the door says to who calls it like git's program and then keeps silent, up to its end. */
+export async function callDoor({ socketPath }: RepositoryPlace, words: readonly string[]): Promise<string> {
+  const socket = connect({ path: socketPath, allowHalfOpen: true });
+  socket.write("GET /v1/repositories HTTP/1.1\r\nhost: door\r\nconnection: upgrade\r\nupgrade: git\r\n\r\n");
+  socket.write(`${JSON.stringify({ words, protocol: null })}\n`);
+  let seen = "";
+  for await (const piece of socket as AsyncIterable<Buffer>) seen += piece.toString("latin1");
+  return seen;
 }
