@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { chmod, chown, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { type Isolation, type SandboxBackend, SandboxError, type SandboxSpec } from "./backend.ts";
 import { bundleOf, SANDBOX_UID } from "./bundle.ts";
@@ -11,7 +12,7 @@ import { SandboxOutput } from "./output.ts";
 import { placesOf, type SandboxPlaces } from "./places.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
 import type { Finished } from "./process.ts";
-import { reapedExit } from "./reaper.ts";
+import { mountFlags, quickly, reapedExit } from "./reaper.ts";
 import { type Engine, RunningSandbox } from "./running-sandbox.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 import { Runtime } from "./runtime.ts";
@@ -87,12 +88,8 @@ class OciBackend extends LocalBackend {
     const parts = await Promise.allSettled([
       this.openDoor(spec, at, range),
       mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, clock),
-      this.part(
-        "mount",
-        ["--bind", "-o", profile.rootfsOptions, spec.rootfs ?? this.#options.rootfs, at.rootfs],
-        "the root file system",
-      ),
-      this.part("mkfifo", ["--mode=200", at.log], "the log pipe"),
+      this.#mountRoot(spec.rootfs ?? this.#options.rootfs, at, profile),
+      this.#makePipe(at.log),
       writeFile(at.config, JSON.stringify(bundle), { mode: 0o600 }),
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
@@ -114,6 +111,20 @@ class OciBackend extends LocalBackend {
     const engine = engineOf(spec.id, runtime, at, cgroup, pid, startTime, clock, () => this.remove(host, spec));
     made.sandbox = new RunningSandbox(spec, clock, { engine, pid, startTime, cgroup, data: at.data, output, onGone });
     return made.sandbox;
+  }
+
+  async #mountRoot(from: string, at: SandboxPlaces, { rootfsOptions }: RuntimeProfile): Promise<void> {
+    const flags = rootfsOptions.reduce((sum, name) => sum | mountFlags[name], 0);
+    if (await quickly.bind(from, at.rootfs, flags, this.#bounds)) return;
+    await this.part("mount", ["--bind", "-o", rootfsOptions.join(), from, at.rootfs], "the root file system");
+  }
+
+  async #makePipe(path: string): Promise<void> {
+    if (!(await quickly.pipe(path, this.#bounds))) await this.part("mkfifo", ["--mode=200", path], "the log pipe");
+  }
+
+  get #bounds() {
+    return { clock: this.clock, timeoutMs: limits.sandbox.toolTimeoutMs };
   }
 
   /** Its state is a folder beside the sandboxes, which taking them apart covers. */

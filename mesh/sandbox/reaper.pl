@@ -1,14 +1,18 @@
 # Starts container runtimes and becomes the parent of what they leave behind, so that somebody is told how it ended.
 # Node can neither be a child subreaper nor wait for a process that it has not started. Uses nothing but perl-base.
+# Mounts and pipes are made by it, too: a system call in a forked child takes a fraction of what starting mount(8) takes.
 # Standard input:  S token output-file word word ... (fields end with NUL, requests with newline) | K token NUL newline
-# Standard output: R token status  (a runtime has ended) | X pid status  (a process that it left has ended)
+#                  B token source target flags | L token image target | F token path: see `works` below
+# Standard output: R token status  (a runtime has ended, or a work is done) | X pid status  (a process that it left has ended)
 # `status` is that of wait(2). Ends with its standard input.
 use strict;
-use POSIX ":sys_wait_h";
+use POSIX qw(:sys_wait_h :errno_h :fcntl_h mkfifo);
 
 my $PR_SET_CHILD_SUBREAPER = 36;
 my %number_of_prctl = (x64 => 157, arm64 => 167);
-my $prctl = $number_of_prctl{$ARGV[0]} or exit 2;
+my %number_of_mount = (x64 => 165, arm64 => 40);
+my ($prctl, $mount) = ($number_of_prctl{$ARGV[0]}, $number_of_mount{$ARGV[0]});
+exit 2 unless $prctl and $mount;
 syscall($prctl, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 or exit 3;
 
 my (%token_of, %pid_of);
@@ -17,6 +21,60 @@ $SIG{CHLD} = sub { syswrite $wakened, "." };
 $SIG{PIPE} = sub { exit 0 };
 # The terminal's signals are for the mesh, which ends its sandboxes in order and then this.
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = "IGNORE";
+
+# sys/mount.h and linux/loop.h.
+my ($MS_NOSUID, $MS_NODEV, $MS_REMOUNT, $MS_NOATIME, $MS_BIND) = (2, 4, 32, 1024, 4096);
+my ($LOOP_CTL_GET_FREE, $LOOP_CONFIGURE, $LO_FLAGS_AUTOCLEAR, $LOOP_ATTEMPTS) = (0x4C82, 0x4C0A, 4, 64);
+
+sub mounted {
+  my ($source, $target, $type, $flags, $options) = @_;
+  return syscall($mount, $source, $target, $type, $flags + 0, $options) == 0;
+}
+
+# A free loop device over the image, which lets go of it when it is unmounted.
+sub looped {
+  my ($image, $device) = @_;
+  sysopen my $file, $image, O_RDWR or return;
+  sysopen my $control, "/dev/loop-control", O_RDWR or return;
+  for (1 .. $LOOP_ATTEMPTS) {
+    my $free = ioctl $control, $LOOP_CTL_GET_FREE, 0 or return;
+    sysopen $$device, "/dev/loop" . int $free, O_RDWR or return;
+    # struct loop_config: descriptor, block size, loop_info64 (its flags after 52 bytes), reserved.
+    my $config = pack "LL x52 L x176 x64", fileno $file, 0, $LO_FLAGS_AUTOCLEAR;
+    return "/dev/loop" . int $free if ioctl $$device, $LOOP_CONFIGURE, $config;
+    # Somebody else was given the same one.
+    return unless $! == EBUSY;
+  }
+  return;
+}
+
+# Each ends with true, or with false and an error in $!.
+my %works = (
+  # A bind mount takes its flags in a second call only.
+  B => sub {
+    my ($source, $target, $flags) = @_;
+    return mounted($source, $target, "", $MS_BIND, "") && mounted("", $target, "", $MS_BIND | $MS_REMOUNT | $flags, "");
+  },
+  # The device has to be open until it is mounted.
+  L => sub {
+    my ($image, $target) = @_;
+    my $device;
+    my $name = looped($image, \$device) or return 0;
+    return mounted($name, $target, "ext4", $MS_NOSUID | $MS_NODEV | $MS_NOATIME, "errors=remount-ro");
+  },
+  # For writing only, by its owner: the end that is read is opened by root.
+  F => sub { umask 0; return mkfifo($_[0], 0200) },
+);
+
+# In a child, for a mount may take as long as its disk; what it ends with is the error's number.
+sub work {
+  my ($kind, $token, @fields) = @_;
+  my $pid = fork;
+  if (!defined $pid) { syswrite STDOUT, "R $token 32512\n"; return; }
+  if ($pid == 0) { POSIX::_exit($works{$kind}->(@fields) ? 0 : $! + 0 || 255); }
+  $token_of{$pid} = $token;
+  $pid_of{$token} = $pid;
+}
 
 sub start {
   my ($token, $output, @words) = @_;
@@ -53,6 +111,7 @@ for (;;) {
     my ($kind, @fields) = split /\0/, $1, -1;
     pop @fields;
     if ($kind eq "S") { start @fields }
+    elsif ($works{$kind}) { work $kind, @fields }
     elsif (my $pid = $pid_of{$fields[0]}) { kill KILL => $pid }
   }
 }

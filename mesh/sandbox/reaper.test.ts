@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
-import { exitOf, reapedExit, runReaped } from "./reaper.ts";
+import { readMounts } from "./mounts.ts";
+import { exitOf, mountFlags, quickly, reapedExit, runReaped } from "./reaper.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-reaper-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -38,6 +40,43 @@ it("tells how a process ended that the program left behind, before and after it 
 
 it("ends a program that takes too long", async () => {
   assert.equal((await run("exec sleep 60", 50)).code, 124);
+});
+
+const skip = process.getuid?.() !== 0 && "mounts need root";
+
+it("mounts and makes pipes as asked, and says when it could not", { skip }, async () => {
+  const at = (name: string): string => join(folder, name);
+  const bounds = { clock, timeoutMs: 20_000 };
+  for (const name of ["from", "shown", "volume"]) mkdirSync(at(name));
+  writeFileSync(at("image"), "");
+  truncateSync(at("image"), 4 * 1024 ** 2);
+  assert.equal(spawnSync("mkfs.ext4", ["-q", "-F", at("image")]).status, 0);
+  const { ro, nosuid, nodev } = mountFlags;
+  try {
+    assert.equal(await quickly.bind(at("from"), at("shown"), ro | nosuid | nodev, bounds), true);
+    assert.throws(() => writeFileSync(at("shown/file"), ""), { code: "EROFS" });
+    assert.equal(await quickly.loop(at("image"), at("volume"), bounds), true);
+    writeFileSync(at("volume/file"), "kept");
+    const text = readFileSync("/proc/self/mounts", "utf8").split("\n");
+    for (const [name, flags] of [
+      ["shown", /\bro,nosuid,nodev\b/],
+      ["volume", /\brw,nosuid,nodev,noatime\b.*errors=remount-ro/],
+    ] as const)
+      assert.match(text.find((line) => line.includes(at(name))) ?? "", flags);
+    assert.equal(await quickly.pipe(at("pipe"), bounds), true);
+    assert.equal(statSync(at("pipe")).mode & 0o7777, 0o200);
+    assert.ok(statSync(at("pipe")).isFIFO());
+    assert.equal(await quickly.pipe(at("pipe"), bounds), false);
+    assert.equal(await quickly.bind(at("absent"), at("shown"), 0, bounds), false);
+    assert.equal(await quickly.loop(at("absent"), at("volume"), bounds), false);
+    assert.equal(await quickly.loop(at("from"), at("volume"), bounds), false);
+  } finally {
+    for (const name of ["shown", "volume"]) spawnSync("umount", [at(name)]);
+  }
+  assert.deepEqual(
+    (await readMounts()).filter(({ point }) => point.startsWith(folder)),
+    [],
+  );
 });
 
 it("reads a status of wait(2)", () => {

@@ -1,6 +1,6 @@
 /**
  * Knows how sandboxes end. A detached container is nobody's child, so its exit status goes to whoever is the nearest
- * subreaper: one small process of ours for all sandboxes (reaper.pl), through which runtimes are started.
+ * subreaper: one small process of ours for all sandboxes (reaper.pl), through which runtimes are started. It mounts, too.
  * What it tells is for people; nothing that an agent is permitted hangs on it.
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
@@ -29,13 +29,38 @@ interface Reaping {
 let current: Reaping | null = null;
 let tokens = 0;
 
+interface Bounds {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+}
+
 /** Runs a runtime whose output goes to the file `output`; returns its exit code, 124 when its time was up. */
 export async function runReaped(
   file: string,
   args: readonly string[],
-  { output, clock, timeoutMs }: { readonly output: string; readonly clock: Clock; readonly timeoutMs: number },
+  { output, ...bounds }: Bounds & { readonly output: string },
 ): Promise<number> {
-  const fields = [output, file, ...args];
+  return request("S", [output, file, ...args], bounds);
+}
+
+/** Flags of mount(2). */
+export const mountFlags = { ro: 1, nosuid: 2, nodev: 4 } as const;
+
+/**
+ * What mount(8) and mkfifo(1) would do, in a fraction of the time. False: it could not be done, or nobody was there to do
+ * it; the program then says why.
+ */
+export const quickly = {
+  bind: async (source: string, target: string, flags: number, bounds: Bounds): Promise<boolean> =>
+    (await request("B", [source, target, String(flags)], bounds)) === 0,
+  /** A file that holds an ext4 file system, through a loop device that goes with the mount; nosuid, nodev, noatime. */
+  loop: async (image: string, target: string, bounds: Bounds): Promise<boolean> =>
+    (await request("L", [image, target], bounds)) === 0,
+  /** Writable for its owner only. */
+  pipe: async (path: string, bounds: Bounds): Promise<boolean> => (await request("F", [path], bounds)) === 0,
+} as const;
+
+async function request(kind: string, fields: readonly string[], { clock, timeoutMs }: Bounds): Promise<number> {
   assert(
     fields.every((field) => !/[\0\n]/.test(field)),
     "paths and ids were checked before they are handed on",
@@ -53,7 +78,7 @@ export async function runReaped(
   );
   const status = await new Promise<number>((resolve) => {
     runs.set(token, resolve);
-    child.stdin.write(`S\0${[token, ...fields].join("\0")}\0\n`);
+    child.stdin.write(`${[kind, token, ...fields].join("\0")}\0\n`);
   });
   runs.delete(token);
   timer.abort();

@@ -17,7 +17,7 @@ export interface RuntimeProfile {
    */
   readonly process: "agent" | "application kernel";
   /** Options of the read-only mount under the sandbox's root. */
-  readonly rootfsOptions: string;
+  readonly rootfsOptions: readonly ("ro" | "nosuid" | "nodev")[];
   /** Whether the filter of a sandbox refuses clone3 with ENOSYS, on which C libraries fall back to clone. */
   readonly clone3: "refused" | "left to the application kernel";
   /** Host threads that the application kernel needs besides the agent's own. */
@@ -41,7 +41,7 @@ const container: RuntimeProfile = {
   package: "runc",
   stateFolder: "runtime",
   process: "agent",
-  rootfsOptions: "ro,nosuid,nodev",
+  rootfsOptions: ["ro", "nosuid", "nodev"],
   clone3: "refused",
   threadsOfKernel: 0,
   deletesAtAttempt: 0,
@@ -65,7 +65,7 @@ const gvisor: RuntimeProfile = {
   stateFolder: "runtime-gvisor",
   process: "application kernel",
   // Its file server mounts the root again inside a user namespace, where locked flags cannot be named anew.
-  rootfsOptions: "ro",
+  rootfsOptions: ["ro"],
   // Releases of 2022 ignore `errnoRet` and answer EPERM, on which no C library falls back.
   clone3: "left to the application kernel",
   threadsOfKernel: 64,

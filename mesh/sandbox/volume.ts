@@ -12,6 +12,7 @@ import type { IdRange } from "./id-range.ts";
 import { loopDevices } from "./mounts.ts";
 import type { Places } from "./places.ts";
 import { runProgram } from "./process.ts";
+import { quickly } from "./reaper.ts";
 
 const INODE_BYTES = 16 * 1024;
 const INODES_MIN = 128;
@@ -65,7 +66,8 @@ export async function mountVolume(
   if (mounted.length > 0) {
     throw new SandboxError(`volume \`${volume}\` is mounted already`, `stop what uses \`${mounted.join("`, `")}\``);
   }
-  await need("mount", ["-t", "ext4", "-o", "loop,nosuid,nodev,noatime,errors=remount-ro", image, point], clock);
+  if (!(await quickly.loop(image, point, { clock, timeoutMs: limits.sandbox.startTimeoutMs })))
+    await need("mount", ["-t", "ext4", "-o", "loop,nosuid,nodev,noatime,errors=remount-ro", image, point], clock);
   if (have === null) await rmdir(join(point, "lost+found"));
   else if (record?.slot !== range.slot) await giveTo(owner, point, clock);
   if (have !== null && (record?.slot !== range.slot || record.bytes !== bytes)) {
