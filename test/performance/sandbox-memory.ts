@@ -1,50 +1,80 @@
 /**
- * Proportional memory (PSS) of an idle node agent, with 1 and with 10 sandboxes up. Prints a table and JSON.
- * Run as root: `node test/performance/sandbox-memory.ts`
+ * Proportional memory (PSS) of live idle agents in a real mesh: of each sandbox alone, and with its share of the mesh and of
+ * what the mesh has started. Prints a table and JSON. Run as root:
+ * `node test/performance/sandbox-memory.ts [agents ...]`, for example `1 10 200`.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import type { Sandbox } from "../../mesh/sandbox/backend.ts";
-import { openHost, specOf } from "../contract/sandbox-fixture.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { eventually, startMesh, type MeshFixture } from "../fleet/running-mesh.ts";
 
-const SCRIPT = `import http from "node:http"; http.createServer().listen(7070, "127.0.0.1", () => console.log("up"));`;
-const host = await openHost();
+const given = process.argv.slice(2).map(Number);
+const counts = given.length > 0 ? given : [1, 10, 100];
+/** Until the memory that a start has used is given back. */
+const SETTLE_MS = 8_000;
 
-async function started(): Promise<Sandbox> {
-  const sandbox = await host.backend.start(specOf(SCRIPT));
-  await new Promise((resolve) => sandbox.output.once("data", resolve));
-  sandbox.output.resume();
-  return sandbox;
-}
+const pssOf = (pid: string): number =>
+  Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0) / 1024;
+const parentOf = (pid: string): number =>
+  Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
 
-/** KiB over all processes whose group is the sandbox's. */
-function pssOf(id: string): number {
-  let sum = 0;
+/** MiB: of all processes in sandboxes of the mesh, and of the mesh with its helpers. */
+function measured(mesh: MeshFixture): {
+  readonly sandboxes: number;
+  readonly mesh: number;
+  readonly processes: number;
+} {
+  let [sandboxes, own, processes] = [0, 0, 0];
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
-      if (!readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(`/${id}\n`)) continue;
-      sum += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0);
+      if (readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(`/cordon-${mesh.installation}/`)) {
+        sandboxes += pssOf(pid);
+        processes++;
+      } else if (Number(pid) === mesh.pid || parentOf(pid) === mesh.pid) own += pssOf(pid);
     } catch {
       // It ended in between.
     }
   }
-  return sum;
+  return { sandboxes, mesh: own, processes };
 }
 
-const sandboxes: Sandbox[] = [];
-const rows: { sandboxes: number; pssMiB: number; groupMiB: number }[] = [];
-for (const count of [1, 10]) {
-  while (sandboxes.length < count) sandboxes.push(await started());
-  await new Promise((resolve) => setTimeout(resolve, 1500));
-  const pss = sandboxes.map((sandbox) => pssOf(sandbox.id) / 1024);
-  const groups = await Promise.all(sandboxes.map(async (sandbox) => (await sandbox.usage()).memoryBytes / 1024 ** 2));
-  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-  rows.push({ sandboxes: count, pssMiB: mean(pss), groupMiB: mean(groups) });
+console.log("agents   sandbox each   with the mesh's share   mesh (MiB)");
+const rows: object[] = [];
+for (const agents of counts) {
+  const names = Array.from({ length: agents }, (_, n) => `  a${n}: { instructions: calm.md }`);
+  const mesh = await startMesh({
+    "cordon.yaml": `
+version: 1
+fleet: many
+defaults: { model: rehearsal/echo, sandbox: { disk: 4MiB } }
+agents:
+${names.join("\n")}
+`,
+    "calm.md": "Answer briefly.",
+  });
+  try {
+    await eventually(
+      "all of them",
+      async () => {
+        const { agents: all } = await mesh.desk.status();
+        const failed = all.find(({ phase }) => phase === "failed");
+        if (failed) throw new Error(`\`${failed.name}\` has failed`);
+        return all.every(({ phase }) => phase === "running") || undefined;
+      },
+      agents * 5_000 + 60_000,
+    );
+    await sleep(SETTLE_MS);
+    const found = measured(mesh);
+    if (found.processes < agents) throw new Error(`${found.processes} processes of ${agents} agents`);
+    const row = { agents, each: found.sandboxes / agents, shared: (found.sandboxes + found.mesh) / agents };
+    rows.push({ ...row, meshMiB: found.mesh });
+    const cells = [
+      row.each.toFixed(1).padStart(15),
+      row.shared.toFixed(1).padStart(24),
+      found.mesh.toFixed(0).padStart(13),
+    ];
+    console.log(`${String(agents).padStart(6)}${cells.join("")}`);
+  } finally {
+    await mesh.stop();
+  }
 }
-await Promise.all(sandboxes.map((sandbox) => sandbox.stop(0)));
-await host.close();
-console.log("sandboxes   PSS each   cgroup each (MiB)");
-for (const row of rows)
-  console.log(
-    `${String(row.sandboxes).padStart(9)} ${row.pssMiB.toFixed(1).padStart(10)} ${row.groupMiB.toFixed(1).padStart(13)}`,
-  );
 console.log(JSON.stringify(rows));
