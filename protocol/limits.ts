@@ -18,6 +18,10 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.door.inboxWaitMsMax < limits.door.requestTimeoutMs, "an inbox wait ends before its request does"],
   [limits.door.requestsConcurrentMax <= limits.door.connectionsMax, "a request has a connection"],
   [limits.door.requestsConcurrentMax < limits.model.connectionsMax, "no sandbox holds every connection to a provider"],
+  [
+    limits.message.attemptsMax < limits.sandbox.restartsPerMinuteMax,
+    "a message that kills its reader is given up before the reader is",
+  ],
   [limits.message.inboxFromAgentsMax < limits.message.inboxMessagesMax, "people get through to a full inbox"],
   [limits.tool.fileBytesMax <= limits.tool.resultBytesMax, "a file fits a tool result"],
   [limits.tool.fileBytesMax < limits.agent.toolContentBytesMax, "a file fits what the agent shows its model"],

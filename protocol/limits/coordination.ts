@@ -3,7 +3,7 @@ const KiB = 1024;
 /** Messages, the board, topics, tasks, workflows, schedules, webhooks. */
 export const coordination = {
   /** Agents fill an inbox to a part of it only, so that people always get through. */
-  message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000, attemptsMax: 8 },
+  message: { bodyBytesMax: 64 * KiB, inboxMessagesMax: 256, inboxFromAgentsMax: 192, leaseMs: 120_000, attemptsMax: 4 },
   board: {
     keyBytesMax: 256,
     keySegmentsMax: 12,
