@@ -37,6 +37,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   prices: async () => (await import("./commands/money-offline.ts")).prices,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,
   credential: async () => (await import("./commands/credential.ts")).credential,
+  bind: async () => (await import("./commands/bind.ts")).bind,
   vault: async () => (await import("./commands/vault.ts")).vault,
   rehearsal: async () => (await import("./commands/rehearsal.ts")).rehearsal,
   plan: async () => (await import("./commands/plan.ts")).plan,

@@ -13,6 +13,7 @@ import { login } from "../login.ts";
 import { placesOf } from "../places.ts";
 import { readSecret } from "../secret-input.ts";
 import { isoTime } from "./audit.ts";
+import { bind, bindOptions } from "./credential-bind.ts";
 
 const verbs: Readonly<Record<string, (input: Input, context: Context) => Promise<ExitCode>>> = {
   add: (input, context) => put(input, context, "new"),
@@ -22,15 +23,17 @@ const verbs: Readonly<Record<string, (input: Input, context: Context) => Promise
   show,
   usage,
   login,
+  bind,
 };
 
 export const credential: Command = {
   name: "credential",
   summary: "the keys that the mesh puts into requests; no agent ever sees one",
-  usage: "add NAME | rotate NAME | revoke NAME | list | show NAME | usage | login NAME",
+  usage: "add NAME | rotate NAME | revoke NAME | list | show NAME | usage | login NAME | bind NAME",
   options: {
     expires: { value: "30d", help: "add, rotate: the value is refused after that time" },
     overlap: { value: "1h", help: "rotate: how long the old value is still kept out of answers (default: 1h)" },
+    ...bindOptions,
     ...passphraseOption,
     ...jsonOption,
     ...stateOptions,
@@ -38,6 +41,7 @@ export const credential: Command = {
   words: [1, 3],
   notes: [
     "`add` and `rotate` ask for the value without showing it, or read it from standard input: cordon credential add anthropic < key.txt",
+    "`bind` prints what to write into the fleet file, so that requests to a place get it; the file itself is yours",
     "`usage` says who has used what, where, and what the fleet file permits that nobody has ever used",
   ],
   async run(input, context) {
