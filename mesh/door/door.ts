@@ -1,4 +1,4 @@
-import { createServer, IncomingMessage, ServerResponse, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { Json } from "../../lib/json.ts";
 import type { Result } from "../../lib/result.ts";
 import { doorRoutes } from "../../protocol/door.ts";
@@ -20,7 +20,10 @@ import {
   type HttpRequest,
   type HttpResponse,
 } from "../http/exchange.ts";
+import { Deadlines } from "../http/deadlines.ts";
 import { PlainLeg } from "../http/plain-leg.ts";
+import { PlainRequest } from "../http/plain-request.ts";
+import { PlainResponse } from "../http/plain-response.ts";
 import { databasesOf, databaseWarden } from "./database-warden.ts";
 import { done, reply } from "./inbox-call.ts";
 import { mcpCall } from "./mcp.ts";
@@ -40,6 +43,7 @@ export class Door implements DoorListener {
   readonly #services: DoorServices;
   readonly #caller: Caller;
   readonly #server: Server;
+  readonly #deadlines: Deadlines;
   /** Absent: Node's server reads everything. */
   readonly #plain: PlainLeg | undefined;
   readonly #bucket: TokenBucket;
@@ -54,6 +58,7 @@ export class Door implements DoorListener {
     this.#services = services;
     this.#caller = caller;
     this.#activity = new Activity(services.clock);
+    this.#deadlines = new Deadlines(services.clock);
     this.#bucket = new TokenBucket(services.clock, door.requestsBurst, door.requestsPerSecond);
     this.#server = createServer(
       {
@@ -79,7 +84,7 @@ export class Door implements DoorListener {
     if (services.http1 !== "node")
       this.#plain = new PlainLeg(
         this.#server,
-        services.clock,
+        { clock: services.clock, deadlines: this.#deadlines },
         (request, response) => void this.#admit(request, response),
       );
     this.#server.maxHeadersCount = door.headerCountMax;
@@ -124,6 +129,7 @@ export class Door implements DoorListener {
     this.#server.close(() => resolve());
     this.#server.closeAllConnections();
     this.#plain?.closeAll();
+    this.#deadlines.close();
     return Promise.all([promise, this.#web?.close(), this.#databases?.close(), this.#repositories?.close()]).then(
       () => {},
     );
@@ -166,20 +172,19 @@ export class Door implements DoorListener {
   #proxied(request: HttpRequest, response: HttpResponse): (() => Promise<void>) | undefined {
     const web = this.#web;
     // The plain leg reads paths only.
-    if (!web || !(request instanceof IncomingMessage) || !(response instanceof ServerResponse)) return undefined;
+    if (!web || request instanceof PlainRequest || response instanceof PlainResponse) return undefined;
     return /^[A-Za-z]+:/.test(request.url ?? "") ? () => web.request(request, response, null) : undefined;
   }
 
   /** A body is whole in time; only one to the web takes as long as it moves (`WebSession`). */
   #waitFor(request: HttpRequest): void {
     // The plain leg has its own.
-    if (!(request instanceof IncomingMessage)) return;
+    if (request instanceof PlainRequest) return;
     const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
     if (length === "0" && coding === undefined) return;
-    const whole = new AbortController();
-    request.once("close", () => whole.abort("it is over"));
-    const late = (): void => void (request.complete || request.socket.destroy());
-    this.#services.clock.sleep(limits.door.requestTimeoutMs, whole.signal).then(late, () => {});
+    const body = { expire: (): void => void (request.complete || request.socket.destroy()) };
+    request.once("close", () => this.#deadlines.clear(body));
+    this.#deadlines.set(body, limits.door.requestTimeoutMs);
   }
 
   async #answer(

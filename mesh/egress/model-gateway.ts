@@ -67,6 +67,7 @@ export class ModelGateway {
 
   close(): Promise<void> {
     for (const pool of this.#pools.values()) pool.destroy();
+    this.#deadlines.close();
     return Promise.resolve();
   }
 

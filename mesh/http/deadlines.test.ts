@@ -76,6 +76,10 @@ test("when nothing is due nothing sleeps for long: the process can end", async (
   assert.ok(sleeper && sleeper.atMs <= 1_000);
   await clock.to(1_000);
   assert.equal(clock.sleepers.size, 0);
+  deadlines.set(one, 10);
+  deadlines.close();
+  assert.equal(clock.sleepers.size, 0);
+  await clock.to(20_000);
   const over = Promise.withResolvers<void>();
   new Deadlines(systemClock).set({ expire: over.resolve }, 1);
   await over.promise;

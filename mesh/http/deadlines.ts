@@ -32,6 +32,14 @@ export class Deadlines {
     this.#dueMs.delete(mortal);
   }
 
+  /** Nothing is due any more. */
+  close(): void {
+    this.#dueMs.clear();
+    this.#sleeping?.abort("nothing is due");
+    this.#sleeping = undefined;
+    this.#wakesAtMs = Infinity;
+  }
+
   #sleepUntil(dueMs: number, nowMs: number): void {
     // With a reason of its own: the standard one is an exception with a stack.
     this.#sleeping?.abort("another is due before");

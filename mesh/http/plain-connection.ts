@@ -47,7 +47,7 @@ export class PlainConnection implements Bearer, Mortal {
     return this.#host.dateLine();
   }
 
-  /** No request in time, a body that does not end, or an answer that nobody takes. */
+  /** No request in time, or a body that does not end. */
   expire(): void {
     this.socket.destroy();
   }
@@ -55,11 +55,10 @@ export class PlainConnection implements Bearer, Mortal {
   answered(keeps: boolean): void {
     this.#response = undefined;
     if (!keeps) return this.#leave();
-    // An answer that waits to be read stands before the next request.
-    if (this.socket.writableNeedDrain) this.socket.once("drain", () => this.#next());
+    // An answer that waits to be read stands before the next request, however slowly it is read.
+    if (this.socket.writableLength > 0) this.socket.write(NOTHING, () => this.#next());
     else if (this.#held.length > 0 || this.socket.isPaused()) queueMicrotask(() => this.#next());
-    else this.#request = undefined;
-    this.#host.deadlines.set(this, limits.door.keepAliveMs);
+    else this.#idle();
   }
 
   readonly #onData = (bytes: Buffer): void => {
@@ -115,9 +114,14 @@ export class PlainConnection implements Bearer, Mortal {
     if (this.#held.length > limits.http.heldBytesMax) this.socket.pause();
   }
 
+  #idle(): void {
+    this.#request = undefined;
+    this.#host.deadlines.set(this, limits.door.keepAliveMs);
+  }
+
   #next(): void {
     if (this.socket.destroyed) return;
-    this.#request = undefined;
+    this.#idle();
     const held = this.#held;
     this.#held = NOTHING;
     if (held.length > 0) this.#begin(held);

@@ -8,6 +8,7 @@ import { after, test } from "node:test";
 import { systemClock, type Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal } from "../../protocol/refusal.ts";
+import { Deadlines } from "./deadlines.ts";
 import { readJson, sendJson, sendRefusal, type HttpRequest, type HttpResponse } from "./exchange.ts";
 import { PlainLeg } from "./plain-leg.ts";
 import { PlainRequest } from "./plain-request.ts";
@@ -35,7 +36,7 @@ async function serve(handler: Handler, clock: Clock = systemClock) {
     handler(request, response);
   });
   server.on("clientError", (_error, socket) => socket.destroy());
-  const leg = new PlainLeg(server, clock, (request, response) => {
+  const leg = new PlainLeg(server, { clock, deadlines: new Deadlines(clock) }, (request, response) => {
     read.plainly++;
     handler(request, response);
   });
@@ -259,6 +260,24 @@ test("a head in its time, a body in its time, and then as long as the connection
   near(await closesAfter("", () => true), headTimeoutMs);
   near(await closesAfter(post("[12345]").slice(0, -2), () => true), requestTimeoutMs);
   near(await closesAfter(post("[1]"), (text) => text.includes("body")), keepAliveMs);
+});
+
+test("an answer may be read as slowly as its reader likes, and only then is the connection idle", async () => {
+  const clock = stillClock();
+  const { path } = await serve((_request, response) => sendJson(response, 200, "x".repeat(8_000_000)), clock);
+  const { socket, heard, until } = dial(path);
+  socket.pause();
+  socket.write(post("{}"));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await clock.move(10 * limits.door.keepAliveMs);
+  assert.equal(heard.closed, false);
+  socket.resume();
+  await until(() => heard.text.length > 8_000_000);
+  while (!heard.closed) {
+    await clock.move(500);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.ok(clock.nowMs() >= 11 * limits.door.keepAliveMs);
 });
 
 test("nothing becomes a second line of an answer's head", () => {

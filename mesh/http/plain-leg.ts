@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { assert } from "../../lib/assert.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { Deadlines } from "./deadlines.ts";
+import type { Deadlines } from "./deadlines.ts";
 import { PlainConnection, type Host } from "./plain-connection.ts";
 import type { PlainRequest } from "./plain-request.ts";
 import type { PlainResponse } from "./plain-response.ts";
@@ -21,10 +21,14 @@ export class PlainLeg implements Host {
   #dateS = 0;
   #dateLine = "";
 
-  constructor(server: Server, clock: Clock, handle: (request: PlainRequest, response: PlainResponse) => void) {
+  constructor(
+    server: Server,
+    { clock, deadlines }: { readonly clock: Clock; readonly deadlines: Deadlines },
+    handle: (request: PlainRequest, response: PlainResponse) => void,
+  ) {
     this.#clock = clock;
     this.#handle = handle;
-    this.deadlines = new Deadlines(clock);
+    this.deadlines = deadlines;
     const [own, ...others] = server.listeners("connection");
     assert(own !== undefined && others.length === 0, "a server has one listener of its own for connections");
     server.off("connection", own as () => void);

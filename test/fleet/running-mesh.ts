@@ -34,6 +34,8 @@ export interface MeshFixture {
 export interface MeshSettings {
   /** HOST:PORT of a desk besides the one on the socket. */
   readonly listen?: string;
+  /** Besides that of the test. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Writes `files` into a fresh folder (the fleet file among them, as `cordon.yaml`) and starts a mesh on it. */
@@ -69,6 +71,7 @@ async function launch(folder: string, settings: MeshSettings): Promise<MeshFixtu
     ],
     {
       stdio: ["ignore", "pipe", "pipe"],
+      ...(settings.env && { env: { ...process.env, ...settings.env } }),
     },
   );
   let errors = "";

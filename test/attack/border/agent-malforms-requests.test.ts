@@ -1,6 +1,6 @@
 /** Bytes that are no request, requests that could be read in two ways, and bodies that could be. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
 
 const attacker = `
@@ -61,67 +61,79 @@ tell("done", { smuggling, bytes, paths, bodies: Object.fromEntries(Object.entrie
 setInterval(() => {}, 1e6);
 `;
 
-let mesh: MeshFixture;
-let done: Record<string, Record<string, unknown>>;
+/** The mesh's own leg of HTTP/1.1 with Node's behind it, and Node's alone. */
+const legs: readonly (readonly [name: string, env: Readonly<Record<string, string>>])[] = [
+  ["own leg", {}],
+  ["Node's leg", { CORDON_HTTP1: "node" }],
+];
 
-before(async () => {
-  mesh = await startMesh({
-    "cordon.yaml": `
+for (const [leg, env] of legs)
+  describe(leg, () => {
+    let mesh: MeshFixture;
+    let done: Record<string, Record<string, unknown>>;
+
+    before(async () => {
+      mesh = await startMesh(
+        {
+          "cordon.yaml": `
 version: 1
 fleet: malformed
 defaults: { model: rehearsal/echo, budget: { day: { usd: 1.00 } }, sandbox: { cpus: 0.5 } }
 agents:
   thief: { command: [/bin/node, /code/attack.mjs], code: code, may: { blackboard: { write: [mine/*] } } }
 `,
-    "code/prelude.mjs": attackerPrelude,
-    "code/attack.mjs": attacker,
+          "code/prelude.mjs": attackerPrelude,
+          "code/attack.mjs": attacker,
+        },
+        { env },
+      );
+      done = (await eventually(
+        "the requests",
+        async () => (await printed(mesh, "thief", "done"))[0],
+        90_000,
+      )) as typeof done;
+    });
+    after(() => mesh.stop());
+
+    test("well-formed requests are answered", () => assert.deepEqual([done["awake"], done["model"]], [200, 200]));
+
+    test("no second request hides behind a first", () => {
+      for (const [name, seen] of Object.entries(done["smuggling"] ?? {})) {
+        assert.equal(/"agent":"thief"/.test(String(seen)), false, `${name}: the inner request was answered`);
+        assert.ok(String(seen).split("HTTP/1.1 ").length <= 2, `${name}: two answers`);
+      }
+    });
+
+    test("what is no request gets nothing", () => {
+      for (const [name, seen] of Object.entries(done["bytes"] ?? {}))
+        assert.equal(/HTTP\/1\.1 2/.test(String(seen)), false, name);
+    });
+
+    test("only the canonical spelling of a route is one, and the desk's are none", () => {
+      for (const [target, first] of Object.entries(done["paths"] ?? {}))
+        assert.match(String(first), /^(HTTP\/1\.1 40[045].*)?$/, target);
+    });
+
+    test("no body is accepted that two parsers could read differently", async () => {
+      for (const [name, answer] of Object.entries(done["bodies"] ?? {})) {
+        const { status, text } = answer as { status: number; text: string };
+        // Refused for its form, before anybody asks what it would do.
+        if (/two keys|proto/.test(name)) assert.equal(status, 400, `${name}: ${text}`);
+        assert.ok(
+          [400, 403, 413, 422].includes(status) || (name === "too large" && status === 0),
+          `${name}: ${status} ${text}`,
+        );
+      }
+      const { rows } = await mesh.desk.board("**");
+      assert.deepEqual(
+        rows.map((row) => row.key),
+        ["mine/ok"],
+        "none of them wrote anything",
+      );
+    });
+
+    test("no model call whose cost is not bounded goes out", () => {
+      for (const [name, status] of Object.entries(done["calls"] ?? {}))
+        assert.ok([400, 422].includes(Number(status)), `${name}: ${String(status)}`);
+    });
   });
-  done = (await eventually(
-    "the requests",
-    async () => (await printed(mesh, "thief", "done"))[0],
-    90_000,
-  )) as typeof done;
-});
-after(() => mesh.stop());
-
-test("well-formed requests are answered", () => assert.deepEqual([done["awake"], done["model"]], [200, 200]));
-
-test("no second request hides behind a first", () => {
-  for (const [name, seen] of Object.entries(done["smuggling"] ?? {})) {
-    assert.equal(/"agent":"thief"/.test(String(seen)), false, `${name}: the inner request was answered`);
-    assert.ok(String(seen).split("HTTP/1.1 ").length <= 2, `${name}: two answers`);
-  }
-});
-
-test("what is no request gets nothing", () => {
-  for (const [name, seen] of Object.entries(done["bytes"] ?? {}))
-    assert.equal(/HTTP\/1\.1 2/.test(String(seen)), false, name);
-});
-
-test("only the canonical spelling of a route is one, and the desk's are none", () => {
-  for (const [target, first] of Object.entries(done["paths"] ?? {}))
-    assert.match(String(first), /^(HTTP\/1\.1 40[045].*)?$/, target);
-});
-
-test("no body is accepted that two parsers could read differently", async () => {
-  for (const [name, answer] of Object.entries(done["bodies"] ?? {})) {
-    const { status, text } = answer as { status: number; text: string };
-    // Refused for its form, before anybody asks what it would do.
-    if (/two keys|proto/.test(name)) assert.equal(status, 400, `${name}: ${text}`);
-    assert.ok(
-      [400, 403, 413, 422].includes(status) || (name === "too large" && status === 0),
-      `${name}: ${status} ${text}`,
-    );
-  }
-  const { rows } = await mesh.desk.board("**");
-  assert.deepEqual(
-    rows.map((row) => row.key),
-    ["mine/ok"],
-    "none of them wrote anything",
-  );
-});
-
-test("no model call whose cost is not bounded goes out", () => {
-  for (const [name, status] of Object.entries(done["calls"] ?? {}))
-    assert.ok([400, 422].includes(Number(status)), `${name}: ${String(status)}`);
-});
