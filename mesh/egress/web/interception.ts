@@ -78,6 +78,8 @@ export function serveHttp2(
     },
   });
   session.setTimeout(limits.web.idleTimeoutMs, () => session.destroy());
+  // The door's connections are half-open ones, for CONNECT: here the end of the client's side is the end.
+  socket.once("end", () => session.destroy());
   session.on("error", (error) => {
     on.unread(error);
     session.destroy();

@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import fc from "fast-check";
 import { systemClock } from "../../../lib/clock.ts";
+import { eventually } from "../../fleet/running-mesh.ts";
 import { OutsideAuthority, startOutside, startWeb, type Outside, type WebPlace } from "../../fleet/web-place.ts";
 import { answerWebSockets } from "../../fleet/web-socket-server.ts";
 
@@ -59,6 +60,9 @@ after(async () => {
   await outside.close();
   wild.close();
 });
+
+/** Standard streams, and the relay's. */
+const OPEN_MAX = 6;
 
 /** All that comes back before the other side closes, or within a moment. */
 async function say(socket: Socket | TLSSocket, pieces: readonly Uint8Array[], patienceMs = 300): Promise<string> {
@@ -131,6 +135,11 @@ async function assertWell(): Promise<void> {
     place.events.filter(({ type }) => type === "mesh.fault"),
     [],
   );
+  // Nothing is left open of all that was begun: this process is both ends.
+  const open = (): number => process.getActiveResourcesInfo().filter((each) => each === "PipeWrap").length;
+  await eventually("all connections to end", () => Promise.resolve(open() <= OPEN_MAX || undefined)).catch(() =>
+    assert.fail(`${open()} connections to the door are open`),
+  );
   for (const line of arrived) assert.match(line, new RegExp(`^${at} (?:GET|POST) /ok/`));
   arrived.length = 0;
 }
@@ -202,6 +211,20 @@ test("HTTP/1.1 in a tunnel: heads, lengths and chunks", async () => {
   ];
   await rounds(fc.array(garbled(words), { minLength: 1, maxLength: 3 }), 52, 60, async (pieces) => {
     await say(await secure(), [Buffer.from("POST /ok/f HTTP/1.1\r\n"), ...pieces], 60);
+  });
+  await assertWell();
+});
+
+test("chunked bodies: what is in one is never a request", async () => {
+  const inner = `GET /no/smuggled HTTP/1.1\r\nHost: ${at}\r\n\r\n`;
+  const words = [
+    ...["5", "05", "00000005", "5;a=b", '5;a="\r\n"', "5 ", " 5", "+5", "0x5", "ffffffffffffffff", "-1", "0", "00"],
+    ...["\r\n", "\r\n", "\r\n", "\n", "\r", "\r\n\r\n", "hello", "hello", "0\r\n\r\n", "0\r\nX-A: b\r\n\r\n"],
+    ...["0\r\nTransfer-Encoding: chunked\r\n\r\n", inner, `${inner.length.toString(16)}\r\n${inner}\r\n`],
+  ];
+  const head = `POST /ok/c HTTP/1.1\r\nHost: ${at}\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  await rounds(fc.array(garbled(words), { minLength: 1, maxLength: 4 }), 56, 60, async (pieces) => {
+    await say(await secure(), [Buffer.from(head), ...pieces], 60);
   });
   await assertWell();
 });
