@@ -24,10 +24,11 @@ async function fill(store: Store, enough: (n: number) => boolean): Promise<numbe
   return n;
 }
 
-test("the log of a state in use has its size before it is needed, and a crash finds every row in front of the zeros", async () => {
+test("the log of a state in use has its size before it is needed, and a crash finds every row in front of the zeros", async (t) => {
   const state = join(root, "used");
   const dead = join(root, "dead");
   const store = await openStore({ path: state });
+  t.after(() => store.close());
   const full = limits.store.checkpointPagesMin * 4_096;
   const rows = await fill(store, (n) => sizeOf(state) > full || n * ROW_BYTES > full / 2);
   const size = sizeOf(state);
