@@ -75,6 +75,12 @@ function grantsOf(fleet: Fleet, providers: Providers): { readonly name: string; 
   return fleet.agents.flatMap(({ name: agent, model, may }) => {
     const named = (may.models ?? []).map((pattern) => pattern.slice(0, pattern.indexOf("/")));
     const credentials = [model.provider, ...named].flatMap((provider) => providers.get(provider)?.credential ?? []);
+    const databases = (fleet.databases ?? []).filter((each) => may.databases?.includes(each.name));
+    const repositories = (fleet.repositories ?? []).filter((each) => may.repositories?.includes(each.name));
+    credentials.push(...(may.use ?? []), ...databases.map(({ credential }) => credential));
+    credentials.push(
+      ...repositories.flatMap(({ key, passphrase }) => [key, ...(passphrase === null ? [] : [passphrase])]),
+    );
     return [...new Set(credentials)].map((name) => ({ name, agent }));
   });
 }

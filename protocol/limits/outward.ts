@@ -68,7 +68,9 @@ export const outward = {
     deltaDepthMax: 64,
     /** Looks at a commit of which not all had come. */
     incompleteLooksMax: 256,
-    sliceBytes: 256 * KiB,
+    /** So much is reserved at a time. */
+    pushSliceBytes: 256 * KiB,
+    fetchSliceBytes: 4 * KiB,
     pieceBytes: 64 * KiB,
     sentBytesMax: 1_024 * MiB,
     receivedBytesMax: 4_096 * MiB,

@@ -98,6 +98,23 @@ test("its code and its output are the program's, to the last byte", async (t) =>
   assert.ok(said.endsWith("\u0003\0\0\0\u0001\u0003"));
 });
 
+test("a program that ends in the moment in which it begins, or by a signal, has told its code", async (t) => {
+  const endsWith = (said: string, code: string): void =>
+    assert.ok(said.endsWith(`\u0003\0\0\0\u0001${code}`), said.slice(-80));
+  for (const [given, code] of [
+    [7, "\u0007"],
+    [4_096, "\u00ff"],
+    ["SIGKILL", "\u0080"],
+  ] as const)
+    endsWith(
+      await called(t, (channel) => {
+        channel.exit(given, false, "\u001b[2J");
+        channel.close();
+      }),
+      code,
+    );
+});
+
 test("who asks for key exchanges without end is left", async (t) => {
   let exchanges = 0;
   const said = await called(t, (_channel, client) => {

@@ -193,7 +193,7 @@ after(async () => {
 
 const REFUSED: Readonly<Record<string, RegExp>> = {
   "an unlisted repository": /is not a repository of this agent/,
-  "a repository of another agent": /`thief` may not use repository `private`/,
+  "a repository of another agent": /is not a repository of this agent/,
   "a push to what is read only": /`readonly` is read only/,
   "an archive": /`git-upload-archive` is not run there/,
   "another program": /`cat` is not run there/,

@@ -183,10 +183,10 @@ export class RepositoryLane {
     }
   }
 
-  /** Of those that may be meant the agent's own first: which of them it may use, the policy says. */
+  /** Of the agent's own: that there are others at all, it is not told. */
   #meant(request: GitRequest): RepositorySetting | undefined {
-    const meant = this.#broker.parts.repositories.filter((each) => isMeant(request, each));
-    return meant.find(({ name }) => this.#warden.repositories.includes(name)) ?? meant[0];
+    const own = this.#broker.parts.repositories.filter(({ name }) => this.#warden.repositories.includes(name));
+    return own.find((each) => isMeant(request, each));
   }
 
   async #call(

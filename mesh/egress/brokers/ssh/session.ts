@@ -45,17 +45,17 @@ export class SessionRelay {
     const ended = Promise.withResolvers<string>();
     const forth = this.#forth().then(
       () => undefined,
-      (error: unknown) => ended.resolve(reasonOf(error)),
+      (error: unknown) => ended.resolve(this.#reasonOf(error)),
     );
     const back = this.#back().then(
       (reason) => ended.resolve(reason),
-      (error: unknown) => ended.resolve(reasonOf(error)),
+      (error: unknown) => ended.resolve(this.#reasonOf(error)),
     );
     client.once("close", () => ended.resolve("the client has gone"));
     for (const watch of [this.#watchStall(), this.#watchSpan()])
       watch.then(
         (reason) => reason !== undefined && ended.resolve(reason),
-        (error: unknown) => ended.resolve(reasonOf(error)),
+        (error: unknown) => ended.resolve(this.#reasonOf(error)),
       );
     const reason = await ended.promise;
     this.#over.abort();
@@ -125,7 +125,10 @@ export class SessionRelay {
       this.#sent += piece.length;
       if (this.#sent > limits.git.sentBytesMax) throw new SessionFault("the session has sent too many bytes");
       if (this.#slice < piece.length) {
-        const more = Math.max(piece.length, service === "git-receive-pack" ? limits.git.sliceBytes : 0);
+        const more = Math.max(
+          piece.length,
+          limits.git[service === "git-receive-pack" ? "pushSliceBytes" : "fetchSliceBytes"],
+        );
         const reserved = await warden.more(setting, service, more);
         if (!reserved.ok) throw new SessionFault(reserved.error.reason);
         this.#slice += more;
@@ -139,22 +142,20 @@ export class SessionRelay {
   }
 
   async #back(): Promise<string> {
-    const { channel } = this.#parts.upstream;
+    const { channel, code, over } = this.#parts.upstream;
     const { writer } = this.#parts;
-    const done = Promise.withResolvers<string>();
-    channel.on("exit", (code: number | null) => (this.#code = typeof code === "number" ? code : 128));
-    channel.once("close", () => done.resolve("ended"));
-    channel.on("error", () => done.resolve("the connection to the server broke"));
-    const failed = (error: unknown): void => done.reject(error);
+    const failed = Promise.withResolvers<never>();
     // What came before the end is passed on before the end is told.
     const turns = [
       this.#drain(channel, (piece) => writer.out(piece)),
       this.#drain(channel.stderr, (piece) => this.#tell(piece)),
     ];
-    for (const turn of turns) turn.catch(failed);
-    const reason = await done.promise;
-    if (reason === "ended") await Promise.all(turns);
-    return reason === "ended" && this.#code < 0 ? "the server closed the connection" : reason;
+    for (const turn of turns) turn.catch(failed.reject);
+    const inOrder = await Promise.race([over, failed.promise]);
+    if (!inOrder) return "the connection to the server broke";
+    await Promise.all(turns);
+    this.#code = code();
+    return this.#code < 0 ? "the server closed the connection" : "ended";
   }
 
   async #drain(stream: NodeJS.ReadableStream, pass: (piece: Buffer) => Promise<void>): Promise<void> {
@@ -181,6 +182,13 @@ export class SessionRelay {
     if (left > 0) await this.#parts.writer.error(cleaned(piece.subarray(0, left)));
   }
 
+  #reasonOf(error: unknown): string {
+    if (error instanceof SessionFault) return error.message;
+    // Streams that break have a code; whatever has none is a fault of ours.
+    if ((error as NodeJS.ErrnoException).code === undefined) this.#parts.warden.fault(error);
+    return "the connection broke";
+  }
+
   async #watchStall(): Promise<string | undefined> {
     const { clock, stallMs } = this.#parts;
     const { signal } = this.#over;
@@ -197,11 +205,6 @@ export class SessionRelay {
     await this.#parts.clock.sleep(limits.git.sessionMsMax, signal).catch(() => undefined);
     return signal.aborted ? undefined : "the session has taken too long";
   }
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof SessionFault) return error.message;
-  return "the connection broke";
 }
 
 function written(stream: Duplex, bytes: Buffer): Promise<void> {

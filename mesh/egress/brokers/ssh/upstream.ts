@@ -12,6 +12,10 @@ export class UpstreamFault extends Error {}
 /** One program that runs at the server, for one session. */
 export interface Upstream {
   readonly channel: Channel;
+  /** What the program has ended with; -1: it has not, or not in order. */
+  readonly code: () => number;
+  /** Resolves when the channel is over, with whether the server has closed it. */
+  readonly over: Promise<boolean>;
   close(): void;
 }
 
@@ -47,7 +51,7 @@ export async function callUpstream(call: Call): Promise<Upstream> {
   };
   try {
     await connected(client, socket, call);
-    return { channel: await started(client, call), close };
+    return { ...(await started(client, call)), close };
   } catch (error) {
     close();
     throw error;
@@ -112,14 +116,27 @@ const FAULTS: Readonly<Record<string, string>> = {
   protocol: "the server does not keep to the protocol",
 };
 
-function started(client: Client, { command, protocol, timeoutMs }: Call): Promise<Channel> {
-  const { promise, resolve, reject } = Promise.withResolvers<Channel>();
+function started(client: Client, { command, protocol, timeoutMs }: Call): Promise<Omit<Upstream, "close">> {
+  const { promise, resolve, reject } = Promise.withResolvers<Omit<Upstream, "close">>();
   const timer = setTimeout(() => reject(new UpstreamFault("the server takes too long to begin")), timeoutMs);
   client.once("close", () => reject(new UpstreamFault("the server closed the connection")));
   client.exec(command, protocol === null ? {} : { env: { GIT_PROTOCOL: protocol } }, (error, channel) =>
-    error ? reject(new UpstreamFault("the server does not run the command")) : resolve(channel),
+    error ? reject(new UpstreamFault("the server does not run the command")) : resolve(watched(channel)),
   );
   return promise.finally(() => clearTimeout(timer));
 }
+
+/** At once: a program that ends in the moment in which it begins has told its code before anybody else could listen. */
+function watched(channel: Channel): Omit<Upstream, "close"> {
+  let code = -1;
+  const { promise: over, resolve } = Promise.withResolvers<boolean>();
+  channel.on("exit", (told: number | null) => (code = typeof told === "number" ? Math.min(told, 255) : SIGNALLED));
+  channel.once("close", () => resolve(true));
+  channel.on("error", () => resolve(false));
+  return { channel, code: () => code, over };
+}
+
+/** What shells say of a program that a signal has ended. */
+const SIGNALLED = 128;
 
 const codeOf = (error: unknown): string => String((error as NodeJS.ErrnoException).code ?? "fault").slice(0, 40);
