@@ -125,10 +125,8 @@ export class SessionRelay {
       this.#sent += piece.length;
       if (this.#sent > limits.git.sentBytesMax) throw new SessionFault("the session has sent too many bytes");
       if (this.#slice < piece.length) {
-        const more = Math.max(
-          piece.length,
-          limits.git[service === "git-receive-pack" ? "pushSliceBytes" : "fetchSliceBytes"],
-        );
+        const { pushSliceBytes, fetchSliceBytes } = limits.git;
+        const more = Math.max(piece.length, service === "git-receive-pack" ? pushSliceBytes : fetchSliceBytes);
         const reserved = await warden.more(setting, service, more);
         if (!reserved.ok) throw new SessionFault(reserved.error.reason);
         this.#slice += more;
