@@ -43,8 +43,12 @@ async function main(command: readonly string[]): Promise<number> {
     log,
     signal: stop.signal,
   });
-  // While the door answers the loop's first questions.
-  await Promise.all([loop, relayFor(log)]);
+  // Only what is started beside the agent uses it: it must not take from the time of a message that waits.
+  const relayed = systemClock.sleep(limits.agent.relayDelayMs, stop.signal).then(
+    () => relayFor(log),
+    () => undefined,
+  );
+  await Promise.all([loop, relayed]);
   log("info", "loop.stopped");
   return 0;
 }

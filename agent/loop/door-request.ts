@@ -5,6 +5,7 @@ import { limits } from "../../protocol/limits.ts";
 // Not `import … from "node:http"`: listing that module's names for an import loads the whole of fetch and
 // WebSocket behind them, 7 MB and 40 ms of a core in every sandbox.
 const http = process.getBuiltinModule("node:http");
+const net = process.getBuiltinModule("node:net");
 
 export interface DoorRequest {
   readonly method: "GET" | "POST";
@@ -47,10 +48,10 @@ export function doorRequest(socketPath: string, ask: DoorRequest): Promise<Resul
     };
     const deadline = setTimeout(() => fail(`no complete answer within ${ask.totalMs} ms`), ask.totalMs);
     const request: ClientRequest = http.request({
-      socketPath,
+      // Without an agent: the first thing that one does is to compile the expression for addresses of IPv6.
+      createConnection: () => net.connect(socketPath),
       method: ask.method,
       path: ask.path,
-      agent: false,
       maxHeaderSize: limits.door.headerBytesMax,
       headers: headersOf(ask),
     });

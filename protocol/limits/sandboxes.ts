@@ -103,6 +103,8 @@ export const sandboxes = {
     attemptsMax: 5,
     backOffMsMin: 100,
     backOffMsMax: 10_000,
+    /** The built-in agent itself does not use its relay. */
+    relayDelayMs: 1_000,
     relayConnectionsMax: 128,
     relayIdleMs: 660_000,
   },
