@@ -160,12 +160,13 @@ for (const [when, narrow] of Object.entries(narrowings)) {
         const from = place.records.length;
         const { socket, got, send } = await open();
         await eventually("a beginning", () => Promise.resolve(arrived.includes("begun") || undefined));
-        const closed = once(socket, "close");
+        let ended = false;
+        socket.once("close", () => (ended = true));
         narrow(true);
         try {
           if (direction === "out") send("stolen");
           else say("poison");
-          await closed;
+          await eventually("its end", () => Promise.resolve(ended || undefined), 20_000);
           assert.ok(!arrived.includes("stolen"), arrived);
           assert.ok(!got().includes("poison"), got());
           const reason = when === "halted" ? halted.reason : inStep.reason;
