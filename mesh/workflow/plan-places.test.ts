@@ -90,7 +90,11 @@ test("what lies beyond the agent's own rights, or cannot be held, is found where
 
 test("a place outside tells and is told: it taints, and what is tainted may leave there only when the step says so", () => {
   for (const grant of ['reach: ["https://api.test"]', "databases: [books]"]) {
-    assert.match(errors(planOf(grant, "timeout: 1m")).join(), /^flow .*untrusted data can leave here/);
+    const said = errors(planOf(grant, "timeout: 1m")).join();
+    assert.match(
+      said,
+      /^flow .*`(?:https:\/\/api\.test|books)` in `a` -> `.*` by `clean` in `a`: untrusted data can leave here/,
+    );
     const out = `${HEAD}steps:
   a: { agent: clean, task: x, may: { ${grant} }, accepts: untrusted }
   out: { tool: output.write, as: writer, needs: [a], with: { path: b.md, content: "\${{ steps.a.output }}" } }
@@ -98,6 +102,19 @@ test("a place outside tells and is told: it taints, and what is tainted may leav
     const plan = planWorkflow(compile(out), { ...facts, fleet, matrix: matrixOf(fleet) });
     assert.match(errors(plan).join(), /-> `a` -> `output\.write` in `out`: untrusted data can leave here/);
   }
+});
+
+test("an agent that may reach outside keeps what it read there, and brings it into a step that reaches nothing", () => {
+  const text = `${HEAD}steps:
+  a: { agent: clean, task: x }
+  out: { tool: output.write, as: writer, needs: [a], with: { path: b.md, content: "\${{ steps.a.output }}" } }
+`;
+  const planned = (agents: Fleet["agents"]): string => {
+    const other = { ...fleet, agents };
+    return errors(planWorkflow(compile(text), { ...facts, fleet: other, matrix: matrixOf(other) })).join();
+  };
+  assert.equal(planned(plain.agents), "");
+  assert.match(planned(fleet.agents), /the memory of `clean`, which elsewhere reads `https:\/\/api\.test` -> `a` -> /);
 });
 
 test("a tool reaches nothing by itself", () => {
