@@ -13,6 +13,7 @@ import { claimsOf, releaseIdRange } from "./id-range.ts";
 import { loopDevices, mountsUnder } from "./mounts.ts";
 import { type Places, type SandboxPlaces, sandboxPlacesOf } from "./places.ts";
 import { runProgram } from "./process.ts";
+import { quickly } from "./reaper.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface Host {
@@ -63,6 +64,7 @@ function kill(pid: number): void {
 async function unmountAll(at: SandboxPlaces, attempt: number, clock: Clock): Promise<void> {
   const points = await mountsUnder(at.dir);
   if (points.length === 0) return;
+  if (attempt === 0 && (await quickly.unmount(points, { clock, timeoutMs: limits.sandbox.toolTimeoutMs }))) return;
   // A lazy unmount hides a mount that is still busy, so it comes only when waiting did not help.
   await runProgram("umount", [...(attempt > 8 ? ["--lazy"] : []), "--", ...points], { clock }).catch(() => undefined);
 }

@@ -2,7 +2,7 @@
 # Node can neither be a child subreaper nor wait for a process that it has not started. Uses nothing but perl-base.
 # Mounts and pipes are made by it, too: a system call in a forked child takes a fraction of what starting mount(8) takes.
 # Standard input:  S token output-file word word ... (fields end with NUL, requests with newline) | K token NUL newline
-#                  B token source target flags | L token image target | F token path: see `works` below
+#                  B token source target flags | L token image target | F token path | U token target ...: see `works`
 # Standard output: R token status  (a runtime has ended, or a work is done) | X pid status  (a process that it left has ended)
 # `status` is that of wait(2). Ends with its standard input.
 use strict;
@@ -11,8 +11,9 @@ use POSIX qw(:sys_wait_h :errno_h :fcntl_h mkfifo);
 my $PR_SET_CHILD_SUBREAPER = 36;
 my %number_of_prctl = (x64 => 157, arm64 => 167);
 my %number_of_mount = (x64 => 165, arm64 => 40);
-my ($prctl, $mount) = ($number_of_prctl{$ARGV[0]}, $number_of_mount{$ARGV[0]});
-exit 2 unless $prctl and $mount;
+my %number_of_umount2 = (x64 => 166, arm64 => 39);
+my ($prctl, $mount, $umount) = map { $_->{$ARGV[0]} } \%number_of_prctl, \%number_of_mount, \%number_of_umount2;
+exit 2 unless $prctl and $mount and $umount;
 syscall($prctl, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 or exit 3;
 
 my (%token_of, %pid_of);
@@ -62,6 +63,8 @@ my %works = (
     my $name = looped($image, \$device) or return 0;
     return mounted($name, $target, "ext4", $MS_NOSUID | $MS_NODEV | $MS_NOATIME, "errors=remount-ro");
   },
+  # In the given order; a link is not followed (UMOUNT_NOFOLLOW).
+  U => sub { for (@_) { return 0 if syscall($umount, $_, 8) != 0 } return 1 },
   # For writing only, by its owner: the end that is read is opened by root.
   F => sub { umask 0; return mkfifo($_[0], 0200) },
 );

@@ -70,6 +70,8 @@ it("mounts and makes pipes as asked, and says when it could not", { skip }, asyn
     assert.equal(await quickly.bind(at("absent"), at("shown"), 0, bounds), false);
     assert.equal(await quickly.loop(at("absent"), at("volume"), bounds), false);
     assert.equal(await quickly.loop(at("from"), at("volume"), bounds), false);
+    assert.equal(await quickly.unmount([at("from")], bounds), false);
+    assert.equal(await quickly.unmount([at("volume"), at("shown")], bounds), true);
   } finally {
     for (const name of ["shown", "volume"]) spawnSync("umount", [at(name)]);
   }

@@ -47,7 +47,7 @@ export async function runReaped(
 export const mountFlags = { ro: 1, nosuid: 2, nodev: 4 } as const;
 
 /**
- * What mount(8) and mkfifo(1) would do, in a fraction of the time. False: it could not be done, or nobody was there to do
+ * What mount(8), umount(8) and mkfifo(1) would do, in a fraction of the time. False: it could not be done, or nobody was there to do
  * it; the program then says why.
  */
 export const quickly = {
@@ -56,6 +56,9 @@ export const quickly = {
   /** A file that holds an ext4 file system, through a loop device that goes with the mount; nosuid, nodev, noatime. */
   loop: async (image: string, target: string, bounds: Bounds): Promise<boolean> =>
     (await request("L", [image, target], bounds)) === 0,
+  /** One after another; false when one of them could not be unmounted. */
+  unmount: async (points: readonly string[], bounds: Bounds): Promise<boolean> =>
+    (await request("U", points, bounds)) === 0,
   /** Writable for its owner only. */
   pipe: async (path: string, bounds: Bounds): Promise<boolean> => (await request("F", [path], bounds)) === 0,
 } as const;
