@@ -1,7 +1,7 @@
 /**
- * Waking one of many hibernated agents, message to answer, beside bare `runc run` of the same node in the same run; and
- * what it costs to have them: start of the mesh and its memory. Run as root:
- * `node test/performance/hibernation.ts [agents] [rounds]`
+ * Waking one of many hibernated agents, message to answer, beside bare `runc run` of the same node in the same run; what it
+ * costs to have them: start of the mesh and its memory; and what a storm of wake-ups does to an agent that is awake, which
+ * measures its own door, quiet and in the storm. Run as root: `node test/performance/hibernation.ts [agents] [rounds] [storm]`
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,10 +9,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findRuntime } from "../../mesh/sandbox/runtime.ts";
 import { openHost } from "../contract/sandbox-fixture.ts";
-import { eventually, startMesh, type MeshFixture } from "../fleet/running-mesh.ts";
+import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../fleet/running-mesh.ts";
 
 const agents = Number(process.argv[2] ?? 10_000);
 const rounds = Number(process.argv[3] ?? 40);
+const stormSize = Math.min(agents, Number(process.argv[4] ?? 100));
+
+/** Prints what its last requests took, in microseconds, twice a second. */
+const watcher = `
+import http from "node:http";
+import { tell } from "./prelude.mjs";
+const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+const one = () => new Promise((resolve) => {
+  const begin = performance.now();
+  http.get({ socketPath: "/run/cordon/door.sock", path: "/v1/self", agent }, (response) => response.resume().on("end", () => resolve(performance.now() - begin)));
+});
+for (;;) {
+  const times = [];
+  for (const end = performance.now() + 500; performance.now() < end; await new Promise((resolve) => setTimeout(resolve, 20))) times.push(Math.round((await one()) * 1000));
+  tell("times", { at: Date.now(), times });
+}
+`;
 
 const name = (n: number): string => `a${n}`;
 const files = {
@@ -23,8 +40,11 @@ awake: 16
 defaults: { model: rehearsal/echo, sandbox: { disk: 4MiB, cpus: 1, hibernate: 1s } }
 agents:
 ${Array.from({ length: agents }, (_, n) => `  ${name(n)}: { instructions: calm.md }`).join("\n")}
+  watcher: { command: [/bin/node, /code/watcher.mjs], code: code, sandbox: { cpus: 0.5, hibernate: 24h } }
 `,
   "calm.md": "Answer briefly.",
+  "code/prelude.mjs": attackerPrelude,
+  "code/watcher.mjs": watcher,
 };
 
 const host = await openHost();
@@ -50,13 +70,15 @@ async function bare(n: number): Promise<number> {
   return ms;
 }
 
-async function wake(mesh: MeshFixture, agent: string): Promise<number> {
+async function wake(mesh: MeshFixture, agent: string, patienceMs = 60_000): Promise<number> {
   const from = performance.now();
   const { conversation } = await mesh.desk.send(agent, "wake up");
-  await eventually("the answer", () => mesh.desk.reply(conversation, 0, 20_000), 60_000);
+  await eventually("the answer", () => mesh.desk.reply(conversation, 0, 20_000), patienceMs);
   return performance.now() - from;
 }
 
+/** Of quiet before the storm. */
+const QUIET_MS = 8_000;
 const p = (values: readonly number[], q: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
 const line = (title: string, values: readonly number[]): void =>
@@ -68,6 +90,8 @@ const firstStartMs = performance.now() - from;
 try {
   const samples = { bare: [] as number[], fresh: [] as number[], again: [] as number[] };
   await bare(-1);
+  // It never takes its message, so it stays awake.
+  await mesh.desk.send("watcher", "look");
   await wake(mesh, name(0));
   for (let n = 0; n < rounds; n++) {
     const agent = name(1 + Math.floor((n * (agents - 1)) / rounds));
@@ -80,14 +104,23 @@ try {
     samples.again.push(await wake(mesh, agent));
   }
   const rssMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${mesh.pid}/status`, "utf8"))?.[1]) / 1024;
-  const stormFrom = performance.now();
-  const storm = await Promise.all(Array.from({ length: Math.min(50, agents) }, (_, n) => wake(mesh, name(n))));
-  const stormMs = performance.now() - stormFrom;
+  await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  const stormAt = Date.now();
+  const storm = await Promise.all(Array.from({ length: stormSize }, (_, n) => wake(mesh, name(n), 600_000)));
+  const [stormMs, stormEnd] = [Date.now() - stormAt, Date.now()];
+  const told = (await printed(mesh, "watcher", "times")) as unknown as { at: number; times: number[] }[];
+  const door = (from: number, to: number): number[] =>
+    told.filter(({ at }) => at > from && at <= to).flatMap(({ times }) => times.map((us) => us / 1000));
+  const [quiet, stormy] = [door(stormAt - QUIET_MS, stormAt), door(stormAt + 500, stormEnd)];
   console.log(`${"milliseconds".padEnd(52)}     p50     p99`);
   line("bare runc run, to the first line", samples.bare);
   line(`message to answer, first wake, ${agents} registered`, samples.fresh);
   line("message to answer, its volume stands", samples.again);
   line(`each of ${storm.length} woken at once (${stormMs.toFixed(0)} ms for all)`, storm);
+  const fine = (list: readonly number[]): string => `${p(list, 0.5).toFixed(2)} / ${p(list, 0.99).toFixed(2)}`;
+  console.log(
+    `door of one awake, p50 / p99: quiet ${fine(quiet)}, in the storm ${fine(stormy)} (${stormy.length} requests)`,
+  );
   console.log(`mesh with ${agents} agents: first start ${firstStartMs.toFixed(0)} ms, ${rssMb.toFixed(0)} MiB`);
   console.log(
     JSON.stringify({
@@ -96,6 +129,12 @@ try {
       wakeP50: p(samples.again, 0.5),
       wakeP99: p(samples.again, 0.99),
       ratio: p(samples.again, 0.5) / p(samples.bare, 0.5),
+      ...{
+        stormSize,
+        quietP99: p(quiet, 0.99),
+        stormP99: p(stormy, 0.99),
+        stormRatio: p(stormy, 0.99) / p(quiet, 0.99),
+      },
     }),
   );
 } finally {
