@@ -6,7 +6,7 @@ import type { Injection } from "./credentials.ts";
 import { EventSplitter, eventData } from "./event-stream.ts";
 import { rejectedByProvider, unreachableProvider, wasNotSent } from "./failures.ts";
 import type { Provider } from "./providers.ts";
-import { PATTERN_BYTES_MIN, Scrubber, TextWatch } from "./scrubber.ts";
+import { isClean, PATTERN_BYTES_MIN, Scrubber, TextWatch } from "./scrubber.ts";
 import type { Meter } from "./wire/format.ts";
 
 /** Where an answer goes: the agent's side of the door. `write` returns false when it must be waited for `drained`. */
@@ -41,6 +41,7 @@ interface Exchange {
   readonly injection: Injection | null;
 }
 
+const PRINTABLE = /^[\x20-\x7e]*$/;
 const ERROR_BODY_BYTES_MAX = 64 * 1024;
 const mediaType = (header: string): string => {
   const end = header.indexOf(";");
@@ -249,8 +250,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   }
 
   #scrubText(text: string): string {
-    if (!this.#exchange.injection) return text;
-    const scrubber = new Scrubber(this.#exchange.injection.automaton);
+    const automaton = this.#exchange.injection?.automaton;
+    if (!automaton || (PRINTABLE.test(text) && isClean(automaton, text))) return text;
+    const scrubber = new Scrubber(automaton);
     return Buffer.concat([scrubber.push(Buffer.from(text, "latin1")), scrubber.end()])
       .toString("latin1")
       .replace(/[^\x20-\x7e]/g, "?");

@@ -18,31 +18,45 @@ export class Scrubber {
 
   /** The bytes that are safe to pass on. */
   push(chunk: Uint8Array): Buffer {
-    const { next, depth, match, placeholder } = this.#automaton;
+    const { depth, match, placeholder } = this.#automaton;
     const held = this.#held.length;
     const input = held > 0 ? Buffer.concat([this.#held, chunk]) : viewOf(chunk);
     let out: Buffer[] | undefined;
     let from = 0;
-    let state = this.#state;
-    for (let i = held; i < input.length; i++) {
-      state = next[(state << 8) | (input[i] ?? 0)] ?? 0;
-      const length = match[state] ?? 0;
-      if (length > 0) {
-        out ??= [];
-        // A match that begins in what was just replaced (one secret begins another) makes that longer.
-        if (i + 1 - length >= from) {
-          out.push(input.subarray(from, i + 1 - length), placeholder);
-          this.hits++;
-        }
-        from = i + 1;
+    for (let end = held; (end = this.#nextMatch(input, end)) >= 0;) {
+      out ??= [];
+      // A match that begins in what was just replaced (one secret begins another) makes that longer.
+      const first = end - (match[this.#state] ?? 0);
+      if (first >= from) {
+        out.push(input.subarray(from, first), placeholder);
+        this.hits++;
       }
+      from = end;
     }
-    this.#state = state;
-    const hold = Math.min(depth[state] ?? 0, input.length - from);
+    const hold = Math.min(depth[this.#state] ?? 0, input.length - from);
     const end = input.length - hold;
     this.#held = hold > 0 ? Buffer.from(input.subarray(end)) : NOTHING;
     const rest = from === 0 && hold === 0 ? input : input.subarray(from, end);
     return out ? Buffer.concat([...out, rest]) : rest;
+  }
+
+  /** The offset after the next match from `from` on, or -1. The loop that every byte of every answer goes through. */
+  #nextMatch(input: Buffer, from: number): number {
+    const { next, starts, match } = this.#automaton;
+    const end = input.length;
+    let state = this.#state;
+    for (let at = from; at < end; at++) {
+      const byte = input[at] as number;
+      // Most bytes begin nothing.
+      if (state === 0 && starts[byte] === 0) continue;
+      state = next[(state << 8) | byte] as number;
+      if ((match[state] as number) > 0) {
+        this.#state = state;
+        return at + 1;
+      }
+    }
+    this.#state = state;
+    return -1;
   }
 
   /** The rest, once the stream has ended. A long beginning of a secret is no coincidence, so it is replaced, too. */
@@ -72,15 +86,8 @@ export class TextWatch {
 
   /** True when a secret ends in `text`. */
   read(channel: number, text: string): boolean {
-    const { next, match } = this.#automaton;
     const before = this.#states.get(channel) ?? 0;
-    const bytes = Buffer.from(text);
-    let state = before;
-    let found = false;
-    for (let i = 0; i < bytes.length; i++) {
-      state = next[(state << 8) | (bytes[i] ?? 0)] ?? 0;
-      if (match[state]) found = true;
-    }
+    const { state, found } = follow(this.#automaton, before, text);
     if (state !== before || !this.#states.has(channel)) this.#states.set(channel, state);
     return found;
   }
@@ -93,9 +100,43 @@ export class TextWatch {
   }
 }
 
+/** Where the automaton is after `text`, and whether a secret ends in it. */
+function follow(automaton: Automaton, from: number, text: string): { readonly state: number; readonly found: boolean } {
+  const { next, starts, match } = automaton;
+  let state = from;
+  let found = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    // Up to here a character is its byte.
+    if (code > 0x7f) return followBytes(automaton, from, Buffer.from(text));
+    if (state === 0 && starts[code] === 0) continue;
+    state = next[(state << 8) | code] ?? 0;
+    if ((match[state] ?? 0) > 0) found = true;
+  }
+  return { state, found };
+}
+
+function followBytes({ next, match }: Automaton, from: number, bytes: Uint8Array): ReturnType<typeof follow> {
+  let state = from;
+  let found = false;
+  for (const byte of bytes) {
+    state = next[(state << 8) | byte] ?? 0;
+    if ((match[state] ?? 0) > 0) found = true;
+  }
+  return { state, found };
+}
+
+/** True when neither a secret nor a beginning of one that says something is in a text of ASCII. */
+export function isClean(automaton: Automaton, text: string): boolean {
+  const { state, found } = follow(automaton, 0, text);
+  return !found && (automaton.depth[state] ?? 0) < PATTERN_BYTES_MIN;
+}
+
 export interface Automaton {
   /** state << 8 | byte → state. */
   readonly next: Int32Array;
+  /** 1 for a byte with which a pattern begins. */
+  readonly starts: Uint8Array;
   readonly depth: Int32Array;
   /** Length of the longest pattern that ends in the state, or 0. */
   readonly match: Int32Array;
@@ -143,7 +184,8 @@ export function compileScrubber(secrets: readonly Uint8Array[], placeholder: str
       }
     }
   }
-  return { next, depth, match, placeholder: Buffer.from(placeholder) };
+  const starts = Uint8Array.from({ length: 256 }, (_, byte) => (next[byte] ? 1 : 0));
+  return { next, starts, depth, match, placeholder: Buffer.from(placeholder) };
 }
 
 /** Shorter patterns would hit ordinary text. */
