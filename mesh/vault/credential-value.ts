@@ -9,6 +9,8 @@ export function faultOfValue(bytes: Uint8Array): string | undefined {
   if (bytes.length < valueBytesMin)
     return `a credential has at least ${valueBytesMin} characters: shorter ones cannot be kept out of answers`;
   if (bytes.length > valueBytesMax) return `a credential has at most ${valueBytesMax} characters`;
+  if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf("-----BEGIN ") === 0)
+    return "of keys only private ones in OpenSSH's own form are kept: `ssh-keygen -p -f FILE` makes one of it";
   if (bytes.some((byte) => byte < 0x21 || byte > 0x7e))
     return "a credential holds visible ASCII characters only, without spaces or line ends";
   return undefined;

@@ -305,9 +305,13 @@ test("a session in which nothing moves is cut, and so is that of a halted agent"
   assert.match((await git(["ls-remote", urlOf("site")], at)).out, /the agent is halted/);
 });
 
-test("a credential that is revoked is used by no further session", { skip }, async (t) => {
+test("a credential that is rotated or revoked is used by no further session", { skip }, async (t) => {
   const at = await startRepositoryPlace([settingOf()], { deploy: server.key });
   t.after(() => at.close());
+  assert.equal((await git(["ls-remote", urlOf("site")], at)).code, 0);
+  at.secrets.set("deploy", server.strangeKey);
+  assert.match((await git(["ls-remote", urlOf("site")], at)).out, /the server does not take the key/);
+  at.secrets.set("deploy", server.key);
   assert.equal((await git(["ls-remote", urlOf("site")], at)).code, 0);
   at.secrets.delete("deploy");
   assert.match((await git(["ls-remote", urlOf("site")], at)).out, /there is no credential `deploy`/);

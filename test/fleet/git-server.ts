@@ -19,8 +19,10 @@ export interface GitServer {
   readonly fingerprint: string;
   /** The private key that is taken, as its file. */
   readonly key: string;
-  /** The same key with the passphrase `canary words`, without the space. */
+  /** The same key under `passphrase`. */
   readonly lockedKey: string;
+  /** One that is not taken. */
+  readonly strangeKey: string;
   readonly passphrase: string;
   /** Of bare repositories, as the server is to be told. */
   path(name: string): string;
@@ -84,6 +86,7 @@ export async function startGitServer(
       hostKey: readFileSync(file("host.pub"), "utf8").trim().split(" ").slice(0, 2).join(" "),
       fingerprint: keygen("-l", "-f", file("host.pub")).split(" ")[1] ?? "",
       key: readFileSync(file("key"), "utf8"),
+      strangeKey: readFileSync(file("host"), "utf8"),
       lockedKey: readFileSync(file("locked"), "utf8"),
       path: (name) => `/${path(name)}`,
       git: (name, ...words) =>
