@@ -1,36 +1,74 @@
+import { assert } from "../../lib/assert.ts";
+import { statements } from "./statements.ts";
 import type { Row, SqlValue } from "./store.ts";
 
 /**
- * Rows on their way to the writer thread, as one text: the structured clone of many small lists costs several times as
- * much as their JSON. What JSON has no form for stands in a list, which no value of a row is: bytes as `[base64]`, a
- * big integer as `[null, digits]`.
+ * Rows on their way to the writer thread: all their text in one string, and what stands where in one list of numbers.
+ * The structured clone of many small lists costs many times as much, and so does the JSON of text that holds JSON.
  */
-export const packed = (writes: readonly Row[]): string => JSON.stringify(writes.map(plain));
+export interface PackedRows {
+  /** Of each row: its statement, how many values, then of each value a code and, of a number, the number. */
+  readonly codes: Float64Array<ArrayBuffer>;
+  readonly text: string;
+}
 
-/** Of the text that `packed` made. */
-export function unpacked(text: string): Row[] {
-  const writes = JSON.parse(text) as (string | number | null | [string] | [null, string])[][];
-  for (const write of writes)
-    for (let at = 1; at < write.length; at++) {
-      const value = write[at];
-      if (typeof value === "object" && value !== null) (write as unknown as SqlValue[])[at] = restored(value);
+/** A value that is text is its length. */
+const NULL = -1;
+const NUMBER = -2;
+/** The code of bytes and of a big integer comes before a length. */
+const BYTES = -3;
+const BIG = -4;
+
+const names = Object.keys(statements) as Row[0][];
+const numbers = new Map(names.map((name, number) => [name, number]));
+
+export function packed(rows: readonly Row[]): PackedRows {
+  const codes: number[] = [];
+  let text = "";
+  for (const row of rows) {
+    codes.push(numbers.get(row[0]) ?? NULL, row.length - 1);
+    for (let at = 1; at < row.length; at++) {
+      const value = row[at] as SqlValue;
+      if (typeof value === "string") {
+        codes.push(value.length);
+        text += value;
+      } else if (typeof value === "number") codes.push(NUMBER, value);
+      else if (value === null) codes.push(NULL);
+      else {
+        const [code, written] = typeof value === "bigint" ? [BIG, String(value)] : [BYTES, latin1(value)];
+        codes.push(code, written.length);
+        text += written;
+      }
     }
-  return writes as unknown as Row[];
+  }
+  return { codes: Float64Array.from(codes), text };
 }
 
-/** Most rows have nothing but text and numbers, and stay as they are. */
-function plain(write: Row): readonly unknown[] {
-  for (const value of write)
-    if (typeof value === "bigint" || (typeof value === "object" && value !== null)) return write.map(listed);
-  return write;
+/** Of what `packed` made. */
+export function unpacked({ codes, text }: PackedRows): Row[] {
+  const rows: Row[] = [];
+  let at = 0;
+  let from = 0;
+  const next = (): number => codes[at++] ?? NaN;
+  const taken = (length: number): string => text.slice(from, (from += length));
+  const value = (code: number): SqlValue => {
+    if (code >= 0) return taken(code);
+    if (code === NUMBER) return next();
+    if (code === BYTES) return Buffer.from(taken(next()), "latin1");
+    if (code === BIG) return BigInt(taken(next()));
+    assert(code === NULL, "a packed value has a known form");
+    return null;
+  };
+  while (at < codes.length) {
+    const name = names[next()];
+    assert(name, "a packed row has a statement");
+    const row: [Row[0], ...SqlValue[]] = [name];
+    for (let left = next(); left > 0; left--) row.push(value(next()));
+    rows.push(row);
+  }
+  assert(from === text.length, "packed rows are whole");
+  return rows;
 }
 
-function listed(value: SqlValue): unknown {
-  if (typeof value === "bigint") return [null, String(value)];
-  if (typeof value !== "object" || value === null) return value;
-  return [Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")];
-}
-
-function restored([bytes, digits]: [string] | [null, string]): SqlValue {
-  return bytes === null ? BigInt(digits ?? "") : Buffer.from(bytes, "base64");
-}
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");

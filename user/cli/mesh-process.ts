@@ -7,8 +7,15 @@ import type { Surroundings } from "./surroundings.ts";
 type Host = Pick<Surroundings, "meshProgram" | "cwd">;
 
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
-/** Nothing in the mesh makes code from text, and nothing may. */
-const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", "--disallow-code-generation-from-strings"];
+/**
+ * Nothing in the mesh makes code from text, and nothing may. What it throws away is young and small: threads that help
+ * to collect it wait for each other longer than they help.
+ */
+const NODE_FLAGS = [
+  "--disable-warning=ExperimentalWarning",
+  "--disallow-code-generation-from-strings",
+  "--no-parallel-scavenge",
+];
 /** How long an orderly stop may take before the process is ended. */
 const STOP_PATIENCE_MS = 20_000;
 

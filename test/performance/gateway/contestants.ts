@@ -45,17 +45,21 @@ export async function started(
 ): Promise<{ readonly child: ChildProcess; readonly first: unknown }> {
   const child = fork(here(file), args, {
     execPath: "/usr/bin/taskset",
-    execArgv: ["-c", String(core), process.execPath, "--disable-warning=ExperimentalWarning", ...profiling(file)],
+    execArgv: ["-c", String(core), process.execPath, "--disable-warning=ExperimentalWarning", ...flagsOf(file)],
     env: { ...process.env, ...env },
   });
   children.push(child);
   return { child, first: await answerOf(child, file) };
 }
 
+/** Those with which the command line starts the mesh. */
+const MESH_FLAGS = ["--disallow-code-generation-from-strings", "--no-parallel-scavenge"];
+const flagsOf = (file: string): string[] => (file === "./cordon.ts" ? [...MESH_FLAGS, ...profiling()] : []);
+
 /** `CORDON_PROFILE=FOLDER` writes a profile of the mesh there. */
-const profiling = (file: string): string[] => {
+const profiling = (): string[] => {
   const folder = process.env["CORDON_PROFILE"];
-  return folder === undefined || file !== "./cordon.ts" ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`];
+  return folder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`];
 };
 
 export function answerOf(child: ChildProcess, what: string): Promise<unknown> {
