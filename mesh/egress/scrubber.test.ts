@@ -172,3 +172,27 @@ test("a secret whose pieces come through two channels in turn is found in each",
     for (const channel of [3, 4]) assert.equal(watch.read(channel, piece), false);
   for (const channel of [3, 4]) assert.equal(watch.read(channel, SECRET.at(-1)!), true);
 });
+
+test("text is followed in the same way, whether it is ASCII or not", () => {
+  const automaton = compile("s\u00e9cret-4f9a1c77", "sk-live-0123456789");
+  const piece = fc.oneof(
+    fc.constantFrom("s\u00e9c", "ret-4f", "9a1c77", "sk-li", "ve-01", "23456789", "\u4e2d", "s", "sk-"),
+    fc.string({ maxLength: 4 }),
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const watch = new TextWatch(automaton);
+      let state = 0;
+      for (const text of pieces) {
+        let found = false;
+        for (const byte of Buffer.from(text)) {
+          state = automaton.next[(state << 8) | byte] ?? 0;
+          found ||= (automaton.match[state] ?? 0) > 0;
+        }
+        assert.equal(watch.read(0, text), found);
+        assert.equal(watch.open, automaton.depth[state]);
+      }
+    }),
+    { seed: 53, numRuns: 2_000 },
+  );
+});
