@@ -88,6 +88,8 @@ test("what could be framed in two ways is a fault", () => {
     ...[
       "5\nhello\r\n0\r\n\r\n",
       "5\r\nhello0\r\n\r\n",
+      "5\r\nhelloXX0\r\n\r\n",
+      "5\r\nhello\rX0\r\n\r\n",
       "\r\n\r\n",
       "g\r\n",
       "-1\r\n",

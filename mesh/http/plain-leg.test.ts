@@ -218,6 +218,35 @@ test("who asks on without reading is not answered on", async () => {
   socket.destroy();
 });
 
+test("the body of a request that was answered before it came is not taken for the next one", async () => {
+  const asked: (string | undefined)[] = [];
+  const { path } = await serve((request, response) => {
+    asked.push(request.url);
+    sendJson(response, 200, {});
+  });
+  const { socket, heard, until } = dial(path);
+  socket.write("POST /a HTTP/1.1\r\nContent-Length: 60\r\n\r\n");
+  await until(() => heard.text.endsWith("{}"));
+  assert.match(heard.text, /connection: close\r\n/);
+  socket.write("GET /inner HTTP/1.1\r\nHost: x\r\nX-A: 0123456789\r\n\r\n".padEnd(60, "x"));
+  await until(() => socket.readableEnded);
+  assert.deepEqual(asked, ["/a"]);
+});
+
+test("what is sent before an answer has left is not read without end", async () => {
+  let answer: (() => void) | undefined;
+  const { path } = await serve((_request, response) => (answer ??= () => sendJson(response, 200, {})));
+  const { socket, heard, until } = dial(path);
+  let sent = false;
+  socket.write(post("{}") + `GET /b HTTP/1.1\r\nX-A: ${"x".repeat(20_000_000)}`, () => (sent = true));
+  await until(() => answer !== undefined);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(sent, false);
+  answer?.();
+  // What comes then is no head that anybody reads.
+  await until(() => heard.closed);
+});
+
 test("who has gone is known at once: in the middle of an answer, and of a body", async () => {
   const gone = Promise.withResolvers<boolean>();
   const { path } = await serve((request, response) => {
