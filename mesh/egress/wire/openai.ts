@@ -1,6 +1,20 @@
 import { z } from "zod";
+import type { Json } from "../../../lib/json.ts";
 import { err, ok } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
+import {
+  hasOnly,
+  isEither,
+  isFlag,
+  isJson,
+  isListOf,
+  isNull,
+  isNumber,
+  isOneOf,
+  isText,
+  isWithin,
+  textUpTo,
+} from "./checks.ts";
 import type { WireFormat } from "./format.ts";
 import { imagesOf } from "./images.ts";
 import { OpenaiMeter } from "./openai-meter.ts";
@@ -74,6 +88,60 @@ const Call = z.strictObject({
 
 export type ChatCall = z.infer<typeof Call>;
 
+const { choicesMax, messagesMax, outputTokensMax, toolsMax } = limits.model;
+const isTextOrNull = isEither(isText, isNull);
+const isToolCall = hasOnly(
+  {
+    id: isText,
+    type: isOneOf(["function"]),
+    function: hasOnly({ name: isText, arguments: isText }, {}),
+  },
+  {},
+);
+const isMessage = hasOnly(
+  { role: isOneOf(["system", "developer", "user", "assistant", "tool"]) },
+  {
+    content: isTextOrNull,
+    name: isText,
+    refusal: isTextOrNull,
+    tool_call_id: isText,
+    tool_calls: isListOf(isToolCall, 0, toolsMax),
+  },
+);
+const isTool = hasOnly(
+  {
+    type: isOneOf(["function"]),
+    function: hasOnly({ name: isText }, { description: isText, parameters: isJson, strict: isEither(isFlag, isNull) }),
+  },
+  {},
+);
+/** A call of text and function tools with the usual parameters. */
+export const isPlainCall = hasOnly(
+  { model: textUpTo(256), messages: isListOf(isMessage, 1, messagesMax) },
+  {
+    max_tokens: isWithin(1, outputTokensMax),
+    max_completion_tokens: isWithin(1, outputTokensMax),
+    n: isWithin(1, choicesMax),
+    stream: isFlag,
+    stream_options: hasOnly({}, { include_usage: isFlag }),
+    tools: isListOf(isTool, 0, toolsMax),
+    tool_choice: isJson,
+    parallel_tool_calls: isFlag,
+    response_format: isJson,
+    temperature: isNumber,
+    top_p: isNumber,
+    frequency_penalty: isNumber,
+    presence_penalty: isNumber,
+    seed: isWithin(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+    reasoning_effort: textUpTo(16),
+    user: textUpTo(256),
+    store: isOneOf([false]),
+  },
+);
+
+/** What the schema makes of a call; for the tests of `isPlainCall`. */
+export const chatCallOf = (body: Json): ReturnType<typeof Call.safeParse> => Call.safeParse(body);
+
 export const openaiFormat: WireFormat = {
   name: "openai.chat",
   api: "openai",
@@ -81,7 +149,7 @@ export const openaiFormat: WireFormat = {
   authorization: (secret) => ["authorization", `Bearer ${secret}`],
   headers: () => ({}),
   parse(body, bytes) {
-    const parsed = Call.safeParse(body);
+    const parsed = isPlainCall(body) ? { success: true as const, data: body as ChatCall } : Call.safeParse(body);
     if (!parsed.success) return err(malformed(parsed.error));
     const { max_tokens, max_completion_tokens, ...rest } = parsed.data;
     if (max_tokens !== undefined && max_completion_tokens !== undefined) {

@@ -1,9 +1,11 @@
 import { z } from "zod";
+import type { Json } from "../../../lib/json.ts";
 import { limits } from "../../../protocol/limits.ts";
+import { isJson } from "./checks.ts";
 import { refusal, refusalStatus, type Refusal } from "../../../protocol/refusal.ts";
 
 /** JSON that only the provider interprets, and that adds no cost beyond its bytes. */
-export const passed = z.json();
+export const passed = z.custom<Json>(isJson, "not json");
 
 export const outputTokens = z.int().min(1).max(limits.model.outputTokensMax);
 
