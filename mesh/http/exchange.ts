@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
 import { PlainRequest } from "./plain-request.ts";
-import type { PlainResponse } from "./plain-response.ts";
+import { PlainResponse } from "./plain-response.ts";
 
 /** A request and the place for its answer, read by Node's server or by the plain leg before it. */
 export type HttpRequest = IncomingMessage | PlainRequest;
@@ -73,8 +73,9 @@ export function sendWhole(
 ): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, { ...headers, "cache-control": "no-store", "content-length": body.length });
-  // As text it shares one piece with the head; each byte stands for itself.
-  if (body.length <= ONE_PIECE_BYTES_MAX) response.end(body.toString("latin1"), "latin1");
+  // To Node's server as text, so that it shares one piece with the head; each byte stands for itself.
+  if (!(response instanceof PlainResponse) && body.length <= ONE_PIECE_BYTES_MAX)
+    response.end(body.toString("latin1"), "latin1");
   else response.end(body);
 }
 

@@ -103,7 +103,8 @@ test("Node's own client understands every kind of answer, and its connection liv
     if (request.url === "/slow") response.flushHeaders();
     response.write(Buffer.from("data: 1\n\n"));
     response.write(Buffer.from("data: 2\n\n"));
-    response.end();
+    if (request.url === "/slow") response.end(Buffer.alloc(0));
+    else response.end();
   });
   const { Agent } = await import("node:http");
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -90,17 +90,20 @@ export class PlainResponse {
     if (!this.headersSent) this.writeHead(200);
     this.writableEnded = true;
     if (this.destroyed) return;
-    const { socket } = this.#bearer;
-    const last = this.#chunked ? LAST_CHUNK : "";
-    // As text it shares one piece with the head, which is ASCII.
-    if (typeof body === "string" && !(this.#chunked && body !== "")) {
-      const text = this.#taken() + body + last;
-      if (text !== "") socket.write(text, encoding);
-    } else
-      socket.write(this.#framed(this.#taken(), typeof body === "string" ? Buffer.from(body, encoding) : body, last));
+    this.#writeLast(body, encoding);
     this.writableFinished = true;
     this.#bearer.answered(this.#keeps);
     this.closed();
+  }
+
+  #writeLast(body: string | Buffer, encoding: "utf8" | "latin1"): void {
+    const { socket } = this.#bearer;
+    const last = this.#chunked ? LAST_CHUNK : "";
+    // An empty chunk would be the last one.
+    if (body.length === 0) socket.write(this.#taken() + last, "latin1");
+    // As text it shares one piece with the head, which is ASCII.
+    else if (typeof body === "string" && !this.#chunked) socket.write(this.#taken() + body, encoding);
+    else socket.write(this.#framed(this.#taken(), typeof body === "string" ? Buffer.from(body, encoding) : body, last));
   }
 
   destroy(): void {
