@@ -83,6 +83,8 @@ describe("the bundle", () => {
   it("limits memory without swap, processes, cores and locked memory", () => {
     assert.deepEqual(bundle().linux.resources.memory, { limit: 2 ** 27, swap: 2 ** 27 });
     assert.deepEqual(bundle().linux.resources.pids, { limit: 7 });
+    // A whole core at the start; among others by its share from the start.
+    assert.deepEqual(bundle().linux.resources.cpu, { period: 100_000, quota: 100_000, shares: 154 });
     const of = (type: string) => bundle().process.rlimits.find((r) => r.type === type)?.hard;
     assert.deepEqual([of("RLIMIT_CORE"), of("RLIMIT_MEMLOCK"), of("RLIMIT_NOFILE")], [0, 0, 1024]);
     assert.deepEqual(bundle().linux.resources.devices, [{ allow: false, access: "rwm" }]);

@@ -50,6 +50,36 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
     await Promise.all(runs.map((run) => run.sandbox.stop(0)));
   });
 
+  it("has each smaller limit as the kernel shows it inside", async () => {
+    const script = `import fs from "node:fs"; const read = (name) => fs.readFileSync("/proc/self/" + name, "utf8");
+      const limits = Object.fromEntries(read("limits").split("\\n").slice(1, -1).map((line) => line.split(/\\s{2,}/)).map(([name, soft, hard]) => [name, soft + " " + hard]));
+      const mounts = Object.fromEntries(read("mountinfo").split("\\n").slice(0, -1).map((line) => line.split(" ")).map((word) => [word[4], word[5] + "," + word.at(-1)]));
+      console.log(JSON.stringify({ limits, mounts, umask: /Umask:\\s*(\\d+)/.exec(read("status"))[1], first: read("oom_score_adj").trim() }))`;
+    const shown = JSON.parse(await runToEnd(host.backend, script)) as {
+      limits: Record<string, string>;
+      mounts: Record<string, string>;
+      umask: string;
+      first: string;
+    };
+    // Who is ended first when the whole machine has no memory left: a sandbox, not the mesh.
+    assert.deepEqual([shown.umask, shown.first], ["0077", "500"]);
+    const bounded = {
+      ...{ "Max core file size": "0 0", "Max locked memory": "0 0", "Max msgqueue size": "0 0" },
+      ...{ "Max open files": "1024 1024", "Max realtime priority": "0 0", "Max nice priority": "0 0" },
+    };
+    for (const [name, value] of Object.entries(bounded)) assert.equal(shown.limits[name], value, name);
+    const mounted = {
+      "/": /^ro,nosuid,nodev/,
+      "/tmp": /^rw,nosuid,nodev,noexec.*size=65536k,nr_inodes=16384\b/,
+      "/dev": /^ro,nosuid,noexec.*size=64k,nr_inodes=64\b/,
+      "/proc": /^rw,nosuid,nodev,noexec/,
+      "/data": /^rw,nosuid,nodev/,
+      "/run/cordon/door.sock": /^ro,nosuid,nodev,noexec/,
+      "/sys": /^ro,/,
+    };
+    for (const [point, form] of Object.entries(mounted)) assert.match(shown.mounts[point] ?? "none", form, point);
+  });
+
   it("gives a volume to its new host user when its range is taken, following no link", async () => {
     const bait = `${host.stateDir}/bait`;
     writeFileSync(bait, "untouched");
