@@ -192,6 +192,39 @@ export const workflows: Readonly<Record<string, { readonly workflow: Workflow; r
     ),
     input: {},
   },
+  joins: {
+    workflow: workflow(
+      "joins",
+      [
+        upper("quick", [], text("quick")),
+        step(
+          "late",
+          [],
+          agent(text("flaky"), constant({}), {
+            retry: { attempts: 2, backoffMs: 4_000, backoffMsMax: 9_000, jitter: 0 },
+          }),
+        ),
+        step("left_out", ["quick"], agent(text("left out")), {
+          when: { source: "input.topic == 'nothing'", references: [{ root: "input", name: "", path: ["topic"] }] },
+        }),
+        step("first", ["quick", "late"], boardWrite(constant("out/first"), constant("first")), {
+          join: { kind: "any" },
+        }),
+        step(
+          "look",
+          ["first"],
+          task({ kind: "tool", tool: "board.read", as: "scribe" }, fields({ key: output("first", "key") })),
+        ),
+        step("two", ["quick", "left_out", "late"], agent(text("two ", output("late"))), { join: { kind: "n", n: 2 } }),
+        upper("nor_this", ["left_out"], text("nor this")),
+        step("end", ["look", "two", "nor_this"], agent(text("end ", output("look", "value"))), {
+          join: { kind: "settled" },
+        }),
+      ],
+      fields({ end: output("end"), two: output("two"), never: output("nor_this") }),
+    ),
+    input: { topic: "tides" },
+  },
   nested: {
     workflow: workflow(
       "nested",

@@ -7,6 +7,8 @@ import { ok } from "../../lib/result.ts";
 import type { Plan } from "../../mesh/workflow/definition.ts";
 import type { Entry, RunEvent } from "../../mesh/workflow/engine/event.ts";
 import type { Language } from "../../mesh/workflow/engine/language.ts";
+import { advance, unborn } from "../../mesh/workflow/engine/advance.ts";
+import { decideNext } from "../../mesh/workflow/engine/decide-next.ts";
 import { replay } from "../../mesh/workflow/engine/replay.ts";
 import { language } from "../../mesh/workflow/engine/workflow-language.ts";
 
@@ -88,6 +90,24 @@ test("an engine that reads a plan otherwise is found", () => {
       histories.some(({ plan, entries }) => !replay(plan, entries, mutant).ok),
       what,
     );
+});
+
+test("nothing that could begin was left for later: an engine that is more eager than the one before it is found", () => {
+  let looks = 0;
+  for (const { name, plan, entries } of histories) {
+    let state = unborn;
+    for (const entry of entries) {
+      // Whatever was ready stands in the journal before the next thing that somebody else has done, or that time brought.
+      const isDecided = decidedKinds.has(entry.event.kind) || entry.event.kind === "run.finished";
+      if (state.seq > 0 && (!isDecided || entry.atMs > state.atMs)) {
+        const { events } = decideNext(plan.workflow, state, state.atMs, language);
+        assert.deepEqual(events, [], `${name}: before ${entry.seq}`);
+        looks++;
+      }
+      state = advance(plan.workflow, state, entry);
+    }
+  }
+  assert.ok(looks > 30, `${looks}`);
 });
 
 test("a plan that was changed after the run is found", () => {
