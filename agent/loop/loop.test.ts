@@ -286,10 +286,7 @@ test("history stays within bounds and is kept by rename", async () => {
 
 test("idle, the agent is one pending poll", async () => {
   await systemClock.sleep(200);
-  assert.deepEqual(
-    door.seen.map(({ path }) => path).toSorted(),
-    ["/v1/inbox?wait_ms=25000", "/v1/self"],
-  );
+  assert.deepEqual(door.seen.map(({ path }) => path).toSorted(), ["/v1/inbox?wait_ms=25000", "/v1/self"]);
 });
 
 test("a door that is gone and comes back is waited for", async () => {

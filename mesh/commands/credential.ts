@@ -24,8 +24,7 @@ const verbs: Readonly<Record<string, (vault: Vault, name: string, options: MeshO
   revoke: async (vault, name) => {
     // Without a fleet file nobody knows where it comes from: what could fetch it anew goes with it.
     const erased = await Promise.all([name, refreshName(name)].map((each) => vault.revoke(each, OPERATOR)));
-    if (!erased.includes(true))
-      throw new CommandError(`no credential \`${name}\`: see \`cordon credential list\``);
+    if (!erased.includes(true)) throw new CommandError(`no credential \`${name}\`: see \`cordon credential list\``);
   },
 };
 

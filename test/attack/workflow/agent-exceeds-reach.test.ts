@@ -95,7 +95,10 @@ test("in a step an agent reaches what the step names and nothing else, and after
   await over(none);
   await mesh.desk.send("clerk", "free");
   const free = await attempted("free");
-  assert.deepEqual(Object.values(free), Array.from({ length: 4 }, () => "from outside"));
+  assert.deepEqual(
+    Object.values(free),
+    Array.from({ length: 4 }, () => "from outside"),
+  );
   const refused = (await mesh.desk.audit(0, 1_000)).records.filter(
     ({ kind, detail }) => kind === "decision" && detail["allow"] === false && detail["run"] === run,
   );
