@@ -53,15 +53,15 @@ test(`${JOBS} jobs on one tick: each fires once, and what others have to do is d
   await scheduler.fire();
   assert.equal(messages().length, 0);
   clock.pass(HOUR);
-  let storming = true;
-  const storm = scheduler.fire().then(() => (storming = false));
+  const storming = { now: true };
+  const storm = scheduler.fire().then(() => (storming.now = false));
   // Somebody else, who needs the event loop and the disk.
   let [turns, commits] = [0, 0];
   const others = (async () => {
-    for (; storming; commits += storming ? 1 : 0)
+    for (; storming.now; commits += storming.now ? 1 : 0)
       await store.commit([["workflow.markEffect", "other", `${commits}`, "{}"]]);
   })();
-  for (; storming; turns++) await new Promise((resolve) => setImmediate(resolve));
+  for (; storming.now; turns++) await new Promise((resolve) => setImmediate(resolve));
   await Promise.all([storm, others]);
   t.diagnostic(`${turns} turns and ${commits} commits of others meanwhile`);
   assert.ok(turns >= JOBS / limits.schedule.jobsPerTurnMax && commits >= 2, `${turns} turns, ${commits} commits`);
@@ -80,16 +80,16 @@ test("a crash in the middle of it repeats no firing and loses none", async (t) =
   await (await open(path, clock, 0)).close();
   clock.pass(HOUR);
   for (let run = 1; ; run++) {
-    let left = 150 + 97 * run;
+    const life = { left: 150 + 97 * run, over: false };
     const world = await open(path, clock, run, (point) => {
-      if (point.at === "write" && point.statement === "schedule.insertTick" && left-- === 0) throw new SimulatedCrash();
+      if (point.at === "write" && point.statement === "schedule.insertTick" && life.left-- === 0)
+        throw new SimulatedCrash();
     });
     ticks = world.fired().filter((count) => count === 1).length;
-    let over = false;
-    void world.scheduler.fire().then(() => (over = true));
+    void world.scheduler.fire().then(() => (life.over = true));
     // Nothing is told of a crash that is simulated: what waits for the disk waits for ever.
-    while (!over && left >= 0) await new Promise((resolve) => setImmediate(resolve));
-    if (over) {
+    while (!life.over && life.left >= 0) await new Promise((resolve) => setImmediate(resolve));
+    if (life.over) {
       assert.deepEqual(new Set(world.fired()), new Set([1]));
       assert.deepEqual(world.messages().toSorted(), jobs.map(({ name }) => name).toSorted());
       await world.close();
