@@ -118,11 +118,17 @@ const FAULTS: Readonly<Record<string, string>> = {
 
 function started(client: Client, { command, protocol, timeoutMs }: Call): Promise<Omit<Upstream, "close">> {
   const { promise, resolve, reject } = Promise.withResolvers<Omit<Upstream, "close">>();
-  const timer = setTimeout(() => reject(new UpstreamFault("the server takes too long to begin")), timeoutMs);
-  client.once("close", () => reject(new UpstreamFault("the server closed the connection")));
-  client.exec(command, protocol === null ? {} : { env: { GIT_PROTOCOL: protocol } }, (error, channel) =>
-    error ? reject(new UpstreamFault("the server does not run the command")) : resolve(watched(channel)),
-  );
+  const fail = (what: string): void => reject(new UpstreamFault(what));
+  const timer = setTimeout(() => fail("the server takes too long to begin"), timeoutMs);
+  client.once("close", () => fail("the server closed the connection"));
+  try {
+    client.exec(command, protocol === null ? {} : { env: { GIT_PROTOCOL: protocol } }, (error, channel) =>
+      error ? fail("the server does not run the command") : resolve(watched(channel)),
+    );
+  } catch {
+    // The library throws where the connection has gone in between; nobody may be left waiting for a rejection then.
+    fail("the server closed the connection");
+  }
   return promise.finally(() => clearTimeout(timer));
 }
 
@@ -133,6 +139,7 @@ function watched(channel: Channel): Omit<Upstream, "close"> {
   channel.on("exit", (told: number | null) => (code = typeof told === "number" ? Math.min(told, 255) : SIGNALLED));
   channel.once("close", () => resolve(true));
   channel.on("error", () => resolve(false));
+  channel.stderr.on("error", () => resolve(false));
   return { channel, code: () => code, over };
 }
 
