@@ -100,7 +100,10 @@ export class PlainResponse {
     const { socket } = this.#bearer;
     const last = this.#chunked ? LAST_CHUNK : "";
     // An empty chunk would be the last one.
-    if (body.length === 0) socket.write(this.#taken() + last, "latin1");
+    if (body.length === 0) {
+      const text = this.#taken() + last;
+      if (text !== "") socket.write(text, "latin1");
+    }
     // As text it shares one piece with the head, which is ASCII.
     else if (typeof body === "string" && !this.#chunked) socket.write(this.#taken() + body, encoding);
     else socket.write(this.#framed(this.#taken(), typeof body === "string" ? Buffer.from(body, encoding) : body, last));
