@@ -101,3 +101,15 @@ test("who was frozen with a message in hand settles nothing when it was taken ba
   assert.ok(kinds.includes("step.broken"), kinds.join());
   assert.ok((await mesh.desk.replayRun(run)).ok);
 });
+
+test("a mesh that is frozen keeps its state: no other one takes it over, and it goes on when it is thawed", async () => {
+  process.kill(mesh.pid, "SIGSTOP");
+  try {
+    await assert.rejects(mesh.again(), /another mesh runs on it/);
+  } finally {
+    process.kill(mesh.pid, "SIGCONT");
+  }
+  const { conversation } = await mesh.desk.send("reader", "still there?");
+  assert.equal((await eventually("an answer", () => mesh.desk.reply(conversation, 0, 20_000), 60_000)).body, "well");
+  assert.ok((await mesh.desk.verifyAudit()).ok);
+});
