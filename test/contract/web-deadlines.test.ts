@@ -43,18 +43,22 @@ test("half a minute ends the body of a tool call, and no upload that moves", asy
   const clock = new SimulatedClock("2026-11-23T00:00Z");
   const { web, head, arrived } = await place(context, clock);
   const slow = upload(web.socketPath, [...head, "Content-Length: 10"]);
-  const tool = upload(web.socketPath, ["POST /v1/tools/board.write HTTP/1.1", "Host: door", "Content-Length: 10"]);
+  // Each of the door's two readers of HTTP has its own.
+  const toTool = ["POST /v1/tools/board.write HTTP/1.1", "Host: door"];
+  const tools = [upload(web.socketPath, [...toTool, "Content-Length: 10"])];
+  tools.push(upload(web.socketPath, [...toTool, "Transfer-Encoding: chunked", "Expect: 100-continue"]));
   slow.socket.write("01234");
-  tool.socket.write("{");
+  tools[0]?.socket.write("{");
+  tools[1]?.socket.write("a\r\n{");
   await eventually("the first half", () => Promise.resolve(arrived() === 5 || undefined));
-  let ended = false;
-  void tool.closed.then(() => (ended = true));
-  await eventually("the end of the tool call", () => {
+  let ended = 0;
+  for (const { closed } of tools) void closed.then(() => ended++);
+  await eventually("the end of the tool calls", () => {
     // Both were asked for at a moment of this clock that is not known here.
     clock.pass(limits.door.requestTimeoutMs);
-    return Promise.resolve(ended || undefined);
+    return Promise.resolve(ended === tools.length || undefined);
   });
-  assert.equal(tool.text(), "");
+  for (const { text } of tools) assert.doesNotMatch(text(), /^HTTP\/1\.1 200/);
   slow.socket.write("56789");
   await slow.closed;
   assert.match(slow.text(), /^HTTP\/1\.1 200[^]*got 10/);
