@@ -75,6 +75,7 @@ export class RepositoryLane {
         if (!(error instanceof SessionFault)) this.#warden.fault(error);
         client.destroy();
       })
+      .catch(() => void client.destroy())
       .finally(() => this.#served.delete(served));
     this.#served.add(served);
   }
@@ -108,7 +109,11 @@ export class RepositoryLane {
     const relay = new SessionRelay({
       ...{ setting, service, client, reader, writer, upstream, clock, stallMs, warden: this.#warden },
     });
-    await this.#warden.closed(setting, service, await relay.run());
+    try {
+      await this.#warden.closed(setting, service, await relay.run());
+    } finally {
+      upstream.close();
+    }
   }
 
   /** One line: how `ssh` was called. Undefined: nothing came. */
