@@ -25,7 +25,7 @@ const services = {
   costs: () => (reached.push("costs"), { agents: [] }),
   verifyAudit: () => (reached.push("verify"), { ok: true }),
   store: {
-    commit: () => Promise.resolve(),
+    commit: () => (reached.push("flush"), Promise.resolve()),
     query: {
       audit: { page: () => (reached.push("page"), []) },
       spending: {
@@ -190,6 +190,17 @@ test("every route answers with the token, and reaches its room", async () => {
     "shutdown",
   ])
     assert.ok(reached.includes(room), room);
+});
+
+test("records and spending are told with what nobody has waited for", async () => {
+  for (const [path, room] of [
+    ["/v1/audit", "page"],
+    ["/v1/spending", "spending"],
+  ] as const) {
+    reached.length = 0;
+    await ask({ method: "GET", path });
+    assert.deepEqual(reached, ["flush", room]);
+  }
 });
 
 test("what is no route is 404, and no other spelling of a path is one", async () => {

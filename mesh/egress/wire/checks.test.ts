@@ -81,3 +81,11 @@ test("what is taken without the schema is what the schema takes, to the letter",
   );
   assert.ok(plain > 200 && refused > 1_000, `${plain} plain, ${refused} refused`);
 });
+
+test("a number that is no JSON is refused wherever it stands, also where only the provider reads it", () => {
+  for (const infinite of [Infinity, { deep: [Infinity] }, [-Infinity]] as Json[]) {
+    const body = { model: "p/m", messages: [{ role: "user", content: "hello" }], tool_choice: infinite };
+    assert.ok(!isPlainCall(body));
+    assert.ok(!chatCallOf(body).success);
+  }
+});
