@@ -6,19 +6,28 @@
 # Standard output: R token status  (a runtime has ended, or a work is done) | X pid status  (a process that it left has ended)
 # `status` is that of wait(2). Ends with its standard input.
 use strict;
-use POSIX qw(:sys_wait_h :errno_h :fcntl_h mkfifo);
+use POSIX qw(:sys_wait_h :errno_h :fcntl_h :signal_h mkfifo);
 
 my $PR_SET_CHILD_SUBREAPER = 36;
 my %number_of_prctl = (x64 => 157, arm64 => 167);
 my %number_of_mount = (x64 => 165, arm64 => 40);
 my %number_of_umount2 = (x64 => 166, arm64 => 39);
-my ($prctl, $mount, $umount) = map { $_->{$ARGV[0]} } \%number_of_prctl, \%number_of_mount, \%number_of_umount2;
-exit 2 unless $prctl and $mount and $umount;
+my %number_of_signalfd4 = (x64 => 289, arm64 => 74);
+my ($prctl, $mount, $umount, $signalfd) =
+  map { $_->{$ARGV[0]} } \%number_of_prctl, \%number_of_mount, \%number_of_umount2, \%number_of_signalfd4;
+exit 2 unless $prctl and $mount and $umount and $signalfd;
 syscall($prctl, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 or exit 3;
 
 my (%token_of, %pid_of);
-pipe(my $wake, my $wakened) or exit 4;
-$SIG{CHLD} = sub { syswrite $wakened, "." };
+# A handler of Perl's runs between its operations only: an end that comes just before a call that waits would be told of
+# after it. As a descriptor it is waited for like everything else.
+my $ends = POSIX::SigSet->new(SIGCHLD);
+sigprocmask(SIG_BLOCK, $ends) or exit 4;
+my $SFD_CLOEXEC = 0x80000;
+my $bits = pack "Q", 1 << (SIGCHLD - 1);
+my $descriptor = syscall($signalfd, -1, $bits, 8, $SFD_CLOEXEC);
+exit 4 if $descriptor < 0;
+open my $wake, "<&=", $descriptor or exit 4;
 $SIG{PIPE} = sub { exit 0 };
 # The terminal's signals are for the mesh, which ends its sandboxes in order and then this.
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = "IGNORE";
@@ -84,7 +93,8 @@ sub start {
   my $pid = fork;
   if (!defined $pid) { syswrite STDOUT, "R $token 32512\n"; return; }
   if ($pid == 0) {
-    $SIG{$_} = "DEFAULT" for qw(INT TERM HUP PIPE CHLD);
+    $SIG{$_} = "DEFAULT" for qw(INT TERM HUP PIPE);
+    sigprocmask(SIG_UNBLOCK, $ends);
     open STDIN, "<", "/dev/null" and open STDOUT, ">>", $output and open STDERR, ">&", \*STDOUT and exec { $words[0] } @words;
     POSIX::_exit(127);
   }
@@ -104,8 +114,8 @@ my $text = "";
 for (;;) {
   my $ready = "";
   vec($ready, fileno $_, 1) = 1 for $wake, \*STDIN;
-  select $ready, undef, undef, undef;
-  if (vec $ready, fileno $wake, 1) { sysread $wake, my $dots, 4096; reap; }
+  next if select($ready, undef, undef, undef) < 1;
+  if (vec $ready, fileno $wake, 1) { sysread $wake, my $signals, 4096; reap; }
   next unless vec $ready, fileno STDIN, 1;
   my $got = sysread STDIN, $text, 65536, length $text;
   next if !defined $got;
