@@ -73,6 +73,8 @@ describe("the bundle", () => {
       if (/code|door|dev/.test(mount.destination)) assert.ok(mount.options.includes("ro"), mount.destination);
     }
     assert.ok(mounts[2]?.options.some((o) => o.startsWith("size=")));
+    // Covered twice: what is masked is so only where the runtime knows the path.
+    assert.ok(mounts.find(({ destination }) => destination === "/sys")?.options.includes("ro"));
     const { maskedPaths, readonlyPaths, resources } = bundle().linux;
     for (const path of ["/proc/kcore", "/proc/keys", "/proc/sysrq-trigger", "/dev/tty", "/sys"]) {
       assert.ok(maskedPaths.includes(path), path);
@@ -85,6 +87,11 @@ describe("the bundle", () => {
     assert.deepEqual(bundle().linux.resources.pids, { limit: 7 });
     // A whole core at the start; among others by its share from the start.
     assert.deepEqual(bundle().linux.resources.cpu, { period: 100_000, quota: 100_000, shares: 154 });
+    const none = ["CORE", "MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE"].map((name) => [`RLIMIT_${name}`, 0] as const);
+    assert.deepEqual(
+      new Map(bundle().process.rlimits.map(({ type, hard }) => [type, hard])),
+      new Map([["RLIMIT_NOFILE", 1024], ...none]),
+    );
     const of = (type: string) => bundle().process.rlimits.find((r) => r.type === type)?.hard;
     assert.deepEqual([of("RLIMIT_CORE"), of("RLIMIT_MEMLOCK"), of("RLIMIT_NOFILE")], [0, 0, 1024]);
     assert.deepEqual(bundle().linux.resources.devices, [{ allow: false, access: "rwm" }]);
