@@ -89,7 +89,10 @@ function piped(source: Readable, through: NodeJS.ReadWriteStream): AsyncIterable
 }
 
 /** Counts what comes out, so that a small blob cannot become an endless layer. */
-export async function* hashing(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* hashing(
+  source: AsyncIterable<Uint8Array>,
+  hash: Hash,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
