@@ -31,3 +31,25 @@ test("what is kept is bounded, and a flood of one kind pushes out itself only", 
   assert.equal(kept[0]?.type, "rare");
   assert.equal(kept.at(-1)?.seq, 30_001);
 });
+
+test("of many kinds alike each keeps its newest, and to forget costs no walk for each of them", async () => {
+  const monitor = new Monitor(systemClock);
+  for (let n = 0; n < 60_000; n++) monitor.emit("model.settled", `a${n % 1_000}`, { n });
+  const kept = [];
+  for (let seq = 0; ;) {
+    const page = await monitor.after(seq, 0, 1_000);
+    if (page.length === 0) break;
+    kept.push(...page);
+    seq = page.at(-1)?.seq ?? seq;
+  }
+  assert.ok(kept.length > 3_000 && kept.length <= 5_000, `${kept.length} are kept`);
+  for (let agent = 0; agent < 1_000; agent++)
+    assert.ok(kept.some((event) => event.agent === `a${agent}` && event.detail["n"] === 59_000 + agent));
+});
+
+test("where no two are alike the oldest go, and no more than need be", async () => {
+  const monitor = new Monitor(systemClock);
+  for (let n = 0; n <= 5_000; n++) monitor.emit("call.denied", `a${n}`);
+  const kept = await monitor.after(0, 0, 1e6);
+  assert.deepEqual([kept.length, kept[0]?.seq, kept.at(-1)?.seq], [4_501, 501, 5_001]);
+});

@@ -49,16 +49,19 @@ export class Monitor {
     return from < 0 ? [] : this.#events.slice(from, from + limit);
   }
 
+  /** The oldest of the kinds that have more than a level. */
   #forget(count: number): void {
-    for (let left = count; left > 0;) {
-      const [loudest, kept] = [...this.#kept].reduce((a, b) => (b[1] > a[1] ? b : a));
-      const dropped = Math.min(left, Math.ceil(kept / 2));
-      left -= dropped;
-      if (kept === dropped) this.#kept.delete(loudest);
-      else this.#kept.set(loudest, kept - dropped);
-      let skip = dropped;
-      this.#events = this.#events.filter((event) => kindOf(event) !== loudest || skip-- <= 0);
-    }
+    const level = levelOf([...this.#kept.values()], count);
+    let left = count;
+    this.#events = this.#events.filter((event) => {
+      const kind = kindOf(event);
+      const kept = this.#kept.get(kind) ?? 0;
+      if (left === 0 || kept <= level) return true;
+      left--;
+      if (kept === 1) this.#kept.delete(kind);
+      else this.#kept.set(kind, kept - 1);
+      return false;
+    });
   }
 
   #nextEvent(waitMs: number): Promise<void> {
@@ -74,3 +77,14 @@ export class Monitor {
 }
 
 const kindOf = ({ type, agent }: Pick<MeshEvent, "type" | "agent">): string => `${type} ${agent ?? ""}`;
+
+/** The highest level that lies so many below the sum of all that is above it. */
+function levelOf(counts: readonly number[], count: number): number {
+  let low = 0;
+  for (let high = Math.max(...counts); high - low > 1;) {
+    const middle = (low + high) >> 1;
+    if (counts.reduce((sum, kept) => sum + Math.max(0, kept - middle), 0) >= count) low = middle;
+    else high = middle;
+  }
+  return low;
+}
