@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { readMounts } from "./mounts.ts";
+import { runProgram } from "./process.ts";
 import { exitOf, mountFlags, quickly, reapedExit, runReaped } from "./reaper.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-reaper-"));
@@ -50,7 +51,8 @@ it("mounts and makes pipes as asked, and says when it could not", { skip }, asyn
   for (const name of ["from", "shown", "volume"]) mkdirSync(at(name));
   writeFileSync(at("image"), "");
   truncateSync(at("image"), 4 * 1024 ** 2);
-  assert.equal(spawnSync("mkfs.ext4", ["-q", "-F", at("image")]).status, 0);
+  const made = await runProgram("mkfs.ext4", ["-q", "-F", at("image")], { clock });
+  assert.equal(made.code, 0, made.stderr);
   const { ro, nosuid, nodev } = mountFlags;
   try {
     assert.equal(await quickly.bind(at("from"), at("shown"), ro | nosuid | nodev, bounds), true);
