@@ -5,17 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock as clock } from "../../lib/clock.ts";
-import { randomId as ids } from "../../lib/id.ts";
-import { Secret } from "../../lib/redact.ts";
-import { ok } from "../../lib/result.ts";
 import type { AuditEvent } from "../../mesh/audit/audit.ts";
 import { Door } from "../../mesh/door/door.ts";
-import type { DoorServices } from "../../mesh/door/services.ts";
 import { SshBroker } from "../../mesh/egress/brokers/ssh/broker.ts";
 import type { RepositorySetting } from "../../mesh/egress/brokers/ssh/setting.ts";
-import { Injector } from "../../mesh/egress/credentials.ts";
-import { bodyOfKey } from "../../mesh/vault/credential-value.ts";
-import type { Vault } from "../../mesh/vault/vault.ts";
+import { doorInMemory, injectorOf } from "./door-services.ts";
 
 const gitSsh = fileURLToPath(new URL("../../agent/init/git-ssh.ts", import.meta.url));
 
@@ -45,49 +39,11 @@ export async function startRepositoryPlace(
 ): Promise<RepositoryPlace> {
   const folder = mkdtempSync(join(tmpdir(), "cordon-repositories-"));
   const socketPath = join(folder, "door.sock");
-  const records: AuditEvent[] = [];
   const secrets = new Map(Object.entries(given));
-  let isHalted = false;
-  const record = (event: AuditEvent): Promise<void> => {
-    records.push(event);
-    return Promise.resolve();
-  };
-  const injector = new Injector({
-    reveal: (name: string) => {
-      const value = secrets.get(name);
-      if (value === undefined) return undefined;
-      const bytes = Buffer.from(value);
-      return { secret: new Secret(bodyOfKey(bytes) ?? bytes), version: 1, writes: [] };
-    },
-    generation: () => "1",
-    retiring: () => [],
-  } as unknown as Vault);
-  const services = {
-    ...{ clock, ids },
-    ssh: new SshBroker({ clock, injector, repositories, ...settings }),
-    matrix: new Map([
-      [
-        "a",
-        {
-          ...{ message: [], blackboard: { read: [], write: [] }, tools: [], models: [] },
-          repositories: may ?? repositories.map(({ name }) => name),
-        },
-      ],
-    ]),
-    audit: { record },
-    denials: () => ({
-      record: (detail: AuditEvent["detail"]) =>
-        record({ kind: "decision", subject: "agent:a", detail: { allow: false, ...detail } }),
-    }),
-    monitor: { emit: () => {}, emitSparsely: () => {} },
-    scopes: { of: () => ["agent:a"] },
-    ledger: {
-      reserve: (_scopes: unknown, worst: unknown) => ok({ id: ids.next("hld"), worst, writes: [] }),
-      release: () => ({ writes: [] }),
-    },
-    halted: () => (isHalted ? { code: "halted", reason: "the agent is halted", remedy: "wait" } : undefined),
-    halt: () => {},
-  } as unknown as DoorServices;
+  const injector = injectorOf(secrets);
+  const ssh = new SshBroker({ clock, injector, repositories, ...settings });
+  const rights = { repositories: may ?? repositories.map(({ name }) => name) };
+  const { services, records, halt } = doorInMemory({ ssh }, rights);
   const door = new Door(services, { agent: "a", sandbox: "sbx-a" });
   await door.listen(socketPath);
   // The sandbox's own program, at another door.
@@ -104,8 +60,7 @@ process.exit(await carry(${JSON.stringify(socketPath)}, process.argv.slice(2), p
       GIT_SSH_COMMAND: `${process.execPath} --disable-warning=ExperimentalWarning ${program}`,
       GIT_SSH_VARIANT: "ssh",
     },
-    ...{ socketPath, records, secrets },
-    halt: () => (isHalted = true),
+    ...{ socketPath, records, secrets, halt },
     close: async () => {
       await door.close();
       rmSync(folder, { recursive: true, force: true });
