@@ -14,6 +14,7 @@ import { layBait } from "./bait.ts";
 import { answeredInside } from "./catalogue.ts";
 import { fillCodeFolder } from "./code-folder.ts";
 import type { Container, Launcher } from "./container.ts";
+import { floods } from "./floods.ts";
 import { removeFolder } from "../rootfs-removal.ts";
 import { readLine, reportOf, type Told } from "./verdict.ts";
 
@@ -91,7 +92,6 @@ export async function assault(parts: AssaultParts): Promise<AssaultReport> {
   }
 }
 
-const { floods } = limits.assault;
 /** Each in a container of its own, which it may end: `hostile/bomb-NAME.js`, reported as `flood-NAME`. */
 const bombs = ["processes", "memory"] as const;
 
