@@ -75,7 +75,7 @@ export interface Revealed {
 
 /**
  * Secrets at rest. Each value is sealed under a data key of its own, which the master key wraps; both boxes are
- * bound to (tenant, name, version). Values are opened for `egress` only, one request at a time.
+ * bound to (tenant, name, version). Values are opened for `egress` only, once for each version that is in use.
  */
 export class Vault {
   readonly #store: Store;
