@@ -1,5 +1,5 @@
 #!/bin/sh
-# `npm run bench`: the benchmarks one after the other, or those named as arguments. Read the ratios, not the figures.
+# `npm run bench [FILE…] [-- WORDS]`: all benchmarks, or those that are named. Read the ratios, not the figures.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
@@ -8,12 +8,20 @@ cd "$root"
 
 setup_modules
 setup_node
-[ "$#" -gt 0 ] || set -- test/performance/*.ts
-[ -f "$1" ] || {
-  say "no benchmark was found at \`$1\`"
-  exit 1
-}
-for benchmark in "$@"; do
+# What is no file is for each of the benchmarks: `npm run bench test/performance/gateway.ts -- --rounds 1`.
+files='' words=''
+for word in "$@"; do
+  case $word in
+  *.ts) files="$files $word" ;;
+  *) words="$words $word" ;;
+  esac
+done
+for benchmark in ${files:-test/performance/*.ts}; do
+  [ -f "$benchmark" ] || {
+    say "no benchmark was found at \`$benchmark\`"
+    exit 1
+  }
   printf '\n== %s\n' "$benchmark"
-  "$node" --disable-warning=ExperimentalWarning "$benchmark"
+  # shellcheck disable=SC2086 # words are split on purpose
+  "$node" --disable-warning=ExperimentalWarning "$benchmark" $words
 done
