@@ -102,14 +102,14 @@ for (const [name, parts] of Object.entries(pushes)) await attempt("push: " + nam
 const env = { ...process.env, HOME: "/tmp", GIT_AUTHOR_NAME: "a", GIT_AUTHOR_EMAIL: "a@t", GIT_COMMITTER_NAME: "a", GIT_COMMITTER_EMAIL: "a@t" };
 const git = (...words) => { const done = spawnSync("git", words, { env, encoding: "utf8" }); return [done.status, (done.stdout + done.stderr).slice(-800)]; };
 const url = "ssh://" + USER + "@" + HOST + ":" + PORT + PATHS.site;
-const steps = { clone: git("clone", "-q", url, "/tmp/work") };
-fs.writeFileSync("/tmp/work/new", "new\\n");
-git("-C", "/tmp/work", "add", ".");
-git("-C", "/tmp/work", "commit", "-q", "-m", "new");
-steps.push = git("-C", "/tmp/work", "push", "-q", "origin", "HEAD:agent/x");
-steps.main = git("-C", "/tmp/work", "push", "-q", "origin", "HEAD:main");
-git("-C", "/tmp/work", "commit", "-q", "--amend", "-m", "another");
-steps.force = git("-C", "/tmp/work", "push", "-q", "-f", "origin", "HEAD:agent/x");
+const steps = { clone: git("clone", "-q", url, "/tmp/site") };
+fs.writeFileSync("/tmp/site/new", "new\\n");
+git("-C", "/tmp/site", "add", ".");
+git("-C", "/tmp/site", "commit", "-q", "-m", "new");
+steps.push = git("-C", "/tmp/site", "push", "-q", "origin", "HEAD:agent/x");
+steps.main = git("-C", "/tmp/site", "push", "-q", "origin", "HEAD:main");
+git("-C", "/tmp/site", "commit", "-q", "--amend", "-m", "another");
+steps.force = git("-C", "/tmp/site", "push", "-q", "-f", "origin", "HEAD:agent/x");
 steps.ssh = (() => { const done = spawnSync("/bin/sh", ["-c", process.env.GIT_SSH_COMMAND + " " + USER + "@" + HOST], { env, encoding: "utf8" }); return [done.status, done.stderr]; })();
 tell("git", steps);
 
