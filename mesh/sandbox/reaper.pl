@@ -95,7 +95,9 @@ sub start {
   if ($pid == 0) {
     $SIG{$_} = "DEFAULT" for qw(INT TERM HUP PIPE);
     sigprocmask(SIG_UNBLOCK, $ends);
-    open STDIN, "<", "/dev/null" and open STDOUT, ">>", $output and open STDERR, ">&", \*STDOUT and exec { $words[0] } @words;
+    # Each opened by itself: gVisor makes the file that it takes over non-blocking, and a second descriptor of the same one is then
+    # told to its program as non-blocking, too.
+    open STDIN, "<", "/dev/null" and open STDOUT, ">>", $output and open STDERR, ">>", $output and exec { $words[0] } @words;
     POSIX::_exit(127);
   }
   $token_of{$pid} = $token;

@@ -85,7 +85,7 @@ export function leftoversOf(installation: string, stateDir: string): readonly st
   });
   const folder = existsSync(`/run/cordon/${installation}`) ? readdirSync(`/run/cordon/${installation}`) : [];
   const ids = existsSync("/run/cordon/ids") ? readdirSync("/run/cordon/ids") : [];
-  const claims = ids.filter((name) => readFileSync(`/run/cordon/ids/${name}`, "utf8").startsWith(`${installation}/`));
+  const claims = ids.filter((name) => ownerOf(name).startsWith(`${installation}/`));
   return [
     ...mounts,
     ...looped,
@@ -93,6 +93,16 @@ export function leftoversOf(installation: string, stateDir: string): readonly st
     ...folder,
     ...claims.map((c) => `claim ${c}`),
   ];
+}
+
+/** Empty for a claim that was given back since it was listed: other installations' come and go meanwhile. */
+function ownerOf(claim: string): string {
+  try {
+    return readFileSync(`/run/cordon/ids/${claim}`, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
 }
 
 export interface TestDoor extends DoorListener {
