@@ -4,15 +4,12 @@ import type { Label } from "../../protocol/label.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Arrival, Departure, Pass, Permit, Warden } from "../egress/web/warden.ts";
 import { isRunScope } from "../ledger/amount.ts";
-import type { Hold } from "../ledger/ledger.ts";
+import type { BudgetRefusal } from "../ledger/ledger.ts";
 import { reachOf, rulesAt, type TunnelAction } from "../policy/reach.ts";
 import { StoreFailure } from "../store/store.ts";
 import { ask, decisionOf, recordRefusal } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
-
-/** In the book of the ledger, in the place of a model. */
-const BOOKED_AS = "web";
 
 /** Decides, reserves and records for one sandbox what the web gateway carries. */
 export function webWarden(services: DoorServices, caller: Caller): Warden {
@@ -58,9 +55,10 @@ class WebPass implements Pass {
   readonly #departure: Departure;
   /** What it was sent for, also when that is over before it. */
   readonly #work: Work | undefined;
-  #id = "";
+  readonly #id: string;
 
   constructor(services: DoorServices, caller: Caller, departure: Departure) {
+    this.#id = services.ids.next("web");
     this.#services = services;
     this.#caller = caller;
     this.#departure = departure;
@@ -78,21 +76,23 @@ class WebPass implements Pass {
 
   async begin(): Promise<Refusal | undefined> {
     const { to, rule, addresses, credential, bytes, writes } = this.#departure;
-    const held = await this.#reserve(1, bytes);
-    if ("code" in held) return held;
-    this.#id = held.id;
+    const spent = this.#spend(1, bytes);
+    if (!spent.ok) return this.#refused(spent.error);
     await this.#record(
       "web.request",
       { allow: true, rule, address: addresses[0] ?? "", port: to.port, credential, bytes },
-      [...held.writes, ...writes],
+      writes.length === 0 ? spent.value : [...spent.value, ...writes],
     );
     return undefined;
   }
 
   async more(bytes: number): Promise<boolean> {
-    const held = await this.#reserve(0, bytes);
-    if ("code" in held) return false;
-    await this.#record("web.more", { bytes }, held.writes);
+    const spent = this.#spend(0, bytes);
+    if (!spent.ok) {
+      await this.#refused(spent.error);
+      return false;
+    }
+    await this.#record("web.more", { bytes }, spent.value);
     return true;
   }
 
@@ -105,29 +105,25 @@ class WebPass implements Pass {
     const { host } = this.#departure.to;
     // What came back is no better than where it came from.
     const label = { integrity: "untrusted", confidentiality: "internal", sources: [`web:${host}`] } satisfies Label;
-    await this.#record("web.settled", { ...detail, label }, []);
+    // It permits nothing: where a crash forgets it, the request stands without an end.
+    await this.#record("web.settled", { ...detail, label }, [], "later");
     this.#services.monitor.emit("web.settled", this.#caller.agent, { host, outcome, status, received, scrubbed });
     if (scrubbed > 0) this.#services.monitor.emit("credential.reflected", this.#caller.agent, { host, scrubbed });
   }
 
   /** What is sent is spent at once: there is nothing to give back. */
-  async #reserve(requests: number, bytes: number): Promise<Pick<Hold, "id" | "writes"> | Refusal> {
+  #spend(requests: number, bytes: number): ReturnType<DoorServices["ledger"]["spend"]> {
     const { ledger, scopes } = this.#services;
-    const { host } = this.#departure.to;
-    const nothing = { tokens: 0, microUsd: 0 };
-    const all = [...scopes.of(this.#caller.agent), ...(this.#work?.scopes ?? [])];
-    const held = ledger.reserve(all, nothing, BOOKED_AS, {
-      ...{ requests, bytes, destination: host },
-      run: this.#work?.run,
-    });
-    if (held.ok) {
-      const { id, writes } = held.value;
-      return { id, writes: [...writes, ...ledger.release(id).writes] };
-    }
-    if (this.#work && isRunScope(held.error.scope)) {
-      if (!this.#work.signal.aborted) this.#work.refused(held.error);
-    } else if (endsAgent(held.error)) this.#services.halt(this.#caller.agent, held.error);
-    const refused = budgetRefusal(held.error);
+    const own = scopes.of(this.#caller.agent);
+    const all = this.#work ? [...own, ...this.#work.scopes] : own;
+    return ledger.spend(all, { requests, bytes, destination: this.#departure.to.host });
+  }
+
+  async #refused(error: BudgetRefusal): Promise<Refusal> {
+    if (this.#work && isRunScope(error.scope)) {
+      if (!this.#work.signal.aborted) this.#work.refused(error);
+    } else if (endsAgent(error)) this.#services.halt(this.#caller.agent, error);
+    const refused = budgetRefusal(error);
     await recordRefusal(this.#services, this.#caller, this.#about(), refused);
     return refused;
   }
@@ -138,17 +134,17 @@ class WebPass implements Pass {
     return { ...action, path: action.path.slice(0, PATH_CHARS_RECORDED) };
   }
 
-  #record(kind: string, detail: { readonly [key: string]: Json }, writes: Departure["writes"]): Promise<void> {
+  #record(
+    kind: string,
+    detail: { readonly [key: string]: Json },
+    writes: Departure["writes"],
+    when?: "later",
+  ): Promise<void> {
     const { agent, sandbox } = this.#caller;
     const about = kind === "web.request" ? this.#about() : {};
-    return this.#services.audit.record(
-      {
-        kind,
-        subject: `agent:${agent}`,
-        detail: { sandbox, request: this.#id, ...about, ...detail, ...evidenceOf(this.#work) },
-      },
-      writes,
-    );
+    const subject = `agent:${agent}`;
+    const all = { sandbox, request: this.#id, ...about, ...detail, ...evidenceOf(this.#work) };
+    return this.#services.audit.record({ kind, subject, detail: all }, writes, when);
   }
 }
 

@@ -9,7 +9,7 @@ import { isRunScope, least, minus, nothing, units, zero, type Quantities } from 
 import { change, Counters, lower, type Counter } from "./counters.ts";
 import { CurrentWindows } from "./current-windows.ts";
 import { heldBy, holdRow, placesText, readPlaces, type OpenHold } from "./hold.ts";
-import type { Amount, BudgetRefusal, Caps, CapUnits, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
+import type { Amount, BudgetRefusal, Caps, CapUnits, Departed, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
 import { Notices, type BudgetNotice } from "./notices.ts";
 import { Place, Places, type PlaceKey } from "./places.ts";
 import { DailySpending } from "./spending.ts";
@@ -86,6 +86,23 @@ export class Book implements Ledger {
       );
     }
     return ok({ id, worst, writes });
+  }
+
+  spend(scopes: readonly Scope[], { requests, bytes, destination }: Departed): Result<readonly Write[], BudgetRefusal> {
+    amounts.assertScopes(scopes);
+    amounts.assertCount(requests, "requests");
+    amounts.assertCount(bytes, "bytes");
+    const places = this.places.of(scopes, destination);
+    const wanted: Quantities = { tokens: 0, usd: 0, requests, bytes };
+    const refused = this.places.refusal(places, wanted);
+    if (refused) return err(refused);
+    const writes: Write[] = [];
+    for (const place of places) {
+      writes.push(change(this.#counterAt(place), { reserved: NOTHING, sign: 1, settled: wanted }));
+      for (const row of this.#tidy(place)) writes.push(row);
+      this.#look(place);
+    }
+    return ok(writes);
   }
 
   left(scopes: readonly Scope[], destination?: string): Amount {

@@ -40,6 +40,7 @@ export async function createLedger(parts: LedgerParts): Promise<OpenLedger> {
   return {
     recovered,
     reserve: (scopes, worst, model, sent) => book.reserve(scopes, worst, model, sent),
+    spend: (scopes, departed) => book.spend(scopes, departed),
     left: (scopes, destination) => book.left(scopes, destination),
     settle: (holdId, usage, more) => book.settle(holdId, usage, more),
     release: (holdId, more) => book.release(holdId, more),

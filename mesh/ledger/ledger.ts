@@ -68,6 +68,14 @@ export interface Sent {
   readonly run?: string | undefined;
 }
 
+/** What leaves the mesh and costs nothing else. */
+export interface Departed {
+  readonly requests: number;
+  readonly bytes: number;
+  /** Name of the host. */
+  readonly destination: string;
+}
+
 /**
  * Invariant, in every scope and window, at every instant and after every crash: settled + reserved <= cap.
  * Changes memory in one tick and returns the rows to commit; the caller commits them with the audit record.
@@ -75,6 +83,11 @@ export interface Sent {
 export interface Ledger {
   /** All scopes or none. */
   reserve(scopes: readonly Scope[], worst: Amount, model: string, sent?: Sent): Result<Hold, BudgetRefusal>;
+  /**
+   * What is sent and is spent with that: in all scopes or in none, and there is no hold, as nothing of it is given back.
+   * The rows are to be on disk before it is sent.
+   */
+  spend(scopes: readonly Scope[], departed: Departed): Result<readonly Write[], BudgetRefusal>;
   /** The smallest amount left over the scopes, per unit: Infinity where no cap is set. */
   left(scopes: readonly Scope[], destination?: string): Amount;
   /**

@@ -170,11 +170,10 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
   };
 }
 
-function budgetOf(bytesMax: number): Pick<Ledger, "reserve" | "release"> {
+function budgetOf(bytesMax: number): Pick<Ledger, "spend"> {
   let left = bytesMax;
   return {
-    reserve: (_scopes, worst, _model, sent) => {
-      const wanted = sent?.bytes ?? 0;
+    spend: (_scopes, { bytes: wanted }) => {
       if (wanted > left)
         return {
           ok: false,
@@ -190,8 +189,7 @@ function budgetOf(bytesMax: number): Pick<Ledger, "reserve" | "release"> {
           },
         };
       left -= wanted;
-      return ok({ id: ids.next("hld"), worst, writes: [] });
+      return ok([]);
     },
-    release: () => ({ writes: [] }),
   };
 }
