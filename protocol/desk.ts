@@ -50,6 +50,8 @@ export interface AgentStatus {
   /** Deliveries not yet settled. */
   readonly inbox: number;
   readonly memoryBytes: number | null;
+  /** Absent: it has none. */
+  readonly tenant?: string;
 }
 
 export interface Status {

@@ -9,7 +9,7 @@
  */
 import { z } from "zod";
 
-export const spendingGroupings = ["agent", "team", "model", "run", "credential", "all"] as const;
+export const spendingGroupings = ["agent", "team", "tenant", "model", "run", "credential", "all"] as const;
 export type SpendingGrouping = (typeof spendingGroupings)[number];
 
 /** Sums of one day. What was summed away is empty; `teams` are joined by commas. */
@@ -21,6 +21,8 @@ export interface SpendingRow {
   readonly model: string;
   readonly run: string;
   readonly teams: string;
+  /** That of the agent at the time; empty where it had none. */
+  readonly tenant: string;
   readonly credential: string;
   /** The list of prices, with its version. */
   readonly price: string;
@@ -50,7 +52,10 @@ export const BudgetInput = z.strictObject({
   scope: z
     .string()
     .max(128)
-    .regex(/^(?:fleet|(?:team|tenant|agent):[a-z0-9-]+)$/, "must be `fleet`, `team:NAME` or `agent:NAME`"),
+    .regex(
+      /^(?:fleet|(?:team|tenant|agent):[a-z0-9-]+)$/,
+      "must be `fleet`, `team:NAME`, `tenant:NAME` or `agent:NAME`",
+    ),
   window: z.enum(["day", "month"]),
   unit: z.enum(budgetUnits),
   /** usd in micro-USD; null: what the fleet file says again. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId as ids } from "../../lib/id.ts";
-import { deskFiles } from "../../protocol/desk.ts";
+import { deskFiles, type AgentStatus } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import { createAudit } from "../audit/create.ts";
 import { verifyAudit } from "../audit/verify.ts";
@@ -233,7 +233,7 @@ async function start(
         version,
         startedAtMs,
         backend: backend.name,
-        agents: await supervisor.status(),
+        agents: withTenants(fleet, await supervisor.status()),
         circuits: circuits.open,
       }),
       costs: () => ({
@@ -269,6 +269,14 @@ async function start(
 function tellBudget(monitor: Monitor, { kind, scope, ...about }: BudgetNotice): void {
   const agent = scope.startsWith("agent:") ? (scope.slice("agent:".length).split(">")[0] ?? null) : null;
   monitor.emit(`budget.${kind}`, agent, { scope, ...about });
+}
+
+function withTenants({ tenants = [] }: Fleet, agents: readonly AgentStatus[]): AgentStatus[] {
+  const names = new Map(tenants.flatMap(({ name, members }) => members.map((member) => [member, name])));
+  return agents.map((agent) => {
+    const tenant = names.get(agent.name);
+    return tenant === undefined ? agent : { ...agent, tenant };
+  });
 }
 
 /** A provider of the fleet file has one price for all its models. */

@@ -108,6 +108,6 @@ const knownKeys = [
     "input",
     ...["chain", "first_byte", "deadline", "cache", "ttl", "nondeterministic"],
     ...["runaway", "identical_calls", "identical_within", "spend_percent", "spend_within"],
-    ...["output", "cache_read", "cache_write", "teams", "members", "models", "prices"],
+    ...["output", "cache_read", "cache_write", "teams", "tenants", "members", "models", "prices"],
   ],
 ];

@@ -31,6 +31,8 @@ export interface Fleet {
   /** Of built-in providers: the credentials that share their calls, where they are not the one of the provider's name. */
   readonly keys?: ReadonlyMap<string, readonly [string, ...string[]]>;
   readonly teams: readonly TeamSetting[];
+  /** No agent is of two of them; absent = none. */
+  readonly tenants?: readonly TeamSetting[];
   /** Names of the fleet's own for models; resolved before anything is decided or priced. */
   readonly models: ReadonlyMap<string, ModelRef>;
   /** Models that stand in for one another, under names of the fleet's own; absent = none. */

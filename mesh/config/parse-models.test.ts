@@ -159,6 +159,22 @@ agents:
     agents.map(({ cache }) => cache),
     [{ scope: "agent:a", ttlMs: 3_600_000, nondeterministic: true }, shared, shared, undefined],
   );
+  const split = fleetOf(
+    `teams: { u: { members: [a, b, c], cache: { ttl: 10m } } }
+tenants:
+  x: { members: [a, d], cache: { ttl: 20m } }
+  y: { members: [b, e], budget: { month: { usd: 7 } } }
+agents: { a: { ${AGENT} }, b: { ${AGENT} }, c: { ${AGENT} }, d: { ${AGENT} }, e: { ${AGENT} } }\n`,
+  );
+  // A team with members of several tenants carries nothing from one to another.
+  assert.deepEqual(
+    split.agents.map(({ cache }) => cache?.scope),
+    ["tenant:x/team:u", "tenant:y/team:u", "team:u", "tenant:x", undefined],
+  );
+  assert.deepEqual(split.tenants?.[1], {
+    ...{ name: "y", members: ["b", "e"] },
+    budget: { day: {}, month: { usd: 7_000_000 } },
+  });
   assert.match(faultsOf(`agents: { a: { ${AGENT}, cache: { ttl: 2d } } }\n`), /must be from `1s` to `1d`/);
   assert.match(faultsOf(`agents: { a: { ${AGENT}, cache: {} } }\n`), /`agents.a.cache.ttl`/);
 });

@@ -22,7 +22,7 @@ import type { JsonSchema } from "../workflow/definition.ts";
 import { compileSchema } from "../workflow/schema.ts";
 import { capsOf } from "./budget.ts";
 import { readBindings, readPermissions, type Tell } from "./reach.ts";
-import { teamsOf } from "./teams.ts";
+import { teamsOf, tenantsOf } from "./teams.ts";
 import { describe, FAULTS_MAX } from "./describe.ts";
 import { providersOf } from "./providers.ts";
 import { sourcesOf } from "./sources.ts";
@@ -110,6 +110,7 @@ class Reader {
       }),
       ...(form.repositories && { repositories: this.#repositories }),
       teams: teamsOf(form.teams, this.#agents, fault),
+      ...(form.tenants && { tenants: tenantsOf(form.tenants, this.#agents, fault) }),
       models: new Map(
         Object.entries(form.models ?? {}).flatMap(([name, text]) =>
           typeof text === "string" ? [[name, this.#model(["models", name], text, name)]] : [],
@@ -199,7 +200,7 @@ class Reader {
     const sandbox = { ...sandboxDefaults, ...given(this.#form.defaults?.sandbox), ...given(form.sandbox) };
     const named = form.model ?? this.#form.defaults?.model;
     const budget = capsOf(form.budget ?? this.#form.defaults?.budget);
-    const cache = cacheOf(name, form.cache, this.#form.teams ?? {});
+    const cache = cacheOf(name, form.cache, this.#form);
     const runaway = runawayOf([form.runaway, this.#form.defaults?.runaway], budget.day.usd);
     return {
       name,

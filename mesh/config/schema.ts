@@ -82,6 +82,13 @@ const Team = z.strictObject({
   budget: Budget.optional(),
 });
 
+/** Whose agents they are: a cap over all that one of them spends, and answers that only its own agents share. */
+const Tenant = z.strictObject({
+  cache: Cache.optional(),
+  members: z.array(Name).max(limits.fleet.agentsMax),
+  budget: Budget.optional(),
+});
+
 /** `provider/model`, in which `*` stands for any part of the model's name. */
 const ModelPattern = z
   .string()
@@ -184,6 +191,7 @@ export const FleetForm = z.strictObject({
     .optional(),
   providers: z.record(Name, Provider).optional(),
   teams: z.record(Name, Team).optional(),
+  tenants: z.record(Name, Tenant).optional(),
   /** Names of one's own for models, and for chains of them. */
   models: z.record(Name, textOr(ModelText, Chain)).optional(),
   /** In the place of the price list's. */

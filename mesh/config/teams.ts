@@ -26,3 +26,26 @@ export function teamsOf(
     return { name, members, budget: capsOf(budget) };
   });
 }
+
+/** The tenants of the fleet file; an agent that is unknown, or of two of them, is a fault. */
+export function tenantsOf(
+  forms: FleetForm["tenants"],
+  agents: ReadonlySet<string>,
+  fault: (at: Path, message: string, fix: string) => void,
+): readonly TeamSetting[] {
+  const tenants = new Map<string, string>();
+  return Object.entries(forms ?? {}).map(([name, { members, budget }]) => {
+    members.forEach((member, index) => {
+      const at: Path = ["tenants", name, "members", index];
+      const other = tenants.get(member);
+      tenants.set(member, name);
+      const meant = nearest(member, [...agents]);
+      if (!agents.has(member))
+        fault(at, `no agent \`${member}\``, meant ? `did you mean \`${meant}\`?` : "declare it under `agents`");
+      else if (other === name) fault(at, `\`${member}\` is named twice`, "name it once");
+      else if (other !== undefined)
+        fault(at, `\`${member}\` is of the tenant \`${other}\` already`, "an agent has one tenant: name it in one");
+    });
+    return { name, members, budget: capsOf(budget) };
+  });
+}

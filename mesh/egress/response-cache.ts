@@ -5,7 +5,7 @@ import { limits } from "../../protocol/limits.ts";
 
 /** Who shares answers, and for how long. */
 export interface CacheRule {
-  /** `agent:NAME`, or `team:NAME` where the fleet file says so: never wider. */
+  /** `agent:NAME`, or where the fleet file says so `team:NAME`, `tenant:NAME` or `tenant:NAME/team:NAME`: never wider. */
   readonly scope: string;
   readonly ttlMs: number;
   /** Answers that would be others the next time are kept, too. */

@@ -6,30 +6,36 @@ import type { Caps, Scope } from "./ledger.ts";
 export interface ScopeSettings {
   readonly budget: Caps;
   readonly teams: readonly { readonly name: string; readonly members: readonly string[]; readonly budget: Caps }[];
+  readonly tenants?: ScopeSettings["teams"];
   readonly agents: readonly { readonly name: string; readonly budget: Caps }[];
 }
 
 const NO_CAPS: Caps = { day: {}, month: {} };
 
 /**
- * Which scopes an agent spends in: the fleet, its teams, itself, and the run and step that it works for. What was
- * spent stays where it was spent: an agent that leaves a team frees nothing there, one that joins brings nothing.
+ * Which scopes an agent spends in: the fleet, its teams, its tenant, itself, and the run and step that it works for.
+ * What was spent stays where it was spent: an agent that leaves a team or a tenant frees nothing there, one that joins
+ * brings nothing.
  */
 export class ScopeTree {
   readonly #caps: ReadonlyMap<Scope, Caps>;
   readonly #own: ReadonlyMap<string, readonly Scope[]>;
   readonly #work = new Map<string, readonly Scope[]>();
 
-  constructor({ budget, teams, agents }: ScopeSettings) {
+  constructor({ budget, teams, tenants = [], agents }: ScopeSettings) {
+    const groups = [
+      ...teams.map((team) => ({ ...team, scope: `team:${team.name}` as const })),
+      ...tenants.map((tenant) => ({ ...tenant, scope: `tenant:${tenant.name}` as const })),
+    ];
     this.#caps = new Map<Scope, Caps>([
       ["fleet", budget],
-      ...teams.map((team) => [`team:${team.name}`, team.budget] as const),
+      ...groups.map((group) => [group.scope, group.budget] as const),
       ...agents.map((agent) => [`agent:${agent.name}`, agent.budget] as const),
     ]);
     this.#own = new Map<string, readonly Scope[]>(
       agents.map(({ name }) => {
-        const mine = teams.filter(({ members }) => members.includes(name));
-        return [name, Object.freeze(["fleet", ...mine.map((team) => `team:${team.name}` as const), `agent:${name}`])];
+        const mine = groups.filter(({ members }) => members.includes(name));
+        return [name, Object.freeze(["fleet", ...mine.map(({ scope }) => scope), `agent:${name}`])];
       }),
     );
   }

@@ -99,7 +99,7 @@ function countsOf({ inputTokens, cacheReadTokens = 0, cacheWriteTokens = 0, outp
   ];
 }
 
-/** agent, model, run, teams, credential, price: each scope of a call is known by the places where it counts. */
+/** agent, model, run, teams, tenant, credential, price: each scope of a call is known by the places where it counts. */
 function keyOf({ places, model, credential, price, run }: Spent & { readonly places: readonly PlaceKey[] }): string[] {
   const named = (kind: string): string[] => {
     const names: string[] = [];
@@ -110,5 +110,6 @@ function keyOf({ places, model, credential, price, run }: Spent & { readonly pla
     }
     return names;
   };
-  return [named("agent:").join(), model, run || named("run:").join(), named("team:").join(), credential, price];
+  const [agent, teams, tenant] = [named("agent:").join(), named("team:").join(), named("tenant:").join()];
+  return [agent, model, run || named("run:").join(), teams, tenant, credential, price];
 }

@@ -7,7 +7,7 @@ import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleDigests, scheduleTables } from "./tables/schedule.ts";
-import { spendingRuns, spendingTables } from "./tables/spending.ts";
+import { spendingRuns, spendingTables, spendingTenants } from "./tables/spending.ts";
 import { taskTables } from "./tables/tasks.ts";
 import { topicTables } from "./tables/topics.ts";
 import { watchTables } from "./tables/watches.ts";
@@ -29,6 +29,7 @@ export const migrations: readonly string[] = [
   boardLog,
   taskTables,
   scheduleDigests,
+  spendingTenants,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -88,7 +88,9 @@ function priced(worst: Worst, name: string, { fleet, prices, priceName }: CostFa
 
 function capsOf({ work }: Task, { fleet }: CostFacts): readonly Caps[] {
   const agent = work.kind === "agent" ? fleet.agents.find(({ name }) => name === work.agent) : undefined;
-  return agent ? [agent.budget, fleet.budget] : [fleet.budget];
+  if (!agent) return [fleet.budget];
+  const groups = [...fleet.teams, ...(fleet.tenants ?? [])].filter(({ members }) => members.includes(agent.name));
+  return [agent.budget, ...groups.map(({ budget }) => budget), fleet.budget];
 }
 
 /** What lies behind a wall of the ledger cannot be used, however many calls there are. */

@@ -23,7 +23,7 @@ export const records = {
   },
   audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
   ledger: {
-    /** Fleet, teams, agent; run, map and item of each workflow in a workflow. */
+    /** Fleet, teams, tenant, agent; run, map and item of each workflow in a workflow. */
     scopesMax: 32,
     scopeCharsMax: 128,
     modelCharsMax: 256,

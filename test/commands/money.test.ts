@@ -57,7 +57,7 @@ test("costs by agent, team, model, credential and day, as text, JSON, CSV and FO
   assert.deepEqual(spendingIn(assertDone(await cordon(["costs", "--since", "2099-01-01", "--json"]))).rows, []);
 
   const [head, line] = assertDone(await cordon(["costs", "--csv"])).split("\r\n");
-  assert.match(head ?? "", /^day,agent,teams,run,model,credential,price,calls,estimates,/);
+  assert.match(head ?? "", /^day,agent,teams,tenant,run,model,credential,price,calls,estimates,/);
   assert.match(line ?? "", /,assistant,desk,,rehearsal\/echo,rehearsal,rehearsal price,/);
   const focus = assertDone(await cordon(["costs", "--focus"])).split("\r\n");
   assert.equal(focus[0]?.split(",").length, 33);

@@ -108,7 +108,7 @@ async function withPast(path: string, rows: number): Promise<void> {
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
       INSERT INTO budget_total SELECT 'agent:a' || (i % 20), 'day', (i / 20) * 86400, i, 0, i, 0, i, 0, 0, 0 FROM n;
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
-      INSERT INTO usage_day SELECT (i / 20) * 86400000, 'a' || (i % 20), 'model', '', 'red', 'key', 'list',
+      INSERT INTO usage_day SELECT (i / 20) * 86400000, 'a' || (i % 20), 'model', '', 'red', '', 'key', 'list',
         '2020-01-01', (i / 20) * 86400000 + 86400000, i, 0, i, 0, 0, i, i FROM n`);
   const insert = db.prepare(statements["audit.insert"]);
   const detail = '{"hold":"hold_abcdefghijkmnpqrstuvwxyz"}';

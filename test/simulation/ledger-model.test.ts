@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import fc from "fast-check";
 import type { Caps, Hold, Scope } from "../../mesh/ledger/ledger.ts";
+import { ScopeTree } from "../../mesh/ledger/scope-tree.ts";
 import type { CounterRow } from "../../mesh/store/tables/ledger.ts";
 import { auditKeys, openCore, SimulatedClock, stateFolder, type World } from "./world.ts";
 
@@ -17,6 +18,8 @@ interface Model {
   >;
   readonly settled: Map<string, number>;
   readonly caps: Record<"day" | "month", { tokens: number; usd: number }>;
+  /** Of each agent; absent = it has none. */
+  readonly tenants: Map<string, string>;
   /** Windows never go back: the latest moment that was ever seen. */
   latestMs: number;
 }
@@ -83,11 +86,22 @@ function compare(model: Model, real: Real): void {
   }
 }
 
+/** The scopes of an agent as the fleet file of this moment would have them. */
+function scopesOf(model: Model, agent: string): readonly Scope[] {
+  const tenants = ["x", "y"].map((name) => ({
+    ...{ name, budget: model.caps },
+    members: [...model.tenants].flatMap(([member, tenant]) => (tenant === name ? [member] : [])),
+  }));
+  const agents = ["a", "b"].map((name) => ({ name, budget: model.caps }));
+  const teams = [{ name: "t", members: ["a", "b"], budget: model.caps }];
+  return new ScopeTree({ budget: model.caps, teams, tenants, agents }).of(agent);
+}
+
 const reserve = (tokens: number, usd: number, agent: string): Command => ({
   check: always,
   run: async (model, real) => {
     const now = seen(model, real);
-    const scopes: Scope[] = ["fleet", "team:t", `agent:${agent}`];
+    const scopes = scopesOf(model, agent);
     const result = real.core.ledger.reserve(scopes, { tokens, microUsd: usd }, "m");
     const sums = real.core.ledger.lines(scopes);
     if (!result.ok) {
@@ -136,6 +150,17 @@ const jump = (hours: number): Command => ({
   toString: () => `jump(${hours}h)`,
 });
 
+/** What is reserved and settled stays where it was. */
+const move = (agent: string, tenant: string | undefined): Command => ({
+  check: always,
+  run: async (model, real) => {
+    if (tenant === undefined) model.tenants.delete(agent);
+    else model.tenants.set(agent, tenant);
+    compare(model, real);
+  },
+  toString: () => `move(${agent}, ${tenant})`,
+});
+
 const setCap = (window: "day" | "month", unit: "tokens" | "usd", cap: number): Command => ({
   check: always,
   run: async (model) => {
@@ -172,6 +197,7 @@ async function world(t: TestContext): Promise<{ model: Model; real: Real }> {
     open: new Map(),
     settled: new Map(),
     caps: { day: { tokens: 300, usd: 300 }, month: { tokens: 800, usd: 800 } },
+    tenants: new Map([["a", "x"]]),
     latestMs: Date.parse(START),
   };
   const clock = new SimulatedClock(START);
@@ -187,6 +213,9 @@ test("settled + reserved <= cap, and the rows are the history, whatever happens 
     fc.tuple(fc.nat(), small, small).map(([pick, tokens, usd]) => end(pick, tokens, usd)),
     fc.nat().map((pick) => end(pick, undefined, 0)),
     fc.integer({ min: -30, max: 40 }).map(jump),
+    fc
+      .tuple(fc.constantFrom("a", "b"), fc.constantFrom("x", "y", undefined))
+      .map(([agent, tenant]) => move(agent, tenant)),
     fc
       .tuple(
         fc.constantFrom("day" as const, "month" as const),

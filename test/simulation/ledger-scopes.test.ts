@@ -70,6 +70,42 @@ test("a member that is moved to another team frees nothing where it left, and br
   assert.equal(ledger.usage().find((row) => row.scope === "team:red")?.calls, 2);
 });
 
+test("a tenant's cap holds over its agents, and what was spent stays with the tenant that spent it", async (t) => {
+  const settings = (members: Record<string, string[]>) =>
+    new ScopeTree({
+      budget: cap({}),
+      teams: [{ name: "red", members: ["a", "b"], budget: cap({}) }],
+      tenants: Object.entries(members).map(([name, each]) => ({ name, members: each, budget: cap({ tokens: 100 }) })),
+      agents: ["a", "b"].map((name) => ({ name, budget: cap({ tokens: 150 }) })),
+    });
+  let tree = settings({ acme: ["a", "b"], bolt: [] });
+  const { open } = await start(t, (scope) => tree.caps(scope));
+  const first = await open();
+  assert.deepEqual(tree.of("a"), ["fleet", "team:red", "tenant:acme", "agent:a"]);
+  assert.deepEqual(tree.all, ["fleet", "team:red", "tenant:acme", "tenant:bolt", "agent:a", "agent:b"]);
+  assert.equal(await first.spend(tree.of("a"), 60), true);
+  const refused = first.ledger.reserve(tree.of("b"), amount(41), "m");
+  assert.equal(!refused.ok && refused.error.scope, "tenant:acme");
+  assert.equal(first.ledger.lines(["agent:b"])[0]?.reserved, 0, "all scopes or none");
+  // What is on its way while the agent moves ends where it began.
+  const open60 = reserved(first.ledger.reserve(tree.of("a"), amount(40), "m"));
+  await first.store.commit(open60.writes);
+  tree = settings({ acme: ["b"], bolt: ["a"] });
+  await first.store.commit(first.ledger.settle(open60.id, used(40)).writes);
+  assert.equal(await first.spend(tree.of("b"), 1), false, "acme has spent what `a` spent in it");
+  assert.equal(await first.spend(tree.of("a"), 50), true, "bolt begins with nothing of it");
+  assert.equal(await first.spend(tree.of("a"), 1), false, "`a` itself keeps what it spent");
+  await first.audit.close();
+  await first.store.close();
+  const again = await open();
+  assert.equal(await again.spend(tree.of("b"), 1), false, "nor does a restart free it");
+  const spent = again.store.query.spending.days("tenant", "0000-01-01", 10);
+  assert.deepEqual(spent.map(({ tenant, calls }) => [tenant, calls]).toSorted(), [
+    ["acme", 2],
+    ["bolt", 1],
+  ]);
+});
+
 test("a team's cap holds for its members together, all scopes or none", async (t) => {
   const { open } = await start(t, (scope) => (scope === "team:red" ? cap({ tokens: 10 }) : cap({})));
   const { ledger } = await open();

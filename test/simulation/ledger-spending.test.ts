@@ -35,7 +35,7 @@ async function start(t: TestContext, timeZone = "UTC", at = "2026-03-31T12:00:00
   return { clock, open, setCaps: (next: (scope: Scope) => Caps) => (caps = next) };
 }
 
-const scopes: readonly Scope[] = ["fleet", "team:red", "team:blue", "agent:ant"];
+const scopes: readonly Scope[] = ["fleet", "team:red", "team:blue", "tenant:acme", "agent:ant"];
 const sent = { credential: "openai", price: "list 1" };
 
 test("a call is one row of its day: agent, teams, run, credential, price, each kind of tokens", async (t) => {
@@ -52,13 +52,14 @@ test("a call is one row of its day: agent, teams, run, credential, price, each k
     {
       // The day on which the clocks go forward.
       ...{ day: "2026-03-29", startMs: Date.parse("2026-03-28T23:00:00Z"), endMs: Date.parse("2026-03-29T22:00:00Z") },
-      ...{ agent: "ant", model: "openai/gpt-4o", run: "run_1", teams: "red,blue", ...sent },
+      ...{ agent: "ant", model: "openai/gpt-4o", run: "run_1", teams: "red,blue", tenant: "acme", ...sent },
       ...{ calls: 1, estimates: 0, inputTokens: 50, cacheReadTokens: 30, cacheWriteTokens: 20, outputTokens: 40 },
       microUsd: 77,
     },
   ]);
   assert.deepEqual(store.query.spending.days("all", "2026-03-30", 10), []);
   assert.equal(store.query.spending.days("credential", "2026-03-29", 10)[0]?.credential, "openai");
+  assert.equal(store.query.spending.days("tenant", "2026-03-29", 10)[0]?.tenant, "acme");
 });
 
 test("the days add up to the totals, over settlements, estimates, releases, crashes and corrections (property)", async (t) => {

@@ -85,6 +85,26 @@ export const faults: readonly (readonly [name: string, text: string, expected: R
   ],
   ["member named twice", file(AGENT, "teams: { t: { members: [a, a] } }"), /^5:28 `a` is named twice -> name it once$/],
   [
+    "unknown member of a tenant",
+    file(AGENT, "tenants: { t: { members: [aa] } }"),
+    /^5:27 no agent `aa` -> did you mean `a`\?$/,
+  ],
+  [
+    "member named twice in a tenant",
+    file(AGENT, "tenants: { t: { members: [a, a] } }"),
+    /^5:30 `a` is named twice -> name it once$/,
+  ],
+  [
+    "member of two tenants",
+    file(AGENT, "tenants: { t: { members: [a] }, u: { members: [a] } }"),
+    /^5:48 `a` is of the tenant `t` already -> an agent has one tenant/,
+  ],
+  [
+    "tenant with an unknown key",
+    file(AGENT, "tenants: { t: { members: [a], budgt: {} } }"),
+    /^5:31 unknown key `budgt` in `tenants\.t` -> did you mean `budget`\?$/,
+  ],
+  [
     "rolling window without a unit",
     file(AGENT, "budget: { rolling: { '6': { tokens: 1 } } }"),
     /^5:22 .* must be a time from `1m` to `31d`/,

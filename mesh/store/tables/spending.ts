@@ -47,6 +47,35 @@ export const spendingRuns = `
   ALTER TABLE budget_estimate ADD COLUMN run TEXT NOT NULL DEFAULT '';
 `;
 
+/** The tenant that the agent had then, apart from others: what it spent stays with that one. */
+export const spendingTenants = `
+  CREATE TABLE usage_day_of_tenant (
+    start_ms           INTEGER NOT NULL,
+    agent              TEXT NOT NULL,
+    model              TEXT NOT NULL,
+    run                TEXT NOT NULL,
+    teams              TEXT NOT NULL,
+    tenant             TEXT NOT NULL,
+    credential         TEXT NOT NULL,
+    price              TEXT NOT NULL,
+    day                TEXT NOT NULL,
+    end_ms             INTEGER NOT NULL,
+    calls              INTEGER NOT NULL CHECK (calls >= 0),
+    estimates          INTEGER NOT NULL CHECK (estimates >= 0),
+    input_tokens       INTEGER NOT NULL CHECK (input_tokens >= 0),
+    cache_read_tokens  INTEGER NOT NULL CHECK (cache_read_tokens >= 0),
+    cache_write_tokens INTEGER NOT NULL CHECK (cache_write_tokens >= 0),
+    output_tokens      INTEGER NOT NULL CHECK (output_tokens >= 0),
+    micro_usd          INTEGER NOT NULL CHECK (micro_usd >= 0),
+    PRIMARY KEY (start_ms, agent, model, run, teams, tenant, credential, price)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO usage_day_of_tenant
+    SELECT start_ms, agent, model, run, teams, '', credential, price, day, end_ms, calls, estimates, input_tokens,
+      cache_read_tokens, cache_write_tokens, output_tokens, micro_usd FROM usage_day;
+  DROP TABLE usage_day;
+  ALTER TABLE usage_day_of_tenant RENAME TO usage_day;
+`;
+
 const SAFE = "9007199254740991";
 const COUNTS = [
   "calls",
@@ -60,20 +89,21 @@ const COUNTS = [
 
 export const spendingStatements = {
   /**
-   * (start_ms, agent, model, run, teams, credential, price, day, end_ms, calls, estimates, input_tokens,
+   * (start_ms, agent, model, run, teams, tenant, credential, price, day, end_ms, calls, estimates, input_tokens,
    * cache_read_tokens, cache_write_tokens, output_tokens, micro_usd): adds to what is there.
    */
-  "spending.add": `INSERT INTO usage_day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  "spending.add": `INSERT INTO usage_day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET ${COUNTS.map((name) => `${name} = min(${name} + excluded.${name}, ${SAFE})`).join(", ")}`,
   /**
    * (input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, micro_usd freed, then start_ms, agent, model,
-   * run, teams, credential, price): the provider's figure in the place of one estimate that had no tokens.
+   * run, teams, tenant, credential, price): the provider's figure in the place of one estimate that had no tokens.
    */
   "spending.correct": `UPDATE usage_day SET estimates = max(estimates - 1, 0),
       input_tokens = min(input_tokens + ?, ${SAFE}), cache_read_tokens = min(cache_read_tokens + ?, ${SAFE}),
       cache_write_tokens = min(cache_write_tokens + ?, ${SAFE}), output_tokens = min(output_tokens + ?, ${SAFE}),
       micro_usd = max(micro_usd - ?, 0)
-    WHERE start_ms = ? AND agent = ? AND model = ? AND run = ? AND teams = ? AND credential = ? AND price = ?`,
+    WHERE start_ms = ? AND agent = ? AND model = ? AND run = ? AND teams = ? AND tenant = ? AND credential = ?
+      AND price = ?`,
   /** (scope, window, unit, cap or null, at_ms, by) */
   "budget.insertOverride": `INSERT INTO budget_override (scope, window, unit, cap, at_ms, by)
     VALUES (?, ?, ?, ?, ?, ?)`,
@@ -88,6 +118,8 @@ export interface SpendingRow {
   readonly model: string;
   readonly run: string;
   readonly teams: string;
+  /** Empty: the agent had none then. */
+  readonly tenant: string;
   readonly credential: string;
   readonly price: string;
   readonly calls: number;
@@ -111,11 +143,12 @@ export interface OverrideRow {
   readonly by: string;
 }
 
-const KEYS = ["agent", "model", "run", "teams", "credential", "price"] as const;
+const KEYS = ["agent", "model", "run", "teams", "tenant", "credential", "price"] as const;
 /** What is kept apart, besides the day. */
 const groupings = {
   agent: ["agent", "model"],
   team: ["teams", "model"],
+  tenant: ["tenant", "model"],
   model: ["model"],
   run: ["run", "model"],
   credential: ["credential", "model"],

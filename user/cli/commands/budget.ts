@@ -20,7 +20,7 @@ export const budget: Command = {
   },
   words: [1, 8],
   notes: [
-    "SCOPE is `fleet`, `team:NAME` or `agent:NAME`; UNIT is usd, tokens, requests or bytes; AMOUNT `default` is what the fleet file says.",
+    "SCOPE is `fleet`, `team:NAME`, `tenant:NAME` or `agent:NAME`; UNIT is usd, tokens, requests or bytes; AMOUNT `default` is what the fleet file says.",
     "What is set holds from the next call on, and over restarts; a cap below what is spent lets nothing more through.",
     "For example: cordon budget set agent:intern day usd=2.50 tokens=100k",
   ],

@@ -18,9 +18,9 @@ export const costs: Command = {
   name: "costs",
   summary: "show what was spent and what is left, also when nothing is running",
   usage:
-    "[--by agent|team|model|run|credential|scope] [--since TIME] [--csv | --focus | --json] | reconcile --from FILE",
+    "[--by agent|team|tenant|model|run|credential|scope] [--since TIME] [--csv | --focus | --json] | reconcile --from FILE",
   options: {
-    by: { value: "WHAT", help: "sum by agent (default), team, model, run, credential, or by scope" },
+    by: { value: "WHAT", help: "sum by agent (default), team, tenant, model, run, credential, or by scope" },
     since: { value: "TIME", help: "only from then on: `today`, `7d`, or a day like 2026-11-22" },
     csv: { help: "print one line a day as CSV; costs in micro-USD" },
     focus: { help: "print a FOCUS 1.2 data set (finops.org) as CSV" },
@@ -54,7 +54,7 @@ async function show(input: Input, context: Context, since: Since | undefined): P
   if (by === undefined && given !== "scope")
     throw usageFailure(
       `cannot sum by \`${given}\``,
-      "say --by agent, --by team, --by model, --by run, --by credential or --by scope",
+      "say --by agent, --by team, --by tenant, --by model, --by run, --by credential or --by scope",
     );
   const { state } = placesOf(input, context);
   if (input.flag("csv") || input.flag("focus")) {

@@ -24,10 +24,12 @@ export function printStatus(now: Status, context: Pick<Context, "terminal" | "cl
   const { terminal } = context;
   const up = formatDuration(Math.max(0, context.clock.nowMs() - now.startedAtMs));
   terminal.print([tint("strong", now.fleet), tint("faint", `  cordon ${now.version}, ${now.backend}, up ${up}`)]);
+  const tenants = now.agents.some(({ tenant }) => tenant !== undefined);
   terminal.table(
-    ["agent", "state", "model", "inbox", "memory", "restarts", "reason"],
+    ["agent", ...(tenants ? ["tenant"] : []), "state", "model", "inbox", "memory", "restarts", "reason"],
     now.agents.map((agent) => [
       agent.name,
+      ...(tenants ? [agent.tenant ?? "-"] : []),
       phaseOf(agent),
       agent.model,
       String(agent.inbox),

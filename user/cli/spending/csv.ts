@@ -16,6 +16,7 @@ const columns = [
   "day",
   "agent",
   "teams",
+  "tenant",
   "run",
   "model",
   "credential",

@@ -54,9 +54,15 @@ const cells = {
   ResourceId: (row) => row.agent,
   ResourceName: (row) => row.agent,
   ResourceType: () => "Agent",
-  SubAccountId: (row) => row.teams,
+  SubAccountId: (row) => row.tenant || row.teams,
   Tags: (row) =>
-    JSON.stringify({ run: row.run, teams: row.teams, credential: row.credential, estimates: String(row.estimates) }),
+    JSON.stringify({
+      run: row.run,
+      teams: row.teams,
+      tenant: row.tenant,
+      credential: row.credential,
+      estimates: String(row.estimates),
+    }),
 } satisfies Record<string, (row: SpendingRow, account: string) => Cell>;
 
 export const focusColumns = Object.keys(cells) as (keyof typeof cells)[];

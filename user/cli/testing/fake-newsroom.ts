@@ -139,7 +139,7 @@ export const fakeSpending: Spending = {
     ["2026-11-22", 110_000],
   ].map(([day, microUsd]) => ({
     ...{ day: String(day), startMs: Date.parse(String(day)), endMs: Date.parse(String(day)) + 86_400_000 },
-    ...{ agent: "researcher", model: "rehearsal/newsroom", run: "", teams: "", credential: "", price: "" },
+    ...{ agent: "researcher", model: "rehearsal/newsroom", run: "", teams: "", tenant: "", credential: "", price: "" },
     ...{ calls: 7, estimates: 1, inputTokens: 19_000, cacheReadTokens: 500, cacheWriteTokens: 0, outputTokens: 1_100 },
     microUsd: Number(microUsd),
   })),
