@@ -139,13 +139,31 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
     assert.deepEqual(host.leftovers(), []);
   });
 
+  const weak = 's/"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":1/"defaultAction":"SCMP_ACT_ALLOW"/';
   for (const [what, edit, fault] of [
     ["no filter", 's/"seccomp":{/"ignored":{/', /no system-call filter/],
     ["the host's network", 's/{"type":"network"},//', /the net namespace is the host's/],
     ["a capability", 's/"bounding":\\[\\]/"bounding":["CAP_NET_RAW"]/', /capabilities are left in CapBnd/],
     ["no limit of memory", 's/"memory":{"limit":[0-9]*,"swap":[0-9]*},//', /memory is not limited/],
     ["no limit of processes", 's/,"pids":{"limit":[0-9]*}//', /processes are not limited/],
+    ["no limit of swap", 's/,"swap":[0-9]*//', /swap is not limited/],
+    ["a cgroup of another name", 's/"cgroupsPath":"[^"]*/&-of-another/', /the memory cgroup is not its own/],
     ["another user", 's/"uid":1000/"uid":1001/', /the user is not the mapped one/],
+    ["another group", 's/"gid":1000/"gid":1001/', /the group is not the mapped one/],
+    // With the own filter runc itself could not give up its capabilities so late.
+    [
+      "privileges to gain",
+      `s/"noNewPrivileges":true/"noNewPrivileges":false/; ${weak}`,
+      /new privileges can be gained/,
+    ],
+    [
+      "a capability to pass on",
+      's/"\\(bounding\\|permitted\\|inheritable\\)":\\[\\]/"\\1":["CAP_KILL"]/g',
+      /left in CapInh/,
+    ],
+    ["the host's shared memory", 's/{"type":"ipc"},//', /the ipc namespace is the host's/],
+    ["the host's names", 's/{"type":"uts"},//; s/"hostname":"sandbox",//', /the uts namespace is the host's/],
+    ["the host's cgroups", 's/{"type":"cgroup"},//', /the cgroup namespace is the host's/],
   ] as const) {
     it(`ends a sandbox that a faulty runtime built with ${what}`, async () => {
       const runtime = `${host.stateDir}/runtime-${what.replaceAll(/[ ']/g, "-")}`;
