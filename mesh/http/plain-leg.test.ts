@@ -294,11 +294,15 @@ test("a head in its time, a body in its time, and then as long as the connection
 
 test("an answer may be read as slowly as its reader likes, and only then is the connection idle", async () => {
   const clock = stillClock();
-  const { path } = await serve((_request, response) => sendJson(response, 200, "x".repeat(8_000_000)), clock);
+  let answered = false;
+  const { path } = await serve((_request, response) => {
+    sendJson(response, 200, "x".repeat(8_000_000));
+    answered = true;
+  }, clock);
   const { socket, heard, until } = dial(path);
   socket.pause();
   socket.write(post("{}"));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until(() => answered);
   await clock.move(10 * limits.door.keepAliveMs);
   assert.equal(heard.closed, false);
   socket.resume();

@@ -89,10 +89,13 @@ test("a stall holds back the first byte, or what comes after the fourth frame, a
   const first = await timed("stall-first", streamed);
   assert.ok(first.firstMs >= 145, `${first.firstMs}`);
   const middle = await timed("stall-middle", streamed);
-  assert.ok(middle.firstMs < 100 && middle.totalMs >= 145, `${middle.firstMs} ${middle.totalMs}`);
+  // Both are measured by one process: what it is late by does not count.
+  const stalled = ({ firstMs, totalMs }: { readonly firstMs: number; readonly totalMs: number }): void =>
+    assert.ok(totalMs - firstMs >= 100, `${firstMs} ${totalMs}`);
+  stalled(middle);
   assert.equal(hearOpenAiStream(middle.answered.text).outputTokens, 20);
   const whole = await timed("stall-middle", {});
-  assert.ok(whole.firstMs < 100 && whole.totalMs >= 145);
+  stalled(whole);
   assert.equal(hearOpenAi(whole.answered.text).outputTokens, 20);
 });
 
