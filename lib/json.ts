@@ -8,6 +8,35 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * so that what was checked is what is forwarded. One pass over the text after `JSON.parse`.
  */
 export function parseJson(bytes: Uint8Array, depthMax: number): Result<Json, string> {
+  const read = readJsonText(bytes, depthMax, undefined);
+  return read.ok ? ok(read.value.value) : read;
+}
+
+/** JSON with its text, so that parts of it can be exchanged and all else be sent as it was written. */
+export interface JsonText {
+  readonly value: Json;
+  readonly text: string;
+  /** Of the outermost object: where in the text the value of each name stands, with the white space around it. */
+  readonly members: ReadonlyMap<string, Span>;
+}
+
+export interface Span {
+  readonly from: number;
+  /** Of the character after it. */
+  readonly to: number;
+}
+
+/** The same, and where the members of the outermost object are. */
+export const parseJsonText = (bytes: Uint8Array, depthMax: number): Result<JsonText, string> =>
+  readJsonText(bytes, depthMax, new Map());
+
+const NO_MEMBERS: ReadonlyMap<string, Span> = new Map();
+
+function readJsonText(
+  bytes: Uint8Array,
+  depthMax: number,
+  members: Map<string, Span> | undefined,
+): Result<JsonText, string> {
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -20,8 +49,8 @@ export function parseJson(bytes: Uint8Array, depthMax: number): Result<Json, str
   } catch {
     return err("body is not valid JSON");
   }
-  const fault = scan(text, depthMax);
-  return fault === undefined ? ok(value) : err(fault);
+  const fault = scan(text, depthMax, members);
+  return fault === undefined ? ok({ value, text, members: members ?? NO_MEMBERS }) : err(fault);
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -29,11 +58,13 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
 
-/** `text` is known to be valid JSON; finds what `JSON.parse` lets pass. */
-function scan(text: string, depthMax: number): string | undefined {
+/** `text` is known to be valid JSON; finds what `JSON.parse` lets pass, and tells where the outermost members are. */
+function scan(text: string, depthMax: number, members: Map<string, Span> | undefined): string | undefined {
   // One entry a level: the names seen in an object, or undefined for an array.
   const open: (Set<string> | undefined)[] = [];
   let nameExpected = false;
+  let member: string | undefined;
+  let from = 0;
   for (let i = 0; i < text.length; i++) {
     const char = text.charCodeAt(i);
     if (char === QUOTE) {
@@ -46,6 +77,10 @@ function scan(text: string, depthMax: number): string | undefined {
         if (names.has(name)) return "an object has the same name twice";
         names.add(name);
         nameExpected = false;
+        if (members && open.length === 1) {
+          member = name;
+          from = text.indexOf(":", i) + 1;
+        }
       }
     } else if (char === BRACE || char === BRACKET) {
       if (open.length >= depthMax) return `nested deeper than ${depthMax} levels`;
@@ -54,8 +89,10 @@ function scan(text: string, depthMax: number): string | undefined {
     } else if (char === BRACE_END || char === BRACKET_END) {
       open.pop();
       nameExpected = false;
+      if (member !== undefined && open.length === 0) members?.set(member, { from, to: i });
     } else if (char === COMMA) {
       nameExpected = open.at(-1) !== undefined;
+      if (member !== undefined && open.length === 1) members?.set(member, { from, to: i });
     }
   }
   return undefined;

@@ -4,7 +4,7 @@ import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { FromPath, WireFormat, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
 import { isRunScope } from "../ledger/amount.ts";
-import { readJson, sendRefusal, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
+import { readJsonText, sendRefusal, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
 import { decisionOf } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { reserve, type NotAdmitted } from "./model-attempt.ts";
@@ -41,24 +41,24 @@ async function understand(
   request: HttpRequest,
   from: FromPath | undefined,
 ): Promise<Result<Understood, Refusal>> {
-  const body = await readJson(request, limits.door.bodyBytesMax);
+  const body = await readJsonText(request, limits.door.bodyBytesMax);
   if (!body.ok) return refuse(services, caller, body.error, "");
   const { value, bytes } = body.value;
-  const text = JSON.stringify(value);
   // Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound.
-  const parsed = format.parse(value, Math.max(bytes, Buffer.byteLength(text)), from);
+  const sent = format.keepsWords ? bytes.length : Math.max(bytes.length, Buffer.byteLength(JSON.stringify(value)));
+  const parsed = format.parse(value, sent, from, body.value);
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
   const links = await linksOf(services, caller, { body: value, call: parsed.value, format });
   if (!links.ok) return links;
   const place = placeOf(services, caller, [format.name, versionOf(request)], value, links.value);
-  return ok({ ...links.value, text, ...(place && { place }) });
+  return ok({ ...links.value, text: () => JSON.stringify(value), ...(place && { place }) });
 }
 
 /** The header that goes to the provider with the call. */
 const versionOf = (request: HttpRequest): string => String(request.headers["anthropic-version"] ?? "");
 
 /** Where a call can go, the call as it is written anew, and its place in the cache if its answer is kept. */
-type Understood = Links & { readonly text: string; readonly place?: CachePlace };
+type Understood = Links & { readonly text: () => string; readonly place?: CachePlace };
 
 /** The newest ones, so that a record stays within its bound. */
 const SKIPPED_TOLD_MAX = 16;

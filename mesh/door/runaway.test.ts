@@ -10,7 +10,7 @@ function world(bounds: Partial<RunawayLimits> = {}) {
   const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, sleep: () => Promise.reject(new Error("no")) };
   const runaway = new Runaway(clock, (agent) => (agent === "free" ? undefined : { ...BOUNDS, ...bounds }));
   const call = (body: string, agent = "a"): string => {
-    const counted = runaway.call(agent, body);
+    const counted = runaway.call(agent, () => body);
     return typeof counted === "function" ? "made" : counted.kind;
   };
   return { runaway, call, pass: (ms: number) => (nowMs += ms) };
@@ -32,7 +32,7 @@ test("the same call is made so often and no more; another body, another agent an
 test("a call that was not made is not counted", () => {
   const { runaway, call } = world();
   for (let i = 0; i < 20; i++) {
-    const counted = runaway.call("a", "x");
+    const counted = runaway.call("a", () => "x");
     assert.ok(typeof counted === "function");
     counted();
   }
@@ -42,11 +42,11 @@ test("a call that was not made is not counted", () => {
 test("calls that are refused at the same time are not counted either, and take no other with them", () => {
   const { runaway, call, pass } = world();
   for (let i = 0; i < 20; i++) {
-    const counted = [runaway.call("a", "x"), runaway.call("a", "x"), runaway.call("a", "x")];
+    const counted = [runaway.call("a", () => "x"), runaway.call("a", () => "x"), runaway.call("a", () => "x")];
     for (const takeBack of counted) assert.ok(typeof takeBack === "function", `round ${i}`);
     for (const takeBack of counted) if (typeof takeBack === "function") takeBack();
   }
-  const late = runaway.call("a", "x");
+  const late = runaway.call("a", () => "x");
   pass(10_000);
   for (let i = 0; i < 3; i++) assert.equal(call("x"), "made");
   assert.ok(typeof late === "function");

@@ -47,12 +47,12 @@ export class Runaway {
    * Counts a call before it is made: the cause to halt its agent, or a way to take the count back. `body` is the call
    * as it was understood, written anew: white space does not tell calls apart.
    */
-  call(agent: string, body: string): RunawayCause | (() => void) {
+  call(agent: string, body: () => string): RunawayCause | (() => void) {
     const bounds = this.#limitsOf(agent);
     if (!bounds) return () => {};
     const { calls } = this.#of(agent);
     const nowMs = this.#clock.monotonicMs();
-    const key = hash("sha256", body, "base64");
+    const key = hash("sha256", body(), "base64");
     const times = calls.get(key) ?? [];
     // In place: a call that is under way may still be taken back.
     times.splice(0, times.findLastIndex((atMs) => nowMs - atMs >= bounds.identicalMs) + 1);

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { parseJson, type Json } from "../../lib/json.ts";
+import { parseJson, parseJsonText, type Json, type JsonText } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
@@ -18,9 +18,25 @@ export async function readJson(
   const body = await readBody(request, bytesMax);
   if (!body.ok) return body;
   const parsed = parseJson(body.value, limits.door.jsonDepthMax);
-  if (!parsed.ok) return err(refusal("malformed", parsed.error, "send one JSON object in UTF-8"));
+  if (!parsed.ok) return notJson(parsed.error);
   return { ok: true, value: { value: parsed.value, bytes: body.value.length } };
 }
+
+/** The same with all that is needed to send it on in its own words. */
+export async function readJsonText(
+  request: HttpRequest,
+  bytesMax: number,
+): Promise<Result<JsonText & { readonly bytes: Buffer }, Refusal>> {
+  const body = await readBody(request, bytesMax);
+  if (!body.ok) return body;
+  const parsed = parseJsonText(body.value, limits.door.jsonDepthMax);
+  if (!parsed.ok) return notJson(parsed.error);
+  const { value, text, members } = parsed.value;
+  return { ok: true, value: { value, text, members, bytes: body.value } };
+}
+
+const notJson = (fault: string): Result<never, Refusal> =>
+  err(refusal("malformed", fault, "send one JSON object in UTF-8"));
 
 async function readBody(request: HttpRequest, bytesMax: number): Promise<Result<Buffer, Refusal>> {
   const tooLarge = err(refusal("too_large", `the body is larger than ${bytesMax} bytes`, "send less"));

@@ -3,6 +3,7 @@ import { AnthropicMeter } from "./anthropic-meter.ts";
 import { imagesIn, MessagesCall } from "./anthropic-request.ts";
 import type { WireFormat } from "./format.ts";
 import { anthropicRefusal, boundedTokens, malformed } from "./parts.ts";
+import { withMembers } from "./said-body.ts";
 
 /** The agent's own `anthropic-version`, if it is one. */
 export function versionHeader(agent: (name: string) => string | undefined): Readonly<Record<string, string>> {
@@ -17,7 +18,8 @@ export const anthropicFormat: WireFormat = {
   path: () => "/messages",
   authorization: (secret) => ["x-api-key", secret],
   headers: versionHeader,
-  parse(body, bytes) {
+  keepsWords: true,
+  parse(body, bytes, _from, said) {
     const parsed = MessagesCall.safeParse(body);
     if (!parsed.success) return err(malformed(parsed.error));
     const call = parsed.data;
@@ -33,7 +35,9 @@ export const anthropicFormat: WireFormat = {
       tools: call.tools?.length ?? 0,
       temperature: call.temperature ?? null,
       body: (upstreamModel, tokens) =>
-        Buffer.from(JSON.stringify({ ...call, model: upstreamModel, max_tokens: tokens })),
+        said
+          ? withMembers(said, { model: upstreamModel, max_tokens: tokens })
+          : Buffer.from(JSON.stringify({ ...call, model: upstreamModel, max_tokens: tokens })),
     });
   },
   meter: () => new AnthropicMeter(),

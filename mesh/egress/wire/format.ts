@@ -2,6 +2,7 @@ import type { Result } from "../../../lib/result.ts";
 import type { Json } from "../../../lib/json.ts";
 import type { Refusal } from "../../../protocol/refusal.ts";
 import type { TokenUsage } from "../../ledger/price.ts";
+import type { SaidBody } from "./said-body.ts";
 import type { Api } from "../providers.ts";
 
 /** One kind of call that the door takes: a way to ask, with its meter, its bound and its refusal. */
@@ -82,7 +83,10 @@ export interface WireFormat {
   authorization(secret: string): readonly [name: string, value: string];
   /** Further headers; `agent` looks up one of the agent's own. */
   headers(agent: (name: string) => string | undefined): Readonly<Record<string, string>>;
-  parse(body: Json, bytes: number, from?: FromPath): Result<ModelCall, Refusal>;
+  /** `said`: the body in its own words, which a format that `keepsWords` sends on. */
+  parse(body: Json, bytes: number, from?: FromPath, said?: SaidBody): Result<ModelCall, Refusal>;
+  /** What `said` holds goes out as it was written, but for what the mesh exchanges; else the body is written anew. */
+  readonly keepsWords?: true;
   meter(): Meter;
   refusalBody(refusal: Refusal): string;
 }

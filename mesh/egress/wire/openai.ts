@@ -19,6 +19,7 @@ import type { WireFormat } from "./format.ts";
 import { imagesOf } from "./images.ts";
 import { OpenaiMeter } from "./openai-meter.ts";
 import { boundedTokens, malformed, openaiRefusal, outputTokens, passed } from "./parts.ts";
+import { withMembers } from "./said-body.ts";
 
 /**
  * OpenAI chat completions (platform.openai.com/docs/api-reference/chat). Text, images sent along, function tools:
@@ -148,7 +149,8 @@ export const openaiFormat: WireFormat = {
   path: () => "/chat/completions",
   authorization: (secret) => ["authorization", `Bearer ${secret}`],
   headers: () => ({}),
-  parse(body, bytes) {
+  keepsWords: true,
+  parse(body, bytes, _from, said) {
     const parsed = isPlainCall(body) ? { success: true as const, data: body as ChatCall } : Call.safeParse(body);
     if (!parsed.success) return err(malformed(parsed.error));
     const { max_tokens, max_completion_tokens, ...rest } = parsed.data;
@@ -170,6 +172,14 @@ export const openaiFormat: WireFormat = {
       body(upstreamModel, tokens, provider) {
         // Hosted reasoning models know only the newer name, most compatible servers only the older.
         const newer = max_completion_tokens !== undefined || (max_tokens === undefined && provider === "openai");
+        if (said)
+          return withMembers(said, {
+            model: upstreamModel,
+            [newer ? "max_completion_tokens" : "max_tokens"]: tokens,
+            // As it was counted, however it was written.
+            n: rest.n,
+            stream_options: stream ? { include_usage: true } : undefined,
+          });
         return Buffer.from(
           JSON.stringify({
             ...rest,

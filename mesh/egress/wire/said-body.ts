@@ -1,0 +1,55 @@
+import type { JsonText } from "../../../lib/json.ts";
+
+/** A body as an agent wrote it, and that was understood completely: no name twice, none that is unknown. */
+export interface SaidBody extends JsonText {
+  readonly bytes: Buffer;
+}
+
+/**
+ * The body with other values of some of its outermost names; one that it has not is put before the others. All else stays
+ * as it was written: to write a long prompt anew costs more than all the rest of its way. `undefined`: the name stays as
+ * it is. The body must be an object that has a name.
+ */
+export function withMembers({ text, bytes, members }: SaidBody, values: Readonly<Record<string, Written>>): Buffer {
+  const changes: { readonly from: number; readonly to: number; readonly text: string }[] = [];
+  let added = "";
+  for (const name in values) {
+    const value = values[name];
+    if (value === undefined) continue;
+    const span = members.get(name);
+    if (span) changes.push({ ...span, text: JSON.stringify(value) });
+    else added += `${JSON.stringify(name)}:${JSON.stringify(value)},`;
+  }
+  const begin = text.indexOf("{") + 1;
+  if (added !== "") changes.push({ from: begin, to: begin, text: added });
+  changes.sort((a, b) => a.from - b.from);
+  // Where each character is its byte, nothing is decoded and encoded again.
+  return text.length === bytes.length && bytes.length > SHORT_BYTES ? inBytes(bytes, changes) : inText(text, changes);
+}
+
+type Written = string | number | Readonly<Record<string, boolean>> | undefined;
+type Changes = readonly { readonly from: number; readonly to: number; readonly text: string }[];
+
+/** Up to here a text is put together faster than bytes are. */
+const SHORT_BYTES = 4_096;
+
+function inText(text: string, changes: Changes): Buffer {
+  let made = "";
+  let at = 0;
+  for (const change of changes) {
+    made += text.slice(at, change.from) + change.text;
+    at = change.to;
+  }
+  return Buffer.from(made + text.slice(at));
+}
+
+function inBytes(bytes: Buffer, changes: Changes): Buffer {
+  const pieces: Buffer[] = [];
+  let at = 0;
+  for (const change of changes) {
+    pieces.push(bytes.subarray(at, change.from), Buffer.from(change.text));
+    at = change.to;
+  }
+  pieces.push(bytes.subarray(at));
+  return Buffer.concat(pieces);
+}
