@@ -61,9 +61,10 @@ export const outward = {
     lineBytesMax: 2 * KiB,
     commandBytesMax: 256 * KiB,
     refsPerPushMax: 256,
-    /** What is held of a pack until it is seen what its commits follow from. */
+    /** What is held of a pack until it is seen what its commits follow from, and as much of what it unpacks to. */
     historyBytesMax: 8 * MiB,
     commitBytesMax: 64 * KiB,
+    /** And tags. */
     commitsMax: 10_000,
     deltaDepthMax: 64,
     /** Looks at a commit of which not all had come. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { inflateSync } from "node:zlib";
 import { err, ok, type Result } from "../../../../lib/result.ts";
 import { limits } from "../../../../protocol/limits.ts";
@@ -27,6 +28,9 @@ export class History {
   #bytes = 0;
   #at = 0;
   #looksLeft: number = limits.git.incompleteLooksMax;
+  /** Of what the objects hold once they are unpacked: a pack of a megabyte can hold a thousand times as much. */
+  #contentBytes = 0;
+  #looked = 0;
   #objectsLeft = -1;
   /** By where they begin, and by their ids. */
   readonly #byPlace = new Map<number, Commit>();
@@ -38,8 +42,8 @@ export class History {
     this.#hash = updates[0]?.is.length === 64 ? "sha256" : "sha1";
   }
 
-  /** All that was held, once it is seen; null: more is needed. */
-  push(piece: Buffer): Result<Buffer | null, Refusal> {
+  /** All that was held, once it is seen; null: more is needed. Others have their turn meanwhile. */
+  async push(piece: Buffer): Promise<Result<Buffer | null, Refusal>> {
     const whole = this.#with(piece);
     if (this.#objectsLeft < 0) {
       if (whole.length < HEADER_BYTES) return this.#more(whole, 0);
@@ -54,9 +58,13 @@ export class History {
       if (read === "more") return this.#more(whole, left - this.#objectsLeft);
       if (read === "other") break;
       this.#objectsLeft--;
+      if (this.#looked % OBJECTS_PER_TURN === 0) await nextTurn();
     }
-    const forced = this.#updates.find((each) => !this.#follows(each));
-    return forced ? err(notSeen(forced.ref)) : ok(whole);
+    for (const each of this.#updates) {
+      if (!this.#follows(each)) return err(notSeen(each.ref));
+      if (this.#parents.size > OBJECTS_PER_TURN) await nextTurn();
+    }
+    return ok(whole);
   }
 
   #with(piece: Buffer): Buffer {
@@ -80,15 +88,16 @@ export class History {
     );
   }
 
-  /** Reads the object at `#at`. `other`: the commits are over. */
+  /** Reads the object at `#at`. `other`: the commits are over, or so many that no more are looked at. */
   #object(whole: Buffer): "read" | "more" | "other" {
+    if (this.#looked >= limits.git.commitsMax || this.#contentBytes > limits.git.historyBytesMax) return "other";
     const begin = this.#at;
     const head = headerAt(whole, begin);
     if (!head) return "more";
     if (head.kind === TAG || head.kind === COMMIT) {
       const content = contentAt(whole, head);
       if (!content || content === "more") return content ?? "other";
-      this.#at = content.end;
+      this.#take(content.end, content.bytes.length);
       return head.kind === TAG ? "read" : this.#keep(begin, { content: content.bytes, depth: 0 });
     }
     if (head.kind !== OFS_DELTA && head.kind !== REF_DELTA) return "other";
@@ -98,12 +107,17 @@ export class History {
     if (!delta || delta === "more") return delta ?? "other";
     const content = applyDelta(base.commit.content, delta.bytes, limits.git.commitBytesMax);
     if (!content || base.commit.depth >= limits.git.deltaDepthMax) return "other";
-    this.#at = delta.end;
+    this.#take(delta.end, delta.bytes.length + content.length);
     return this.#keep(begin, { content, depth: base.commit.depth + 1 });
   }
 
-  #keep(begin: number, commit: Commit): "read" | "other" {
-    if (this.#parents.size >= limits.git.commitsMax) return "other";
+  #take(end: number, contentBytes: number): void {
+    this.#at = end;
+    this.#looked++;
+    this.#contentBytes += contentBytes;
+  }
+
+  #keep(begin: number, commit: Commit): "read" {
     const id = createHash(this.#hash).update(`commit ${commit.content.length}\0`).update(commit.content).digest("hex");
     this.#byPlace.set(begin, commit);
     this.#byId.set(id, commit);
@@ -141,6 +155,8 @@ export class History {
 }
 
 const HEADER_BYTES = 12;
+/** A millisecond each, at the most. */
+const OBJECTS_PER_TURN = 16;
 
 const notSeen = (ref: string): Refusal =>
   refusal(

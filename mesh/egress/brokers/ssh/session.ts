@@ -105,7 +105,7 @@ export class SessionRelay {
     for (let piece: Buffer | null = first; ; piece = await this.#parts.reader.piece()) {
       if (!piece) throw new SessionFault("the push ended within its pack");
       this.#moved = true;
-      const seen = await this.#allowed(history.push(piece));
+      const seen = await this.#allowed(await history.push(piece));
       if (seen) return seen;
     }
   }
