@@ -68,6 +68,10 @@ code=0
 "$node" --disable-warning=ExperimentalWarning --test --test-concurrency=2 --test-timeout=300000 \
   --test-reporter=spec --test-reporter-destination=stdout \
   --test-reporter=tap --test-reporter-destination="$summary" "$@" || code=$?
-# After a failure the details come last; the counts are worth repeating below them.
-[ "$code" -eq 0 ] || grep -E '^# (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ' "$summary" || true
+# After a failure the details come last, and they are long: what failed, where and why is worth repeating below them.
+[ "$code" -eq 0 ] || awk '
+  /^ *not ok / { print; told = 8 }
+  /^ *(location|failureType|error): / && told > 0 { reason = /error: \|-$/ ? 6 : 1 }
+  reason > 0 && told > 0 { print "  " $0; reason--; told-- }
+  /^# (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /' "$summary" | tail -n 200
 exit "$code"
