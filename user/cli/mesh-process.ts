@@ -9,12 +9,13 @@ type Host = Pick<Surroundings, "meshProgram" | "cwd">;
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 /**
  * Nothing in the mesh makes code from text, and nothing may. What it throws away is young and small: threads that help
- * to collect it wait for each other longer than they help.
+ * to collect it wait for each other longer than they help, and more than 8 MiB for it would only be more memory.
  */
 const NODE_FLAGS = [
   "--disable-warning=ExperimentalWarning",
   "--disallow-code-generation-from-strings",
   "--no-parallel-scavenge",
+  "--max-semi-space-size=8",
 ];
 /** How long an orderly stop may take before the process is ended. */
 const STOP_PATIENCE_MS = 20_000;
