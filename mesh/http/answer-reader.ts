@@ -1,7 +1,7 @@
 import { limits } from "../../protocol/limits.ts";
 import { HEAD_END, headBytesMax, lengthOf, readFields, type Fields } from "./fields.ts";
 
-/** What an answer consists of, as it is read. */
+/** What an answer consists of, as it is read. `data` is valid for the call only, where the memory of a read is used again. */
 export interface AnswerEvents {
   head(status: number, fields: Fields): void;
   data(bytes: Buffer): void;
@@ -17,12 +17,21 @@ const LF = 0x0a;
 const SIZE_DIGITS_MAX = 8;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 
+/** How an answer is read otherwise than one to a POST. */
+export interface Asked {
+  /** HEAD: its head says the length of a body that does not come. */
+  readonly bodiless: boolean;
+  readonly headBytesMax: number;
+}
+const POST: Asked = { bodiless: false, headBytesMax };
+
 /**
- * Reads one answer to a POST (RFC 9112), strictly: what two readers could frame in two ways is a fault. The bytes of one
+ * Reads one answer (RFC 9112), strictly: what two readers could frame in two ways is a fault. The bytes of one
  * `push` are told as one piece, whatever chunks they came in; they are taken over, and moved together in their place.
  */
 export class AnswerReader {
   readonly #events: AnswerEvents;
+  readonly #asked: Asked;
   #place: Place = "head";
   /** The beginning of a head, of a line or of trailers. */
   #held: Buffer = NOTHING;
@@ -32,8 +41,9 @@ export class AnswerReader {
   /** What the server says of how long it keeps the connection. */
   keptMs: number | undefined;
 
-  constructor(events: AnswerEvents) {
+  constructor(events: AnswerEvents, asked: Asked = POST) {
     this.#events = events;
+    this.#asked = asked;
   }
 
   get begun(): boolean {
@@ -55,7 +65,8 @@ export class AnswerReader {
     this.#held = NOTHING;
     while (this.#place === "head") {
       const end = bytes.indexOf(HEAD_END);
-      if (end > headBytesMax || (end < 0 && bytes.length > headBytesMax)) return "its head is too long";
+      const most = this.#asked.headBytesMax;
+      if (end > most || (end < 0 && bytes.length > most)) return "its head is too long";
       if (end < 0) return this.#hold(bytes);
       const fault = this.#head(bytes.toString("latin1", 0, end + 2));
       if (fault !== undefined) return fault;
@@ -73,7 +84,7 @@ export class AnswerReader {
   }
 
   #hold(bytes: Buffer): undefined {
-    this.#held = bytes;
+    this.#held = Buffer.from(bytes);
   }
 
   #head(text: string): string | undefined {
@@ -109,7 +120,7 @@ export class AnswerReader {
     const kept = /\btimeout=([0-9]{1,6})\b/.exec(String(fields["keep-alive"] ?? ""));
     if (kept) this.keptMs = Number(kept[1]) * 1_000;
     this.#missing = length ?? 0;
-    if (status === 204 || status === 304) {
+    if (status === 204 || status === 304 || this.#asked.bodiless) {
       this.#missing = 0;
       this.#place = "sized";
     } else if (chunked) this.#place = "chunk size";

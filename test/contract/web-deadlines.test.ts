@@ -82,7 +82,7 @@ test("a body that is whole in time ends nothing later", async (context) => {
 
 test("what does not move any more ends after the idle time of the web", async (context) => {
   const { web } = await place(context);
-  const session = web.gateway.session("sbx-b", {} as never);
+  const session = web.gateway.session("sbx-b", { use: [] } as never);
   const server = createServer((request) => {
     // Only the deadline is looked at: the request is malformed, so nothing is asked of the warden but to keep that.
     void session.request(request, new ServerResponse(request), null).catch(() => {});

@@ -2,17 +2,25 @@ import type { Socket } from "node:net";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
-import { AnswerReader } from "../../http/answer-reader.ts";
+import { AnswerReader, type Asked } from "../../http/answer-reader.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
+import type { ReadMemory } from "./read-memory.ts";
+import { Upload, type Source } from "./upload.ts";
 
 /** One request, ready to be written. */
 export interface Sending {
   /** The whole head, in Latin-1. */
   readonly head: string;
   readonly body: Buffer;
-  /** From here until the head of the answer. */
+  /** What follows the head in the place of `body`. */
+  readonly source?: Source | undefined;
+  /** Absent: as to a POST. */
+  readonly asked?: Asked | undefined;
+  /** From here, or from the last piece of a source, until the head of the answer. */
   readonly firstByteMs: number;
+  /** Between two pieces of the answer; absent: as for models. */
+  readonly quietMs?: number | undefined;
   readonly handler: Dispatcher.DispatchHandler;
 }
 
@@ -28,6 +36,7 @@ export interface Owner {
 /** Up to here a head and its body are written as one piece. */
 const ONE_PIECE_BYTES_MAX = 64 * 1024;
 
+const nothing = (): void => {};
 const failure = (code: string, message: string): Error => Object.assign(new Error(message), { code });
 
 /**
@@ -37,13 +46,18 @@ const failure = (code: string, message: string): Error => Object.assign(new Erro
 export class Connection {
   readonly #socket: Socket;
   readonly #owner: Owner;
+  /** Absent: each read has memory of its own. */
+  readonly #memory: ReadMemory | undefined;
+  #upload: Upload | undefined;
   #exchange: Exchange | undefined;
   #movedAtMs = 0;
 
-  /** `socket` is connected, and who is at its other end is verified. */
-  constructor(socket: Socket, owner: Owner) {
+  /** `socket` is connected, and who is at its other end is verified; `memory` is what it reads into. */
+  constructor(socket: Socket, owner: Owner, memory?: ReadMemory) {
     this.#socket = socket;
     this.#owner = owner;
+    this.#memory = memory;
+    memory?.take((bytes) => this.#read(bytes));
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("end", () => this.#ended());
     socket.on("error", (error) => this.#fail(error));
@@ -54,16 +68,22 @@ export class Connection {
     return !this.#socket.destroyed && this.#socket.readable && this.#socket.writable;
   }
 
-  send({ head, body, firstByteMs, handler }: Sending): void {
-    const exchange = new Exchange(handler, {
-      head: () => this.#moved(limits.model.idleTimeoutMs),
+  send({ head, body, source, asked, firstByteMs, quietMs = limits.model.idleTimeoutMs, handler }: Sending): void {
+    const exchange = new Exchange(handler, asked, {
+      firstByteMs,
+      quietMs,
+      head: () => this.#moved(quietMs),
+      lend: () => this.#memory?.lend() ?? nothing,
       pause: (yes) => this.#exchange === exchange && this.#pause(yes),
       abort: () => this.#exchange === exchange && this.close(),
     });
     this.#exchange = exchange;
+    this.#movedAtMs = this.#owner.clock.monotonicMs();
     this.#owner.deadlines.set(this, firstByteMs);
     handler.onRequestStart?.(exchange, {});
-    if (!exchange.aborted) this.#write(head, body);
+    if (exchange.aborted) return;
+    if (source) this.#follow(head, source);
+    else this.#write(head, body);
   }
 
   close(): void {
@@ -74,11 +94,20 @@ export class Connection {
   /** Its time is up: of the answer's head, between two pieces of a body, or to be kept for another exchange. */
   expire(): void {
     if (!this.#exchange) return this.close();
-    if (!this.#exchange.begun) return this.#fail(failure("HEAD_TIMEOUT", "no answer has begun in time"));
-    // An agent that reads slowly is not the provider's fault; the call as a whole has an end.
-    const quietMs = this.#exchange.paused ? 0 : this.#owner.clock.monotonicMs() - this.#movedAtMs;
-    if (quietMs >= limits.model.idleTimeoutMs) return this.#fail(failure("BODY_TIMEOUT", "the answer has stopped"));
-    this.#owner.deadlines.set(this, limits.model.idleTimeoutMs - quietMs);
+    const { begun, paused, reins } = this.#exchange;
+    const mostMs = begun ? reins.quietMs : reins.firstByteMs;
+    // An agent that reads slowly is not the other end's fault; the call as a whole, or its own connection, has an end.
+    const quietMs = paused ? 0 : this.#owner.clock.monotonicMs() - this.#movedAtMs;
+    if (quietMs < mostMs) return this.#owner.deadlines.set(this, mostMs - quietMs);
+    if (!begun) return this.#fail(failure("HEAD_TIMEOUT", "no answer has begun in time"));
+    this.#fail(failure("BODY_TIMEOUT", "the answer has stopped"));
+  }
+
+  #follow(head: string, source: Source): void {
+    this.#upload = new Upload(this.#socket, head, source, {
+      moved: () => (this.#movedAtMs = this.#owner.clock.monotonicMs()),
+      broken: (error) => this.#fail(error),
+    });
   }
 
   #write(head: string, body: Buffer): void {
@@ -129,7 +158,10 @@ export class Connection {
     this.#exchange = undefined;
     const { keeps, keptMs } = exchange.reader;
     // What is still unsent of the request, or unread, would be taken for a part of the next.
-    const sound = keeps && !exchange.paused && this.#socket.writableLength === 0 && this.isOpen;
+    const sent = this.#upload?.whole ?? true;
+    this.#upload?.stop();
+    this.#upload = undefined;
+    const sound = keeps && sent && !exchange.paused && this.#socket.writableLength === 0 && this.isOpen;
     if (sound) this.#owner.free(this, keptMs ?? limits.http.idleMs);
     else this.close();
     exchange.handler.onResponseEnd?.(exchange, {});
@@ -138,6 +170,7 @@ export class Connection {
   #fail(error: Error): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
+    this.#upload?.stop();
     this.close();
     this.#owner.gone(this);
     if (exchange && !exchange.aborted) exchange.handler.onResponseError?.(exchange, error);
@@ -146,29 +179,37 @@ export class Connection {
 
 /** What one exchange may do to its connection; after its end, nothing. */
 interface Reins {
+  readonly firstByteMs: number;
+  readonly quietMs: number;
   head(): void;
+  lend(): () => void;
   pause(yes: boolean): void;
   abort(): void;
 }
 
-class Exchange implements Dispatcher.DispatchController {
+export class Exchange implements Dispatcher.DispatchController {
   readonly handler: Dispatcher.DispatchHandler;
   readonly reader: AnswerReader;
-  readonly #reins: Reins;
+  readonly reins: Reins;
   begun = false;
   paused = false;
   aborted = false;
   reason: Error | null = null;
 
-  constructor(handler: Dispatcher.DispatchHandler, reins: Reins) {
+  constructor(handler: Dispatcher.DispatchHandler, asked: Asked | undefined, reins: Reins) {
     this.handler = handler;
-    this.#reins = reins;
-    this.reader = new AnswerReader(this);
+    this.reins = reins;
+    this.reader = new AnswerReader(this, asked);
+  }
+
+  /** The bytes that were told last are still needed after the call in which they were: until what is returned is called. */
+  lend(): () => void {
+    return this.reins.lend();
   }
 
   head(status: number, fields: Fields): void {
     this.begun = true;
-    this.#reins.head();
+    this.reins.head();
     if (!this.aborted) this.handler.onResponseStart?.(this, status, fields);
   }
 
@@ -181,19 +222,19 @@ class Exchange implements Dispatcher.DispatchController {
 
   pause(): void {
     this.paused = true;
-    this.#reins.pause(true);
+    this.reins.pause(true);
   }
 
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.#reins.pause(false);
+    this.reins.pause(false);
   }
 
   abort(reason: Error): void {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    this.#reins.abort();
+    this.reins.abort();
   }
 }

@@ -1,17 +1,29 @@
 import { connect, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, TLSSocket } from "node:tls";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { fieldLine } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { Connection, type Owner, type Sending } from "./connection.ts";
+import type { ReadMemory } from "./read-memory.ts";
 
 export interface Place {
   /** `http:` or `https:`; of its path nothing is used. */
   readonly url: URL;
   /** Instead of its host and port. */
   readonly socketPath?: string;
+  /** Instead of all of it. */
+  readonly dial?: Dial;
+  /** For how long a connection is kept at most that nobody uses. */
+  readonly keptMsMax?: number;
+}
+
+/** Opens connections to a place that was checked before: whom, how and by which trust is not for the pool to say. */
+export interface Dial {
+  /** Ways to the same place, tried one after the other. */
+  readonly choices: number;
+  open(choice: number): { readonly socket: Socket; readonly memory: ReadMemory };
 }
 
 export interface Post {
@@ -22,12 +34,19 @@ export interface Post {
   readonly firstByteMs: number;
 }
 
+/** Throws for what would be read as more than one line, or not at all. `method` is one that the mesh knows. */
+export function requestLine(method: string, target: string): string {
+  if (!TARGET.test(target)) throw Object.assign(new Error("no target of a request"), { code: "ERR_INVALID_CHAR" });
+  return `${method} ${target} HTTP/1.1\r\n`;
+}
+
 const TARGET = /^\/[\x21-\x7e]*$/;
 /** So much before the server closes a connection it is not used any more. */
 const MARGIN_MS = 1_000;
 
 /**
- * Connections to one provider. POST alone: what a provider is asked costs money, so nothing is ever sent a second time.
+ * Connections to one place. Nothing is ever sent a second time: what a provider is asked costs money, and what the web is
+ * asked may do something.
  * The latest connection is used first, and one that is idle no longer than the server keeps it.
  */
 export class Pool implements Owner {
@@ -36,6 +55,7 @@ export class Pool implements Owner {
   readonly #place: Place;
   readonly #host: string;
   readonly #connectionsMax: number;
+  #keptMsMax: number;
   readonly #connections = new Set<Connection>();
   readonly #idle: Connection[] = [];
   readonly #queue = new Set<Sending>();
@@ -45,6 +65,7 @@ export class Pool implements Owner {
 
   constructor(place: Place, clock: Clock, deadlines: Deadlines, connectionsMax: number = limits.model.connectionsMax) {
     this.#connectionsMax = connectionsMax;
+    this.#keptMsMax = place.keptMsMax ?? limits.http.idleMsMax;
     this.#place = place;
     this.clock = clock;
     this.deadlines = deadlines;
@@ -53,15 +74,24 @@ export class Pool implements Owner {
 
   /** Throws when the request cannot be written as one. What happens to it is told to `handler` alone. */
   dispatch({ path, headers, body, firstByteMs }: Post, handler: Dispatcher.DispatchHandler): void {
-    if (this.#closed) throw Object.assign(new Error("the pool is closed"), { code: "ECONNABORTED" });
-    if (!TARGET.test(path)) throw Object.assign(new Error("no target of a request"), { code: "ERR_INVALID_CHAR" });
-    let head = `POST ${path} HTTP/1.1\r\n${this.#host}connection: keep-alive\r\n`;
+    let head = `${requestLine("POST", path)}${this.#host}connection: keep-alive\r\n`;
     for (const name in headers) head += fieldLine(name, headers[name] ?? "");
     head += `content-length: ${body.length}\r\n\r\n`;
-    const sending: Sending = { head, body, firstByteMs, handler };
+    this.send({ head, body, firstByteMs, handler });
+  }
+
+  /** A head that was written with `fieldLine`, whole. */
+  send(sending: Sending): void {
+    if (this.#closed) throw Object.assign(new Error("the pool is closed"), { code: "ECONNABORTED" });
     for (let idle; (idle = this.#idle.pop());) if (idle.isOpen) return idle.send(sending);
     if (this.#connections.size + this.#opening.size < this.#connectionsMax) return this.#open(sending);
     this.#wait(sending);
+  }
+
+  /** What is under way goes on; nothing is kept after it. */
+  retire(): void {
+    this.#keptMsMax = 0;
+    for (const each of this.#idle.splice(0)) each.close();
   }
 
   destroy(): void {
@@ -78,7 +108,7 @@ export class Pool implements Owner {
       // After all that is still to be told of the exchange before it.
       return void setImmediate(() => (connection.isOpen ? connection.send(next) : this.#open(next)));
     }
-    const forMs = Math.min(keptMs, limits.http.idleMsMax) - MARGIN_MS;
+    const forMs = Math.min(keptMs, this.#keptMsMax) - MARGIN_MS;
     if (forMs <= 0 || this.#closed) return connection.close();
     this.deadlines.set(connection, forMs);
     this.#idle.push(connection);
@@ -106,9 +136,10 @@ export class Pool implements Owner {
     sending.handler.onRequestStart?.(new Waiting(abort), {});
   }
 
-  #open(sending: Sending): void {
+  #open(sending: Sending, choice = 0): void {
     const { handler } = sending;
-    const socket = this.#dial();
+    const { dial } = this.#place;
+    const { socket, memory } = dial ? dial.open(choice) : { socket: this.#dial() };
     const settle = (): void => {
       this.#opening.delete(socket);
       this.deadlines.clear(expiry);
@@ -117,6 +148,8 @@ export class Pool implements Owner {
     const fail = (code: string, cause?: Error): void => {
       settle();
       socket.on("error", () => {}).destroy();
+      if (dial && choice + 1 < dial.choices && !controller.aborted && !this.#closed)
+        return this.#open(sending, choice + 1);
       if (!controller.aborted) handler.onResponseError?.(controller, new NotConnected(code, cause));
       this.#next();
     };
@@ -131,7 +164,9 @@ export class Pool implements Owner {
     socket.once(this.#place.url.protocol === "https:" ? "secureConnect" : "connect", () => {
       settle();
       if (this.#closed) return void socket.destroy();
-      const connection = new Connection(socket, this);
+      // Its own check ends it before; this holds should that ever be changed.
+      if (socket instanceof TLSSocket && !socket.authorized) return void fail("NOT_VERIFIED");
+      const connection = new Connection(socket, this, memory);
       this.#connections.add(connection);
       connection.send(sending);
     });

@@ -2,6 +2,7 @@ import type { Duplex, Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import type { Dispatcher } from "undici";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { Exchange } from "../http1/connection.ts";
 import { Scrubber, type Automaton } from "../scrubber.ts";
 import type { Front } from "./front.ts";
 import type { Field } from "./head.ts";
@@ -25,6 +26,8 @@ const NOT_PASSED = new Set([
   ...["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te"],
   ...["trailer", "transfer-encoding", "upgrade", "alt-svc"],
 ]);
+
+const nothing = (): (() => void) => () => {};
 
 const decoders: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
@@ -121,11 +124,15 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     const objection = this.#objection();
     if (objection) return this.#end("cut", objection.reason, objection);
     this.#bytes += chunk.length;
-    const target = this.#decoder ?? this.#front.out;
-    const goesOn = this.#decoder ? this.#decoder.write(chunk) : this.#front.out.write(this.#scrub(chunk));
+    const lend = controller instanceof Exchange ? () => controller.lend() : nothing;
+    const decoder = this.#decoder;
+    // A decoder takes what it is given later.
+    const goesOn = decoder ? decoder.write(Buffer.from(chunk)) : this.#pass(chunk, lend);
     if (goesOn) return;
     controller.pause();
-    target.once("drain", () => controller.resume());
+    const on = (): void => controller.resume();
+    if (decoder) decoder.once("drain", on);
+    else this.#front.onDrain(on);
   }
 
   onResponseEnd(): void {
@@ -142,12 +149,11 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   }
 
   #decodeWith(decoder: Transform): void {
-    const { out } = this.#front;
     this.#decoder = decoder;
     decoder.on("data", (piece: Buffer) => {
-      if (this.#ended || out.write(this.#scrub(piece))) return;
+      if (this.#ended || this.#pass(piece, nothing)) return;
       decoder.pause();
-      out.once("drain", () => decoder.resume());
+      this.#front.onDrain(() => decoder.resume());
     });
     decoder.once("end", () => this.#complete());
     decoder.once("error", () => this.stop("cut", "upstream sent a body that does not decompress"));
@@ -179,17 +185,18 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     return inName.hits > 0 ? [] : [[name, inValue.text]];
   }
 
-  #scrub(chunk: Buffer): Buffer {
+  /** False: the client is to take more before the next. */
+  #pass(chunk: Buffer, lend: () => () => void): boolean {
     let clean = chunk;
     for (const scrubber of this.#scrubbers) clean = scrubber.push(clean);
-    return clean;
+    return clean.length === 0 || this.#front.write(clean, lend);
   }
 
   #complete(): void {
     if (this.#ended) return;
     let rest: Buffer = Buffer.alloc(0);
     for (const scrubber of this.#scrubbers) rest = Buffer.concat([scrubber.push(rest), scrubber.end()]);
-    this.#front.out.end(rest.length > 0 ? rest : undefined);
+    this.#front.end(rest.length > 0 ? rest : undefined);
     this.#end("answered", "complete");
   }
 

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import {
+  checkServerIdentity,
   connect as connectTls,
   createSecureContext,
   getCACertificates,
@@ -8,6 +9,8 @@ import {
 } from "node:tls";
 import { assert } from "../../../lib/assert.ts";
 import { limits } from "../../../protocol/limits.ts";
+import type { Dial } from "../http1/pool.ts";
+import { ReadMemory } from "../http1/read-memory.ts";
 import { isAddress } from "./address.ts";
 
 /** Where to: addresses that were checked, in the order in which to try them. */
@@ -71,6 +74,36 @@ export async function dialTls(to: Destination, host: string, trust: SecureContex
     resolve(secure);
   });
   return promise;
+}
+
+/** A place, and what is spoken with it. */
+export interface Upstream extends Destination {
+  readonly scheme: "http" | "https";
+  readonly host: string;
+}
+
+/** Connections to the addresses that were checked, for a pool; TLS is verified always, for `host` and nothing else. */
+export function dialOf({ scheme, host, port, addresses }: Upstream, trust: SecureContext): Dial {
+  return {
+    choices: addresses.length,
+    open(choice) {
+      const address = addresses[choice] ?? "";
+      assert(isAddress(address), "only addresses are dialled");
+      const memory = new ReadMemory(scheme === "http");
+      const to = { host: address, port, noDelay: true, onread: memory.onread };
+      if (scheme === "http") return { socket: connect(to), memory };
+      const socket = connectTls({
+        ...to,
+        ...(isAddress(host) ? {} : { servername: host }),
+        // Who is asked for is the host, wherever its address is.
+        checkServerIdentity: (_address, certificate) => checkServerIdentity(host, certificate),
+        secureContext: trust,
+        rejectUnauthorized: true,
+        ALPNProtocols: ["http/1.1"],
+      });
+      return { socket, memory };
+    },
+  };
 }
 
 const timedOut = (): Error => Object.assign(new Error("timed out"), { code: "ETIMEDOUT" });

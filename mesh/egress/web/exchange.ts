@@ -3,10 +3,13 @@ import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { originOf } from "../../policy/reach.ts";
+import type { Asked } from "../../http/answer-reader.ts";
 import type { TokenBucket } from "../../http/bucket.ts";
+import { fieldLine } from "../../http/fields.ts";
 import type { Injection } from "../credentials.ts";
+import { requestLine } from "../http1/pool.ts";
 import { WebAnswer, type Ending } from "./answer.ts";
-import { placeholderOf, type Binding } from "./binding.ts";
+import type { Binding } from "./binding.ts";
 import { BodyGate, BodyRefused } from "./body-gate.ts";
 import { answerRefusal, type Front } from "./front.ts";
 import type { Gateway } from "./gateway.ts";
@@ -20,6 +23,9 @@ export interface Lane {
   readonly gateway: Gateway;
   readonly warden: Warden;
   readonly upstreams: Upstreams;
+  /** Of the credentials that the sandbox's agent may use, and how it writes them. */
+  readonly bindings: readonly Binding[];
+  readonly placeholders: readonly string[];
   /** Names that may still be asked for. */
   readonly names: TokenBucket;
 }
@@ -46,7 +52,6 @@ export async function exchange(
   front: Front,
   onUpgrade: OnUpgrade | null,
 ): Promise<void> {
-  front.out.on("error", () => front.destroy());
   const head = readHead(front.head, entrance);
   if (!head.ok) return refuse(lane, front, about(front, entrance), head.error);
   const admitted = await admit(lane, head.value, front);
@@ -74,13 +79,17 @@ async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Ad
   const { rule, name } = permit.value;
   const pinned = await gateway.pinning.pin(head.to, rule.address, () => lane.names.take());
   if (!pinned.ok) return found(pinned.error);
-  const bindings = gateway.bindings.filter(({ credential }) => warden.use.includes(credential));
-  const held = front.body !== null && needsBody(bindings, head) ? await hold(front.body) : ok(null);
+  const { bindings } = lane;
+  const needs = (front.body ?? front.whole) !== null && needsBody(bindings, head);
+  const held = needs && front.body ? await hold(front.body) : ok(needs ? front.whole : null);
   if (!held.ok) return found(held.error);
-  const ready = prepare(lane, bindings, head, held.value);
+  if (!needs && front.whole && lane.placeholders.some((each) => front.whole?.includes(each)))
+    return found(bodyRefusal(new BodyRefused("placeholder")));
+  const ready = prepare(lane, head, held.value);
   if (!ready.ok) return found(ready.error);
-  const { outgoing, injection, credential } = ready.value;
-  const streamed = held.value === null ? front.body : null;
+  const { injection, credential } = ready.value;
+  const outgoing = needs ? ready.value.outgoing : { ...ready.value.outgoing, body: front.whole };
+  const streamed = needs ? null : front.body;
   const pass = await warden.depart({
     ...{ action: head.action, to: head.to, rule: name, addresses: pinned.value, credential },
     bytes: bytesOf(outgoing) + (streamed ? (head.bytes ?? 0) : 0),
@@ -92,8 +101,7 @@ async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Ad
 }
 
 function prepare(
-  { gateway, warden }: Lane,
-  bindings: readonly Binding[],
+  { gateway, warden, bindings }: Lane,
   head: WebHead,
   body: Buffer | null,
 ): Result<
@@ -150,9 +158,9 @@ async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnU
   const automata = lane.gateway.keyring.watched(use);
   const upgrade = onUpgrade && ((socket: Duplex, fields: readonly Field[]) => onUpgrade(admitted, socket, fields));
   const answer = new WebAnswer(front, { host: head.to.host, automata, objection: () => pass.objection() }, upgrade);
-  const gate = stream && new BodyGate(head.bytes ?? 0, use.map(placeholderOf), pass);
+  const gate = stream && new BodyGate(head.bytes ?? 0, lane.placeholders, pass);
   const gone = (): void => answer.stop("aborted", "the client has gone");
-  front.out.once("close", gone);
+  front.onClose(gone);
   if (stream && gate) {
     stream.once("error", gone);
     gate.once("error", (error: Error) => {
@@ -162,39 +170,58 @@ async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnU
     stream.pipe(gate);
   }
   try {
-    lane.upstreams.to({ ...head.action, addresses: admitted.addresses }).dispatch(
-      {
-        path: outgoing.target,
-        method: head.action.method,
-        headers: fieldsOf(head, outgoing, gate !== null, automata.length > 0).flat(),
-        body: gate ?? outgoing.body,
-        ...(head.upgrade ? { upgrade: "websocket" } : {}),
-      },
-      answer,
-    );
+    const place = lane.upstreams.to({ ...head.action, addresses: admitted.addresses });
+    const fields = fieldsOf(head, outgoing, automata.length > 0);
+    const { method } = head.action;
+    if (head.upgrade)
+      place.upgrading.dispatch({ path: outgoing.target, method, headers: fields.flat(), upgrade: "websocket" }, answer);
+    else
+      place.pool.send({
+        head: writeHead(head, outgoing, fields, gate !== null),
+        body: gate ? NOTHING : (outgoing.body ?? NOTHING),
+        source: gate ? { stream: gate, bytes: head.bytes } : undefined,
+        asked: method === "HEAD" ? HEAD : OTHER,
+        firstByteMs: limits.web.firstByteTimeoutMs,
+        quietMs: limits.web.idleTimeoutMs,
+        handler: answer,
+      });
   } catch (error) {
     const reason = `the request cannot be sent on: ${(error as Error).message}`.slice(0, 200);
     answer.stop("failed", reason, refusal("malformed", reason, "send a request that HTTP/1.1 can carry"));
   }
   const { refusal: refused, ...ending } = await answer.ending;
-  front.out.off("close", gone);
+  front.onClose(null);
   gate?.destroy();
   await pass.end({ ...ending, sent: ending.sent + (gate?.sent ?? 0) + bytesOf(outgoing) });
   if (refused) await refuse(lane, front, evidence(head), refused);
 }
 
 /** The fields that go upstream. Where an answer is watched it must come whole and plain. */
-function fieldsOf(head: WebHead, { fields }: Outgoing, streams: boolean, watched: boolean): readonly Field[] {
-  const dropped = new Set([
-    ...(watched ? ["accept-encoding", "range", "if-range"] : []),
-    ...(head.upgrade ? ["sec-websocket-extensions"] : []),
-  ]);
-  return [
-    ...fields.filter(([name]) => !dropped.has(name)),
-    ...(watched ? [["accept-encoding", "identity"] as const] : []),
-    ...(streams && head.bytes !== null ? [["content-length", String(head.bytes)] as const] : []),
-  ];
+function fieldsOf(head: WebHead, { fields }: Outgoing, watched: boolean): readonly Field[] {
+  if (!watched && !head.upgrade) return fields;
+  const dropped = [...(watched ? UNWATCHABLE : []), ...(head.upgrade ? ["sec-websocket-extensions"] : [])];
+  const kept = fields.filter(([name]) => !dropped.includes(name));
+  return watched ? [...kept, ["accept-encoding", "identity"]] : kept;
 }
+
+const UNWATCHABLE = ["accept-encoding", "range", "if-range"];
+const NOTHING = Buffer.alloc(0);
+const OTHER: Asked = { bodiless: false, headBytesMax: limits.web.answerHeaderBytesMax };
+const HEAD: Asked = { ...OTHER, bodiless: true };
+/** RFC 9110 §8.6: what means something with a body says that there is none. */
+const MEANS_BODY: readonly string[] = ["POST", "PUT", "PATCH"];
+
+/** The host is that of the connection, and the body's length is said by nobody but the gateway. */
+function writeHead({ action, bytes }: WebHead, outgoing: Outgoing, fields: readonly Field[], streams: boolean): string {
+  const { method } = action;
+  let head = `${requestLine(method, outgoing.target)}${fieldLine("host", hostOf(action))}connection: keep-alive\r\n`;
+  for (const [name, value] of fields) head += fieldLine(name, value);
+  const length = streams ? bytes : (outgoing.body?.length ?? 0);
+  if (length === null) return `${head}transfer-encoding: chunked\r\n\r\n`;
+  return `${head}${length > 0 || MEANS_BODY.includes(method) ? `content-length: ${length}\r\n` : ""}\r\n`;
+}
+
+const hostOf = (action: WebHead["action"]): string => originOf(action).slice(`${action.scheme}://`.length);
 
 function bodyRefusal(error: Error): Refusal {
   const why = error instanceof BodyRefused ? error.why : "broken";

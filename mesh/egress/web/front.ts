@@ -7,12 +7,42 @@ import type { Field, RawHead } from "./head.ts";
 /** One request of a client and the place for its answer, over either version of HTTP. */
 export interface Front {
   readonly head: RawHead;
-  /** Null: there is none. */
+  /** Null: there is none, or it is here. */
   readonly body: Readable | null;
-  readonly out: Writable;
+  /** A body that came whole with its head. */
+  readonly whole: Buffer | null;
   readonly started: () => boolean;
+  /** Names and values as they are to be written; without a `content-length` the front says where it ends. */
   answer(status: number, fields: readonly Field[]): void;
+  /**
+   * False: wait for `onDrain`. `bytes` are used in memory that is read into again: who needs them after this call
+   * borrows them with `lend`, until what that returns is called.
+   */
+  write(bytes: Buffer, lend: () => () => void): boolean;
+  end(bytes?: Buffer): void;
+  onDrain(act: () => void): void;
+  /** The client has gone, or all was said. One listener at most; null takes it away. */
+  onClose(act: (() => void) | null): void;
   destroy(): void;
+}
+
+/** What Node's streams do for both of their fronts. They keep what they are given for as long as they like. */
+function ways(out: Writable): Pick<Front, "write" | "end" | "onDrain" | "onClose"> {
+  let onClose: (() => void) | null = null;
+  let closed = false;
+  out.once("close", () => {
+    closed = true;
+    onClose?.();
+  });
+  return {
+    write: (bytes) => out.write(Buffer.from(bytes)),
+    end: (bytes) => void (bytes === undefined ? out.end() : out.end(bytes)),
+    onDrain: (act) => void out.once("drain", act),
+    onClose: (act) => {
+      onClose = act;
+      if (closed) act?.();
+    },
+  };
 }
 
 export function frontOfHttp1(request: IncomingMessage, response: ServerResponse, upgrade = false): Front {
@@ -21,6 +51,7 @@ export function frontOfHttp1(request: IncomingMessage, response: ServerResponse,
   for (let i = 0; i + 1 < rawHeaders.length; i += 2)
     fields.push([(rawHeaders[i] ?? "").toLowerCase(), rawHeaders[i + 1] ?? ""]);
   const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  response.on("error", () => response.destroy());
   return {
     head: {
       method: request.method ?? "",
@@ -30,7 +61,8 @@ export function frontOfHttp1(request: IncomingMessage, response: ServerResponse,
       upgrade,
     },
     body: coding === undefined && (length === undefined || length === "0") ? null : request,
-    out: response,
+    whole: null,
+    ...ways(response),
     started: () => response.headersSent || response.destroyed,
     answer: (status, answered) => {
       response.writeHead(status, answered.flat());
@@ -72,7 +104,8 @@ export function frontOfHttp2(
       upgrade: false,
     },
     body: stream.endAfterHeaders ? null : stream,
-    out: stream,
+    whole: null,
+    ...ways(stream),
     started: () => stream.headersSent || stream.destroyed,
     answer: (status, answered) => {
       const named: Record<string, string | string[]> = {};
@@ -104,7 +137,7 @@ function tellRefusal(front: Front, refused: Refusal): void {
   const body = Buffer.from(JSON.stringify({ error: refused } satisfies RefusalBody));
   const challenge: readonly Field[] = refused.code === "unauthenticated" ? [["www-authenticate", CHALLENGE]] : [];
   front.answer(refusalStatus[refused.code], [...refusalFields(body.length), ...challenge]);
-  front.out.end(front.head.method === "HEAD" ? undefined : body);
+  front.end(front.head.method === "HEAD" ? undefined : body);
 }
 
 const CHALLENGE = 'Basic realm="cordon"';

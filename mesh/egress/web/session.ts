@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { TokenBucket } from "../../http/bucket.ts";
+import { placeholderOf } from "./binding.ts";
 import { exchange, type Lane } from "./exchange.ts";
 import { answerRefusal, frontOfHttp1, type Front } from "./front.ts";
 import type { Gateway } from "./gateway.ts";
@@ -28,7 +29,9 @@ export class WebSession {
   constructor(gateway: Gateway, sandbox: string, warden: Warden) {
     const { requestsBurst, requestsPerSecond, namesAskedBurst, namesAskedPerSecond } = limits.web;
     const names = new TokenBucket(gateway.clock, namesAskedBurst, namesAskedPerSecond);
-    this.lane = { gateway, warden, names, upstreams: new Upstreams(gateway.trust) };
+    const bindings = gateway.bindings.filter(({ credential }) => warden.use.includes(credential));
+    const upstreams = new Upstreams(gateway.trust, gateway.clock);
+    this.lane = { gateway, warden, names, upstreams, bindings, placeholders: warden.use.map(placeholderOf) };
     this.#sandbox = sandbox;
     this.#bucket = new TokenBucket(gateway.clock, requestsBurst, requestsPerSecond);
     this.#server = createServer(

@@ -1,57 +1,48 @@
-import { Pool } from "undici";
 import type { SecureContext } from "node:tls";
+import { Pool as UpgradingPool } from "undici";
+import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
+import { Deadlines } from "../../http/deadlines.ts";
 import { originOf } from "../../policy/reach.ts";
-import { dial, dialTls } from "./dialer.ts";
+import { Pool } from "../http1/pool.ts";
+import { dial, dialOf, dialTls, type Upstream } from "./dialer.ts";
 
-/** A place and the addresses that were checked for it. */
-export interface Upstream {
-  readonly scheme: "http" | "https";
-  readonly host: string;
-  readonly port: number;
-  readonly addresses: readonly string[];
-}
-
-/**
- * The connections of one sandbox: never another's, as some servers know a client by its connection. A connection is
- * used again only for the addresses for which it was made.
- */
-export class Upstreams {
+/** One place: exchanges have a pool of their own, and what goes on in WebSocket is begun by undici. */
+class Place {
+  readonly #upstream: Upstream;
   readonly #trust: SecureContext;
-  readonly #pools = new Map<string, Pool>();
+  readonly pool: Pool;
+  #upgrading: UpgradingPool | undefined;
 
-  constructor(trust: SecureContext) {
+  constructor(upstream: Upstream, trust: SecureContext, clock: Clock, deadlines: Deadlines) {
+    this.#upstream = upstream;
     this.#trust = trust;
+    const place = {
+      url: new URL(originOf(upstream)),
+      dial: dialOf(upstream, trust),
+      keptMsMax: limits.web.keepAliveMs,
+    };
+    this.pool = new Pool(place, clock, deadlines, limits.web.connectionsPerPlaceMax);
   }
 
-  to(upstream: Upstream): Pool {
-    const key = JSON.stringify([originOf(upstream), upstream.addresses]);
-    let pool = this.#pools.get(key);
-    // The oldest goes first; what it still carries goes on.
-    this.#pools.delete(key);
-    if (!pool) {
-      if (this.#pools.size >= limits.web.placesPerSandboxMax) this.#dropOldest();
-      pool = this.#open(upstream);
-    }
-    this.#pools.set(key, pool);
-    return pool;
+  /** A connection that goes on in another protocol is never used again. */
+  get upgrading(): UpgradingPool {
+    return (this.#upgrading ??= this.#open());
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
-    this.#pools.clear();
+  retire(): void {
+    this.pool.retire();
+    this.#upgrading?.close().catch(() => {});
   }
 
-  #dropOldest(): void {
-    const [key, pool] = this.#pools.entries().next().value ?? [];
-    if (key === undefined) return;
-    this.#pools.delete(key);
-    pool?.close().catch(() => {});
+  async destroy(): Promise<void> {
+    this.pool.destroy();
+    await this.#upgrading?.destroy();
   }
 
-  #open(upstream: Upstream): Pool {
-    const { scheme, host } = upstream;
-    return new Pool(originOf(upstream), {
+  #open(): UpgradingPool {
+    const upstream = this.#upstream;
+    return new UpgradingPool(originOf(upstream), {
       connections: limits.web.connectionsPerPlaceMax,
       pipelining: 1,
       allowH2: false,
@@ -62,6 +53,7 @@ export class Upstreams {
       maxHeaderSize: limits.web.answerHeaderBytesMax,
       // Neither a name nor an address of the request comes into this.
       connect: (_options, done) => {
+        const { scheme, host } = upstream;
         const dialled = scheme === "https" ? dialTls(upstream, host, this.#trust) : dial(upstream);
         dialled.then(
           (socket) => done(null, socket),
@@ -69,5 +61,48 @@ export class Upstreams {
         );
       },
     });
+  }
+}
+
+/**
+ * The connections of one sandbox: never another's, as some servers know a client by its connection. A connection is
+ * used again only for the addresses for which it was made.
+ */
+export class Upstreams {
+  readonly #trust: SecureContext;
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #places = new Map<string, Place>();
+
+  constructor(trust: SecureContext, clock: Clock) {
+    this.#trust = trust;
+    this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
+  }
+
+  to(upstream: Upstream): Place {
+    const key = `${upstream.scheme} ${upstream.host} ${upstream.port} ${upstream.addresses.join()}`;
+    let place = this.#places.get(key);
+    // The oldest goes first; what it still carries goes on.
+    this.#places.delete(key);
+    if (!place) {
+      if (this.#places.size >= limits.web.placesPerSandboxMax) this.#dropOldest();
+      place = new Place(upstream, this.#trust, this.#clock, this.#deadlines);
+    }
+    this.#places.set(key, place);
+    return place;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#places.values()].map((place) => place.destroy()));
+    this.#places.clear();
+    this.#deadlines.close();
+  }
+
+  #dropOldest(): void {
+    const [key, place] = this.#places.entries().next().value ?? [];
+    if (key === undefined) return;
+    this.#places.delete(key);
+    place?.retire();
   }
 }
