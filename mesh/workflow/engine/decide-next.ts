@@ -28,7 +28,11 @@ function decide(workflow: Workflow, state: RunState, nowMs: number, language: La
     return windDown(workflow, state, nowMs, language, overtime);
   const events = [...state.tasks.open].flatMap((task) => whileActive(workflow, state, task, nowMs));
   if (state.status === "paused") return events.filter(({ kind }) => kind === "step.broken");
-  for (const step of byPriority(workflow)) events.push(...ofStep(workflow, state, step, nowMs, language));
+  for (const step of byPriority(workflow)) {
+    // Asked of every step at every event: most of them wait or have ended.
+    const found = ofStep(workflow, state, step, nowMs, language);
+    if (found !== NOTHING) events.push(...found);
+  }
   if (events.length > 0) return events;
   // From the end, where what is still open stands in most files.
   const open = workflow.steps.findLast(
@@ -36,6 +40,8 @@ function decide(workflow: Workflow, state: RunState, nowMs: number, language: La
   );
   return open ? [] : [success(workflow, state, language)];
 }
+
+const NOTHING: readonly Decided[] = [];
 
 const sorted = new WeakMap<Workflow, readonly Step[]>();
 function byPriority(workflow: Workflow): readonly Step[] {
@@ -78,19 +84,20 @@ function whileActive(workflow: Workflow, state: RunState, key: string, nowMs: nu
   ];
 }
 
-function ofStep(workflow: Workflow, state: RunState, step: Step, nowMs: number, language: Language): Decided[] {
+function ofStep(workflow: Workflow, state: RunState, step: Step, nowMs: number, language: Language): readonly Decided[] {
   const task = state.tasks.get(step.id);
+  if (task?.phase === "succeeded") return NOTHING;
   const { onError } = step;
   if (task?.phase === "failed" && onError.kind === "fallback") {
     const stand = state.tasks.get(onError.step);
-    return stand?.phase === "succeeded" ? [concluded(step.id, stand.output, stand.label)] : [];
+    return stand?.phase === "succeeded" ? [concluded(step.id, stand.output, stand.label)] : NOTHING;
   }
   if (task?.phase === "running" && step.work.kind === "map") return moreItems(workflow, state, step, nowMs, language);
   if (task?.phase === "backoff")
-    return task.retryAtMs <= nowMs ? [start(workflow, state, step, step.id, language)] : [];
-  if (task && task.phase !== "idle") return [];
+    return task.retryAtMs <= nowMs ? [start(workflow, state, step, step.id, language)] : NOTHING;
+  if (task && task.phase !== "idle") return NOTHING;
   const ready = readiness(workflow, state, step);
-  if (ready === "waiting") return [];
+  if (ready === "waiting") return NOTHING;
   if (ready === "never") return [{ kind: "step.skipped", task: step.id, why: "needs" }];
   if (step.when) {
     const held = language.holds(step.when, scopeOf(workflow, state, step.id));

@@ -25,10 +25,17 @@ function names(step: PlannedStep, verb: PlannedAction["verb"], target: string): 
   );
 }
 
+const planned = new WeakMap<Plan, ReadonlyMap<string, PlannedStep>>();
+function stepsOf(plan: Plan): ReadonlyMap<string, PlannedStep> {
+  let steps = planned.get(plan);
+  if (!steps) planned.set(plan, (steps = new Map(plan.steps.map((step) => [step.id, step]))));
+  return steps;
+}
+
 /** Why the plan does not name what a job would do; undefined when it does. Asked before anything is set off. */
 export function unplanned({ plan, path, task, definition, input }: Job): string | undefined {
   const id = pathOfStep(path, splitTask(task).step);
-  const step = plan.steps.find((each) => each.id === id);
+  const step = stepsOf(plan).get(id);
   const { work } = definition;
   if (!step) return `the plan has no step \`${id}\``;
   const kind = splitTask(task).index === null ? work.kind : "map";

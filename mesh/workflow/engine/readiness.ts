@@ -11,8 +11,9 @@ export function readiness(workflow: Workflow, state: RunState, step: Step): Read
   let done = 0;
   let open = 0;
   for (const id of step.needs) {
-    if (state.tasks.get(id)?.phase === "succeeded") done++;
-    else if (!settledFor(workflow, state, id)) open++;
+    const need = state.tasks.get(id);
+    if (need?.phase === "succeeded") done++;
+    else if (!need || !settledFor(workflow, state, id)) open++;
   }
   if (step.join.kind === "settled") return open === 0 ? "ready" : "waiting";
   const wanted = step.join.kind === "all" ? step.needs.length : step.join.kind === "any" ? 1 : step.join.n;
