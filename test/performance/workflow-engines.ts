@@ -2,11 +2,12 @@
  * Steps a second and milliseconds a step of durable no-op steps, a chain of 100 and a fan-out of 100: Cordon beside
  * LangGraph.js with its SQLite checkpointer and DBOS Transact on a PostgreSQL of its own, in turns in one run. A step that
  * stays in Cordon's store does not wait for the disk before it begins; one that could reach beyond it does, as every step
- * of the other engines does: that is "begins from disk" (see engines/cordon.ts).
+ * of the other engines does: that is "begins from disk" (see engines/cordon.ts). Beside it the same bytes are written and
+ * synced by themselves, as often as the chain has steps: what a step costs at least where each one waits for the disk.
  * Once before: `npm ci --ignore-scripts` in test/performance/engines; PostgreSQL from the system's packages.
  * Usage: node test/performance/workflow-engines.ts [--rounds N]
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { closeSync, existsSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -26,6 +27,25 @@ if (!existsSync(new URL("./engines/node_modules", import.meta.url))) {
   console.error("the other engines are not installed: run `npm ci --ignore-scripts` in test/performance/engines");
   process.exit(1);
 }
+/** Bytes that this process has handed to the kernel, all its threads together. */
+const written = (): number => Number(/^wchar: (\d+)$/m.exec(readFileSync("/proc/self/io", "utf8"))?.[1]);
+
+/** Milliseconds a write of `bytes` with its sync, in a file that has its size. */
+function syncedWrites(file: string, bytes: number): number {
+  const content = Buffer.alloc(bytes, 1);
+  const fd = openSync(file, "w");
+  for (let n = 0; n < STEPS; n++) writeSync(fd, content, 0, bytes, n * bytes);
+  fdatasyncSync(fd);
+  const begin = performance.now();
+  for (let n = 0; n < STEPS; n++) {
+    writeSync(fd, content, 0, bytes, n * bytes);
+    fdatasyncSync(fd);
+  }
+  const each = (performance.now() - begin) / STEPS;
+  closeSync(fd);
+  return each;
+}
+
 const folder = mkdtempSync(join(tmpdir(), "cordon-engines-"));
 const postgres =
   postgresVersion === undefined
@@ -33,12 +53,15 @@ const postgres =
     : await startPostgres({ superuser: "postgres", settings: ["listen_addresses="] });
 if (!postgres) console.error("no PostgreSQL is installed: DBOS is left out");
 const engines = new Map<string, Engine>();
+const FROM_DISK = "Cordon, begins from disk";
+const bytesAStep: number[] = [];
+const syncMs: number[] = [];
 const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? NaN;
 try {
   const langgraph = await other("langgraph");
   engines.set("Cordon", await openCordon(join(folder, "inner"), STEPS, "inner"));
   engines.set("Cordon, a row each", await openCordon(join(folder, "row"), STEPS, "row"));
-  engines.set("Cordon, begins from disk", await openCordon(join(folder, "outer"), STEPS, "outer"));
+  engines.set(FROM_DISK, await openCordon(join(folder, "outer"), STEPS, "outer"));
   engines.set("LangGraph + SQLite", await langgraph(join(folder, "full.sqlite"), STEPS, "FULL"));
   engines.set("LangGraph, not synced", await langgraph(join(folder, "normal.sqlite"), STEPS, "NORMAL"));
   if (postgres) {
@@ -50,9 +73,14 @@ try {
   for (let round = 0; round <= rounds; round++) {
     for (const kind of ["chain", "fan"] as const) {
       for (const [name, engine] of engines) {
+        const before = written();
         const begin = performance.now();
         await engine.run(kind);
         const rate = STEPS / ((performance.now() - begin) / 1_000);
+        if (round > 0 && kind === "chain" && name === FROM_DISK) {
+          bytesAStep.push((written() - before) / STEPS);
+          syncMs.push(syncedWrites(join(folder, "raw"), Math.round(median(bytesAStep))));
+        }
         // The first round warms up.
         if (round > 0) rates.set(`${kind} ${name}`, [...(rates.get(`${kind} ${name}`) ?? []), rate]);
       }
@@ -60,7 +88,7 @@ try {
   }
   const rows = (["chain", "fan"] as const).flatMap((kind) => {
     const own = median(rates.get(`${kind} Cordon`) ?? []);
-    const outer = median(rates.get(`${kind} Cordon, begins from disk`) ?? []);
+    const outer = median(rates.get(`${kind} ${FROM_DISK}`) ?? []);
     return [...engines.keys()].map((engine) => {
       const rate = median(rates.get(`${kind} ${engine}`) ?? []);
       return {
@@ -74,7 +102,15 @@ try {
     });
   });
   console.table(rows);
-  console.log(JSON.stringify({ benchmark: "workflow-engines", steps: STEPS, rounds, rows }));
+  const bytes = Math.round(median(bytesAStep));
+  const share = median(syncMs) / (1_000 / median(rates.get(`chain ${FROM_DISK}`) ?? []));
+  console.log(
+    `${bytes} bytes a step written and synced by themselves: ${median(syncMs).toFixed(3)} ms, ` +
+      `${(share * 100).toFixed(0)} % of a step that begins from disk`,
+  );
+  console.log(
+    JSON.stringify({ benchmark: "workflow-engines", steps: STEPS, rounds, rows, bytes, syncMs: median(syncMs), share }),
+  );
 } finally {
   for (const engine of engines.values()) await engine.close().catch((error: unknown) => console.error(error));
   await postgres?.stop();
