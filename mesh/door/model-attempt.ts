@@ -63,7 +63,8 @@ export async function reserve(
     call.inputTokensMax,
     call.choices,
   );
-  const outputTokens = Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
+  // Half a picture is none: it is held whole, or refused.
+  const outputTokens = call.drawn ? (call.outputTokens ?? 0) : Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
   const body = call.body(model, outputTokens, familyOf(provider));
   const held = services.ledger.reserve(
     scopes,

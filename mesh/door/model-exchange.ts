@@ -66,6 +66,7 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
         })
       : undefined;
   const ended = services.routing?.circuits.begin(routeOf({ link: admitted, provider }));
+  const firstByteMs = turn.firstByteMs ?? format.firstByteMs;
   let outcome: Outcome | undefined;
   let untold: string | undefined;
   try {
@@ -77,7 +78,7 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
         agentHeader: (name: string) => single(request.headers[name]),
         signal: work ? AbortSignal.any([gone, work.signal]) : gone,
         ...(work && { idempotencyKey: work.callKey(caller, provider.name, body) }),
-        ...(turn.firstByteMs === undefined ? {} : { firstByteMs: turn.firstByteMs }),
+        ...(firstByteMs === undefined ? {} : { firstByteMs }),
         ...(turn.timeoutMs === undefined ? {} : { timeoutMs: turn.timeoutMs }),
       },
       translator ?? gate ?? direct.sink,

@@ -23,6 +23,8 @@ export function withinLimits(agent: string, ceilings: ModelLimits, call: ModelCa
     const reason = `\`${name}\` is ${asked[name]}, and \`${agent}\` may have at most ${ceiling}`;
     return err(refusal("denied", reason, `raise \`agents.${agent}.model_limits.${name}\``));
   }
+  // What is drawn is not shortened: who asks for more is refused when its tokens are known.
+  if (call.drawn) return ok({ ...call, outputTokens: ceilings.maxTokens ?? null });
   const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
   return ok({ ...call, outputTokens: Math.min(wanted, ceilings.maxTokens ?? Infinity) });
 }

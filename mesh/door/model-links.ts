@@ -3,6 +3,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Provider } from "../egress/providers.ts";
 import { translationTo, type Translation } from "../egress/translate/translations.ts";
+import { drawnTokensMax } from "../egress/wire/drawn-tokens.ts";
 import type { ModelCall, WireFormat } from "../egress/wire/format.ts";
 import { imageTokensMax } from "../egress/wire/image-tokens.ts";
 import type { Price } from "../ledger/price.ts";
@@ -124,8 +125,23 @@ function linkTo(
   }
   const images = imageTokensMax(provider, model, said.value.images);
   if (!images.ok) return images;
+  const drawn = said.value.drawn && drawnTokensMax(provider, model, price, said.value.drawn);
+  if (drawn && !drawn.ok) return drawn;
+  const ceiling = said.value.outputTokens ?? Infinity;
+  if (drawn && drawn.value > ceiling)
+    return err(
+      refusal(
+        "denied",
+        `such a picture has up to ${drawn.value} tokens, and an answer may have ${ceiling}`,
+        "raise `model_limits.max_tokens`, or ask for a smaller one or a lower quality",
+      ),
+    );
   return ok({
-    call: { ...said.value, inputTokensMax: said.value.inputTokensMax + images.value },
+    call: {
+      ...said.value,
+      ...(drawn && { outputTokens: drawn.value }),
+      inputTokensMax: said.value.inputTokensMax + images.value,
+    },
     ...{ provider, model, price, rule },
     format: translation?.upstream ?? format,
     ...(translation && { translation }),

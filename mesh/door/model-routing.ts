@@ -67,7 +67,7 @@ export const isShut = (way: Way, routing: Routing | undefined): boolean =>
 export function mayFit({ scope, unit }: BudgetRefusal, refused: Way, way: Way): boolean {
   if (scope.includes(">")) return way.provider.name !== refused.provider.name;
   const least = ({ link: { price, call } }: Way) =>
-    worstCase(price, call.inputTokensMax, OUTPUT_TOKENS_MIN, call.choices);
+    worstCase(price, call.inputTokensMax, call.drawn ? (call.outputTokens ?? 0) : OUTPUT_TOKENS_MIN, call.choices);
   if (unit === "usd") return least(way).microUsd < least(refused).microUsd;
   return unit === "tokens" && least(way).tokens < least(refused).tokens;
 }

@@ -23,6 +23,7 @@ const modelRoutes: Readonly<Record<string, WireName>> = {
   [doorRoutes.openaiChat]: "openai.chat",
   [doorRoutes.openaiResponses]: "openai.responses",
   [doorRoutes.openaiEmbeddings]: "openai.embeddings",
+  [doorRoutes.openaiImages]: "openai.images",
   [doorRoutes.anthropicMessages]: "anthropic.messages",
   [doorRoutes.anthropicMessagesShort]: "anthropic.messages",
   [doorRoutes.anthropicCount]: "anthropic.count",

@@ -3,7 +3,7 @@ import { anthropicRefusal, geminiRefusal, openaiRefusal } from "../egress/wire/p
 
 /** What official clients also offer, and why it is no route here: no meter, no route. */
 const reasons: readonly (readonly [path: string, reason: string])[] = [
-  ["/openai/v1/images/", "the tokens of a generated image have no bound that holds for every model"],
+  ["/openai/v1/images/", "a picture that is made from others has no bound that can be reserved"],
   ["/openai/v1/audio/", "sound is charged by time, which nothing in the request bounds"],
   ["/openai/v1/videos", "a generated video has no bound that can be reserved"],
   ["/openai/v1/realtime", "a session that stays open has no bound that can be reserved"],

@@ -84,6 +84,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   abort(reason: "client_gone" | "timeout"): void {
     if (this.#ended) return;
     if (reason === "timeout" && this.#streaming) return this.#cut("timeout");
+    if (reason === "timeout" && this.#inPieces) return this.#cut("timeout", "unknown");
     if (reason === "timeout") return this.#fail("took longer than the call may", "unknown");
     // Of a plain answer nothing was seen, though the provider may have written all of it.
     this.#end({ kind: "aborted", billed: this.#streaming ? "seen" : "unknown", scrubbed: this.#hits, reason });
@@ -125,12 +126,13 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (status >= 400) return;
     if (status !== 200 || type !== this.#headers["content-type"])
       return this.#fail(`answered ${status} with type \`${type?.slice(0, 40)}\``, "unknown");
-    if (this.#exchange.stream) this.#sink.head(status, this.#headers);
+    if (this.#exchange.stream || this.#inPieces) this.#sink.head(status, this.#headers);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#ended) return;
     this.#bytes += chunk.length;
+    if (this.#inPieces) return this.#passPiece(controller, chunk);
     if (!this.#streaming) {
       const max = this.#status >= 400 ? ERROR_BODY_BYTES_MAX : limits.model.responseBytesMax;
       if (this.#bytes > max)
@@ -160,6 +162,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#ended) return;
     if (this.#status >= 400) return this.#endWithError();
+    if (this.#inPieces) return this.#endPieces();
     if (!this.#streaming) return this.#endPlain();
     // A stream that stops without its last event was broken off, however politely.
     if (!this.#exchange.meter.complete || this.#events.rest().length > 0) return this.#cut("upstream_incomplete");
@@ -177,6 +180,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#ended) return;
     if (this.#streaming) return this.#cut("upstream_broken");
+    if (this.#inPieces) return this.#cut("upstream_broken", "unknown");
     const billed = wasNotSent(error) ? "nothing" : "unknown";
     this.#end({ kind: "failed", refusal: unreachableProvider(this.#exchange.provider, error), billed });
   }
@@ -185,8 +189,27 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     return this.#exchange.stream && this.#status === 200;
   }
 
+  /** One object, too large to be collected, passes as it comes. */
+  get #inPieces(): boolean {
+    return !this.#exchange.stream && this.#status === 200 && this.#exchange.meter.pieces !== undefined;
+  }
+
   get #hits(): number {
     return this.#scrubber?.hits ?? 0;
+  }
+
+  #passPiece(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#bytes > limits.model.drawnAnswerBytesMax) return this.#cut("answer_too_large", "unknown");
+    this.#exchange.meter.pieces?.(chunk);
+    this.#pass(controller, chunk);
+  }
+
+  #endPieces(): void {
+    const { meter } = this.#exchange;
+    if (!meter.complete) return this.#cut("upstream_incomplete", "unknown");
+    this.#flush();
+    const billed = meter.usage ? "seen" : "unknown";
+    this.#end({ kind: "answered", billed, scrubbed: this.#hits, reason: "complete" });
   }
 
   #endWithError(): void {
@@ -273,10 +296,11 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   }
 
   /** Ends a stream in good form, in the provider's own format, with a typed reason. */
-  #cut(reason: string): void {
+  #cut(reason: string, billed: "seen" | "unknown" = "seen"): void {
     this.#flush();
-    this.#sink.write(Buffer.from(this.#exchange.meter.ending(reason)));
-    this.#end({ kind: "cut", billed: "seen", scrubbed: this.#hits, reason });
+    const ending = this.#exchange.meter.ending(reason);
+    if (ending !== "") this.#sink.write(Buffer.from(ending));
+    this.#end({ kind: "cut", billed, scrubbed: this.#hits, reason });
   }
 
   #fail(what: string, billed: "nothing" | "seen" | "unknown"): void {

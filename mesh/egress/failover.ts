@@ -81,6 +81,7 @@ export class DeliveryGate implements AnswerSink {
         return meter.complete;
       },
       read: (data) => meter.read(data),
+      ...(meter.pieces && { pieces: (chunk: Buffer) => meter.pieces?.(chunk) }),
       passed: () => {
         this.#answering ||= meter.outputBytesSeen > 0 || meter.complete;
         meter.passed();

@@ -16,6 +16,7 @@ import { anthropic } from "./wire/anthropic.ts";
 import { geminiEmbeddings, openAiEmbeddings } from "./wire/embeddings.ts";
 import { wireStatus, type WireError, type WireErrorKind, type WireFormat } from "./wire/format.ts";
 import { geminiFor } from "./wire/gemini.ts";
+import { openAiImages } from "./wire/images.ts";
 import { openAi } from "./wire/openai.ts";
 import { responses } from "./wire/responses.ts";
 
@@ -80,6 +81,8 @@ function routeOf(path: string): Route | undefined {
       return { format: responses };
     case "/v1/embeddings":
       return { format: openAi, simple: openAiEmbeddings };
+    case "/v1/images/generations":
+      return { format: openAi, simple: openAiImages };
     case "/v1/messages":
       return { format: anthropic };
     case "/v1/messages/count_tokens":

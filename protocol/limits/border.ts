@@ -62,6 +62,12 @@ export const border = {
     /** Pixels. */
     imageSidePixelsMax: 8_192,
     embeddingsMax: 2_048,
+    /** Of an answer with pictures, which passes in pieces: eight of the largest, as base64 of what does not compress. */
+    drawnAnswerBytesMax: 96 * MiB,
+    /** Until such an answer begins. */
+    drawTimeoutMs: 300_000,
+    /** Of the report in such an answer. */
+    usageBytesMax: 4 * KiB,
     /** Models that stand in for one another. */
     chainLinksMax: 8,
     credentialsPerProviderMax: 16,

@@ -68,10 +68,12 @@ test("openai", async () => {
     models: "rehearsal/weather",
     ...{ chat: PLAIN, chatStream: PLAIN, chatTools: ANSWER },
     ...{ responses: PLAIN, responsesStream: PLAIN, responsesTools: ANSWER },
-    ...{ embeddings: "16 16", bounded: "length", unknownModel: 403, image: 422 },
+    ...{ embeddings: "16 16", bounded: "length", unknownModel: 403 },
+    ...{ image: "PNG PNG", imageAuto: "1", speech: 422 },
   });
   assert.equal(steps["responsesStream"]?.["same"], true);
-  assert.match(String(steps["image"]?.["error"]), /cordon: no meter, no route/);
+  assert.equal(steps["image"]?.["usage"], 2 * 272);
+  assert.match(String(steps["speech"]?.["error"]), /cordon: no meter, no route/);
 });
 
 test("@anthropic-ai/sdk", async () => {
@@ -119,7 +121,7 @@ test("a refusal is terminal: no client tries again", async () => {
 
 test("an exhausted budget ends each call at its first answer", async () => {
   const steps = outcomes(await stepsOf("poor"));
-  const { models: _models, image: _image, ...calls } = steps;
+  const { models: _models, speech: _speech, ...calls } = steps;
   assert.deepEqual(new Set(Object.values(calls)), new Set([402, 403]));
   const refused = (await callsOf("poor")).filter(({ detail }) => detail["verb"] === "model.call");
   assert.equal(refused.length, Object.keys(calls).length, "one record a call");

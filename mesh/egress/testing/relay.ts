@@ -62,7 +62,7 @@ export function playRelay({ format, stream, outputTokensMax = 1_000, credential 
         "content-type": status >= 400 ? "application/json" : type,
         ...headers,
       }),
-    data: (text: string) => relay.onResponseData(controller, Buffer.from(text)),
+    data: (text: string | Buffer) => relay.onResponseData(controller, Buffer.from(text)),
     end: () => relay.onResponseEnd(controller),
     error: (error: Error) => relay.onResponseError(controller, error),
     /** The outcome, or undefined while the exchange goes on. */

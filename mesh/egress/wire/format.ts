@@ -4,12 +4,14 @@ import type { Refusal } from "../../../protocol/refusal.ts";
 import type { TokenUsage } from "../../ledger/price.ts";
 import type { SaidBody } from "./said-body.ts";
 import type { Api } from "../providers.ts";
+import type { Drawn } from "./drawn-tokens.ts";
 
 /** One kind of call that the door takes: a way to ask, with its meter, its bound and its refusal. */
 export type WireName =
   | "openai.chat"
   | "openai.responses"
   | "openai.embeddings"
+  | "openai.images"
   | "anthropic.messages"
   | "anthropic.count"
   | "gemini.generate"
@@ -40,6 +42,8 @@ export interface ModelCall {
   readonly inputTokensMax: number;
   /** Their tokens depend on the model: `imageTokensMax` of image-tokens.ts bounds them, or refuses. */
   readonly images: readonly ImageSize[];
+  /** Pictures are asked for: their tokens depend on the model (drawn-tokens.ts), and are held whole or not at all. */
+  readonly drawn?: Drawn;
   /** Tools declared. */
   readonly tools: number;
   /** As the agent asked; null = not given. */
@@ -58,6 +62,8 @@ export interface GeneratedText {
 export interface Meter {
   /** One event's data of a stream, or the whole body of a plain answer; returns the text that it adds, per channel. */
   read(data: Json): readonly GeneratedText[];
+  /** Of answers that are too large to be collected: reads them as they come, in the place of `read`. */
+  pieces?(chunk: Buffer): void;
   /** What the provider reported; null = nothing (absent is not zero). */
   readonly usage: TokenUsage | null;
   /** Certain lower bound of the tokens that were sent so far, over all answers. */
@@ -88,5 +94,7 @@ export interface WireFormat {
   /** What `said` holds goes out as it was written, but for what the mesh exchanges; else the body is written anew. */
   readonly keepsWords?: true;
   meter(): Meter;
+  /** How long a provider may need until it answers, where that is longer than for text. */
+  readonly firstByteMs?: number;
   refusalBody(refusal: Refusal): string;
 }

@@ -15,7 +15,10 @@ const parts = [{ text: "hi" }];
 
 /** Of each format: its smallest call, a plain answer that costs 7 in and 3 out where it reports, and its own form of an error. */
 const corpus: Readonly<
-  Record<WireName, { body: object; stream?: object; answer: object; reports?: false; free?: true; message: string[] }>
+  Record<
+    WireName,
+    { body: object; stream?: object; answer: object; reports?: false; free?: true; drawn?: true; message: string[] }
+  >
 > = {
   "openai.chat": {
     ...{ body: { model: MODEL, messages }, stream: { stream: true }, message: ["error", "message"] },
@@ -35,6 +38,13 @@ const corpus: Readonly<
   "openai.embeddings": {
     ...{ body: { model: MODEL, input: ["hi"] }, message: ["error", "message"] },
     answer: { data: [{ embedding: [1] }], usage: { prompt_tokens: 7, total_tokens: 7 } },
+  },
+  "openai.images": {
+    ...{ body: { model: MODEL, prompt: "hi" }, drawn: true, message: ["error", "message"] },
+    answer: {
+      data: [{ b64_json: "aGk=" }],
+      usage: { input_tokens: 7, input_tokens_details: { image_tokens: 0, text_tokens: 7 }, output_tokens: 3 },
+    },
   },
   "anthropic.messages": {
     ...{ body: { model: MODEL, max_tokens: 5, messages }, stream: { stream: true }, message: ["error", "message"] },
@@ -83,7 +93,8 @@ test("every model route has a format, and every format a route", () => {
 
 test("what has no meter is no route, and the refusal says why", () => {
   for (const path of [
-    "images/generations",
+    "images/edits",
+    "images/variations",
     "audio/transcriptions",
     "audio/speech",
     "completions",
@@ -99,7 +110,7 @@ test("what has no meter is no route, and the refusal says why", () => {
   assert.equal(route("POST", "/openai/v1/anything").ok, false);
 });
 
-for (const [name, { stream, answer, reports, free, message }] of all) {
+for (const [name, { stream, answer, reports, free, drawn, message }] of all) {
   const format = wireFormats[name];
 
   test(`${name}: a bound`, () => {
@@ -110,7 +121,7 @@ for (const [name, { stream, answer, reports, free, message }] of all) {
     const sent = JSON.parse(parsed.value.body("upstream", 33, "own").toString()) as Json;
     const says = JSON.stringify(sent) + format.path("upstream", true);
     assert.ok(says.includes("upstream") && !says.includes(MODEL), "the provider's own name of the model, and no other");
-    if (!free && name !== "openai.embeddings" && name !== "gemini.embed")
+    if (!free && !drawn && name !== "openai.embeddings" && name !== "gemini.embed")
       assert.match(JSON.stringify(sent), /"(?:max_\w+|maxOutputTokens)":33\b/);
   });
 
@@ -125,12 +136,12 @@ for (const [name, { stream, answer, reports, free, message }] of all) {
     assert.equal(meter.complete, false);
     const texts = meter.read(answer as Json);
     assert.equal(meter.complete, true);
-    const outputTokens = stream ? 3 : 0;
+    const outputTokens = stream || drawn ? 3 : 0;
     const inputTokens = free ? 0 : 7;
     const usage = { inputTokens, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens };
     assert.deepEqual(meter.usage, reports === false ? null : usage);
     assert.equal(texts.map(({ text }) => text).join(""), stream ? "hello" : "");
-    assert.equal(meter.outputBytesSeen, stream ? 5 : 0);
+    if (!drawn) assert.equal(meter.outputBytesSeen, stream ? 5 : 0);
     for (const junk of [
       null,
       1,
@@ -143,6 +154,8 @@ for (const [name, { stream, answer, reports, free, message }] of all) {
 
   test(`${name}: an end in good form`, () => {
     const ending = format.meter().ending("reservation_used_up");
+    // An object that was not whole stays so: no client takes it for a picture.
+    if (drawn) return assert.equal(ending, "");
     assert.match(ending, /^: cordon reservation_used_up\n\n/);
     assert.ok(ending.endsWith("\n\n"));
     const events = [...eventData(Buffer.from(ending))]

@@ -5,6 +5,7 @@ import { geminiFormat } from "./gemini.ts";
 import { geminiEmbedFormat } from "./gemini-embed.ts";
 import { openaiFormat } from "./openai.ts";
 import { embeddingsFormat } from "./openai-embeddings.ts";
+import { imagesFormat } from "./openai-images.ts";
 import { responsesFormat } from "./openai-responses.ts";
 
 /** No meter, no route: what is not in this table cannot be asked for. */
@@ -12,6 +13,7 @@ export const wireFormats: Readonly<Record<WireName, WireFormat>> = {
   "openai.chat": openaiFormat,
   "openai.responses": responsesFormat,
   "openai.embeddings": embeddingsFormat,
+  "openai.images": imagesFormat,
   "anthropic.messages": anthropicFormat,
   "anthropic.count": countFormat,
   "gemini.generate": geminiFormat,

@@ -27,3 +27,12 @@ export function indexOf(value: Json | undefined, max: number): number {
   const index = countOf(value) ?? 0;
   return index <= max ? index : 0;
 }
+
+/** Undefined: it is not JSON. */
+export function jsonOf(text: string): Json | undefined {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return undefined;
+  }
+}

@@ -69,5 +69,15 @@ await run("openai", {
     return { text: finish };
   },
   unknownModel: () => client.chat.completions.create({ ...ask, model: "openai/gpt-5" }),
-  image: () => client.images.generate({ model: MODEL, prompt: "a cat" }),
+  async image() {
+    const { data, usage } = await client.images.generate({ model: MODEL, prompt: "a cat", quality: "low", n: 2 });
+    const heads = data.map(({ b64_json: text }) => Buffer.from(text, "base64").subarray(1, 4).toString());
+    return { text: heads.join(" "), usage: usage.output_tokens };
+  },
+  /** What the provider chooses by itself. */
+  async imageAuto() {
+    const { data } = await client.images.generate({ model: MODEL, prompt: "a cat" });
+    return { text: String(data.length) };
+  },
+  speech: () => client.audio.speech.create({ model: MODEL, voice: "alloy", input: "a cat" }),
 });
