@@ -11,6 +11,7 @@ import type { WebSession } from "../egress/web/session.ts";
 import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
 import { Activity } from "./activity.ts";
+import { ConnectionPace } from "./connection-pace.ts";
 import {
   readJson,
   sendJson,
@@ -47,6 +48,7 @@ export class Door implements DoorListener {
   /** Absent: Node's server reads everything. */
   readonly #plain: PlainLeg | undefined;
   readonly #bucket: TokenBucket;
+  readonly #pace: ConnectionPace;
   readonly #web: WebSession | undefined;
   readonly #databases: DatabaseLane | undefined;
   readonly #repositories: RepositoryLane | undefined;
@@ -88,9 +90,9 @@ export class Door implements DoorListener {
         (request, response) => void this.#admit(request, response),
       );
     this.#server.maxHeadersCount = door.headerCountMax;
-    this.#server.maxConnections = door.connectionsMax;
+    this.#pace = new ConnectionPace(this.#server, services.clock);
     this.#server.on("clientError", (_error, socket) => socket.destroy());
-    this.#web = services.web?.session(caller.sandbox, webWarden(services, caller));
+    this.#web = services.web?.session(caller.sandbox, webWarden(services, caller), services.http1 !== "node");
     this.#server.on("connect", (request, socket, head) => {
       if (!this.#web || !this.#bucket.take()) return void socket.destroy();
       socket.once("close", this.#activity.begin());
@@ -130,6 +132,7 @@ export class Door implements DoorListener {
     this.#server.closeAllConnections();
     this.#plain?.closeAll();
     this.#deadlines.close();
+    this.#pace.close();
     return Promise.all([promise, this.#web?.close(), this.#databases?.close(), this.#repositories?.close()]).then(
       () => {},
     );

@@ -33,7 +33,7 @@ export class Gateway {
   }
 
   /** The way of one sandbox, as long as its door stands. */
-  session(sandbox: string, warden: Warden): WebSession {
-    return new WebSession(this, sandbox, warden);
+  session(sandbox: string, warden: Warden, plain = true): WebSession {
+    return new WebSession(this, sandbox, warden, plain);
   }
 }

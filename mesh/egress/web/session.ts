@@ -3,12 +3,14 @@ import type { Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { TokenBucket } from "../../http/bucket.ts";
+import { Deadlines } from "../../http/deadlines.ts";
 import { placeholderOf } from "./binding.ts";
 import { exchange, type Lane } from "./exchange.ts";
 import { answerRefusal, frontOfHttp1, type Front } from "./front.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Entrance } from "./head.ts";
 import { Interception, serveHttp2 } from "./interception.ts";
+import { PlainTunnel } from "./plain-tunnel.ts";
 import { enterTunnel } from "./tunnel.ts";
 import { Upstreams } from "./upstreams.ts";
 import type { Warden } from "./warden.ts";
@@ -23,14 +25,19 @@ export class WebSession {
   readonly #server: Server;
   readonly #entrances = new WeakMap<object, NonNullable<Entrance>>();
   readonly #tunnels = new Set<Duplex>();
+  readonly #plain: boolean;
+  readonly #deadlines: Deadlines;
   #interception: Interception | undefined;
   #concurrent = 0;
 
-  constructor(gateway: Gateway, sandbox: string, warden: Warden) {
+  /** `plain`: what is in its plain form is read here, not by Node's server. */
+  constructor(gateway: Gateway, sandbox: string, warden: Warden, plain = true) {
+    this.#plain = plain;
+    this.#deadlines = new Deadlines(gateway.clock);
     const { requestsBurst, requestsPerSecond, namesAskedBurst, namesAskedPerSecond } = limits.web;
     const names = new TokenBucket(gateway.clock, namesAskedBurst, namesAskedPerSecond);
     const bindings = gateway.bindings.filter(({ credential }) => warden.use.includes(credential));
-    const upstreams = new Upstreams(gateway.trust, gateway.clock);
+    const upstreams = new Upstreams(gateway.trust, gateway.clock, this.#deadlines);
     this.lane = { gateway, warden, names, upstreams, bindings, placeholders: warden.use.map(placeholderOf) };
     this.#sandbox = sandbox;
     this.#bucket = new TokenBucket(gateway.clock, requestsBurst, requestsPerSecond);
@@ -143,7 +150,10 @@ export class WebSession {
   /** HTTP/1.1 on a connection whose tunnel leads to `entrance`. */
   readHttp1(socket: Duplex, entrance: NonNullable<Entrance>): void {
     this.#entrances.set(socket, entrance);
-    this.#server.emit("connection", socket);
+    const handOver = (): void => void this.#server.emit("connection", socket);
+    if (!this.#plain) return handOver();
+    const asked = (front: Front): void => void this.serve(entrance, front, null);
+    void new PlainTunnel(socket, this.#deadlines, { asked, handOver });
   }
 
   async serve(entrance: Entrance, front: Front, onUpgrade: Parameters<typeof exchange>[3]): Promise<void> {
@@ -168,6 +178,7 @@ export class WebSession {
     for (const socket of this.#tunnels) socket.destroy();
     this.#server.closeAllConnections();
     await this.lane.upstreams.close();
+    this.#deadlines.close();
   }
 }
 

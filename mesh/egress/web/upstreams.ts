@@ -2,7 +2,7 @@ import type { SecureContext } from "node:tls";
 import { Pool as UpgradingPool } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
-import { Deadlines } from "../../http/deadlines.ts";
+import type { Deadlines } from "../../http/deadlines.ts";
 import { originOf } from "../../policy/reach.ts";
 import { Pool } from "../http1/pool.ts";
 import { dial, dialOf, dialTls, type Upstream } from "./dialer.ts";
@@ -74,10 +74,10 @@ export class Upstreams {
   readonly #deadlines: Deadlines;
   readonly #places = new Map<string, Place>();
 
-  constructor(trust: SecureContext, clock: Clock) {
+  constructor(trust: SecureContext, clock: Clock, deadlines: Deadlines) {
     this.#trust = trust;
     this.#clock = clock;
-    this.#deadlines = new Deadlines(clock);
+    this.#deadlines = deadlines;
   }
 
   to(upstream: Upstream): Place {
@@ -96,7 +96,6 @@ export class Upstreams {
   async close(): Promise<void> {
     await Promise.all([...this.#places.values()].map((place) => place.destroy()));
     this.#places.clear();
-    this.#deadlines.close();
   }
 
   #dropOldest(): void {
