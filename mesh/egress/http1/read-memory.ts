@@ -1,7 +1,8 @@
 /** How long a read is where most answers are short. */
 const SMALL_BYTES = 16 * 1_024;
 const LARGE_BYTES = 64 * 1_024;
-const SPARES_MAX = 2;
+/** As much as may wait to be written, and what comes of TLS although it was told to pause. */
+const SPARE_BYTES_MAX = 256 * 1_024;
 
 /**
  * What a socket reads into (`onread` of node:net), used again as soon as what was read has gone on: memory of its own
@@ -46,9 +47,13 @@ export class ReadMemory {
       if (returned) return;
       returned = true;
       const again = --slab.lent === 0 && slab !== this.#current;
-      if (again && this.#spares.length < SPARES_MAX && slab.memory.length === this.#current.memory.length)
+      if (again && slab.memory.length === this.#current.memory.length && this.#spareBytes < SPARE_BYTES_MAX)
         this.#spares.push(slab);
     };
+  }
+
+  get #spareBytes(): number {
+    return this.#spares.length * this.#current.memory.length;
   }
 
   #next(): Buffer {
