@@ -39,6 +39,7 @@ const holds: readonly (readonly [boolean, string])[] = [
     limits.schedule.intervalMsMin * limits.schedule.firingsPerDayMax >= 86_400_000,
     "one job of the shortest interval is allowed",
   ],
+  [limits.git.toldBytesMax * 2 <= limits.audit.detailBytesMax, "the evidence of a push fits a record"],
   [limits.topic.leasedMessagesMax <= limits.topic.windowMessagesMax, "what is taken fits the window"],
   [limits.topic.windowMessagesMax < limits.topic.messagesMax, "the window fits the log"],
   [limits.workflow.stepTimeoutMsDefault <= limits.workflow.runTimeoutMsDefault, "a run outlives one attempt"],

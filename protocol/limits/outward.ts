@@ -61,6 +61,8 @@ export const outward = {
     lineBytesMax: 2 * KiB,
     commandBytesMax: 256 * KiB,
     refsPerPushMax: 256,
+    /** Of the evidence of one push. */
+    toldBytesMax: 8 * KiB,
     /** What is held of a pack until it is seen what its commits follow from, and as much of what it unpacks to. */
     historyBytesMax: 8 * MiB,
     commitBytesMax: 64 * KiB,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { limits } from "../../../protocol/limits.ts";
@@ -144,6 +144,36 @@ test("who says nothing more, or ends without a word, is told of", async (t) => {
   assert.match(await called(t, () => {}, { stallMs: 400 }), /cordon: nothing has moved for/);
   assert.match(await called(t, (channel) => channel.close()), /cordon: the server closed the connection/);
   assert.match(await called(t, (_channel, client) => client.end()), /cordon: the server closed the connection/);
+});
+
+test("a client that reads nothing of what comes, or leaves before it has read all, ends its session, recorded", async (t) => {
+  const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
+    client.on("error", () => {});
+    client.on("authentication", (asked: { accept(): void }) => asked.accept());
+    client.on("session", (accept: () => HostileClient) =>
+      accept().on("exec", (take: () => HostileChannel) => void take().write(Buffer.alloc(16 * 1024 * 1024))),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  t.after(() => server.close());
+  const { port } = server.address();
+  for (const [leaves, stallMs, reason] of [
+    [false, 400, /^"nothing has moved for/],
+    [true, 60_000, /^"the (client has gone|connection broke)/],
+  ] as const) {
+    const place = await placeAt(t, port, stallMs);
+    const deaf = connect(place.socketPath).on("error", () => {});
+    t.after(() => deaf.destroy());
+    deaf.write("GET /v1/repositories HTTP/1.1\r\nhost: door\r\nconnection: upgrade\r\nupgrade: git\r\n\r\n");
+    deaf.write(`${JSON.stringify({ words: ["-p", String(port), ...WORDS], protocol: null })}\n`);
+    let bytes = 0;
+    // Twice what is held on the way: then more waits for it.
+    if (leaves) deaf.on("data", (piece) => (bytes += piece.length) > 2 * 1024 * 1024 && deaf.destroy());
+    const closing = await eventually("its end", async () => place.records.find(({ kind }) => kind === "git.closed"));
+    assert.match(JSON.stringify(closing.detail["reason"]), reason);
+    // Nothing of the session keeps the door open.
+    await place.close();
+  }
 });
 
 test("a banner goes nowhere", async (t) => {

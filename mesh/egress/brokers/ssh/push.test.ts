@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { checkPush, PushReader, replacing, type PushHead } from "./push.ts";
+import { canonicalDetail } from "../../../audit/event.ts";
+import { checkPush, PushReader, replacing, told, type PushHead } from "./push.ts";
 import { isRefGlob, isRefName } from "./ref-name.ts";
 import type { PushRule } from "./setting.ts";
 
@@ -85,8 +86,8 @@ const refused: readonly (readonly [bytes: readonly Buffer[], told: RegExp])[] = 
   [[Buffer.concat([Buffer.from("0008"), Buffer.of(0xff, 0xfe, 0xfd, 0xfc)])], /not UTF-8/],
 ];
 test("what the server could read in another way is refused", () => {
-  for (const [bytes, told] of refused)
-    assert.match(JSON.stringify(readIn(Buffer.concat([...bytes, flush]), [7])), told);
+  for (const [bytes, reason] of refused)
+    assert.match(JSON.stringify(readIn(Buffer.concat([...bytes, flush]), [7])), reason);
 });
 
 test("lines of a shallow clone stand before the commands", () => {
@@ -134,4 +135,27 @@ test("names of refs are those of git, and a pattern is one of them with stars", 
   for (const good of ["refs/**", "refs/heads/**", "refs/heads/agent-*", "refs/heads/main"])
     assert.ok(isRefGlob(good), good);
   for (const bad of ["**", "*", "main", "heads/**", "refs/heads/a b"]) assert.equal(isRefGlob(bad), false, bad);
+});
+
+test("whatever a push names, its evidence fits a record", () => {
+  for (const [count, text] of [
+    [1, "x"],
+    [256, "x"],
+    [256, "x".repeat(450)],
+    [256, '"'.repeat(450)],
+    [256, "\u{1f600}".repeat(200)],
+  ] as const) {
+    const updates = Array.from({ length: count }, (_, n) => ({ was: A, is: B, ref: `refs/heads/${n}/${text}` }));
+    const refs = told(headOf(...updates));
+    const detail = canonicalDetail({
+      kind: "git.pushed",
+      subject: "agent:a",
+      detail: { repository: "x", refs: [...refs] },
+    });
+    assert.match(detail, new RegExp(`update refs/heads/0/`));
+    const shown = refs.filter((line) => line.startsWith("update ")).length;
+    const rest = shown === count ? undefined : `and ${count - shown} more: sha256 of all `;
+    assert.equal(refs[shown]?.slice(0, rest?.length), rest);
+    assert.equal(refs.length, shown + (rest === undefined ? 0 : 1));
+  }
 });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { err, ok, type Result } from "../../../../lib/result.ts";
 import { limits } from "../../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../../protocol/refusal.ts";
@@ -139,8 +140,17 @@ export function checkPush({ updates }: PushHead, rule: PushRule, name: string): 
 export const replacing = ({ updates }: PushHead): readonly RefUpdate[] =>
   updates.filter(({ was, is }) => !isZero(was) && !isZero(is) && was !== is);
 
-/** For the evidence. */
-export const told = ({ updates }: PushHead): readonly string[] =>
-  updates.map(
-    ({ was, is, ref }) => `${isZero(was) ? "create" : isZero(is) ? "delete" : "update"} ${ref} ${is.slice(0, 40)}`,
-  );
+/** For the evidence, whose size is bounded: of a push of many refs those that fit, and a digest over all of it. */
+export function told({ updates, bytes }: PushHead): readonly string[] {
+  const lines: string[] = [];
+  let left: number = limits.git.toldBytesMax;
+  for (const { was, is, ref } of updates) {
+    const line = `${isZero(was) ? "create" : isZero(is) ? "delete" : "update"} ${ref} ${is.slice(0, 40)}`;
+    left -= Buffer.byteLength(JSON.stringify(line)) + 1;
+    if (left < 0) break;
+    lines.push(line);
+  }
+  const more = updates.length - lines.length;
+  if (more > 0) lines.push(`and ${more} more: sha256 of all ${createHash("sha256").update(bytes).digest("hex")}`);
+  return lines;
+}

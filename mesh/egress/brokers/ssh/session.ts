@@ -60,9 +60,10 @@ export class SessionRelay {
     const reason = await ended.promise;
     this.#over.abort();
     upstream.close();
-    if (reason !== "ended") await writer.error(`cordon: ${reason}\n`).catch(() => undefined);
-    writer.exit(reason === "ended" ? this.#code : 1);
-    await Promise.race([closed(client), this.#parts.clock.sleep(limits.git.lingerMs)]).catch(() => undefined);
+    const told = reason === "ended" ? Promise.resolve() : writer.error(`cordon: ${reason}\n`);
+    // A client that reads nothing is not waited for.
+    const left = told.then(() => (writer.exit(reason === "ended" ? this.#code : 1), closed(client)));
+    await Promise.race([left, this.#parts.clock.sleep(limits.git.lingerMs)]).catch(() => undefined);
     client.destroy();
     await Promise.all([forth, back]);
     return { sent: this.#sent, received: this.#received, code: this.#code, reason };
@@ -149,7 +150,8 @@ export class SessionRelay {
       this.#drain(channel.stderr, (piece) => this.#tell(piece)),
     ];
     for (const turn of turns) turn.catch(failed.reject);
-    const inOrder = await Promise.race([over, failed.promise]);
+    // A channel of which not all was read does not tell that it is over.
+    const inOrder = await Promise.race([over, failed.promise, aborted(this.#over.signal)]);
     if (!inOrder) return "the connection to the server broke";
     await Promise.all(turns);
     this.#code = code();
