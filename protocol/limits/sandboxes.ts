@@ -34,7 +34,13 @@ export const sandboxes = {
     hostIdsPerSandbox: 2_048,
     hostIdFirst: 0x7000_0000,
     hostIdRangesMax: 1_000_000,
+    /** Of the process that serves /data to an ordinary user's sandbox. */
+    dataServerMemoryBytes: 64 * MiB,
+    dataServerTasksMax: 8,
     probeTimeoutMs: 20_000,
+    /** Token bucket of connections to its door: as many as may be held, and more a second than requests, so that who asks too often is told. */
+    doorConnectionsBurst: 320,
+    doorConnectionsPerSecond: 128,
     /** A root file system that no start has asked for in so long is removed from the cache. */
     rootfsIdleMs: 86_400_000,
   },

@@ -2,7 +2,7 @@
  * Round trips of one real sandboxed agent at its door while another sandbox spends all it can get of one resource: forks,
  * memory, processor, disk, log, connections. Quiet and attacked slices alternate in one run; the agent measures itself, and
  * each attacker answers with what it did. Goal: p99 within three times quiet. Run as root:
- * `node test/performance/door-under-attack.ts [rounds]`
+ * `node test/performance/door-under-attack.ts [rounds] [attack ...]`, such as `3 forks connections`; all of them when none is named.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { attackerPrelude, eventually, printed, startMesh } from "../fleet/running-mesh.ts";
@@ -21,7 +21,8 @@ const ATTACKS = {
   connections: "connection flood",
 } as const;
 type Attack = keyof typeof ATTACKS;
-const attacks = Object.keys(ATTACKS) as Attack[];
+const named = process.argv.slice(3);
+const attacks = (Object.keys(ATTACKS) as Attack[]).filter((name) => named.length === 0 || named.includes(name));
 
 const asker = `
 import http from "node:http";
