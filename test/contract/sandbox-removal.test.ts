@@ -1,11 +1,12 @@
 /** How a sandbox is taken apart where what should help does not: a runtime that deletes nothing, a mount that stays busy. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { systemClock } from "../../lib/clock.ts";
-import { SandboxError } from "../../mesh/sandbox/backend.ts";
+import { type Clock, systemClock } from "../../lib/clock.ts";
+import { type SandboxBackend, SandboxError } from "../../mesh/sandbox/backend.ts";
+import { readCgroups } from "../../mesh/sandbox/cgroup.ts";
 import { createOciBackend } from "../../mesh/sandbox/oci.ts";
 import { findRuntime } from "../../mesh/sandbox/runtime.ts";
 import { openHost, skipUnlessRoot, specOf, startWatched, type TestHost } from "./sandbox-fixture.ts";
@@ -18,6 +19,22 @@ async function idleRuntime(host: TestHost): Promise<string> {
   const look = 'for word in "$@"; do [ "$word" = delete ] && exit 0; done';
   writeFileSync(file, `#!/bin/sh\n${look}\nexec ${await findRuntime("")} "$@"\n`, { mode: 0o755 });
   return file;
+}
+
+/** A backend whose runtime deletes nothing. */
+const unaided = async (host: TestHost, clock: Clock = systemClock): Promise<SandboxBackend> => {
+  const { installation, stateDir, rootfs } = host;
+  return createOciBackend({ installation, stateDir, rootfs, runtime: await idleRuntime(host), clock });
+};
+
+/** From `hurry` on each look at the time takes two seconds, so that the patience of the mesh ends soon. */
+function hurriedClock(): Clock & { hurry(): void } {
+  let [step, ahead] = [0, 0];
+  return {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + (ahead += step),
+    hurry: () => void (step = 2_000),
+  };
 }
 
 const processesOf = (installation: string): readonly string[] =>
@@ -41,28 +58,58 @@ const claimsOf = (installation: string): number =>
 
 describe("the end of a sandbox", { skip: skipUnlessRoot, timeout: 60_000 }, () => {
   it("is the mesh's own work where the runtime deletes nothing", async () => {
-    const first = await openHost();
-    const options = { installation: first.installation, stateDir: first.stateDir, rootfs: first.rootfs };
-    const later = createOciBackend({ ...options, runtime: await idleRuntime(first), clock: systemClock });
-    // As it is after a mesh that was killed: nobody is left who knows its PID 1.
-    const run = await startWatched(first.backend, specOf(FOREVER));
+    const host = await openHost();
+    const [first, later] = [await unaided(host), await unaided(host)];
+    // As it is after a mesh that was killed: who ends it has never known its PID 1.
+    const run = await startWatched(first, specOf(FOREVER));
     await run.until((_, text) => text.includes("up"));
-    assert.ok(processesOf(first.installation).length > 0);
+    assert.ok(processesOf(host.installation).length > 0);
     assert.deepEqual(await later.sweep(), [run.sandbox.id]);
-    assert.deepEqual(processesOf(first.installation), []);
-    assert.deepEqual(first.leftovers(), []);
-    await first.close();
+    assert.deepEqual(processesOf(host.installation), []);
+    assert.deepEqual(host.leftovers(), []);
+    await host.close();
+  });
+
+  it("is not there while a group of it stands", async () => {
+    const host = await openHost();
+    const clock = hurriedClock();
+    const run = await startWatched(await unaided(host, clock), specOf(FOREVER));
+    await run.until((_, text) => text.includes("up"));
+    const groups = await readCgroups();
+    const group = groups?.folder("memory", `/cordon-${host.installation}/${run.sandbox.id}`) ?? "";
+    // A group within a group cannot be made from inside: no file system of groups is mounted there.
+    mkdirSync(join(group, "within"));
+    try {
+      clock.hurry();
+      await assert.rejects(
+        run.sandbox.stop(0),
+        (error: unknown) => error instanceof SandboxError && error.message.includes(`is not gone: ${group}`),
+      );
+    } finally {
+      rmdirSync(join(group, "within"));
+    }
+    assert.deepEqual(await host.again().sweep(), [run.sandbox.id]);
+    await host.close();
+  });
+
+  it("lets go of a loop device that a start was killed over", async () => {
+    const host = await openHost();
+    await (await startWatched(host.backend, specOf("", { volume: "orphan" }))).ended();
+    const made = spawnSync("losetup", ["--find", "--show", join(host.stateDir, "volumes/orphan.img")], {
+      encoding: "utf8",
+    });
+    assert.match(made.stdout, /^\/dev\/loop\d+\n$/, made.stderr);
+    await host.again().sweep();
+    const left = host.leftovers();
+    // Not the machine's to keep when the sweep has failed.
+    if (left.length > 0) spawnSync("losetup", ["--detach", made.stdout.trim()]);
+    assert.deepEqual(left, []);
+    await host.close();
   });
 
   it("gives its users to nobody while something of it stands, and says what", async () => {
     const host = await openHost();
-    let hurried = false;
-    // From the stop on, each look at the time takes two seconds, so that the patience of the mesh ends soon.
-    let ahead = 0;
-    const clock = {
-      ...systemClock,
-      monotonicMs: () => systemClock.monotonicMs() + (hurried ? (ahead += 2_000) : 0),
-    };
+    const clock = hurriedClock();
     const options = { installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs };
     const backend = createOciBackend({ ...options, runtime: await findRuntime(""), clock });
     const run = await startWatched(backend, specOf(FOREVER));
@@ -73,7 +120,7 @@ describe("the end of a sandbox", { skip: skipUnlessRoot, timeout: 60_000 }, () =
     const left = new Promise((resolve) => guest.once("close", resolve));
     try {
       await new Promise((resolve) => guest.stdout.once("data", resolve));
-      hurried = true;
+      clock.hurry();
       await assert.rejects(
         run.sandbox.stop(0),
         (error: unknown) => error instanceof SandboxError && /is not gone: .*loop/.test(error.message),
