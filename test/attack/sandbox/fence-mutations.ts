@@ -521,7 +521,11 @@ const end: readonly Mutation[] = [
   {
     element: "end: SIGKILL after the grace",
     edits: [
-      sandbox("running-sandbox.ts", '      signalProcess(this.pid, this.startTime, "SIGKILL");\n', ""),
+      sandbox(
+        "running-sandbox.ts",
+        'sleep(10);\n      }\n      signalProcess(this.pid, this.startTime, "SIGKILL");\n',
+        "sleep(10);\n      }\n",
+      ),
       sandbox("dismantle.ts", "    for (const pid of await cgroup.processes()) kill(pid);\n", ""),
       sandbox("runtime.ts", '"delete", "--force", id', '"delete", id'),
     ],
