@@ -12,6 +12,13 @@ export interface MeshOptions {
   readonly scenario?: string;
   readonly "passphrase-file"?: string;
   readonly "new-passphrase-file"?: string;
+  /** Opens, or is to open, the vault key: the token for the server that wraps it. */
+  readonly "vault-token-file"?: string;
+  readonly transit?: string;
+  readonly "transit-key"?: string;
+  readonly "transit-mount"?: string;
+  readonly "transit-namespace"?: string;
+  readonly "transit-ca"?: string;
   readonly "expires-ms"?: string;
   readonly "overlap-ms"?: string;
   readonly backend?: string;
@@ -57,6 +64,12 @@ async function main(): Promise<number> {
       scenario: text,
       "passphrase-file": text,
       "new-passphrase-file": text,
+      "vault-token-file": text,
+      transit: text,
+      "transit-key": text,
+      "transit-mount": text,
+      "transit-namespace": text,
+      "transit-ca": text,
       "expires-ms": text,
       "overlap-ms": text,
       backend: text,

@@ -9,7 +9,7 @@ import { refreshName } from "../egress/sources/oauth.ts";
 import { openStore } from "../store/open.ts";
 import { Vault, type PutOptions } from "../vault/vault.ts";
 import { CommandError } from "./failure.ts";
-import { passphraseOf } from "./passphrase.ts";
+import { keyOpenerOf } from "./key-opener.ts";
 import { openKey } from "./state-key.ts";
 import { existingState, stateFolder } from "./state.ts";
 
@@ -56,7 +56,7 @@ export async function withVault(
   const store = await openStore({ path: folder });
   let audit: OpenAudit | undefined;
   try {
-    const key = await openKey(store, folder, passphraseOf(options));
+    const key = await openKey(store, folder, await keyOpenerOf(folder, options));
     audit = createAudit({ store, clock: systemClock, signer: key.auditSigner, macKey: key.auditMac });
     const vault = new Vault({ store, audit, clock: systemClock, key, random: randomBytes });
     await act({ vault, audit, key, folder });

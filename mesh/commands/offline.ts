@@ -4,7 +4,7 @@ import type { MeshOptions } from "../main.ts";
 import { openReadOnly } from "../store/open.ts";
 import type { Queries } from "../store/queries.ts";
 import { countersOf } from "../store/tables/ledger.ts";
-import { passphraseOf } from "./passphrase.ts";
+import { keyOpenerOf } from "./key-opener.ts";
 import { existingKey } from "./state-key.ts";
 import { existingState } from "./state.ts";
 
@@ -13,7 +13,7 @@ export async function verify({ state, ...options }: MeshOptions): Promise<number
   const folder = existingState(state);
   const store = openReadOnly(folder);
   try {
-    const key = existingKey(store.query, folder, passphraseOf(options));
+    const key = existingKey(store.query, folder, await keyOpenerOf(folder, options));
     const verdict = await verifyAudit(store.query, { publicKey: key.auditSigner.publicKey, macKey: key.auditMac });
     process.stdout.write(`${JSON.stringify(verdict)}\n`);
     return verdict.ok ? 0 : 1;

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { MeshOptions } from "../main.ts";
-import type { Passphrase } from "../vault/key-file.ts";
+import type { KeyOpener } from "../vault/key-file.ts";
 import { faultOfPassphrase } from "../vault/passphrase.ts";
 import { CommandError } from "./failure.ts";
 
@@ -10,7 +10,7 @@ const READ_BYTES = 1_024 + 3;
 /** From the file, or the inherited pipe (`/dev/fd/3`), that the command line names; never from the line itself. */
 export const passphraseOf = ({
   "passphrase-file": path,
-}: Pick<MeshOptions, "passphrase-file">): Passphrase | undefined =>
+}: Pick<MeshOptions, "passphrase-file">): KeyOpener | undefined =>
   path === undefined ? undefined : () => readPassphrase(path);
 
 export function readPassphrase(path: string): Buffer {

@@ -60,7 +60,7 @@ import { providersOf, requirePrices } from "./models.ts";
 import { openMoney } from "./money.ts";
 import { deskCredentials, tendVault } from "./credentials.ts";
 import { sourcesFor } from "./sources.ts";
-import { passphraseOf } from "./passphrase.ts";
+import { keyOpenerOf } from "./key-opener.ts";
 import { withRootFileSystems } from "./root-file-systems.ts";
 import { sealedBoard } from "./sealed-board.ts";
 import { openKey } from "./state-key.ts";
@@ -105,7 +105,7 @@ async function start(
   const store = await openStore({ path: state });
   closing.push(() => store.close());
   void store.failed.then((failure) => fail(told(failure.message)));
-  const key = await openKey(store, state, passphraseOf(options));
+  const key = await openKey(store, state, await keyOpenerOf(state, options));
   const installation = await installationOf(store, fleet.name, ids);
   const audit = createAudit({ store, clock, signer: key.auditSigner, macKey: key.auditMac });
   closing.push(() => audit.close());
@@ -213,7 +213,7 @@ async function start(
     ...{ store, audit, monitor, inboxes, topics, backend, clock, ids, makeDoor },
     boardNews: boardNews(board.watches, matrix),
     forget: (agent) => departed(agent, { topics, board, tasks }),
-    fleet: await withRootFileSystems(fleet, clock),
+    fleet: await withRootFileSystems(fleet, state, clock),
     stateFolder: state,
   });
 

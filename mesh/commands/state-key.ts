@@ -14,7 +14,7 @@ import {
   promoteNextKey,
   keepKeyFile,
   type KeyFile,
-  type Passphrase,
+  type KeyOpener,
 } from "../vault/key-file.ts";
 import { masterKeyOf, sealLasting, type MasterKey } from "../vault/master-key.ts";
 import type { Vault } from "../vault/vault.ts";
@@ -35,10 +35,10 @@ export interface StateKey extends MasterKey {
  * exchanged, going on would hide what the other one knows. Every order in which a crash can end a first start, or a
  * change of the master key, passes.
  */
-export async function openKey(store: Store, state: string, passphrase?: Passphrase): Promise<StateKey> {
+export async function openKey(store: Store, state: string, opener?: KeyOpener): Promise<StateKey> {
   requirePair(store.query, state);
   if (store.query.meta.get(WRITTEN_BY) === undefined) await store.commit([["meta.set", WRITTEN_BY, version]]);
-  const found = chosen(store.query, state, passphrase);
+  const found = chosen(store.query, state, opener);
   if (found?.next) promoteNextKey(state);
   else dropNextKey(state);
   const key = found?.key ?? keyOf(keepKeyFile(state, randomBytes), store.query);
@@ -47,9 +47,9 @@ export async function openKey(store: Store, state: string, passphrase?: Passphra
 }
 
 /** The key of a state that is only read: nothing is made. */
-export function existingKey(query: Queries, state: string, passphrase?: Passphrase): StateKey {
+export function existingKey(query: Queries, state: string, opener?: KeyOpener): StateKey {
   requirePair(query, state);
-  const found = chosen(query, state, passphrase);
+  const found = chosen(query, state, opener);
   if (!found) throw lost(state);
   return found.key;
 }
@@ -78,13 +78,13 @@ export async function rotateMasterKey(
 function chosen(
   query: Queries,
   state: string,
-  passphrase: Passphrase | undefined,
+  opener: KeyOpener | undefined,
 ): { readonly key: StateKey; readonly next: boolean } | undefined {
   const known = query.meta.get(FINGERPRINT);
-  const asked = once(passphrase);
+  const asked = once(opener);
   try {
     for (const name of [KEY_FILE, NEXT_KEY_FILE]) {
-      const file = openKeyFile(state, asked.passphrase, name);
+      const file = openKeyFile(state, asked.opener, name);
       if (!file) continue;
       const fresh = masterKeyOf(file);
       const next = name === NEXT_KEY_FILE;
@@ -106,11 +106,12 @@ function keyOf(file: KeyFile, query: Queries): StateKey {
 }
 
 /** Two files may have to be opened; a person is asked once, and what was entered does not outlive the opening. */
-function once(passphrase: Passphrase | undefined): { readonly passphrase?: Passphrase; erase(): void } {
-  if (!passphrase) return { erase: () => undefined };
+function once(opener: KeyOpener | undefined): { readonly opener?: KeyOpener; erase(): void } {
+  if (!opener) return { erase: () => undefined };
   let known: Buffer | undefined;
   return {
-    passphrase: () => Buffer.from((known ??= passphrase())),
+    // What a server has unwrapped is known already, and may be another key for each file.
+    opener: (wrapped) => (wrapped ? opener(wrapped) : Buffer.from((known ??= opener()))),
     erase: () => void known?.fill(0),
   };
 }

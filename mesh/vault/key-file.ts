@@ -12,15 +12,8 @@ import {
 import { join } from "node:path";
 import { Secret } from "../../lib/redact.ts";
 import { KEY_BYTES, type RandomBytes } from "./envelope.ts";
-import {
-  isProtected,
-  protect,
-  PROTECTED_BYTES,
-  protectionOf,
-  saltIn,
-  unprotect,
-  type Protection,
-} from "./passphrase.ts";
+import { isProtected, protect, protectionOf, saltIn, unprotect, type Protection } from "./passphrase.ts";
+import { isWrapped, readWrapped, WRAPPED_HEAD_BYTES_MAX, type WrappedKey } from "./wrapped-key.ts";
 
 export class VaultError extends Error {
   override readonly name = "VaultError";
@@ -32,25 +25,29 @@ export interface KeyFile {
   readonly protection?: Protection;
 }
 
-/** Asked only when the file is protected. The bytes are erased after use. */
-export type Passphrase = () => Buffer;
+/**
+ * Asked only when the file is protected, for its passphrase, or for the key that a server has unwrapped. The bytes are
+ * erased after use.
+ */
+export type KeyOpener = (wrapped?: WrappedKey) => Buffer;
 
 export const KEY_FILE = "vault.key";
 /** The next master key, from before the data keys are wrapped with it until it has the name above. */
 export const NEXT_KEY_FILE = "vault.key.next";
 
 /** Undefined when there is no such file. Refuses one that others could read, or that does not open. */
-export function openKeyFile(stateFolder: string, passphrase?: Passphrase, name = KEY_FILE): KeyFile | undefined {
+export function openKeyFile(stateFolder: string, opener?: KeyOpener, name = KEY_FILE): KeyFile | undefined {
   const path = join(stateFolder, name);
   const bytes = readKey(path);
   if (!bytes) return undefined;
+  if (isWrapped(bytes)) return openWrapped(path, bytes, opener);
   if (!isProtected(bytes)) return { master: new Secret(bytes) };
-  if (!passphrase) {
+  if (!opener) {
     throw new VaultError(
       `the vault key \`${path}\` is protected by a passphrase: run the command in a terminal, or give \`--passphrase-file FILE\``,
     );
   }
-  const given = passphrase();
+  const given = opener();
   try {
     const protection = protectionOf(given, saltIn(bytes));
     return { master: new Secret(unprotect(bytes, protection)), protection };
@@ -63,6 +60,38 @@ export function openKeyFile(stateFolder: string, passphrase?: Passphrase, name =
   } finally {
     given.fill(0);
   }
+}
+
+function openWrapped(path: string, bytes: Buffer, opener: KeyOpener | undefined): KeyFile {
+  const read = readWrapped(bytes);
+  if (!read) throw new VaultError(`the vault key \`${path}\` is damaged: restore it from a backup`);
+  const { address, key } = read.wrapped;
+  if (!opener)
+    throw new VaultError(
+      `the vault key \`${path}\` opens with the key \`${key}\` of ${address}: give \`--vault-token-file FILE\``,
+    );
+  const given = opener(read.wrapped);
+  try {
+    const protection = { head: read.head, key: new Secret(Buffer.from(given)) };
+    return { master: new Secret(unprotect(bytes, protection)), protection };
+  } catch (cause) {
+    throw new VaultError(
+      `the vault key \`${path}\` does not open with the key that ${address} has unwrapped: put back a backup of the folder`,
+      { cause },
+    );
+  } finally {
+    given.fill(0);
+  }
+}
+
+/** Where the key is that opens a file; undefined when it opens in another way, or is not there. */
+export function wrappedIn(stateFolder: string, name: string): WrappedKey | undefined {
+  const bytes = readKey(join(stateFolder, name));
+  if (!bytes || !isWrapped(bytes)) {
+    bytes?.fill(0);
+    return undefined;
+  }
+  return readWrapped(bytes)?.wrapped;
 }
 
 /** A new master key, written whole under another name, then linked: a crash leaves no half key, and of two first starts one wins. */
@@ -117,6 +146,9 @@ export function dropNextKey(stateFolder: string): void {
   }
 }
 
+/** The longest form: a head that names a server, and the box. */
+const FILE_BYTES_MAX = WRAPPED_HEAD_BYTES_MAX + 1_024;
+
 function readKey(path: string): Buffer | undefined {
   let file: number;
   try {
@@ -131,9 +163,9 @@ function readKey(path: string): Buffer | undefined {
       throw new VaultError(`the vault key \`${path}\` can be read by others: run \`chmod 600 ${path}\``);
     if (uid !== process.getuid?.())
       throw new VaultError(`the vault key \`${path}\` belongs to another user: use the state folder as its owner`);
-    const bytes = Buffer.alloc(Math.min(size, PROTECTED_BYTES + 1));
+    const bytes = Buffer.alloc(Math.min(size, FILE_BYTES_MAX));
     const read = readSync(file, bytes);
-    if (read !== bytes.length || (size !== KEY_BYTES && !isProtected(bytes)))
+    if (read !== bytes.length || read !== size || (size !== KEY_BYTES && !isProtected(bytes) && !isWrapped(bytes)))
       throw new VaultError(
         `the vault key \`${path}\` is damaged (${size} bytes, not ${KEY_BYTES}): restore it from a backup`,
       );

@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, createPublicKey, hkdfSync, sign } from "n
 import { Secret } from "../../lib/redact.ts";
 import type { AuditSigner } from "../audit/chain.ts";
 import { KEY_BYTES, open, seal, type RandomBytes } from "./envelope.ts";
-import { keepKeyFile, openKeyFile, type KeyFile, type Passphrase } from "./key-file.ts";
+import { keepKeyFile, openKeyFile, type KeyFile, type KeyOpener } from "./key-file.ts";
 
 export { VaultError } from "./key-file.ts";
 
@@ -27,8 +27,8 @@ const ED25519_PKCS8 = Buffer.from("302e020100300506032b657004220420", "hex");
 const LASTING = "vault/lasting-keys";
 
 /** Reads the key of a state folder; makes it on first use. Refuses a file that others could read. */
-export function loadMasterKey(stateFolder: string, random: RandomBytes, passphrase?: Passphrase): MasterKey {
-  const file = openKeyFile(stateFolder, passphrase) ?? keepKeyFile(stateFolder, random);
+export function loadMasterKey(stateFolder: string, random: RandomBytes, opener?: KeyOpener): MasterKey {
+  const file = openKeyFile(stateFolder, opener) ?? keepKeyFile(stateFolder, random);
   return masterKeyOf(file);
 }
 

@@ -14,7 +14,8 @@ const PASSPHRASE_BYTES_MAX = 1_024;
 
 /** What seals the master key anew without asking for the passphrase again. */
 export interface Protection {
-  readonly salt: Buffer;
+  /** What stands before the box, in clear text; the box is bound to it. */
+  readonly head: Buffer;
   readonly key: Secret;
 }
 
@@ -26,7 +27,7 @@ export const faultOfPassphrase = (bytes: Uint8Array): string | undefined =>
 
 export function protectionOf(passphrase: Uint8Array, salt: Buffer): Protection {
   const key = argon2Sync("argon2id", { message: passphrase, nonce: salt, tagLength: KEY_BYTES, ...PARAMETERS });
-  return { salt, key: new Secret(key) };
+  return { head: Buffer.concat([MAGIC, salt]), key: new Secret(key) };
 }
 
 export const newSalt = (random: RandomBytes): Buffer => random(SALT_BYTES);
@@ -36,14 +37,12 @@ export const isProtected = (bytes: Uint8Array): boolean =>
 
 export const saltIn = (bytes: Buffer): Buffer => Buffer.from(bytes.subarray(MAGIC.length, MAGIC.length + SALT_BYTES));
 
-/** Layout: magic ‖ salt ‖ box of the master key, bound to both. */
-export function protect(master: Uint8Array, { salt, key }: Protection, random: RandomBytes): Buffer {
-  const head = Buffer.concat([MAGIC, salt]);
+/** Layout: head (of a passphrase: magic ‖ salt) ‖ box of the master key, bound to it. */
+export function protect(master: Uint8Array, { head, key }: Protection, random: RandomBytes): Buffer {
   return Buffer.concat([head, key.reveal((bytes) => seal(bytes, master, head.toString("latin1"), random))]);
 }
 
 /** Throws when the passphrase is another one, or a bit of the file is. */
-export function unprotect(bytes: Buffer, { key }: Protection): Buffer {
-  const head = bytes.subarray(0, MAGIC.length + SALT_BYTES);
+export function unprotect(bytes: Buffer, { head, key }: Protection): Buffer {
   return key.reveal((opened) => open(opened, bytes.subarray(head.length), head.toString("latin1")));
 }

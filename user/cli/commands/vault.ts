@@ -4,22 +4,28 @@ import { Failure, usageFailure, type ExitCode } from "../failure.ts";
 import { askDeskOr } from "../mesh-offline.ts";
 import { deskAccepts } from "../mesh-presence.ts";
 import { meshFailure, runMesh, type Inherited } from "../mesh-process.ts";
-import { passphraseOption, unlocking } from "../passphrase.ts";
+import { inherit, passphraseOption, unlocking } from "../passphrase.ts";
 import { placesOf } from "../places.ts";
 import { readSecret } from "../secret-input.ts";
 
 export const vault: Command = {
   name: "vault",
-  summary: "the master key: rotate it, protect it with a passphrase",
+  summary: "the master key: rotate it, protect it with a passphrase or by a server that wraps it",
   usage: "rotate | protect | unprotect",
   options: {
     "new-passphrase-file": { value: "FILE", help: "protect: the passphrase (default: ask)" },
+    transit: { value: "ADDRESS", help: "protect: by the transit engine of this HashiCorp Vault or OpenBao" },
+    "transit-key": { value: "NAME", help: "its key (default: cordon)" },
+    "transit-mount": { value: "PATH", help: "where the engine is mounted (default: transit)" },
+    "transit-namespace": { value: "NAME", help: "namespace of the server, if it has some" },
+    "transit-ca": { value: "FILE", help: "certificates in PEM to trust the server by, besides the system's" },
     ...passphraseOption,
     ...stateOptions,
   },
   words: [1, 1],
   notes: [
     "`rotate` wraps every key anew, also while the fleet works; backups of the state need the key of their time",
+    "a keyring of the system gives a passphrase through a pipe: --passphrase-file <(secret-tool lookup service cordon)",
     "`protect` and `unprotect` change how the key stands on the disk; stop the fleet first",
   ],
   async run(input, context) {
@@ -43,6 +49,7 @@ async function rotate(input: Input, context: Context): Promise<ExitCode> {
 async function change(verb: "protect" | "unprotect", input: Input, context: Context): Promise<ExitCode> {
   if (await deskAccepts(placesOf(input, context).state))
     throw new Failure("the fleet is running", "stop it with `cordon down` first");
+  if (verb === "protect" && input.text("transit") !== undefined) return wrapByServer(input, context);
   const fresh = verb === "protect" ? await newPassphrase(input, context) : { args: [] };
   // Of two passphrases that have to be entered, one would have no way in: a protected key is unprotected first.
   const known = fresh.pipe ? { args: [] } : await unlocking(input, context);
@@ -55,9 +62,27 @@ async function change(verb: "protect" | "unprotect", input: Input, context: Cont
   return 0;
 }
 
+async function wrapByServer(input: Input, context: Context): Promise<ExitCode> {
+  const named = ["transit", "transit-key", "transit-mount", "transit-namespace"] as const;
+  const args = named.flatMap((name) => {
+    const value = input.text(name);
+    return value === undefined ? [] : [`--${name}`, value];
+  });
+  const ca = input.text("transit-ca");
+  const known = await unlocking(input, context);
+  await offline(["protect"], input, context, {
+    ...known,
+    args: [...known.args, ...args, ...(ca === undefined ? [] : ["--transit-ca", resolve(context.cwd, ca)])],
+  });
+  context.terminal.print(
+    `the vault key opens through ${input.text("transit")} only: without its key nothing in the vault can be read again`,
+  );
+  return 0;
+}
+
 async function newPassphrase(input: Input, context: Context): Promise<Inherited> {
   const file = input.text("new-passphrase-file");
-  if (file !== undefined) return { args: ["--new-passphrase-file", resolve(context.cwd, file)] };
+  if (file !== undefined) return inherit("--new-passphrase-file", file, context);
   const [first, second] = [
     await readSecret("new passphrase (not shown): ", context),
     context.stdin.isTTY === true ? await readSecret("once more: ", context) : undefined,

@@ -1,0 +1,119 @@
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { Secret } from "../../lib/redact.ts";
+import type { Result } from "../../lib/result.ts";
+import { travelsInClear } from "../config/transport.ts";
+import { endpoint, type Endpoint } from "../egress/sources/endpoint.ts";
+import { unwrap, wrap, type TransitFault, type TransitSetting } from "../egress/sources/transit.ts";
+import type { MeshOptions } from "../main.ts";
+import { KEY_FILE, NEXT_KEY_FILE, wrappedIn, type KeyOpener } from "../vault/key-file.ts";
+import type { Protection } from "../vault/passphrase.ts";
+import { areSame, openerWith, wrappedHead, type WrappedKey } from "../vault/wrapped-key.ts";
+import { CommandError } from "./failure.ts";
+import { passphraseOf } from "./passphrase.ts";
+
+/**
+ * What opens the key file of a state: nothing, a passphrase, or a key that a server unwraps. What was asked for must be what
+ * the file is: nobody who expects the one gets the other.
+ */
+export async function keyOpenerOf(state: string, options: MeshOptions): Promise<KeyOpener | undefined> {
+  const path = options["vault-token-file"];
+  const wrapped = [KEY_FILE, NEXT_KEY_FILE].flatMap((name) => wrappedIn(state, name) ?? []);
+  const [first] = wrapped;
+  if (first === undefined) {
+    if (path !== undefined && options.transit === undefined && existsSync(join(state, KEY_FILE)))
+      throw new CommandError(
+        "`--vault-token-file` is given, and the vault key of this state opens without it: " +
+          "wrap it with `cordon vault protect --transit ADDRESS`, or leave the option out",
+      );
+    return passphraseOf(options);
+  }
+  if (options["passphrase-file"] !== undefined)
+    throw new CommandError("the vault key is wrapped by a server, not by a passphrase: give `--vault-token-file FILE`");
+  // The file itself says what is missing.
+  if (path === undefined) return undefined;
+  const known = new Map<string, Secret>();
+  for (const each of wrapped)
+    if (!known.has(each.ciphertext)) known.set(each.ciphertext, await unwrapped(each, tokenIn(path)));
+  return openerWith(known);
+}
+
+/** A new key, wrapped by the server, and unwrapped again before anything depends on it. */
+export async function transitProtection(options: MeshOptions, newKey: Buffer): Promise<Protection> {
+  const { transit: address = "", "transit-mount": mount = "transit", "transit-key": key = "cordon" } = options;
+  const [path, namespace, caPath] = [
+    options["vault-token-file"],
+    options["transit-namespace"] ?? null,
+    options["transit-ca"],
+  ];
+  if (path === undefined) throw new CommandError("no token is given: add `--vault-token-file FILE`");
+  if (!/^https?:\/\/[^\s?#@]{1,500}$/.test(address) || URL.parse(address) === null || travelsInClear(address))
+    throw new CommandError(`\`--transit\` is no https address: give that of the server, such as https://vault:8200`);
+  for (const name of [mount, key, ...(namespace === null ? [] : [namespace])])
+    if (!NAME.test(name)) throw new CommandError(`\`${name.slice(0, 64)}\` is no name of a mount, key or namespace`);
+  const ca = caPath === undefined ? null : readFileSync(caPath, "utf8");
+  const secret = new Secret(newKey);
+  const place = { address, mount, key, namespace, ca };
+  const ciphertext = await exchange(place, tokenIn(path), (setting, ask, signal) => wrap(setting, ask, secret, signal));
+  const wrapped: WrappedKey = { ...place, ciphertext };
+  const back = await unwrapped(wrapped, tokenIn(path));
+  const same = areSame(secret, back);
+  back.erase();
+  if (!same)
+    throw new CommandError("the server unwraps another key than it was given: nothing was changed, look at its key");
+  return { head: wrappedHead(wrapped), key: secret };
+}
+
+/** Parts of a path, none of which leads elsewhere. */
+const NAME = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}(?:\/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}){0,7}$/;
+
+async function unwrapped(wrapped: WrappedKey, token: Secret): Promise<Secret> {
+  for (const name of [wrapped.mount, wrapped.key])
+    if (!NAME.test(name)) throw new CommandError("the vault key is damaged: restore it from a backup");
+  return exchange(wrapped, token, (setting, ask, signal) => unwrap(setting, ask, wrapped.ciphertext, signal));
+}
+
+type Exchange<T> = (setting: TransitSetting, ask: Endpoint, signal: AbortSignal) => Promise<Result<T, TransitFault>>;
+
+async function exchange<T>(place: Omit<WrappedKey, "ciphertext">, token: Secret, act: Exchange<T>): Promise<T> {
+  const { address, mount, key, namespace } = place;
+  if (travelsInClear(address)) throw new CommandError("the vault key names a server in clear text: it was damaged");
+  const ask = endpoint(place.ca);
+  try {
+    const done = await act({ address, mount, key, namespace, token }, ask, new AbortController().signal);
+    if (done.ok) return done.value;
+    throw new CommandError(`the vault key does not open: ${done.error.reason}: ${done.error.fix}`);
+  } finally {
+    token.erase();
+    await ask.close();
+  }
+}
+
+const TOKEN_BYTES_MAX = 8_192;
+
+/** From a file of its owner alone, or from a pipe; never from the command line or the environment. */
+function tokenIn(path: string): Secret {
+  const bytes = Buffer.alloc(TOKEN_BYTES_MAX);
+  let length = 0;
+  try {
+    const file = openSync(path, "r");
+    try {
+      const { mode, uid } = fstatSync(file);
+      if ((mode & 0o077) !== 0 || uid !== process.getuid?.()) throw Object.assign(new Error(), { code: "EPERM" });
+      for (let read = -1; read !== 0 && length < TOKEN_BYTES_MAX; length += read)
+        read = readSync(file, bytes, length, TOKEN_BYTES_MAX - length, null);
+    } finally {
+      closeSync(file);
+    }
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new CommandError(
+      `the token file \`${path}\` cannot be used (${code}): name a file of your own with mode 600`,
+    );
+  }
+  while (length > 0 && (bytes[length - 1] === 0x0a || bytes[length - 1] === 0x0d)) length--;
+  const token = bytes.subarray(0, length);
+  if (length > 0 && token.every((byte) => byte > 0x20 && byte < 0x7f)) return new Secret(token);
+  bytes.fill(0);
+  throw new CommandError(`there is no token in \`${path}\`: it holds one line of visible ASCII`);
+}
