@@ -6,6 +6,7 @@ import type { Refusal } from "../../protocol/refusal.ts";
 import type { Change } from "../orchestrator/orchestrator.ts";
 import type { Action } from "../policy/decide.ts";
 import { ask, recordAllowed, recordRefusal } from "./ask.ts";
+import { fitting } from "./fitting.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
 
 type Answer = Promise<Result<ToolAnswer, Refusal>>;
@@ -45,10 +46,13 @@ export async function listTasks(services: DoorServices, caller: Caller): Answer 
   if (!asked.ok) return asked;
   await recordAllowed(services, caller, action, asked.value.rule);
   const tasks = services.tasks.list(caller.agent);
-  const rows = tasks.map(({ id, title, state, creator, assignee, depth, deadlineAtMs, note, result }) => {
+  const all = tasks.map(({ id, title, state, creator, assignee, depth, deadlineAtMs, note, result }) => {
     return { id, title, state, creator, assignee, depth, deadline_at_ms: deadlineAtMs, note, result };
   });
-  return ok({ result: { tasks: rows }, label: tasks.map(({ label }) => label).reduce(joinLabels, meshLabel) });
+  // Open ones come first, then the newest: what does not fit is the oldest.
+  const rows = fitting(all);
+  const labels = tasks.slice(0, rows.length).map(({ label }) => label);
+  return ok({ result: { tasks: rows }, label: labels.reduce(joinLabels, meshLabel) });
 }
 
 /** A delivery with what it says of a task: that it was handed out is on disk before the agent has it. */

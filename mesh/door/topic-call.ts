@@ -5,6 +5,7 @@ import { limits } from "../../protocol/limits.ts";
 import type { Refusal } from "../../protocol/refusal.ts";
 import type { TopicMessage } from "../bus/topics.ts";
 import { ask, recordAllowed } from "./ask.ts";
+import { fitting } from "./fitting.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
 
 type Answer = Promise<Result<ToolAnswer, Refusal>>;
@@ -116,8 +117,11 @@ export async function replies(
   const sender = `agent:${caller.agent}`;
   const found = await services.requests.replies({ request, sender, after, waitMs: wait_ms }, signal);
   if (!found.ok) return found;
-  const rows = found.value.map(({ responder, body, atMs }) => ({ from: `agent:${responder}`, body, at_ms: atMs }));
-  return ok({ result: { replies: rows }, label: found.value.map(({ label }) => label).reduce(joinLabels, meshLabel) });
+  const all = found.value.map(({ responder, body, atMs }) => ({ from: `agent:${responder}`, body, at_ms: atMs }));
+  // The next ones are asked for with `after`.
+  const rows = fitting(all);
+  const labels = found.value.slice(0, rows.length).map(({ label }) => label);
+  return ok({ result: { replies: rows }, label: labels.reduce(joinLabels, meshLabel) });
 }
 
 /** What the caller's subscription has lost, and why. */
