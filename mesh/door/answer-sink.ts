@@ -1,5 +1,6 @@
 import type { AnswerSink } from "../egress/answer-relay.ts";
 import { sendWhole, type HttpResponse } from "../http/exchange.ts";
+import { PlainResponse } from "../http/plain-response.ts";
 import type { AnswerTape } from "./model-cache.ts";
 
 /** The answer as it goes to the agent; `seen` is what the verdict on a way needs of it. */
@@ -25,8 +26,10 @@ export function sinkOf(response: HttpResponse, more: Readonly<Record<string, str
     write(bytes) {
       tape?.write(bytes);
       begun = true;
+      // The plain leg copies what it frames.
+      if (response instanceof PlainResponse) return response.write(bytes);
       // All events of one reading go out as one chunk, before anything else is read.
-      if (waiting.push(bytes) === 1) queueMicrotask(flush);
+      if (waiting.push(Buffer.from(bytes)) === 1) queueMicrotask(flush);
       return !response.writableNeedDrain;
     },
     drained: (resume) => void response.once("drain", resume),

@@ -12,6 +12,7 @@ import type { Meter } from "./wire/format.ts";
 /** Where an answer goes: the agent's side of the door. `write` returns false when it must be waited for `drained`. */
 export interface AnswerSink {
   head(status: number, headers: Readonly<Record<string, string>>): void;
+  /** `bytes` are in memory that is read into again: who needs them after the call copies them. */
   write(bytes: Buffer): boolean;
   drained(resume: () => void): void;
   /** A whole answer at once, where the sink has a shorter way for it than `head` and `write`. */
@@ -137,7 +138,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
       const max = this.#status >= 400 ? ERROR_BODY_BYTES_MAX : limits.model.responseBytesMax;
       if (this.#bytes > max)
         return this.#fail(`sent more than ${max} bytes`, this.#status >= 400 ? "nothing" : "unknown");
-      this.#collected.push(chunk);
+      this.#collected.push(Buffer.from(chunk));
       return;
     }
     if (this.#bytes > limits.model.responseBytesMax) return this.#cut("answer_too_large");
@@ -151,7 +152,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (verdict === "over") return this.#cut("reservation_used_up");
     if (verdict === "secret") return this.#cut("credential_in_answer");
     if (verdict === "suspect") {
-      this.#suspect.push(events);
+      this.#suspect.push(Buffer.from(events));
       return;
     }
     if (this.#suspect.length === 0) return this.#pass(controller, events);

@@ -63,30 +63,37 @@ function gateOf(format = openaiFormat) {
     },
     format.meter(),
   );
-  return { gate, meter: gate.meter, heard };
+  /** From memory that is used again at once. */
+  const write = (text: string): boolean => {
+    const memory = Buffer.from(text);
+    const taken = gate.write(memory);
+    memory.fill("#");
+    return taken;
+  };
+  return { gate, write, meter: gate.meter, heard };
 }
 
 test("nothing is delivered before the first word, everything from there on", () => {
-  const { gate, meter, heard } = gateOf();
+  const { gate, write, meter, heard } = gateOf();
   gate.head(200, { "content-type": "text/event-stream" });
   meter.passed();
-  assert.equal(gate.write(Buffer.from(": hello\n\n")), true);
+  assert.equal(write(": hello\n\n"), true);
   meter.read({ choices: [{ index: 0, delta: { role: "assistant", content: "" } }] });
   meter.passed();
-  gate.write(Buffer.from("[role]"));
+  write("[role]");
   assert.deepEqual([heard, gate.delivered], [[], false]);
   meter.read({ choices: [{ index: 0, delta: { content: "x" } }] });
   meter.passed();
-  assert.equal(gate.write(Buffer.from("[x]")), false, "a slow reader is told of");
+  assert.equal(write("[x]"), false, "a slow reader is told of");
   assert.deepEqual(heard, ["head 200", ": hello\n\n", "[role]", "[x]"]);
   assert.equal(gate.delivered, true);
-  gate.write(Buffer.from("[more]"));
+  write("[more]");
   gate.release();
   assert.deepEqual(heard.slice(4), ["[more]"]);
 });
 
 test("a stream that begins and then only tells of an overload can be taken back", () => {
-  const { gate, meter, heard } = gateOf(anthropicFormat);
+  const { gate, write, meter, heard } = gateOf(anthropicFormat);
   gate.head(200, { "content-type": "text/event-stream" });
   for (const event of [
     { type: "message_start", message: { usage: { input_tokens: 3 } } },
@@ -94,10 +101,10 @@ test("a stream that begins and then only tells of an overload can be taken back"
   ]) {
     meter.read(event);
     meter.passed();
-    gate.write(Buffer.from(event.type));
+    write(event.type);
   }
   // What the relay writes when it cuts the stream.
-  gate.write(Buffer.from(meter.ending("upstream_incomplete")));
+  write(meter.ending("upstream_incomplete"));
   assert.deepEqual([heard, gate.delivered], [[], false]);
   assert.equal(verdictOf(cut("upstream_incomplete"), gate, 0).next, true);
   gate.release();
@@ -105,9 +112,9 @@ test("a stream that begins and then only tells of an overload can be taken back"
 });
 
 test("an error and a whole answer wait for their verdict", () => {
-  const { gate, heard } = gateOf();
+  const { gate, write, heard } = gateOf();
   gate.head(429, { "retry-after": "3" });
-  gate.write(Buffer.from("{}"));
+  write("{}");
   assert.deepEqual([heard, gate.delivered, gate.retryAfter], [[], false, "3"]);
   gate.release();
   assert.deepEqual(heard, ["head 429", "{}"]);

@@ -97,7 +97,7 @@ export class DeliveryGate implements AnswerSink {
 
   write(bytes: Buffer): boolean {
     if (this.delivered) return this.#sink.write(bytes);
-    this.#held.push(bytes);
+    this.#held.push(Buffer.from(bytes));
     return this.#answering ? this.release() : true;
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Injection } from "./credentials.ts";
 import { Deadlines } from "../http/deadlines.ts";
+import { Turns } from "../http/turns.ts";
 import { unreachableProvider } from "./failures.ts";
 import { Pool } from "./http1/pool.ts";
 import type { Provider } from "./providers.ts";
@@ -35,11 +36,13 @@ export interface ModelRequest {
 export class ModelGateway {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
+  readonly #turns: Turns;
   readonly #pools = new Map<string, Pool>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#deadlines = new Deadlines(clock);
+    this.#turns = new Turns(clock);
   }
 
   async send(request: ModelRequest, sink: AnswerSink): Promise<Outcome> {
@@ -74,7 +77,8 @@ export class ModelGateway {
   #pool({ name, socketPath }: Provider, url: URL): Pool {
     let pool = this.#pools.get(name);
     if (!pool) {
-      pool = new Pool({ url, ...(socketPath === undefined ? {} : { socketPath }) }, this.#clock, this.#deadlines);
+      const place = { url, turns: this.#turns, ...(socketPath === undefined ? {} : { socketPath }) };
+      pool = new Pool(place, this.#clock, this.#deadlines);
       this.#pools.set(name, pool);
     }
     return pool;

@@ -5,7 +5,8 @@ import { limits } from "../../../protocol/limits.ts";
 import { AnswerReader, type Asked } from "../../http/answer-reader.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
-import type { ReadMemory } from "./read-memory.ts";
+import type { Turns } from "../../http/turns.ts";
+import type { Memory } from "./shared-memory.ts";
 import { Upload, type Source } from "./upload.ts";
 
 /** One request, ready to be written. */
@@ -28,6 +29,8 @@ export interface Sending {
 export interface Owner {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
+  /** Absent: what comes is told at once. */
+  readonly turns?: Turns | undefined;
   /** It can carry another exchange, and will for so long. */
   free(connection: Connection, keptMs: number): void;
   gone(connection: Connection): void;
@@ -47,13 +50,15 @@ export class Connection {
   readonly #socket: Socket;
   readonly #owner: Owner;
   /** Absent: each read has memory of its own. */
-  readonly #memory: ReadMemory | undefined;
+  readonly #memory: Memory | undefined;
+  /** What was read, and waits for a turn of the loop that has time for it. Nothing more is read meanwhile. */
+  #waiting: Buffer | undefined;
   #upload: Upload | undefined;
   #exchange: Exchange | undefined;
   #movedAtMs = 0;
 
   /** `socket` is connected, and who is at its other end is verified; `memory` is what it reads into. */
-  constructor(socket: Socket, owner: Owner, memory?: ReadMemory) {
+  constructor(socket: Socket, owner: Owner, memory?: Memory) {
     this.#socket = socket;
     this.#owner = owner;
     this.#memory = memory;
@@ -136,6 +141,25 @@ export class Connection {
   }
 
   #read(chunk: Buffer): void {
+    const { turns } = this.#owner;
+    if (this.#waiting) this.#waiting = Buffer.concat([this.#waiting, chunk]);
+    else if (!turns || turns.open) this.#take(chunk);
+    else {
+      this.#waiting = Buffer.from(chunk);
+      this.#socket.pause();
+      turns.later(() => this.#catchUp());
+    }
+  }
+
+  #catchUp(): void {
+    const bytes = this.#waiting;
+    this.#waiting = undefined;
+    if (!bytes) return;
+    this.#take(bytes);
+    if (!this.#exchange?.paused && !this.#socket.destroyed) this.#socket.resume();
+  }
+
+  #take(chunk: Buffer): void {
     const exchange = this.#exchange;
     // Nothing was asked: whatever this is, it is no answer.
     if (!exchange) return this.close();
@@ -147,6 +171,7 @@ export class Connection {
   }
 
   #ended(): void {
+    this.#catchUp();
     const reader = this.#exchange?.reader;
     if (!this.#exchange || !reader) return this.close();
     const fault = reader.finish();
@@ -168,6 +193,8 @@ export class Connection {
   }
 
   #fail(error: Error): void {
+    // What had come before counts.
+    this.#catchUp();
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#upload?.stop();

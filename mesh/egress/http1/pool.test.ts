@@ -9,6 +9,7 @@ import type { Dispatcher } from "undici";
 import { systemClock, type Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { Deadlines } from "../../http/deadlines.ts";
+import { Turns } from "../../http/turns.ts";
 import { stillClock } from "../../http/testing/still-clock.ts";
 import { wasNotSent } from "../failures.ts";
 import { CertificateAuthority } from "../web/certificate-authority.ts";
@@ -28,6 +29,7 @@ async function serve(
   act: (socket: Socket, text: string, connection: number) => void,
   clock: Clock = systemClock,
   connectionsMax?: number,
+  turns?: Turns,
 ) {
   let connections = 0;
   const path = join(folder, `${servers.length}.sock`);
@@ -38,7 +40,7 @@ async function serve(
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(path, resolve));
   const pool = new Pool(
-    { url: new URL("http://upstream/"), socketPath: path },
+    { url: new URL("http://upstream/"), socketPath: path, ...(turns && { turns }) },
     clock,
     new Deadlines(clock),
     connectionsMax,
@@ -181,6 +183,40 @@ test("an abort closes the connection at once, and a stale hand does nothing to t
   stale?.abort(new Error("too late"));
   stale?.pause();
   assert.equal((await next).body, "[2]");
+});
+
+test("what waits for its turn of the loop comes whole, in order, and before the end of its connection", async () => {
+  let nowMs = 0;
+  // No turn has time for a second piece of anything.
+  const turns = new Turns({ ...systemClock, monotonicMs: () => (nowMs += 10) });
+  const words = Array.from({ length: 60 }, (_, n) => `[word ${n} of ${"many ".repeat(n)}]`);
+  const whole = words.join("");
+  const { pool, connections } = await serve(
+    (socket, text) => {
+      const breaks = text.includes("break");
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${whole.length + (breaks ? 1 : 0)}\r\n\r\n`);
+      const next = (at: number): void => {
+        const word = words[at];
+        if (word === undefined) return void (breaks && socket.end());
+        socket.write(word);
+        setImmediate(() => next(at + 1));
+      };
+      next(0);
+    },
+    systemClock,
+    undefined,
+    turns,
+  );
+  for (let round = 0; round < 3; round++) {
+    let seen = "";
+    const told = await Promise.all([
+      ...Array.from({ length: 8 }, () => ask(pool)),
+      ask(pool, { body: "break" }, (_controller, bytes) => (seen += bytes.toString("latin1"))),
+    ]);
+    assert.ok(told.slice(0, 8).every(({ status, body }) => status === 200 && body === whole));
+    assert.deepEqual([told[8]?.error?.code, seen], ["ECONNRESET", whole]);
+  }
+  assert.ok(connections() <= 8 + 3, "and each connection is used again");
 });
 
 test("a paused answer is not read on, and its connection not used again before its end", async () => {

@@ -6,7 +6,8 @@ import { limits } from "../../../protocol/limits.ts";
 import { fieldLine } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { Connection, type Owner, type Sending } from "./connection.ts";
-import type { ReadMemory } from "./read-memory.ts";
+import type { Turns } from "../../http/turns.ts";
+import { SharedMemory, type Memory } from "./shared-memory.ts";
 
 export interface Place {
   /** `http:` or `https:`; of its path nothing is used. */
@@ -15,6 +16,8 @@ export interface Place {
   readonly socketPath?: string;
   /** Instead of all of it. */
   readonly dial?: Dial;
+  /** What comes from there waits for a fair share of the loop. */
+  readonly turns?: Turns;
   /** For how long a connection is kept at most that nobody uses. */
   readonly keptMsMax?: number;
 }
@@ -23,7 +26,7 @@ export interface Place {
 export interface Dial {
   /** Ways to the same place, tried one after the other. */
   readonly choices: number;
-  open(choice: number): { readonly socket: Socket; readonly memory: ReadMemory };
+  open(choice: number): { readonly socket: Socket; readonly memory: Memory };
 }
 
 export interface Post {
@@ -52,6 +55,8 @@ const MARGIN_MS = 1_000;
 export class Pool implements Owner {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
+  readonly turns: Turns | undefined;
+  readonly #memory = new SharedMemory();
   readonly #place: Place;
   readonly #host: string;
   readonly #connectionsMax: number;
@@ -67,6 +72,7 @@ export class Pool implements Owner {
     this.#connectionsMax = connectionsMax;
     this.#keptMsMax = place.keptMsMax ?? limits.http.idleMsMax;
     this.#place = place;
+    this.turns = place.turns;
     this.clock = clock;
     this.deadlines = deadlines;
     this.#host = fieldLine("host", place.url.host);
@@ -139,7 +145,7 @@ export class Pool implements Owner {
   #open(sending: Sending, choice = 0): void {
     const { handler } = sending;
     const { dial } = this.#place;
-    const { socket, memory } = dial ? dial.open(choice) : { socket: this.#dial() };
+    const { socket, memory } = dial ? dial.open(choice) : this.#dial();
     const settle = (): void => {
       this.#opening.delete(socket);
       this.deadlines.clear(expiry);
@@ -173,20 +179,22 @@ export class Pool implements Owner {
     handler.onRequestStart?.(controller, {});
   }
 
-  #dial(): Socket {
+  #dial(): { readonly socket: Socket; readonly memory: Memory } {
     const { url, socketPath } = this.#place;
     const host = url.hostname.replace(/^\[|\]$/g, "");
-    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+    const { memory, onread } = this.#memory.share();
+    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, onread };
     const to =
       socketPath === undefined ? { host, port: Number(url.port || DEFAULT_PORTS[url.protocol]) } : { path: socketPath };
-    if (url.protocol !== "https:") return connect({ ...options, ...to });
+    if (url.protocol !== "https:") return { socket: connect({ ...options, ...to }), memory };
     const socket = connectTls({
       ...{ ...options, ...to },
       ALPNProtocols: ["http/1.1"],
       ...(isIP(host) === 0 ? { servername: host } : {}),
       ...(this.#session ? { session: this.#session } : {}),
     });
-    return socket.on("session", (session: Buffer) => (this.#session = session));
+    socket.on("session", (session: Buffer) => (this.#session = session));
+    return { socket, memory };
   }
 }
 

@@ -62,7 +62,12 @@ export function playRelay({ format, stream, outputTokensMax = 1_000, credential 
         "content-type": status >= 400 ? "application/json" : type,
         ...headers,
       }),
-    data: (text: string | Buffer) => relay.onResponseData(controller, Buffer.from(text)),
+    /** In memory that is used again at once, as that of a connection is. */
+    data: (text: string | Buffer) => {
+      const memory = Buffer.from(text);
+      relay.onResponseData(controller, memory);
+      memory.fill("#");
+    },
     end: () => relay.onResponseEnd(controller),
     error: (error: Error) => relay.onResponseError(controller, error),
     /** The outcome, or undefined while the exchange goes on. */

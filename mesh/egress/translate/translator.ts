@@ -42,7 +42,7 @@ export class Translator implements AnswerSink {
 
   write(bytes: Buffer): boolean {
     if (!this.#stream) {
-      this.#collected.push(bytes);
+      this.#collected.push(Buffer.from(bytes));
       return true;
     }
     const events = this.#events.push(bytes);

@@ -49,7 +49,12 @@ test("any cuts give the same messages", () => {
       const bytes = Buffer.concat(messages.map(({ name, value, payload }) => encode({ [name]: value }, payload)));
       const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
       const decoder = new AwsEventDecoder();
-      const read = places.slice(1).flatMap((to, at) => decoder.push(bytes.subarray(places[at], to)));
+      // Each piece in memory that is used again for the next.
+      const memory = Buffer.alloc(bytes.length);
+      const read = places.slice(1).flatMap((to, at) => {
+        const length = bytes.copy(memory, 0, places[at], to);
+        return decoder.push(memory.subarray(0, length));
+      });
       assert.ok(decoder.empty);
       assert.deepEqual(
         read.map(({ headers, payload }) => [{ ...headers }, payload.toString()]),

@@ -23,7 +23,8 @@ export class AwsEventDecoder {
 
   /** The messages that are complete with `chunk`. */
   push(chunk: Buffer): AwsMessage[] {
-    this.#held = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : chunk;
+    // Copied: `chunk` is in memory that is read into again.
+    this.#held = Buffer.concat([this.#held, chunk]);
     const messages: AwsMessage[] = [];
     for (;;) {
       if (this.#held.length < PRELUDE_BYTES) return messages;

@@ -48,7 +48,7 @@ function written(value: Json, dice: () => number): string {
   if (value === null || typeof value !== "object") return `${gap()}${JSON.stringify(value)}${gap()}`;
   const parts = Array.isArray(value)
     ? value.map((item) => written(item as Json, dice))
-    : Object.entries(value).map(([key, item]) => `${gap()}${name(key)}${gap()}:${written(item as Json, dice)}`);
+    : Object.entries(value).map(([key, item]) => `${gap()}${name(key)}${gap()}:${written(item, dice)}`);
   const [open, close] = Array.isArray(value) ? "[]" : "{}";
   return `${gap()}${open}${parts.length === 0 ? gap() : parts.join(",")}${close}${gap()}`;
 }

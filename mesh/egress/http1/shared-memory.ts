@@ -1,0 +1,26 @@
+/** What a connection reads into. */
+export interface Memory {
+  take(read: (bytes: Buffer) => void): void;
+  lend(): () => void;
+}
+
+const SHARED_BYTES = 64 * 1_024;
+
+/**
+ * One piece of memory that many sockets read into (`onread` of node:net): each read is told in the call in which it came,
+ * so none of them needs memory of its own, however many wait. Who needs bytes after that call copies them.
+ */
+export class SharedMemory {
+  readonly #bytes = Buffer.allocUnsafeSlow(SHARED_BYTES);
+
+  /** For one socket; what comes before somebody takes it is not read. */
+  share() {
+    let read: (bytes: Buffer) => void = () => {};
+    const memory: Memory = { take: (reader) => void (read = reader), lend: () => () => {} };
+    const callback = (length: number): true => {
+      read(this.#bytes.subarray(0, length));
+      return true;
+    };
+    return { memory, onread: { buffer: this.#bytes, callback } };
+  }
+}

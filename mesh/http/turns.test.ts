@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Clock } from "../../lib/clock.ts";
+import { Turns } from "./turns.ts";
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A clock that is moved by work. */
+function working() {
+  let nowMs = 0;
+  const clock: Clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, sleep: () => Promise.reject(new Error("none")) };
+  return { turns: new Turns(clock), work: (ms: number) => (nowMs += ms) };
+}
+
+test("a turn takes work until its time is over; the rest is done in the turns after it, in order", async () => {
+  const { turns, work } = working();
+  const done: number[] = [];
+  const give = (n: number): void => {
+    const act = (): void => {
+      work(1);
+      done.push(n);
+    };
+    if (turns.open) act();
+    else turns.later(act);
+  };
+  for (let n = 0; n < 7; n++) give(n);
+  assert.deepEqual(done, [0, 1], "two milliseconds are a turn");
+  const seen: number[] = [];
+  for (let turn = 0; turn < 6; turn++) {
+    await nextTurn();
+    seen.push(done.length);
+  }
+  assert.deepEqual(done, [0, 1, 2, 3, 4, 5, 6]);
+  assert.ok(
+    seen.every((count, at) => count - (seen[at - 1] ?? 2) <= 2),
+    `no turn did more than its share: ${seen.join()}`,
+  );
+});
+
+test("what comes while others wait stands behind them", async () => {
+  const { turns, work } = working();
+  const done: string[] = [];
+  assert.ok(turns.open);
+  work(5);
+  assert.ok(!turns.open);
+  turns.later(() => done.push("first"));
+  assert.ok(!turns.open, "also when the next turn has time");
+  turns.later(() => done.push("second"));
+  await nextTurn();
+  await nextTurn();
+  assert.deepEqual(done, ["first", "second"]);
+  assert.ok(turns.open);
+});
