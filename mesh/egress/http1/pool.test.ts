@@ -279,18 +279,27 @@ test("a head that does not come, a body that stops, and an idle connection have 
     if (text.includes("/head")) return;
     socket.write(text.includes("/body") ? answer("[12345]").slice(0, -2) : answer("[1]"));
   }, clock);
+  /** A limit that is not there must fail, and not wait for ever. */
+  const ends = async (answer: Promise<unknown>): Promise<void> => {
+    const mostMs = clock.nowMs() + 10 * limits.model.idleTimeoutMs;
+    while ((await Promise.race([answer, turn().then(() => undefined)])) === undefined) {
+      assert.ok(clock.nowMs() < mostMs, "nothing has ended it");
+      await clock.move(1_000);
+    }
+  };
   const head = ask(pool, { path: "/head" });
-  while ((await Promise.race([head, turn().then(() => undefined)])) === undefined) await clock.move(1_000);
+  await ends(head);
   assert.equal((await head).error?.code, "HEAD_TIMEOUT");
   assert.ok(clock.nowMs() >= 5_000);
   const began = clock.nowMs();
   const body = ask(pool, { path: "/body" });
-  while ((await Promise.race([body, turn().then(() => undefined)])) === undefined) await clock.move(1_000);
+  await ends(body);
   assert.equal((await body).error?.code, "BODY_TIMEOUT");
   assert.ok(clock.nowMs() - began >= limits.model.idleTimeoutMs);
   assert.equal((await ask(pool)).body, "[1]");
   const idleFrom = clock.nowMs();
   while (!closed.includes(2)) {
+    assert.ok(clock.nowMs() - idleFrom < limits.http.idleMs, "before the server closes it");
     await clock.move(500);
     await turn();
   }
