@@ -8,7 +8,7 @@ import type { Write } from "../store/store.ts";
 import { StoreFailure } from "../store/store.ts";
 import { ask, recordRefusal } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
-import type { Caller, DoorServices } from "./services.ts";
+import { evidenceOf, type Caller, type DoorServices } from "./services.ts";
 
 /** In the book of the ledger, in the place of a model. */
 const BOOKED_AS = "database";
@@ -32,6 +32,8 @@ export function databaseWarden(services: DoorServices, caller: Caller): Database
       { kind, subject: `agent:${caller.agent}`, detail: { sandbox: caller.sandbox, database: name, ...detail } },
       writes,
     );
+  /** The work in hand, of which the record is evidence. */
+  const forWork = (): { readonly [key: string]: Json } => evidenceOf(services.workOf?.(caller));
   return {
     agent: caller.agent,
     permit: (database) => ask(services, caller, { verb: "database.connect", database: database.slice(0, 64) }),
@@ -41,7 +43,7 @@ export function databaseWarden(services: DoorServices, caller: Caller): Database
       await record(
         "database.connect",
         setting,
-        { allow: true, rule, ...place, role, credential, read_only: readOnly },
+        { allow: true, rule, ...place, role, credential, read_only: readOnly, ...forWork() },
         writes,
       );
       services.monitor.emit("database.connect", caller.agent, { database: setting.name });
@@ -64,13 +66,13 @@ export function databaseWarden(services: DoorServices, caller: Caller): Database
       }
       // What is sent is spent at once: there is nothing to give back.
       const { id, writes } = held.value;
-      await record("database.statements", setting, { classes, bytes }, [
+      await record("database.statements", setting, { classes, bytes, ...forWork() }, [
         ...writes,
         ...services.ledger.release(id).writes,
       ]);
       return ok(null);
     },
-    cancelled: (setting) => record("database.cancel", setting, { allow: true }),
+    cancelled: (setting) => record("database.cancel", setting, { allow: true, ...forWork() }),
     async closed(setting, { sent, received, scrubbed, reason }) {
       // What came back is no better than what others have written there.
       const label = {

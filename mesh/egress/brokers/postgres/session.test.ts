@@ -18,7 +18,11 @@ const setting: DatabaseSetting = {
 test("a query waits until the server has answered the one before, and what has changed by then holds it back", async () => {
   const [client, agent] = duplexPair();
   const [socket, server] = duplexPair();
-  const warden = { statements: async () => ok(null), refused: async () => {} } as unknown as DatabaseWarden;
+  const warden = {
+    permit: async () => ok({ rule: "" }),
+    statements: async () => ok(null),
+    refused: async () => {},
+  } as unknown as DatabaseWarden;
   const relay = new SessionRelay({
     ...{ setting, client, warden, clock },
     reader: new FrameReader(client),

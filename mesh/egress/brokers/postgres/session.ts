@@ -110,15 +110,22 @@ export class SessionRelay {
     await this.#send(bytes);
   }
 
-  /** Data of a COPY, which comes in many small messages: its bytes are asked for by the slice. */
+  /** Data of a COPY, which comes in many small messages: each is asked for, and its bytes are booked by the slice. */
   async #copy(message: Frame): Promise<void> {
-    if (this.#slice < message.raw.length) {
+    if (this.#slice >= message.raw.length) await this.#permitted();
+    else {
       const more = Math.max(message.raw.length, limits.postgres.copySliceBytes);
       await this.#allowed(more, {});
       this.#slice += more;
     }
     this.#slice -= message.raw.length;
     await this.#send(message.raw);
+  }
+
+  /** What was begun goes on only as long as it may: the agent is halted, or takes up a step that may less. */
+  async #permitted(): Promise<void> {
+    const permitted = await this.#parts.warden.permit(this.#parts.setting.name);
+    if (!permitted.ok) throw new ProtocolFault(permitted.error.reason);
   }
 
   async #allowed(bytes: number, classes: Readonly<Record<string, number>>): Promise<void> {
@@ -140,6 +147,9 @@ export class SessionRelay {
       this.#received += message.raw.length;
       if (this.#received > limits.postgres.receivedBytesMax)
         throw new ProtocolFault("the session has received too many bytes");
+      // What still comes when the session has ended goes to nobody.
+      if (client.writableEnded) return "closed";
+      await this.#permitted();
       const told = this.#tell(message);
       await written(client, told);
       if (message.type === "Z") this.#next();
