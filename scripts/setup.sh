@@ -120,13 +120,6 @@ setup_sandbox_tools() {
   { have mount && have losetup; } || install_from_apt "each sandbox has a /data volume; mount and losetup attach it" mount util-linux
 }
 
-require_root_for_sandboxes() {
-  [ "$(id -u)" -ne 0 ] || return 0
-  say "\`$1\` builds sandboxes (namespaces, cgroups, loop mounts), which needs root in this version; this is user $(id -un)"
-  fix "sudo ./cordon $*"
-  exit 1
-}
-
 # ---- packages from apt ------------------------------------------------------------------------------------------
 
 as_root_text() { [ "$(id -u)" -eq 0 ] || printf 'sudo '; }

@@ -5,6 +5,7 @@ import { readSurroundings } from "../config/surroundings.ts";
 import { createDockerBackend } from "../sandbox/docker/backend.ts";
 import { createOciBackend } from "../sandbox/oci.ts";
 import { ensureRootfs } from "../sandbox/rootfs.ts";
+import { rootfsCache } from "./root-file-systems.ts";
 import { runtimeProfiles } from "../sandbox/runtime-profile.ts";
 import { findRuntime } from "../sandbox/runtime.ts";
 import type { SandboxBackend } from "../sandbox/backend.ts";
@@ -21,7 +22,7 @@ export async function localBackend(parts: {
 }): Promise<SandboxBackend> {
   const { installation, state, clock } = parts;
   const rootfs = await ensureRootfs({
-    cacheDir: join(projectDir, ".cache", "rootfs"),
+    cacheDir: rootfsCache(state),
     projectDir,
     nodePath: process.execPath,
     clock,

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { accessSync, constants, existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../lib/clock.ts";
 import type { AgentSetting, Fleet } from "../config/fleet.ts";
@@ -6,10 +7,22 @@ import { ensureGuestRootfs } from "../sandbox/rootfs-guest.ts";
 import { ensureRootfs } from "../sandbox/rootfs.ts";
 
 const projectDir = fileURLToPath(new URL("../..", import.meta.url));
-const cacheDir = join(projectDir, ".cache", "rootfs");
+const sharedCache = join(projectDir, ".cache", "rootfs");
+
+/** Beside Cordon itself; in the state folder where that belongs to somebody else. */
+export function rootfsCache(state: string): string {
+  const nearest = [sharedCache, dirname(sharedCache), projectDir].find((folder) => existsSync(folder));
+  try {
+    accessSync(nearest ?? projectDir, constants.W_OK);
+    return sharedCache;
+  } catch {
+    return join(state, "rootfs");
+  }
+}
 
 /** The fleet with every root file system that an agent asks for built; each request is built once, whoever asks. */
-export async function withRootFileSystems(fleet: Fleet, clock: Clock): Promise<Fleet> {
+export async function withRootFileSystems(fleet: Fleet, state: string, clock: Clock): Promise<Fleet> {
+  const cacheDir = rootfsCache(state);
   const built = new Map<string, string>();
   const agents: AgentSetting[] = [];
   for (const agent of fleet.agents) {

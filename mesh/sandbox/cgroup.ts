@@ -8,6 +8,7 @@ import { readdir, readFile, rmdir, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CPU_PERIOD_US } from "./bundle.ts";
 import { readMounts } from "./mounts.ts";
+import { userNamespace } from "./rootless/namespace.ts";
 
 const CGROUP2_MAGIC = 0x6367_7270;
 const REQUIRED = ["memory", "cpu", "pids"];
@@ -48,7 +49,8 @@ export async function readCgroups(): Promise<Cgroups | null> {
     mounts.find((m) => m.type === "cgroup" && m.root === "/" && m.superOptions.includes(name))?.point;
   return {
     version: 1,
-    missing: [...REQUIRED, "cpuacct", "devices"].filter((name) => pointOf(name) === undefined),
+    // In a user namespace nobody can make a device, and none but those of /dev opens.
+    missing: [...REQUIRED, "cpuacct", ...(userNamespace() ? [] : ["devices"])].filter((name) => !pointOf(name)),
     folders: (path) => [...new Set(mounts.map((m) => join(m.point, path)))],
     folder: (controller, path) => join(pointOf(controller) ?? "/sys/fs/cgroup/absent", path),
   };
@@ -112,6 +114,7 @@ export class Cgroup {
   async faultOf(pid: number, memoryBytes: number, pids: number): Promise<string | null> {
     if (!(await this.processes("memory")).includes(pid)) return "the memory cgroup is not its own";
     if (!(await this.processes("pids")).includes(pid)) return "the pids cgroup is not its own";
+    if (!(await this.processes("cpu")).includes(pid)) return "the cpu cgroup is not its own";
     const read = async (controller: string, v1: string, v2: string): Promise<number> =>
       Number((await readFile(this.#file(controller, v1, v2), "utf8").catch(() => "")) || Number.NaN);
     // The kernel rounds to pages. Version 1 counts memory and swap together, version 2 swap alone.
@@ -120,6 +123,9 @@ export class Cgroup {
     const swap = await read("memory", "memory.memsw.limit_in_bytes", "memory.swap.max");
     if (!(swap <= (this.#v2 ? 0 : memoryBytes))) return "its swap is not limited";
     if (!((await read("pids", "pids.max", "pids.max")) <= pids)) return "its processes are not limited";
+    // Version 2 writes the quota and its period in one line, or `max` and its period.
+    const quota = await readFile(this.#file("cpu", "cpu.cfs_quota_us", "cpu.max"), "utf8").catch(() => "");
+    if (!(Number.parseInt(quota, 10) > 0)) return "its processor time is not limited";
     return null;
   }
 

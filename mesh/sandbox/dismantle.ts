@@ -16,6 +16,9 @@ import { runProgram } from "./process.ts";
 import { quickly } from "./reaper.ts";
 import type { Runtime } from "./runtime.ts";
 
+/** How often a server of /data is waited for before it is killed: about five seconds. */
+const SERVER_WAITS_MAX = 25;
+
 export interface Host {
   readonly places: Places;
   readonly clock: Clock;
@@ -28,6 +31,7 @@ export interface Host {
 export async function dismantle(host: Host, id: string, image: string | null): Promise<void> {
   const at = sandboxPlacesOf(host.places, id);
   const cgroup = new Cgroup(host.cgroups, at.cgroup);
+  const server = host.places.namespace && new Cgroup(host.cgroups, at.dataCgroup);
   const deadline = host.clock.monotonicMs() + limits.sandbox.stopProofMs;
   for (let attempt = 0; ; attempt++) {
     for (const runtime of host.runtimes) {
@@ -37,8 +41,9 @@ export async function dismantle(host: Host, id: string, image: string | null): P
     for (const pid of await cgroup.processes()) kill(pid);
     await cgroup.remove();
     await unmountAll(at, attempt, host.clock);
+    if (server) await endServer(server, attempt);
     await removeFolder(at);
-    const left = await whatIsLeft(at, cgroup, image);
+    const left = [...(await whatIsLeft(at, cgroup, image)), ...((await server?.standing()) ?? [])];
     if (left.length === 0) break;
     if (host.clock.monotonicMs() > deadline) {
       throw new SandboxError(
@@ -59,6 +64,12 @@ function kill(pid: number): void {
   } catch {
     // It ended in between.
   }
+}
+
+/** It ends by itself when /data is unmounted, and writes what it still holds first; that is waited for, but not for ever. */
+async function endServer(server: Cgroup, attempt: number): Promise<void> {
+  if (attempt > SERVER_WAITS_MAX) for (const pid of await server.processes()) kill(pid);
+  await server.remove();
 }
 
 async function unmountAll(at: SandboxPlaces, attempt: number, clock: Clock): Promise<void> {

@@ -10,7 +10,7 @@ import { limits } from "../../protocol/limits.ts";
 import { SandboxError } from "./backend.ts";
 import type { Places } from "./places.ts";
 
-const { hostIdFirst, hostIdsPerSandbox, hostIdRangesMax } = limits.sandbox;
+const { hostIdsPerSandbox } = limits.sandbox;
 const ATTEMPTS_MAX = 4096;
 
 export interface IdRange {
@@ -25,8 +25,9 @@ export async function claimIdRange(
   id: string,
   volume: string,
   wanted?: number,
-  rangesMax: number = hostIdRangesMax,
+  rangesMax: number = places.hostIdRangesMax,
 ): Promise<IdRange> {
+  const { hostIdFirst } = places;
   await mkdir(places.idsDir, { recursive: true });
   const draft = join(places.idsDir, `.${places.installation}-${id}`);
   await writeFile(draft, ownerOf(places, id), { mode: 0o600 });

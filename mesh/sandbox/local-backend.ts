@@ -4,7 +4,6 @@
  */
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import {
   type Isolation,
@@ -53,7 +52,7 @@ export abstract class LocalBackend implements SandboxBackend {
   readonly clock: Clock;
   readonly places: Places;
   /** How many of the host's id ranges the engine can use. */
-  protected readonly idRangesMax: number = limits.sandbox.hostIdRangesMax;
+  protected readonly idRangesMax: number;
   readonly #watch: Watch;
   readonly #live = new Set<string>();
   readonly #volumes = new Set<string>();
@@ -63,6 +62,7 @@ export abstract class LocalBackend implements SandboxBackend {
 
   constructor(places: Places, clock: Clock) {
     this.places = places;
+    this.idRangesMax = places.hostIdRangesMax;
     this.clock = clock;
     this.#watch = new Watch(clock);
   }

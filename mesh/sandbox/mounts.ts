@@ -6,6 +6,7 @@ export interface Mount {
   readonly root: string;
   readonly point: string;
   readonly type: string;
+  readonly source: string;
   readonly superOptions: readonly string[];
 }
 
@@ -15,9 +16,17 @@ export async function readMounts(): Promise<readonly Mount[]> {
   return text.split("\n").flatMap((line) => {
     const [left, right] = line.split(" - ");
     const [, , , root, point] = left?.split(" ") ?? [];
-    const [type, , superOptions] = right?.split(" ") ?? [];
+    const [type, source = "", superOptions] = right?.split(" ") ?? [];
     if (!root || !point || !type) return [];
-    return [{ root: decode(root), point: decode(point), type, superOptions: (superOptions ?? "").split(",") }];
+    return [
+      {
+        root: decode(root),
+        point: decode(point),
+        type,
+        source: decode(source),
+        superOptions: (superOptions ?? "").split(","),
+      },
+    ];
   });
 }
 

@@ -11,6 +11,7 @@ import { type Build, LocalBackend } from "./local-backend.ts";
 import { SandboxOutput } from "./output.ts";
 import { placesOf, type SandboxPlaces } from "./places.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
+import { aboutNamespace } from "./rootless/namespace.ts";
 import type { Finished } from "./process.ts";
 import { mountFlags, quickly, reapedExit } from "./reaper.ts";
 import { type Engine, RunningSandbox } from "./running-sandbox.ts";
@@ -39,7 +40,7 @@ export function createOciBackend(options: OciOptions): SandboxBackend {
 }
 
 class OciBackend extends LocalBackend {
-  readonly name = "oci";
+  readonly name: string;
   readonly #options: OciOptions;
   /** What gives each isolation here. */
   readonly #runtimes = new Map<Isolation, Runtime>();
@@ -47,9 +48,12 @@ class OciBackend extends LocalBackend {
   constructor(options: OciOptions) {
     super(placesOf(options.installation, options.stateDir, options.runDir), options.clock);
     this.#options = options;
+    const { namespace } = this.places;
+    this.name = namespace === null ? "oci" : `oci, ${aboutNamespace(namespace)}`;
     const files: Readonly<Record<RuntimeProfile["isolation"], string | null>> = {
       container: options.runtime,
-      gvisor: options.gvisor ?? null,
+      // Not proved in a user namespace, so not to be had there.
+      gvisor: namespace === null ? (options.gvisor ?? null) : null,
     };
     for (const profile of Object.values(runtimeProfiles)) {
       const file = files[profile.isolation];
@@ -85,9 +89,13 @@ class OciBackend extends LocalBackend {
     const { profile } = runtime;
     const code = await this.shownCode(build, profile);
     const bundle = bundleOf(spec, at, range.hostId, code, profile);
+    const serving = this.places.namespace && {
+      ...{ cgroups: host.cgroups, group: at.dataCgroup, cpus: spec.limits.cpus, log: join(at.dir, "data.log") },
+    };
+    const mounting = mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, clock, serving);
     const parts = await Promise.allSettled([
       this.openDoor(spec, at, range),
-      mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, clock),
+      mounting,
       this.#mountRoot(spec.rootfs ?? this.#options.rootfs, at, profile),
       this.#makePipe(at.log),
       writeFile(at.config, JSON.stringify(bundle), { mode: 0o600 }),
@@ -108,8 +116,12 @@ class OciBackend extends LocalBackend {
     const startTime = startTimeOf(pid) ?? "ended";
     const cgroup = new Cgroup(host.cgroups, at.cgroup);
     if (startTime !== "ended") await this.confirm(build, profile, cgroup, pid, startTime);
-    const engine = engineOf(spec.id, runtime, at, cgroup, pid, startTime, clock, () => this.remove(host, spec));
-    made.sandbox = new RunningSandbox(spec, clock, { engine, pid, startTime, cgroup, data: at.data, output, onGone });
+    const rootless = this.places.namespace !== null;
+    const engine = engineOf(spec.id, runtime, at, cgroup, pid, startTime, clock, rootless, () =>
+      this.remove(host, spec),
+    );
+    const started = { engine, pid, startTime, cgroup, data: at.data, output, onGone, companion: await mounting };
+    made.sandbox = new RunningSandbox(spec, clock, started);
     return made.sandbox;
   }
 
@@ -143,6 +155,7 @@ function engineOf(
   pid: number,
   startTime: string,
   clock: Clock,
+  rootless: boolean,
   remove: () => Promise<void>,
 ): Engine {
   const direct = runtime.profile.process === "agent";
@@ -159,7 +172,9 @@ function engineOf(
     terminate: async () => (direct ? signalProcess(pid, startTime, "SIGTERM") : runtime.signal(id, "TERM")),
     async exec(command, bounds): Promise<Finished> {
       const pidFile = join(at.dir, `exec-${++execs}`);
-      const done = await runtime.exec(id, at, pidFile, command, { ...bounds, onTimeout: () => void endExec(pidFile) });
+      const groups = rootless ? await cgroup.standing() : null;
+      const told = { ...bounds, onTimeout: () => void endExec(pidFile) };
+      const done = await runtime.exec(id, at, pidFile, command, told, groups);
       await rm(pidFile, { force: true });
       return done;
     },

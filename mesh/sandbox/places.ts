@@ -2,11 +2,13 @@
 import { join } from "node:path";
 import { limits } from "../../protocol/limits.ts";
 import { assert } from "../../lib/assert.ts";
+import { type UserNamespace, userNamespace } from "./rootless/namespace.ts";
 import { runtimeProfiles } from "./runtime-profile.ts";
 
 /** Short, because the path of a Unix socket ends at 107 bytes. */
 export const RUN_DIR = "/run/cordon";
 const SOCKET_PATH_BYTES_MAX = 107;
+export const DATA_GROUP_END = ".data";
 /** The runtimes' own state stands beside the sandboxes, so no sandbox may have these names. */
 export const runtimeFolders: readonly string[] = Object.values(runtimeProfiles).map((profile) => profile.stateFolder);
 
@@ -15,8 +17,13 @@ export interface Places {
   readonly installationDir: string;
   /** Claims of host id ranges; shared by all installations of a machine. */
   readonly idsDir: string;
+  /** The first id of all ranges, and how many ranges there are. */
+  readonly hostIdFirst: number;
+  readonly hostIdRangesMax: number;
   readonly volumesDir: string;
   readonly cgroupParent: string;
+  /** Where an ordinary user's mesh runs; null for root. */
+  readonly namespace: UserNamespace | null;
 }
 
 export interface SandboxPlaces {
@@ -30,18 +37,29 @@ export interface SandboxPlaces {
   readonly data: string;
   readonly code: string;
   readonly cgroup: string;
+  /** Of the program that serves /data where the kernel does not mount it itself. No sandbox can have its name. */
+  readonly dataCgroup: string;
 }
 
 /** `installation`: 8 characters of `a-z0-9`, one value per state folder. */
-export function placesOf(installation: string, stateDir: string, runDir: string = RUN_DIR): Places {
+export function placesOf(
+  installation: string,
+  stateDir: string,
+  givenRunDir?: string,
+  namespace: UserNamespace | null = userNamespace(),
+): Places {
   assert(/^[a-z0-9]{8}$/.test(installation), "an installation id is 8 characters of a-z and 0-9");
+  const runDir = givenRunDir ?? namespace?.runDir ?? RUN_DIR;
   const installationDir = join(runDir, installation);
   return {
     installation,
     installationDir,
     idsDir: join(runDir, "ids"),
     volumesDir: join(stateDir, "volumes"),
-    cgroupParent: `/cordon-${installation}`,
+    cgroupParent: `${namespace?.cgroup ?? ""}/cordon-${installation}`,
+    hostIdFirst: namespace?.hostIdFirst ?? limits.sandbox.hostIdFirst,
+    hostIdRangesMax: namespace?.idRangesMax ?? limits.sandbox.hostIdRangesMax,
+    namespace,
   };
 }
 
@@ -60,6 +78,7 @@ export function sandboxPlacesOf(places: Places, id: string): SandboxPlaces {
     data: join(dir, "data"),
     code: join(dir, "code"),
     cgroup: `${places.cgroupParent}/${id}`,
+    dataCgroup: `${places.cgroupParent}/${id}${DATA_GROUP_END}`,
   };
 }
 

@@ -9,6 +9,7 @@ import type { Cgroup, CgroupUsage } from "./cgroup.ts";
 import type { SandboxOutput } from "./output.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
 import type { Finished } from "./process.ts";
+import type { Companion } from "./rootless/data-server.ts";
 import { checkCommand } from "./spec-check.ts";
 import type { Watched } from "./watch.ts";
 
@@ -41,6 +42,8 @@ export interface Started {
   /** Where its /data is mounted on the host. */
   readonly data: string;
   readonly output: SandboxOutput;
+  /** A process without which the sandbox must not be; absent or null: there is none. */
+  readonly companion?: Companion | null;
   /** Called once, after everything is gone or has been found stuck. */
   readonly onGone: () => Promise<void>;
 }
@@ -59,6 +62,7 @@ export class RunningSandbox implements Sandbox, Watched {
   #oomKills = 0;
   #pidsRefused = 0;
   #diskFull = false;
+  #lookingAtDisk = false;
   #periods = 0;
   #throttled = 0;
   #throttledSinceMs: number;
@@ -126,6 +130,13 @@ export class RunningSandbox implements Sandbox, Watched {
     await this.#end();
   }
 
+  /** Its watch sees the end then, as any other. */
+  lookAtCompanion(): void {
+    const { companion } = this.#started;
+    if (companion && startTimeOf(companion.pid) !== companion.startTime)
+      signalProcess(this.pid, this.startTime, "SIGKILL");
+  }
+
   ended(): void {
     // A failure shows in stop(), which the mesh calls for every sandbox, and in the next sweep.
     this.#end().catch(() => undefined);
@@ -158,7 +169,11 @@ export class RunningSandbox implements Sandbox, Watched {
   }
 
   async #lookAtDisk(): Promise<void> {
+    // A file system that a process serves may let one wait: never with more than one thread.
+    if (this.#lookingAtDisk) return;
+    this.#lookingAtDisk = true;
     const disk = await statfs(this.#started.data).catch(() => null);
+    this.#lookingAtDisk = false;
     if (disk === null || this.#gone || disk.blocks === 0) return;
     const full = disk.bavail / disk.blocks < DISK_FREE_SHARE || disk.ffree === 0;
     if (full && !this.#diskFull) this.emit({ type: "disk_full", usedBytes: (disk.blocks - disk.bfree) * disk.bsize });

@@ -8,6 +8,7 @@ import { SANDBOX_UID } from "./bundle.ts";
 import type { Places, SandboxPlaces } from "./places.ts";
 import { type Finished, runProgram, SYSTEM_PATH } from "./process.ts";
 import { runReaped } from "./reaper.ts";
+import { intoGroups } from "./rootless/into-groups.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 
 const REASON_CHARS_MAX = 600;
@@ -99,20 +100,25 @@ export class Runtime {
     return Number(await readFile(at.pidFile, "utf8"));
   }
 
-  /** Runs a command inside; user, capabilities, filter and no-new-privileges are the bundle's. */
+  /**
+   * Runs a command inside; user, capabilities, filter and no-new-privileges are the bundle's. In a user namespace the runtime
+   * cannot move it into the sandbox's `groups` (it is another user by then, and the runtime goes on without): so it starts there.
+   */
   async exec(
     id: string,
     at: SandboxPlaces,
     pidFile: string,
     command: readonly string[],
     bounds: { readonly outputBytesMax: number; readonly timeoutMs: number; readonly onTimeout: () => void },
+    groups: readonly string[] | null,
   ): Promise<Finished> {
     const own =
       this.profile.process === "agent"
         ? ["--pid-file", pidFile]
         : ["--internal-pid-file", pidFile, "--user", `${SANDBOX_UID}:${SANDBOX_UID}`];
     const args = [...(await this.#global(at)), "exec", ...own, id, ...command];
-    return runProgram(this.file, args, { clock: this.#clock, ...bounds });
+    const [program, ...words] = groups === null ? [this.file, ...args] : intoGroups(groups, [this.file, ...args]);
+    return runProgram(program, words, { clock: this.#clock, ...bounds });
   }
 
   /** Sends a signal to PID 1 inside, or to `pid` as it is known inside. */

@@ -5,6 +5,8 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Isolation, Shortfall } from "./backend.ts";
 import type { Cgroups } from "./cgroup.ts";
 import { SYSTEM_PATH } from "./process.ts";
+import { userNamespace } from "./rootless/namespace.ts";
+import { missingFor, missingInside } from "./rootless/requirements.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 import type { Runtime } from "./runtime.ts";
 import { seccompFor } from "./seccomp.ts";
@@ -40,6 +42,7 @@ export async function shortfallsOf(machine: Machine, isolation: Isolation): Prom
     runtimeFaults(machine.runtime, machine.cgroups, runtimeProfiles[isolation]),
     cgroupFaults(machine.cgroups),
     userNamespaces(),
+    ordinaryUser(machine.cgroups, isolation),
     hostShortfalls(machine.rootfs),
   ]);
   return groups.flat();
@@ -55,26 +58,21 @@ function platform(): Shortfall[] {
   const found: Shortfall[] = [];
   if (process.platform !== "linux")
     found.push({ what: "sandboxes need Linux", remedy: "run Cordon on Linux, or in a Linux VM" });
-  if (process.getuid?.() !== 0) found.push(...withoutRoot());
   if (!seccompFor(process.arch)) {
     found.push({ what: `no system-call list for \`${process.arch}\``, remedy: "use an x86-64 or arm64 machine" });
   }
   return found;
 }
 
-/**
- * What an ordinary user cannot hold, each by name. Namespaces and the filter could be had; limits could not, and a
- * sandbox whose memory, processes or disk are unlimited is another promise: it is refused, not given under this name.
- */
-function withoutRoot(): Shortfall[] {
-  const remedy = "run the same command with `sudo`";
+/** Root needs none of this; an ordinary user's sandboxes keep the same fence by other means, or are refused. */
+async function ordinaryUser(cgroups: Cgroups | null, isolation: Isolation): Promise<readonly Shortfall[]> {
+  const namespace = userNamespace();
+  if (namespace !== null) return missingInside(namespace, cgroups, isolation);
+  const userId = process.getuid?.() ?? 0;
+  if (userId === 0) return [];
   return [
-    { what: "not running as root", remedy },
-    ...[
-      "limit memory, swap, processes and processor time: it has no cgroup of its own",
-      "limit the size of /data: a sized volume is a loop mount",
-      "give each sandbox a host user of its own: it has one range of ids at most",
-    ].map((what) => ({ what: `an ordinary user cannot ${what}`, remedy })),
+    { what: "not running as root", remedy: "run the same command with `sudo`, or give this user what is named" },
+    ...(await missingFor(userId)),
   ];
 }
 
@@ -146,7 +144,7 @@ async function programs(): Promise<Shortfall[]> {
 }
 
 async function loopSupport(): Promise<Shortfall[]> {
-  if (process.getuid?.() !== 0) return [];
+  if (process.getuid?.() !== 0 || userNamespace() !== null) return [];
   try {
     await (await open("/dev/loop-control", "r")).close();
     return [];

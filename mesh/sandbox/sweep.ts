@@ -5,7 +5,7 @@ import { Cgroup } from "./cgroup.ts";
 import { dismantle, type Host } from "./dismantle.ts";
 import { claimsOf, removeDrafts } from "./id-range.ts";
 import { loopDevices } from "./mounts.ts";
-import { isSandboxId, runtimeFolders } from "./places.ts";
+import { DATA_GROUP_END, isSandboxId, runtimeFolders } from "./places.ts";
 import { runProgram } from "./process.ts";
 
 /** Host programs of a start that can outlive the mesh that began it. */
@@ -20,6 +20,7 @@ const HELPERS = new Set([
   "mkfifo",
   "chown",
   "resize2fs",
+  "e2fsck",
 ]);
 
 /** Ids that were found and removed. `live` are this process's own sandboxes, which stay. */
@@ -49,7 +50,10 @@ async function foundIds(host: Host): Promise<ReadonlySet<string>> {
     claimsOf(host.places).then((claims) => [...claims.keys()]),
     ...host.cgroups.folders(cgroupParent).map((folder) => foldersIn(folder)),
   ]);
-  return new Set(lists.flat().filter((id) => isSandboxId(id)));
+  const ids = lists
+    .flat()
+    .map((name) => (name.endsWith(DATA_GROUP_END) ? name.slice(0, -DATA_GROUP_END.length) : name));
+  return new Set(ids.filter((id) => isSandboxId(id)));
 }
 
 const foldersIn = async (folder: string): Promise<string[]> =>

@@ -9,10 +9,11 @@ import type { Clock } from "../../lib/clock.ts";
 import { SandboxError } from "./backend.ts";
 import { SANDBOX_UID } from "./bundle.ts";
 import type { IdRange } from "./id-range.ts";
-import { loopDevices } from "./mounts.ts";
+import { loopDevices, readMounts } from "./mounts.ts";
 import type { Places } from "./places.ts";
 import { runProgram } from "./process.ts";
 import { quickly } from "./reaper.ts";
+import { type Companion, mendImage, serveImage, type Serving, sourceOf } from "./rootless/data-server.ts";
 
 const INODE_BYTES = 16 * 1024;
 const INODES_MIN = 128;
@@ -42,7 +43,10 @@ async function writeRecord(places: Places, volume: string, record: Record): Prom
   await rename(`${file}.new`, file);
 }
 
-/** Makes the image if there is none, mounts it at `point` (an empty folder) and gives it to `range`. */
+/**
+ * Makes the image if there is none, mounts it at `point` (an empty folder) and gives it to `range`. With `serving`, a process of
+ * ours serves it, which is returned: without it /data is gone.
+ */
 export async function mountVolume(
   places: Places,
   volume: string,
@@ -50,7 +54,8 @@ export async function mountVolume(
   range: IdRange,
   point: string,
   clock: Clock,
-): Promise<void> {
+  serving: Omit<Serving, "clock"> | null = null,
+): Promise<Companion | null> {
   const image = imageOf(places, volume);
   await mkdir(places.volumesDir, { recursive: true, mode: 0o700 });
   const record = await readRecord(places, volume);
@@ -62,17 +67,26 @@ export async function mountVolume(
   } else {
     await fitImage(volume, image, have.size, bytes, clock);
   }
-  const mounted = await loopDevices((file) => file === image);
+  const mounted = await mountedFrom(image);
   if (mounted.length > 0) {
     throw new SandboxError(`volume \`${volume}\` is mounted already`, `stop what uses \`${mounted.join("`, `")}\``);
   }
-  if (!(await quickly.loop(image, point, { clock, timeoutMs: limits.sandbox.startTimeoutMs })))
+  if (serving && have !== null) await mendImage(volume, image, clock);
+  const server = serving && (await serveImage(image, point, { ...serving, clock }));
+  if (!server && !(await quickly.loop(image, point, { clock, timeoutMs: limits.sandbox.startTimeoutMs })))
     await need("mount", ["-t", "ext4", "-o", "loop,nosuid,nodev,noatime,errors=remount-ro", image, point], clock);
   if (have === null) await rmdir(join(point, "lost+found"));
   else if (record?.slot !== range.slot) await giveTo(owner, point, clock);
   if (have !== null && (record?.slot !== range.slot || record.bytes !== bytes)) {
     await writeRecord(places, volume, { slot: range.slot, bytes });
   }
+  return server;
+}
+
+/** Devices and folders. */
+async function mountedFrom(image: string): Promise<readonly string[]> {
+  const served = (await readMounts()).filter((mount) => mount.source === sourceOf(image)).map((mount) => mount.point);
+  return [...(await loopDevices((file) => file === image)), ...served];
 }
 
 async function makeImage(image: string, bytes: number, owner: number, clock: Clock): Promise<void> {
@@ -107,7 +121,7 @@ async function giveTo(owner: number, point: string, clock: Clock): Promise<void>
 
 export async function eraseVolume(places: Places, volume: string): Promise<void> {
   const image = imageOf(places, volume);
-  if ((await loopDevices((file) => file === image)).length > 0) {
+  if ((await mountedFrom(image)).length > 0) {
     throw new SandboxError(`volume \`${volume}\` is in use`, "stop its sandbox first");
   }
   for (const file of [image, `${image}.new`, recordOf(places, volume), `${recordOf(places, volume)}.new`]) {

@@ -9,6 +9,8 @@ const COUNTERS_EVERY = 5;
 export interface Watched {
   readonly pid: number;
   readonly startTime: string;
+  /** Called at every look while it lives: ends it when what it depends on has ended. Must not throw. */
+  lookAtCompanion(): void;
   /** Called now and then while it lives. Must not throw. */
   lookAtCounters(): void;
   /** Called once. Must not throw. */
@@ -38,9 +40,10 @@ export class Watch {
         if (startTimeOf(watched.pid) !== watched.startTime) {
           this.#watched.delete(watched);
           watched.ended();
-        } else if (tick % COUNTERS_EVERY === 0) {
-          watched.lookAtCounters();
+          continue;
         }
+        watched.lookAtCompanion();
+        if (tick % COUNTERS_EVERY === 0) watched.lookAtCounters();
       }
     }
     this.#running = false;

@@ -1,6 +1,15 @@
 /** Real sandboxes for tests: an oci backend of its own installation, torn down and proved empty at the end. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants as fs,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +18,7 @@ import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import type { DoorListener, Sandbox, SandboxBackend, SandboxEvent, SandboxSpec } from "../../mesh/sandbox/backend.ts";
 import { createOciBackend } from "../../mesh/sandbox/oci.ts";
+import { userNamespace } from "../../mesh/sandbox/rootless/namespace.ts";
 import { ensureRootfs } from "../../mesh/sandbox/rootfs.ts";
 import { runtimeProfiles } from "../../mesh/sandbox/runtime-profile.ts";
 import { findRuntime } from "../../mesh/sandbox/runtime.ts";
@@ -33,10 +43,16 @@ export interface TestHost {
   close(): Promise<void>;
 }
 
+/** Another user's checkout cannot be written to. */
+const cacheDir = writable(join(projectDir, ".cache"))
+  ? join(projectDir, ".cache/test-rootfs")
+  : join(tmpdir(), "rootfs");
+const runDir = userNamespace()?.runDir ?? "/run/cordon";
+
 let built: Promise<string> | undefined;
 export const buildRootfs = (): Promise<string> =>
   (built ??= ensureRootfs({
-    cacheDir: join(projectDir, ".cache/test-rootfs"),
+    cacheDir,
     projectDir,
     nodePath: process.execPath,
     clock,
@@ -83,8 +99,8 @@ export function leftoversOf(installation: string, stateDir: string): readonly st
   const groups = spawnSync("find", ["/sys/fs/cgroup", "-maxdepth", "3", "-name", `cordon-${installation}`], {
     encoding: "utf8",
   });
-  const folder = existsSync(`/run/cordon/${installation}`) ? readdirSync(`/run/cordon/${installation}`) : [];
-  const ids = existsSync("/run/cordon/ids") ? readdirSync("/run/cordon/ids") : [];
+  const folder = existsSync(`${runDir}/${installation}`) ? readdirSync(`${runDir}/${installation}`) : [];
+  const ids = existsSync(`${runDir}/ids`) ? readdirSync(`${runDir}/ids`) : [];
   const claims = ids.filter((name) => ownerOf(name).startsWith(`${installation}/`));
   return [
     ...mounts,
@@ -95,10 +111,19 @@ export function leftoversOf(installation: string, stateDir: string): readonly st
   ];
 }
 
+function writable(folder: string): boolean {
+  try {
+    accessSync(folder, fs.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Empty for a claim that was given back since it was listed: other installations' come and go meanwhile. */
 function ownerOf(claim: string): string {
   try {
-    return readFileSync(`/run/cordon/ids/${claim}`, "utf8");
+    return readFileSync(`${runDir}/ids/${claim}`, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
     throw error;

@@ -146,6 +146,7 @@ describe("oci backend: host side", { skip: skipUnlessRoot, timeout: 120_000 }, (
     ["a capability", 's/"bounding":\\[\\]/"bounding":["CAP_NET_RAW"]/', /capabilities are left in CapBnd/],
     ["no limit of memory", 's/"memory":{"limit":[0-9]*,"swap":[0-9]*},//', /memory is not limited/],
     ["no limit of processes", 's/,"pids":{"limit":[0-9]*}//', /processes are not limited/],
+    ["no limit of processor time", 's/"cpu":{[^}]*},//', /processor time is not limited/],
     ["no limit of swap", 's/,"swap":[0-9]*//', /swap is not limited/],
     ["a cgroup of another name", 's/"cgroupsPath":"[^"]*/&-of-another/', /the memory cgroup is not its own/],
     ["another user", 's/"uid":1000/"uid":1001/', /the user is not the mapped one/],

@@ -1,11 +1,15 @@
-/** The only file of this zone that starts a process, and the only program it starts is the mesh. */
+/** The only file of this zone that starts a process, and the only program it starts is the mesh, inside a namespace if need be. */
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { existsSync } from "node:fs";
 import { Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { Failure } from "./failure.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 type Host = Pick<Surroundings, "meshProgram" | "cwd">;
 
+const PERL = "/usr/bin/perl";
+const ENTER = fileURLToPath(new URL("../../mesh/sandbox/rootless/enter.pl", import.meta.url));
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 /**
  * Nothing in the mesh makes code from text, and nothing may. What it throws away is young and small: threads that help
@@ -149,6 +153,16 @@ export function meshFailure(stderr: string, code: number): Failure {
   return new Failure(`the mesh ended with exit code ${code}: ${last}`, "run `cordon doctor`");
 }
 
+/** Commands that build sandboxes, which an ordinary user's mesh does as root of a user namespace of his own. */
+const BUILDING = ["serve", "doctor", "assault"];
+
+/** `args` of the mesh decide whether `node` is started inside that namespace. What is missing for it, the mesh says. */
+function commandOf(node: string, words: readonly string[], args: readonly string[]): readonly [string, ...string[]] {
+  const elsewhere = process.platform !== "linux" || process.getuid?.() === 0 || !existsSync(PERL);
+  if (elsewhere || !BUILDING.includes(args[0] ?? "") || args.includes("--runtime-cmd")) return [node, ...words];
+  return [PERL, ENTER, process.arch, node, ...words];
+}
+
 function launch(
   host: Host,
   args: readonly string[],
@@ -156,7 +170,8 @@ function launch(
   ownGroup: boolean,
   { args: more, pipe }: Inherited = NOTHING,
 ): ChildProcess {
-  const child = spawn(process.execPath, [...NODE_FLAGS, host.meshProgram, ...args, ...more], {
+  const [program, ...words] = commandOf(process.execPath, [...NODE_FLAGS, host.meshProgram, ...args, ...more], args);
+  const child = spawn(program, words, {
     cwd: host.cwd,
     stdio: pipe && typeof stdio !== "string" ? [...stdio, "pipe"] : stdio,
     detached: ownGroup,

@@ -1,5 +1,6 @@
 /** What the docker engine of this machine lacks for a fence, each with the way to get it. */
 import { type Isolation, SandboxError, type Shortfall } from "../backend.ts";
+import { userNamespace } from "../rootless/namespace.ts";
 import { hostShortfalls } from "../shortfalls.ts";
 import type { DockerEngine } from "./engine.ts";
 import { dockerProfiles } from "./profile.ts";
@@ -23,6 +24,10 @@ export async function dockerShortfalls(
   if (isolation === "microvm") {
     const what = "isolation `microvm` needs a Kata runtime, which this version has not been tried with";
     return [{ what, remedy: "set `isolation: gvisor` or `isolation: container`" }];
+  }
+  if (userNamespace() !== null) {
+    const what = "the docker engine would act as root of the machine for a mesh that an ordinary user runs";
+    return [{ what, remedy: "run `sudo cordon`, or `backend: oci`" }];
   }
   let info: EngineInfo;
   try {

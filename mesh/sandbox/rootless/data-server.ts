@@ -1,0 +1,92 @@
+/**
+ * /data where no loop device can be had: fuse2fs serves the same sized image, so that its quota is the image's end. One process a
+ * sandbox, in a control group of its own that bounds what an agent can make it use. It ends when /data is unmounted.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { limits } from "../../../protocol/limits.ts";
+import type { Clock } from "../../../lib/clock.ts";
+import { SandboxError } from "../backend.ts";
+import { cpuQuotaUs } from "../bundle.ts";
+import { Cgroup, type Cgroups } from "../cgroup.ts";
+import { startTimeOf } from "../proc.ts";
+import { runProgram } from "../process.ts";
+import { runReaped } from "../reaper.ts";
+import { intoGroups } from "./into-groups.ts";
+
+/** A process of the mesh's own on which a sandbox depends. */
+export interface Companion {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+export interface Serving {
+  readonly cgroups: Cgroups;
+  /** Path of the server's own group. */
+  readonly group: string;
+  /** The sandbox's share of a core, which its server may use as much again of. */
+  readonly cpus: number;
+  /** Where the server's complaints go. */
+  readonly log: string;
+  readonly clock: Clock;
+}
+
+const CONTROLLERS = ["memory", "cpu", "cpuacct", "pids"];
+/**
+ * Permissions are the kernel's to check, by the ids that the image holds; what the server itself may do is root's. The default
+ * options are left out for one of them, the image's path as the name of the device.
+ */
+const OPTIONS =
+  "no_default_opts,kernel_cache,subtype=ext4,attr_timeout=0,fakeroot,allow_other,default_permissions,nosuid,nodev,noatime";
+/** What the mount is told to come from: the agent sees it, and the path of the image is none of its business. */
+export const sourceOf = (image: string): string =>
+  `cordon-${createHash("sha256").update(image).digest("hex").slice(0, 32)}`;
+/** e2fsck(8): nothing was wrong, and all that was wrong is mended. */
+const WHOLE = 1;
+
+/** Mounts the image at `point`; resolves with the process that serves it. Throws SandboxError when the kernel does not bound it. */
+export async function serveImage(image: string, point: string, serving: Serving): Promise<Companion> {
+  const { cgroups, group, log, clock } = serving;
+  const { dataServerMemoryBytes, dataServerTasksMax, startTimeoutMs } = limits.sandbox;
+  await makeGroup(serving);
+  const folders = [...new Set(CONTROLLERS.map((name) => cgroups.folder(name, group)))];
+  const words = ["fuse2fs", image, point, "-s", "-o", `${OPTIONS},fsname=${sourceOf(image)}`];
+  const [program, ...rest] = intoGroups(folders, words);
+  await writeFile(log, "", { mode: 0o600 });
+  const code = await runReaped(program, rest, { output: log, clock, timeoutMs: startTimeoutMs });
+  const own = new Cgroup(cgroups, group);
+  const [pid, ...more] = await own.processes("memory");
+  const startTime = pid === undefined ? null : startTimeOf(pid);
+  if (code !== 0 || pid === undefined || more.length > 0 || startTime === null) {
+    throw new SandboxError(`\`fuse2fs\` could not serve /data: exit code ${code}`, "see `cordon doctor`");
+  }
+  const fault = await own.faultOf(pid, dataServerMemoryBytes, dataServerTasksMax);
+  if (fault !== null) throw new SandboxError(`the server of /data is not bounded: ${fault}`, "see `cordon doctor`");
+  return { pid, startTime };
+}
+
+async function makeGroup({ cgroups, group, cpus }: Serving): Promise<void> {
+  const memory = String(limits.sandbox.dataServerMemoryBytes);
+  for (const name of CONTROLLERS) await mkdir(cgroups.folder(name, group), { recursive: true, mode: 0o755 });
+  const write = (controller: string, file: string, text: string): Promise<void> =>
+    writeFile(join(cgroups.folder(controller, group), file), text);
+  await write("memory", "memory.limit_in_bytes", memory);
+  await write("memory", "memory.memsw.limit_in_bytes", memory);
+  await write("pids", "pids.max", String(limits.sandbox.dataServerTasksMax));
+  await new Cgroup(cgroups, group).limitCpu(cpuQuotaUs(cpus));
+}
+
+/** After a server that was killed the image may hold half a change. An image that cannot be mended is refused. */
+export async function mendImage(volume: string, image: string, clock: Clock): Promise<void> {
+  const check = (how: string): Promise<number> =>
+    runProgram("e2fsck", [how, image], { clock, timeoutMs: limits.sandbox.startTimeoutMs }).then(
+      ({ code }) => code,
+      () => 127,
+    );
+  if ((await check("-p")) <= WHOLE || (await check("-fy")) <= WHOLE) return;
+  throw new SandboxError(
+    `volume \`${volume}\` is damaged, and e2fsck cannot mend it`,
+    `look at \`${image}\`, or erase the volume`,
+  );
+}
