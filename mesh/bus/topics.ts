@@ -164,7 +164,10 @@ export class Topics {
     });
   }
 
-  /** The next messages of a subscription, leased to the caller: first those whose lease has lapsed. Commit `writes` first. */
+  /**
+   * The next messages of a subscription, leased to the caller, as many as one answer holds: first those whose lease has
+   * lapsed. Commit `writes` first.
+   */
   take(
     subscription: Subscription,
     count: number,
@@ -178,22 +181,19 @@ export class Topics {
       );
     const messages: TopicMessage[] = [];
     const writes: Write[] = [];
-    const offer = (row: TopicMessageRow): void => {
-      const dead = this.#deadBecause(row, subscription.attempts(row.position));
+    const fits = answerRoom();
+    for (const row of this.#next(subscription, nowMs, () => count - messages.length)) {
+      const attempts = subscription.attempts(row.position);
+      const dead = this.#deadBecause(row, attempts);
       if (dead !== undefined) {
         writes.push(...subscription.settle(row, this.#clock.nowMs(), dead));
-        return;
+        continue;
       }
+      const message = toMessage(row, attempts + 1);
+      // The first always goes; what follows stays where it is for the next time.
+      if (!fits(message) && messages.length > 0) break;
       writes.push(subscription.take(row.position, nowMs));
-      messages.push(toMessage(row, subscription.attempts(row.position)));
-    };
-    for (const position of subscription.lapsed(nowMs)) {
-      if (messages.length >= count) break;
-      const row = this.#store.query.topics.after(defaultTenant, topic, position - 1, 1)[0];
-      if (row?.position === position) offer(row);
-    }
-    for (const row of this.#fresh(topic, subscription.taken, count - messages.length)) {
-      if (!subscription.isBeyondWindow(row.position)) offer(row);
+      messages.push(message);
     }
     return ok({ messages, writes });
   }
@@ -233,12 +233,15 @@ export class Topics {
     ];
   }
 
-  /** Messages from a position on, that nobody has to settle; what has expired is left out. */
+  /** Messages from a position on, that nobody has to settle; what has expired is left out, and what one answer cannot hold. */
   replay(topic: string, from: number, count: number): TopicMessage[] {
-    return this.#store.query.topics
+    const all = this.#store.query.topics
       .after(defaultTenant, topic, from - 1, count)
       .filter((row) => !this.#expired(row))
       .map((row) => toMessage(row, 0));
+    const fits = answerRoom();
+    const beyond = all.findIndex((message) => !fits(message));
+    return beyond < 0 ? all : all.slice(0, Math.max(1, beyond));
   }
 
   /** What a subscription has lost above a position, oldest first. */
@@ -260,8 +263,18 @@ export class Topics {
     return `evt_${nowMs.toString(36).padStart(9, "0")}${this.#ids.next("evt").slice("evt_".length)}`;
   }
 
-  #fresh(topic: string, after: number, count: number): TopicMessageRow[] {
-    return count > 0 ? this.#store.query.topics.after(defaultTenant, topic, after, count) : [];
+  /** What may be handed out, in this order, as long as there is `room`. */
+  *#next(subscription: Subscription, nowMs: number, room: () => number): Generator<TopicMessageRow> {
+    const { topics } = this.#store.query;
+    const { topic } = subscription;
+    for (const position of subscription.lapsed(nowMs)) {
+      if (room() <= 0) return;
+      const row = topics.after(defaultTenant, topic, position - 1, 1)[0];
+      if (row?.position === position) yield row;
+    }
+    if (room() <= 0) return;
+    for (const row of topics.after(defaultTenant, topic, subscription.taken, room()))
+      if (!subscription.isBeyondWindow(row.position)) yield row;
   }
 
   #deadBecause(row: TopicMessageRow, attempts: number): string | undefined {
@@ -312,6 +325,12 @@ export class Topics {
 }
 
 const FORGET_EVERY = 256;
+
+/** Tells of one message after the other whether the answer still holds it. As JSON a character can take six bytes. */
+function answerRoom(): (message: TopicMessage) => boolean {
+  let left: number = limits.tool.resultBytesMax;
+  return (message) => (left -= Buffer.byteLength(JSON.stringify(message))) >= 0;
+}
 const dedupeName = (topic: string, sender: string, key: string): string => JSON.stringify([topic, sender, key]);
 
 const toMessage = (row: TopicMessageRow, attempt: number): TopicMessage => ({

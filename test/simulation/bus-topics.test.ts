@@ -184,6 +184,37 @@ test("back-pressure: too many on their way to the disk, too many taken and not s
     assert.equal((await bus.pull("b", 1)).length, 1);
   }));
 
+test("what is taken at once fits an answer; the rest waits unleased for the next time, in order", (t) =>
+  withTopics(t, async ({ topics, publish, pull, ack }, clock) => {
+    // As JSON six bytes each.
+    const body = "\u0001".repeat(limits.message.bodyBytesMax);
+    const names = Array.from({ length: 5 }, (_, n) => `${n}${body}`);
+    for (const each of names) await publish(each);
+    const most = Math.floor(limits.tool.resultBytesMax / (6 * body.length));
+    assert.ok(most >= 1 && most < names.length);
+    const numbers = (messages: readonly { readonly body: string }[]): number[] =>
+      messages.map((message) => Number(message.body[0]));
+    const sizes: number[] = [];
+    const seen: number[] = [];
+    for (let turn = 0; turn < names.length && seen.length < names.length; turn++) {
+      const messages = await pull("a", 50);
+      sizes.push(Buffer.byteLength(JSON.stringify(messages)));
+      seen.push(...numbers(messages));
+      if (turn > 0)
+        await ack(
+          "a",
+          messages.map(({ id }) => id),
+        );
+    }
+    assert.deepEqual(seen, [0, 1, 2, 3, 4]);
+    assert.ok(Math.max(...sizes) <= limits.tool.resultBytesMax, String(sizes));
+    clock.pass(limits.topic.leaseMs);
+    const again = await pull("a", 50);
+    assert.deepEqual(numbers(again).slice(0, 1), [0], "what was not settled comes first");
+    assert.deepEqual(numbers(topics.replay("t", 2, 50)), [1].slice(0, most));
+    assert.deepEqual(numbers(topics.replay("t", 3, 50)), [2].slice(0, most));
+  }));
+
 test("dead letters say why: rejected, expired, handed out too often; a replay shows what is still there", (t) =>
   withTopics(t, async (bus, clock) => {
     await bus.publish("bad");
