@@ -57,6 +57,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   #bytes = 0;
   #hits = 0;
   #ended = false;
+  /** Until more is taken. */
+  #waits = false;
 
   constructor(front: Front, { host, automata, objection }: Answered, onUpgrade: Upgrade | null) {
     const { promise, resolve } = Promise.withResolvers<Ending>();
@@ -128,9 +130,14 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     const decoder = this.#decoder;
     // A decoder takes what it is given later.
     const goesOn = decoder ? decoder.write(Buffer.from(chunk)) : this.#pass(chunk, lend);
-    if (goesOn) return;
+    // More may come of what was read before the pause.
+    if (goesOn || this.#waits) return;
+    this.#waits = true;
     controller.pause();
-    const on = (): void => controller.resume();
+    const on = (): void => {
+      this.#waits = false;
+      controller.resume();
+    };
     if (decoder) decoder.once("drain", on);
     else this.#front.onDrain(on);
   }

@@ -77,17 +77,30 @@ export function serveHttp2(
       enableConnectProtocol: false,
     },
   });
-  session.setTimeout(limits.web.idleTimeoutMs, () => session.destroy());
+  let asked = 0;
+  const end = (): void => {
+    // A stream whose head cannot be read is turned away before anybody is told; only its number stays.
+    if (!session.destroyed && (session.state.lastProcStreamID ?? 0) > asked) on.unread(unreadStream());
+    session.destroy();
+  };
+  session.setTimeout(limits.web.idleTimeoutMs, end);
   // The door's connections are half-open ones, for CONNECT: here the end of the client's side is the end.
-  socket.once("end", () => session.destroy());
+  socket.once("end", end);
+  // So is the end of ours: who says that it goes (GOAWAY) and stays would hold the connection.
+  socket.once("finish", () => socket.destroy());
   session.on("error", (error) => {
     on.unread(error);
     session.destroy();
   });
   session.on("stream", (stream, headers, _flags, rawHeaders) => {
+    asked = stream.id ?? asked;
     stream.on("error", () => stream.destroy());
     on.asked(frontOfHttp2(stream, headers, rawHeaders));
   });
 }
+
+/** As Node's own, of a whole connection. */
+const unreadStream = (): Error =>
+  Object.assign(new Error("a stream could not be read"), { code: "ERR_HTTP2_STREAM_ERROR" });
 
 const SESSION_MEGABYTES_MAX = 4;
