@@ -67,3 +67,30 @@ for (const [format, answer] of lies) {
     }
   });
 }
+
+/** A stream of `words` deltas of 20 bytes, then what the provider says of it, if anything. */
+function streamed(words: number, report?: object) {
+  const meter = openaiFormat.meter();
+  for (let word = 0; word < words; word++)
+    meter.read({ choices: [{ index: 0, delta: { content: "x".repeat(20) }, finish_reason: null }] });
+  if (report === undefined) return meter;
+  meter.read({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
+  meter.read({ choices: [], usage: report as never });
+  return meter;
+}
+const outputOf = (meter: ReturnType<typeof streamed>): unknown => {
+  const call = { inputTokensMax: 100, outputTokens: 900, choices: 1 } as ModelCall;
+  const held = ledger.reserve(["agent:a"], worstCase(price, 100, 900, 1), "p/m");
+  assert.ok(held.ok);
+  return settle(ledger, { call, hold: held.value, price, meter, billed: "seen" }).detail["output_tokens"];
+};
+
+test("a report that is lower than what has passed does not count: each delta is a token at least", () => {
+  assert.equal(outputOf(streamed(40, { prompt_tokens: 5, completion_tokens: 1 })), 40);
+  assert.equal(outputOf(streamed(40, { prompt_tokens: 5, completion_tokens: 60 })), 60);
+  assert.equal(outputOf(streamed(40, { prompt_tokens: 5, completion_tokens: 0 })), 40);
+});
+
+test("an answer that broke off is charged by the bytes that have passed, as no token is shorter than one", () => {
+  assert.equal(outputOf(streamed(40)), 800);
+});

@@ -117,6 +117,18 @@ test("no split of a call's tokens costs more than its worst case (property)", ()
   );
 });
 
+test("n answers are held n times, also where they are too many for small sums", () => {
+  const price = createPrices({ clock: at("2026-11-01") }).priceOf("openai", "gpt-4o");
+  assert.ok(price);
+  for (const [tokens, n] of [
+    [1_000, 8],
+    [1_000_000_000, 8],
+  ] as const) {
+    const one = worstCase(price, 0, tokens, 1);
+    assert.deepEqual(worstCase(price, 0, tokens, n), { tokens: one.tokens * n, microUsd: one.microUsd * n });
+  }
+});
+
 test("a call is held at the rates of the tiers that its input can reach, from the very border on", () => {
   const price = createPrices({ clock: at("2026-11-01") }).priceOf("anthropic", "claude-sonnet-4-5");
   assert.ok(price);
