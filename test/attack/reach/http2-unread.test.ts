@@ -61,7 +61,8 @@ const GOAWAY = frame(7, 0, 0, Buffer.alloc(8));
 
 const unread = (): number =>
   place.records.filter(
-    ({ detail }) => detail["code"] === "malformed" && /cannot be read \(ERR_HTTP2/.test(String(detail["reason"])),
+    ({ detail }) =>
+      detail["code"] === "malformed" && /cannot be read \(ERR_HTTP2/.test(JSON.stringify(detail["reason"])),
   ).length;
 
 /** All that comes until the gateway ends it. */
