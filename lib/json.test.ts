@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { canonicalJson, parseJson, type Json } from "./json.ts";
+import { canonicalJson, parseJson, parseJsonText, type Json } from "./json.ts";
 
 const parse = (text: string, depthMax = 32) => parseJson(Buffer.from(text), depthMax);
 const fault = (text: string, depthMax?: number): string => {
@@ -81,6 +81,32 @@ test("it never throws, and refuses whatever JSON.parse refuses", () => {
     }),
     { seed: 2, numRuns: 2_000 },
   );
+});
+
+test("written anew, no value is longer than its text, unless a number has an exponent", () => {
+  const number = fc.oneof(
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => String(value)),
+    fc.stringMatching(/^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?$/),
+  );
+  const string = fc
+    .array(fc.oneof(fc.stringMatching(/^\\u[0-9a-f]{4}$/), fc.constantFrom("\\n", "\\/", "e", "1e9", "é", "😀", " ")))
+    .map((parts) => `"${parts.join("")}"`);
+  const text = fc.array(fc.oneof(number, string, fc.constantFrom("true", "false", "null")), { maxLength: 6 });
+  let grown = 0;
+  fc.assert(
+    fc.property(text, fc.constantFrom(",", " , "), (items, comma) => {
+      const bytes = Buffer.from(`{"a":[${items.join(comma)}]}`);
+      const read = parseJsonText(bytes, 8);
+      assert.ok(read.ok);
+      const anew = Buffer.byteLength(JSON.stringify(read.value.value));
+      if (anew > bytes.length) grown++;
+      assert.ok(anew <= bytes.length || read.value.exponents, bytes.toString());
+    }),
+    { seed: 4, numRuns: 3_000 },
+  );
+  assert.ok(grown > 0, "some did grow");
+  const none = parseJsonText(Buffer.from(`{"1e9":"1e9","t":true,"f":[false,null,-1.5]}`), 8);
+  assert.ok(none.ok && !none.value.exponents, "words and names are no numbers");
 });
 
 const shuffled = (value: Json, order: (names: string[]) => string[]): Json => {

@@ -18,6 +18,8 @@ export interface JsonText {
   readonly text: string;
   /** Of the outermost object: where in the text the value of each name stands, with the white space around it. */
   readonly members: ReadonlyMap<string, Span>;
+  /** A number is written with an exponent: only then can the value, written anew, be longer than this text. */
+  readonly exponents: boolean;
 }
 
 export interface Span {
@@ -49,22 +51,28 @@ function readJsonText(
   } catch {
     return err("body is not valid JSON");
   }
-  const fault = scan(text, depthMax, members);
-  return fault === undefined ? ok({ value, text, members: members ?? NO_MEMBERS }) : err(fault);
+  const found = scan(text, depthMax, members);
+  return typeof found === "string" ? err(found) : ok({ value, text, members: members ?? NO_MEMBERS, ...found });
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
+const [SMALL_E, LARGE_E] = [0x65, 0x45];
 
 /** `text` is known to be valid JSON; finds what `JSON.parse` lets pass, and tells where the outermost members are. */
-function scan(text: string, depthMax: number, members: Map<string, Span> | undefined): string | undefined {
+function scan(
+  text: string,
+  depthMax: number,
+  members: Map<string, Span> | undefined,
+): string | Pick<JsonText, "exponents"> {
   // One entry a level: the names seen in an object, or undefined for an array.
   const open: (Set<string> | undefined)[] = [];
   let nameExpected = false;
   let member: string | undefined;
   let from = 0;
+  let exponents = false;
   for (let i = 0; i < text.length; i++) {
     const char = text.charCodeAt(i);
     if (char === QUOTE) {
@@ -93,10 +101,14 @@ function scan(text: string, depthMax: number, members: Map<string, Span> | undef
     } else if (char === COMMA) {
       nameExpected = open.at(-1) !== undefined;
       if (member !== undefined && open.length === 1) members?.set(member, { from, to: i });
+    } else if ((char === SMALL_E || char === LARGE_E) && isDigit(text.charCodeAt(i - 1))) {
+      exponents = true;
     }
   }
-  return undefined;
+  return { exponents };
 }
+
+const isDigit = (char: number): boolean => char >= 0x30 && char <= 0x39;
 
 /** Where the string that begins at `start` ends: at a quote with an even number of backslashes before it. */
 function endOfString(text: string, start: number): number {

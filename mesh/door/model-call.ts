@@ -43,9 +43,9 @@ async function understand(
 ): Promise<Result<Understood, Refusal>> {
   const body = await readJsonText(request, limits.door.bodyBytesMax);
   if (!body.ok) return refuse(services, caller, body.error, "");
-  const { value, bytes } = body.value;
+  const { value, bytes, exponents } = body.value;
   // Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound.
-  const sent = format.keepsWords ? bytes.length : Math.max(bytes.length, Buffer.byteLength(JSON.stringify(value)));
+  const sent = exponents ? Math.max(bytes.length, Buffer.byteLength(JSON.stringify(value))) : bytes.length;
   const parsed = format.parse(value, sent, from, body.value);
   if (!parsed.ok) return refuse(services, caller, parsed.error, "");
   const links = await linksOf(services, caller, { body: value, call: parsed.value, format });

@@ -31,8 +31,7 @@ export async function readJsonText(
   if (!body.ok) return body;
   const parsed = parseJsonText(body.value, limits.door.jsonDepthMax);
   if (!parsed.ok) return notJson(parsed.error);
-  const { value, text, members } = parsed.value;
-  return { ok: true, value: { value, text, members, bytes: body.value } };
+  return { ok: true, value: { ...parsed.value, bytes: body.value } };
 }
 
 const notJson = (fault: string): Result<never, Refusal> =>

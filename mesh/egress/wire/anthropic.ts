@@ -18,7 +18,6 @@ export const anthropicFormat: WireFormat = {
   path: () => "/messages",
   authorization: (secret) => ["x-api-key", secret],
   headers: versionHeader,
-  keepsWords: true,
   parse(body, bytes, _from, said) {
     const parsed = MessagesCall.safeParse(body);
     if (!parsed.success) return err(malformed(parsed.error));

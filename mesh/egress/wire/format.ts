@@ -89,10 +89,8 @@ export interface WireFormat {
   authorization(secret: string): readonly [name: string, value: string];
   /** Further headers; `agent` looks up one of the agent's own. */
   headers(agent: (name: string) => string | undefined): Readonly<Record<string, string>>;
-  /** `said`: the body in its own words, which a format that `keepsWords` sends on. */
+  /** `said`: the body in its own words, which some formats send on, but for what the mesh exchanges. */
   parse(body: Json, bytes: number, from?: FromPath, said?: SaidBody): Result<ModelCall, Refusal>;
-  /** What `said` holds goes out as it was written, but for what the mesh exchanges; else the body is written anew. */
-  readonly keepsWords?: true;
   meter(): Meter;
   /** How long a provider may need until it answers, where that is longer than for text. */
   readonly firstByteMs?: number;

@@ -149,7 +149,6 @@ export const openaiFormat: WireFormat = {
   path: () => "/chat/completions",
   authorization: (secret) => ["authorization", `Bearer ${secret}`],
   headers: () => ({}),
-  keepsWords: true,
   parse(body, bytes, _from, said) {
     const parsed = isPlainCall(body) ? { success: true as const, data: body as ChatCall } : Call.safeParse(body);
     if (!parsed.success) return err(malformed(parsed.error));
