@@ -12,7 +12,6 @@ import { imagesFormat } from "../../../mesh/egress/wire/openai-images.ts";
 import { createPrices } from "../../../mesh/ledger/prices.ts";
 import { linksOf } from "../../../mesh/door/model-links.ts";
 import type { ModelLimits } from "../../../mesh/door/model-limits.ts";
-import type { DoorServices } from "../../../mesh/door/services.ts";
 
 const BYTES = 4_000;
 const caller = { agent: "a", sandbox: "s" };
@@ -29,7 +28,7 @@ async function linked(format: WireFormat, body: Json, ceilings: ModelLimits = {}
   );
   const parsed = format.parse(body, BYTES);
   assert.ok(parsed.ok, JSON.stringify(parsed));
-  const found = await linksOf(services as DoorServices, caller as never, { body, call: parsed.value, format });
+  const found = await linksOf(services, caller, { body, call: parsed.value, format });
   return found.ok ? { call: found.value.links[0].call, records } : { refused: found.error, records };
 }
 
