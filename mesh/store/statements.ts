@@ -33,5 +33,5 @@ export const statements = {
 
 export type StatementName = keyof typeof statements;
 
-/** Until fleets have tenants, every row belongs to this one. */
+/** The tenants of the fleet file are budgets, and keep nothing else apart: every row belongs to this one. */
 export const defaultTenant = "default";
