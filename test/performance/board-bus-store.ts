@@ -1,7 +1,11 @@
 /**
  * Durable board writes and topic publications a second (256 in flight), and board reads a second, against raw
- * node:sqlite under the same fsync policy in the same run: one row a commit, and as many rows a commit as are in flight.
- * Values of the board are sealed, as in a mesh. On a small state and on one of a million rows. Usage: node test/performance/board-bus-store.ts [--rows N] [--seconds S]
+ * node:sqlite under the same fsync policy in the same run: one small row a commit, as many small rows a commit as are in
+ * flight, and as many of the very rows that a board write and a publication leave (the same tables and indices, the
+ * value of the size that it has when it is sealed). Values of the board are sealed, as in a mesh. On a small state and on
+ * one of a million rows, by callers that each wait for their own row, and by one that hands over all rows of a commit.
+ * Then what an operation costs the processor, by part.
+ * Usage: node test/performance/board-bus-store.ts [--rows N] [--seconds S]
  */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -15,8 +19,12 @@ import { Secret } from "../../lib/redact.ts";
 import { Blackboard } from "../../mesh/blackboard/blackboard.ts";
 import { Topics } from "../../mesh/bus/topics.ts";
 import { openStore } from "../../mesh/store/open.ts";
+import { packed, unpacked } from "../../mesh/store/packing.ts";
+import { statements } from "../../mesh/store/statements.ts";
+import type { Row, Write } from "../../mesh/store/store.ts";
 import { boardCipher } from "../../mesh/vault/board-cipher.ts";
 import { unlabelled } from "../../protocol/label.ts";
+import { limits } from "../../protocol/limits.ts";
 
 const IN_FLIGHT = 256;
 const ROUNDS = 5;
@@ -40,7 +48,7 @@ function sample(latencies: number[], elapsedMs: number, each = 1): Sample {
 }
 
 /** Lanes that each wait for their own commit before the next. */
-async function durable(commit: (n: number) => Promise<void>): Promise<Sample> {
+async function durable(commit: (n: number) => Promise<void>, lanes = IN_FLIGHT, each = 1): Promise<Sample> {
   const latencies: number[] = [];
   const begin = performance.now();
   let n = 0;
@@ -51,8 +59,8 @@ async function durable(commit: (n: number) => Promise<void>): Promise<Sample> {
       latencies.push(performance.now() - start);
     }
   };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
-  return sample(latencies, performance.now() - begin);
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return sample(latencies, performance.now() - begin, each);
 }
 
 function repeated(work: (n: number) => void, each = 1): Sample {
@@ -66,10 +74,14 @@ function repeated(work: (n: number) => void, each = 1): Sample {
   return sample(latencies, performance.now() - begin, each);
 }
 
+const sealing = () => boardCipher({ lasting: new Secret(new Uint8Array(96).fill(7)) }, randomBytes);
+
+type Make = (n: number) => { readonly writes: readonly Write[]; done(): void };
+
 async function subject(path: string, keys: number) {
   const store = await openStore({ path });
   // What `withPast` has written is not sealed.
-  const cipher = boardCipher({ lasting: new Secret(new Uint8Array(96).fill(7)) }, randomBytes);
+  const cipher = sealing();
   const board = new Blackboard(store, systemClock, { cipher, plainUpTo: store.query.watches.head() });
   const topics = new Topics(store, systemClock, randomId);
   const entry = {
@@ -80,28 +92,45 @@ async function subject(path: string, keys: number) {
     session: "s",
     label: unlabelled,
   };
+  const change = (n: number) => {
+    const made = board.prepare({ ...entry, key: `k/${(n * 7919) % keys}` });
+    if (!made.ok) throw new Error(made.error.reason);
+    return made.value;
+  };
+  const publication = (n: number) => {
+    const made = topics.publish({
+      topic: `t/${n % 100}`,
+      sender: "agent:a",
+      session: "s",
+      body: text,
+      label: unlabelled,
+    });
+    if (!made.ok) throw new Error(made.error.reason);
+    return made.value;
+  };
+  const one = (make: Make) => () =>
+    durable(async (n) => {
+      const { writes, done } = make(n);
+      await store.commit(writes);
+      done();
+    });
+  const together = (make: Make) => () =>
+    durable(
+      async (n) => {
+        const made = Array.from({ length: IN_FLIGHT }, (_, at) => make(n * IN_FLIGHT + at));
+        await store.commit(made.flatMap(({ writes }) => writes));
+        for (const { done } of made) done();
+      },
+      1,
+      IN_FLIGHT,
+    );
   return {
-    write: () =>
-      durable(async (n) => {
-        const made = board.prepare({ ...entry, key: `k/${(n * 7919) % keys}` });
-        if (!made.ok) throw new Error(made.error.reason);
-        await store.commit(made.value.writes);
-        made.value.done();
-      }),
+    ...{ change, publication },
+    write: one(change),
+    writeTogether: together(change),
+    publish: one(publication),
+    publishTogether: together(publication),
     read: () => repeated((n) => board.read(`k/${(n * 7919) % keys}`, undefined)),
-    publish: () =>
-      durable(async (n) => {
-        const made = topics.publish({
-          topic: `t/${n % 100}`,
-          sender: "agent:a",
-          session: "s",
-          body: text,
-          label: unlabelled,
-        });
-        if (!made.ok) throw new Error(made.error.reason);
-        await store.commit(made.value.writes);
-        made.value.done();
-      }),
     close: () => store.close(),
   };
 }
@@ -123,71 +152,161 @@ async function withPast(path: string, count: number, keys: number): Promise<void
   db.close();
 }
 
+function rawDatabase(file: string): DatabaseSync {
+  const db = new DatabaseSync(file);
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+  return db;
+}
+
+function grouped(db: DatabaseSync, insert: (n: number) => void): () => Sample {
+  let next = 0;
+  const commit = (): void => {
+    db.exec("BEGIN IMMEDIATE");
+    for (let n = 0; n < IN_FLIGHT; n++) insert(next++);
+    db.exec("COMMIT");
+  };
+  return () => repeated(commit, IN_FLIGHT);
+}
+
 function raw(path: string) {
-  const db = new DatabaseSync(join(path, "raw.sqlite"));
-  db.exec(
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT, label TEXT)",
-  );
+  const db = rawDatabase(join(path, "raw.sqlite"));
+  db.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT, label TEXT)");
   const insert = db.prepare("INSERT INTO t (text, label) VALUES (?, ?)");
   const get = db.prepare("SELECT text FROM t WHERE id = ?");
   return {
     one: () => repeated(() => void insert.run(text, label)),
-    grouped: () =>
-      repeated(() => {
-        db.exec("BEGIN IMMEDIATE");
-        for (let n = 0; n < IN_FLIGHT; n++) insert.run(text, label);
-        db.exec("COMMIT");
-      }, IN_FLIGHT),
+    grouped: grouped(db, () => void insert.run(text, label)),
     read: () => repeated((n) => void get.get((n % 1_000) + 1)),
     close: () => db.close(),
+  };
+}
+
+/** The rows of the board and of topics in a state of their own, by the statements alone: nothing decides, seals or hands over. */
+async function rawRows(path: string, count: number, keys: number) {
+  await withPast(path, count, keys);
+  const db = rawDatabase(join(path, "cordon.sqlite"));
+  db.exec(`PRAGMA cache_size = -${limits.store.cacheBytesMax / 1024}`);
+  const [insert, setHead] = [db.prepare(statements["board.insert"]), db.prepare(statements["board.setHead"])];
+  const publish = db.prepare(statements["topics.insert"]);
+  const sealed = sealing().seal(text, { key: "k/0", version: 1 });
+  const positions = new Map<number, number>();
+  return {
+    writes: grouped(db, (n) => {
+      const key = ((n * 7919) % keys) + 1;
+      insert.run(key, 1_000_000, sealed, label, "a", "s", 1_700_000_000_000, null, 0);
+      setHead.run(key);
+    }),
+    publications: grouped(db, (n) => {
+      const position = (positions.get(n % 100) ?? count) + 1;
+      positions.set(n % 100, position);
+      const id = `evt_${String(n).padStart(34, "m")}`;
+      publish.run("default", `t/${n % 100}`, position, id, "agent:a", "s", text, label, 1_700_000_000_000, null, null);
+    }),
+    close: () => db.close(),
+  };
+}
+
+/** Microseconds of this thread an operation: the best of several times, since others use the machine, too. */
+function microsEach(work: (n: number) => unknown): number {
+  let best = Infinity;
+  for (let time = 0; time < 40; time++) {
+    const begin = performance.now();
+    for (let n = 0; n < IN_FLIGHT; n++) work(time * IN_FLIGHT + n);
+    best = Math.min(best, ((performance.now() - begin) * 1_000) / IN_FLIGHT);
+  }
+  return best;
+}
+
+/** What an operation costs on its way to SQLite. */
+function parts({ change, publication }: Awaited<ReturnType<typeof subject>>) {
+  const cipher = sealing();
+  const made = (make: Make) => (n: number) => {
+    const { writes, done } = make(n);
+    done();
+    return writes;
+  };
+  const packing = (make: Make) => {
+    const rows = Array.from({ length: IN_FLIGHT }, (_, n) => made(make)(n)).flat() as Row[];
+    const all = packed(rows);
+    const each = (work: () => unknown): number => microsEach((n) => (n % IN_FLIGHT === 0 ? work() : undefined));
+    return { pack: each(() => packed(rows)), unpack: each(() => unpacked(all)) };
+  };
+  const [write, publish] = [microsEach(made(change)), microsEach(made(publication))];
+  const seal = microsEach((n) => cipher.seal(text, { key: `k/${n}`, version: n }));
+  return {
+    write: { decide: write - seal, seal, ...packing(change) },
+    publish: { decide: publish, ...packing(publication) },
   };
 }
 
 const middle = (samples: readonly Sample[]): Sample =>
   samples.toSorted((a, b) => a.perSecond - b.perSecond)[Math.floor(samples.length / 2)] as Sample;
 
-const folders = [0, 1, 2].map(() => mkdtempSync(join(tmpdir(), "cordon-performance-")));
+const folders = [0, 1, 2, 3, 4].map(() => mkdtempSync(join(tmpdir(), "cordon-performance-")));
 try {
-  const [smallPath, largePath, rawPath] = folders as [string, string, string];
+  const [smallPath, largePath, rawPath, smallRows, largeRows] = folders as [string, string, string, string, string];
+  const keys = Math.min(rows, KEYS);
   await withPast(smallPath, 1_000, 1_000);
-  await withPast(largePath, rows, Math.min(rows, KEYS));
+  await withPast(largePath, rows, keys);
   const small = await subject(smallPath, 1_000);
-  const large = await subject(largePath, Math.min(rows, KEYS));
+  const large = await subject(largePath, keys);
   const base = raw(rawPath);
-  const runs: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
-    "raw, one row a commit": base.one,
-    [`raw, ${IN_FLIGHT} rows a commit`]: base.grouped,
-    "raw, read by key": base.read,
-    "board write, 1k rows": small.write,
-    [`board write, ${rows} rows`]: large.write,
-    "board read, 1k rows": small.read,
-    [`board read, ${rows} rows`]: large.read,
-    "publish, 1k rows": small.publish,
-    [`publish, ${rows} rows`]: large.publish,
+  const same = { small: await rawRows(smallRows, 1_000, 1_000), large: await rawRows(largeRows, rows, keys) };
+  /** Beside what it is measured: small rows, and the very same rows. */
+  const runs: Readonly<Record<string, readonly [run: () => Sample | Promise<Sample>, same?: string]>> = {
+    "raw, one row a commit": [base.one],
+    [`raw, ${IN_FLIGHT} rows a commit`]: [base.grouped],
+    "raw, read by key": [base.read],
+    "raw board rows, 1k": [same.small.writes],
+    [`raw board rows, ${rows}`]: [same.large.writes],
+    "raw topic rows, 1k": [same.small.publications],
+    [`raw topic rows, ${rows}`]: [same.large.publications],
+    "board write, 1k rows": [small.write, "raw board rows, 1k"],
+    "board write together, 1k rows": [small.writeTogether, "raw board rows, 1k"],
+    [`board write, ${rows} rows`]: [large.write, `raw board rows, ${rows}`],
+    [`board write together, ${rows} rows`]: [large.writeTogether, `raw board rows, ${rows}`],
+    "board read, 1k rows": [small.read],
+    [`board read, ${rows} rows`]: [large.read],
+    "publish, 1k rows": [small.publish, "raw topic rows, 1k"],
+    "publish together, 1k rows": [small.publishTogether, "raw topic rows, 1k"],
+    [`publish, ${rows} rows`]: [large.publish, `raw topic rows, ${rows}`],
+    [`publish together, ${rows} rows`]: [large.publishTogether, `raw topic rows, ${rows}`],
   };
   const samples = new Map<string, Sample[]>();
   for (let round = 0; round <= ROUNDS; round++) {
-    for (const [name, run] of Object.entries(runs)) {
+    for (const [name, [run]] of Object.entries(runs)) {
       const taken = await run();
       // The first round warms up.
       if (round > 0) samples.set(name, [...(samples.get(name) ?? []), taken]);
     }
   }
+  const micros = parts(small);
   await small.close();
   await large.close();
-  base.close();
+  for (const each of [base, same.small, same.large]) each.close();
   const result = Object.fromEntries([...samples].map(([name, taken]) => [name, middle(taken)]));
-  const one = result["raw, one row a commit"]?.perSecond ?? NaN;
-  const grouped = result[`raw, ${IN_FLIGHT} rows a commit`]?.perSecond ?? NaN;
-  const lookup = result["raw, read by key"]?.perSecond ?? NaN;
+  const rate = (name: string): number => result[name]?.perSecond ?? NaN;
   for (const [name, { perSecond, p50Ms, p99Ms }] of Object.entries(result)) {
-    const [of, base] = name.includes("read") ? ["reads", lookup] : ["grouped", grouped];
-    const ratio = `${(perSecond / base).toFixed(2)} x raw ${of}, ${(perSecond / one).toFixed(1)} x raw commits`;
+    const against = (other: string, what: string): string => `${(perSecond / rate(other)).toFixed(2)} x ${what}`;
+    const same = runs[name]?.[1];
+    const ratios = [
+      name.includes("read")
+        ? against("raw, read by key", "raw reads")
+        : against(`raw, ${IN_FLIGHT} rows a commit`, "raw small rows"),
+      ...(same === undefined ? [] : [against(same, "the same rows")]),
+      against("raw, one row a commit", "raw commits"),
+    ];
     console.log(
-      `${name.padEnd(28)} ${perSecond.toFixed(0).padStart(9)}/s  p50 ${p50Ms.toFixed(3)} ms  p99 ${p99Ms.toFixed(3)} ms  ${ratio}`,
+      `${name.padEnd(34)} ${perSecond.toFixed(0).padStart(9)}/s  p50 ${p50Ms.toFixed(3)} ms  p99 ${p99Ms.toFixed(3)} ms  ${ratios.join(", ")}`,
     );
   }
-  console.log(JSON.stringify({ rows, inFlight: IN_FLIGHT, rounds: ROUNDS, result }));
+  for (const [name, of] of Object.entries(micros))
+    console.log(
+      `µs a ${name}: ${Object.entries(of)
+        .map(([part, each]) => `${part} ${each.toFixed(2)}`)
+        .join(", ")}`,
+    );
+  console.log(JSON.stringify({ rows, inFlight: IN_FLIGHT, rounds: ROUNDS, result, micros }));
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
