@@ -34,7 +34,13 @@ export class Upload {
     this.#head = head;
     this.#source = source;
     this.#ends = ends;
-    source.stream.on("error", this.#onError).on("close", this.#onClose).on("end", this.#onEnd).on("data", this.#onData);
+    // It broke while the connection was made.
+    if (source.stream.destroyed) this.#break("the body ended early");
+    else this.#follow(source.stream);
+  }
+
+  #follow(stream: Readable): void {
+    stream.on("error", this.#onError).on("close", this.#onClose).on("end", this.#onEnd).on("data", this.#onData);
   }
 
   /** Nothing more is sent. Whoever made the stream ends it. */
