@@ -7,6 +7,7 @@ import { isRunScope } from "../ledger/amount.ts";
 import { readJsonText, sendRefusal, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
 import { decisionOf } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
+import { Departure } from "./departure.ts";
 import { reserve, type NotAdmitted } from "./model-attempt.ts";
 import { answerFromCache, AnswerTape, placeOf, type CachePlace } from "./model-cache.ts";
 import { sendAttempt, type AttemptEnd, type Exchange } from "./model-exchange.ts";
@@ -24,12 +25,12 @@ export async function modelCall(
   response: HttpResponse,
 ): Promise<void> {
   const format = wireFormats[wire];
-  const gone = new AbortController();
-  // With a reason of its own: the standard one is an exception with a stack. Who has had all of an answer leaves nothing.
-  response.once("close", () => response.writableFinished || gone.abort("gone"));
+  const gone = new Departure();
+  // Who has had all of an answer leaves nothing.
+  response.once("close", () => response.writableFinished || gone.leave());
   const found = await understand(services, caller, format, request, from);
   const told = found.ok
-    ? await answer({ services, caller, format, request, response, gone: gone.signal }, found.value)
+    ? await answer({ services, caller, format, request, response, gone }, found.value)
     : found.error;
   if (told) sendRefusal(response, told, format.refusalBody(told));
 }

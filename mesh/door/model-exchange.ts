@@ -7,6 +7,7 @@ import { Translator } from "../egress/translate/translator.ts";
 import type { WireFormat } from "../egress/wire/format.ts";
 import type { HttpRequest, HttpResponse } from "../http/exchange.ts";
 import { sinkOf } from "./answer-sink.ts";
+import type { Departure } from "./departure.ts";
 import { finish, reasonOf, type Admitted } from "./model-attempt.ts";
 import type { AnswerTape } from "./model-cache.ts";
 import { routeOf } from "./model-routing.ts";
@@ -21,7 +22,7 @@ export interface Exchange {
   readonly request: HttpRequest;
   readonly response: HttpResponse;
   /** Aborted when the agent has gone. */
-  readonly gone: AbortSignal;
+  readonly gone: Departure;
 }
 
 /** What an attempt may use, where there are others. */
@@ -76,7 +77,7 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
         stream: call.stream,
         outputTokensMax: outputTokens * call.choices,
         agentHeader: (name: string) => single(request.headers[name]),
-        signal: work ? AbortSignal.any([gone, work.signal]) : gone,
+        signal: work ? AbortSignal.any([gone.signal, work.signal]) : gone,
         ...(work && { idempotencyKey: work.callKey(caller, provider.name, body) }),
         ...(firstByteMs === undefined ? {} : { firstByteMs }),
         ...(turn.timeoutMs === undefined ? {} : { timeoutMs: turn.timeoutMs }),

@@ -29,7 +29,14 @@ export interface ModelRequest {
   /** For the whole exchange; shorter than the gateway's own. */
   readonly timeoutMs?: number;
   /** Aborted when the agent has gone. */
-  readonly signal: AbortSignal;
+  readonly signal: Leaving;
+}
+
+/** What is needed of an AbortSignal. */
+export interface Leaving {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void, options: { readonly once: true }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 /** The only way from the mesh to a model. Never throws: what goes wrong is the outcome. */

@@ -39,7 +39,20 @@ export function targetOf(call: Call, clock: Clock): Target {
     target.headers[name] = value;
   }
   const prefix = provider.prefixes?.[format.api] ?? "";
-  return { ...target, url: new URL(`${provider.baseUrl}${prefix}${format.path(encodeURIComponent(model), stream)}`) };
+  return { ...target, url: urlOf(`${provider.baseUrl}${prefix}${format.path(encodeURIComponent(model), stream)}`) };
+}
+
+/** To read one costs more than the rest of a target; nobody changes them. */
+const urls = new Map<string, URL>();
+const URLS_KEPT_MAX = 256;
+
+function urlOf(text: string): URL {
+  const known = urls.get(text);
+  if (known) return known;
+  if (urls.size >= URLS_KEPT_MAX) urls.clear();
+  const url = new URL(text);
+  urls.set(text, url);
+  return url;
 }
 
 const asItIs = (relay: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler => relay;

@@ -101,15 +101,20 @@ function countsOf({ inputTokens, cacheReadTokens = 0, cacheWriteTokens = 0, outp
 
 /** agent, model, run, teams, tenant, credential, price: each scope of a call is known by the places where it counts. */
 function keyOf({ places, model, credential, price, run }: Spent & { readonly places: readonly PlaceKey[] }): string[] {
-  const named = (kind: string): string[] => {
-    const names: string[] = [];
-    for (const { scope } of places) {
-      if (!scope.startsWith(kind) || scope.includes(">")) continue;
-      const name = scope.slice(kind.length);
-      if (!names.includes(name)) names.push(name);
-    }
-    return names;
-  };
-  const [agent, teams, tenant] = [named("agent:").join(), named("team:").join(), named("tenant:").join()];
-  return [agent, model, run || named("run:").join(), teams, tenant, credential, price];
+  // In one pass: nothing else of a call looks at its scopes as text.
+  const names = { agent: "", run: "", team: "", tenant: "" };
+  for (const { scope } of places) {
+    const mark = scope.indexOf(":");
+    const kind = scope.slice(0, mark);
+    if (mark < 0 || !isNamed(kind) || scope.includes(">")) continue;
+    const name = scope.slice(mark + 1);
+    const before = names[kind];
+    if (before === "") names[kind] = name;
+    else if (before !== name && !before.split(",").includes(name)) names[kind] = `${before},${name}`;
+  }
+  const { agent, team: teams, tenant } = names;
+  return [agent, model, run || names.run, teams, tenant, credential, price];
 }
+
+const isNamed = (kind: string): kind is "agent" | "run" | "team" | "tenant" =>
+  kind === "agent" || kind === "team" || kind === "tenant" || kind === "run";

@@ -1,0 +1,32 @@
+/** Whether somebody has gone: of a signal as much as is needed here, for a fraction of what one costs a call. */
+export class Departure {
+  aborted = false;
+  #listeners: (() => void)[] = [];
+  #controller: AbortController | undefined;
+
+  /** For who needs a real one. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    // With a reason of its own: the standard one is an exception with a stack.
+    if (this.aborted) this.#controller.abort("gone");
+    return this.#controller.signal;
+  }
+
+  leave(): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.#controller?.abort("gone");
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener();
+  }
+
+  addEventListener(_type: "abort", listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  removeEventListener(_type: "abort", listener: () => void): void {
+    const at = this.#listeners.indexOf(listener);
+    if (at >= 0) this.#listeners.splice(at, 1);
+  }
+}
