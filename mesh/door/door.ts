@@ -36,6 +36,7 @@ import { repositoriesOf, repositoryWarden } from "./repository-warden.ts";
 import type { Caller, DoorServices } from "./services.ts";
 import { withTask } from "./task-call.ts";
 import { toolCall } from "./tool-call.ts";
+import { Unread } from "./unread.ts";
 import { webWarden } from "./web-warden.ts";
 import { refusalBodyFor } from "./unmetered.ts";
 
@@ -49,6 +50,7 @@ export class Door implements DoorListener {
   readonly #plain: PlainLeg | undefined;
   readonly #bucket: TokenBucket;
   readonly #pace: ConnectionPace;
+  readonly #unread: Unread;
   readonly #web: WebSession | undefined;
   readonly #databases: DatabaseLane | undefined;
   readonly #repositories: RepositoryLane | undefined;
@@ -91,6 +93,7 @@ export class Door implements DoorListener {
       );
     this.#server.maxHeadersCount = door.headerCountMax;
     this.#pace = new ConnectionPace(this.#server, services.clock);
+    this.#unread = new Unread(this.#server);
     this.#server.on("clientError", (_error, socket) => socket.destroy());
     this.#web = services.web?.session(caller.sandbox, webWarden(services, caller), services.http1 !== "node");
     this.#server.on("connect", (request, socket, head) => {
@@ -141,6 +144,7 @@ export class Door implements DoorListener {
   async #admit(request: HttpRequest, response: HttpResponse): Promise<void> {
     if (!this.#bucket.take()) return this.#turnAway(request, response, "requests");
     if (this.#concurrent >= limits.door.requestsConcurrentMax) return this.#turnAway(request, response, "concurrency");
+    if (this.#unread.bytes > limits.door.unreadBytesMax) return this.#turnAway(request, response, "unread answers");
     this.#concurrent++;
     try {
       await this.#serve(request, response);

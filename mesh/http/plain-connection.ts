@@ -133,9 +133,10 @@ export class PlainConnection implements Bearer, Mortal {
     this.#leaving = true;
     this.#held = NOTHING;
     this.#request?.breakOff();
-    this.socket.end();
+    // Also the last answer may be read as slowly as its reader likes.
+    this.#host.deadlines.clear(this);
+    this.socket.end(() => this.#host.deadlines.set(this, limits.door.headTimeoutMs));
     this.socket.resume();
-    this.#host.deadlines.set(this, limits.door.headTimeoutMs);
   }
 
   #handOver(bytes: Buffer): void {

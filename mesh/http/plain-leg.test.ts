@@ -314,6 +314,31 @@ test("an answer may be read as slowly as its reader likes, and only then is the 
   assert.ok(clock.nowMs() >= 11 * limits.door.keepAliveMs);
 });
 
+test("the last answer of a connection may be read as slowly, and a client that says nothing after it is left", async () => {
+  const clock = stillClock();
+  const seen = { answered: false, ended: false, bytes: 0 };
+  const { path } = await serve((_request, response) => {
+    sendJson(response, 200, "x".repeat(8_000_000));
+    seen.answered = true;
+  }, clock);
+  const socket = connect({ path, allowHalfOpen: true });
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.on("data", (piece) => (seen.bytes += piece.length)).on("end", () => (seen.ended = true));
+  socket.on("error", () => {}).pause();
+  socket.write(post("{}", "Connection: close\r\n"));
+  while (!seen.answered) await new Promise((resolve) => setTimeout(resolve, 5));
+  await clock.move(10 * limits.door.headTimeoutMs);
+  socket.resume();
+  while (!seen.ended) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(seen.bytes > 8_000_000, `${seen.bytes} bytes have come`);
+  const hold = setInterval(() => void clock.move(500), 5);
+  // It keeps its own half open; what it writes is for nobody.
+  const write = setInterval(() => socket.write("x"), 5);
+  await closed;
+  clearInterval(hold);
+  clearInterval(write);
+});
+
 test("nothing becomes a second line of an answer's head", () => {
   const bearer = {
     ...{ socket: undefined as unknown as Socket, keeps: true, dateLine: () => "" },

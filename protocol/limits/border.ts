@@ -22,6 +22,8 @@ export const border = {
     denialsTellMs: 1_000,
     headTimeoutMs: 5_000,
     requestTimeoutMs: 30_000,
+    /** Of answers that a sandbox has asked for and does not read: beyond it, it is given no others. */
+    unreadBytesMax: 32 * MiB,
     inboxWaitMsMax: 25_000,
     keepAliveMs: 60_000,
   },
