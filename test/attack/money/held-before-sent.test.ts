@@ -1,0 +1,53 @@
+/** A hold is on disk before anything is sent: what a crash takes away then is a call, never its charge. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { ok } from "../../../lib/result.ts";
+import { reserve, type Attempt } from "../../../mesh/door/model-attempt.ts";
+import type { Provider } from "../../../mesh/egress/providers.ts";
+import { openaiFormat } from "../../../mesh/egress/wire/openai.ts";
+import { flatPrice } from "../../../mesh/ledger/price.ts";
+import { doorInMemory } from "../../fleet/door-services.ts";
+
+const provider: Provider = {
+  ...{ name: "own", apis: ["openai"], baseUrl: "http://own.test/v1", credential: null, priceList: null },
+};
+
+test("an attempt may go out when its hold and its record are on disk, and not a moment before", async () => {
+  const { services } = doorInMemory({}, {});
+  const disk = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  const slow = {
+    ...services,
+    ledger: {
+      left: () => ({ tokens: 1_000_000, microUsd: 1_000_000 }),
+      reserve: (_scopes: unknown, worst: object) => ok({ id: "hold_1", worst, writes: [["the hold"]] }),
+    },
+    audit: {
+      record: (event: { readonly kind: string }, writes: readonly unknown[]) => {
+        asked.push(`${event.kind} with ${JSON.stringify(writes)}`);
+        return disk.promise;
+      },
+    },
+  };
+  const body = { model: "own/m", max_tokens: 5, messages: [{ role: "user", content: "hi" }] };
+  const parsed = openaiFormat.parse(body, JSON.stringify(body).length);
+  assert.ok(parsed.ok);
+  const attempt: Attempt = {
+    ...{ call: parsed.value, provider, model: "m", price: flatPrice("test", 1, 1), format: openaiFormat },
+    ...{ rule: "a rule", about: {} },
+  };
+  let admitted = false;
+  const going = reserve(slow as never, { agent: "a", sandbox: "s" }, attempt).then((found) => {
+    admitted = true;
+    return found;
+  });
+  for (let n = 0; n < 50; n++) await turn();
+  assert.deepEqual(asked, ['model.reserved with [["the hold"]]'], "both in one transaction");
+  assert.equal(admitted, false);
+  disk.resolve();
+  assert.ok((await going).ok);
+  // A disk that fails lets nothing through either.
+  const broken = { ...slow, audit: { record: () => Promise.reject(new Error("disk full")) } };
+  await assert.rejects(reserve(broken as never, { agent: "a", sandbox: "s" }, attempt), /disk full/);
+});
