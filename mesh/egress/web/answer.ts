@@ -27,6 +27,8 @@ const NOT_PASSED = new Set([
   ...["trailer", "transfer-encoding", "upgrade", "alt-svc"],
 ]);
 
+const WRITABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 const nothing = (): (() => void) => () => {};
 
 const decoders: Readonly<Record<string, () => Transform>> = {
@@ -167,22 +169,30 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   }
 
   #passed(headers: Headers, scrubs: boolean): readonly Field[] {
-    const nominated = new Set(
-      String(headers["connection"] ?? "")
-        .toLowerCase()
-        .split(/[\t ,]+/),
-    );
-    const changed = scrubs ? ["content-length", ...(this.#decoder ? ["content-encoding"] : [])] : [];
-    const fields = Object.entries(headers).flatMap(([key, values]) => {
+    const connection = headers["connection"];
+    const nominated =
+      connection === undefined
+        ? []
+        : String(connection)
+            .toLowerCase()
+            .split(/[\t ,]+/);
+    const fields: Field[] = [];
+    let unwritable = false;
+    for (const key in headers) {
       const name = key.toLowerCase();
-      if (NOT_PASSED.has(name) || nominated.has(name) || changed.includes(name)) return [];
-      return [values ?? []].flat().map((value): Field => [name, value]);
-    });
+      if (NOT_PASSED.has(name) || nominated.includes(name)) continue;
+      if (scrubs && (name === "content-length" || (this.#decoder && name === "content-encoding"))) continue;
+      const values = headers[key];
+      for (const value of typeof values === "string" ? [values] : (values ?? [])) {
+        fields.push([name, value]);
+        unwritable ||= !WRITABLE.test(value);
+      }
+    }
+    if (this.#automata.length === 0) return unwritable ? fields.filter(([, value]) => WRITABLE.test(value)) : fields;
     // Looked through as one text first: what is in none of them together is in no single one.
     const suspect = scrubText(this.#automata, fields.flat().join("\n")).hits > 0;
-    return (suspect ? fields.flatMap((field) => this.#cleaned(field)) : fields).filter(([, value]) =>
-      /^[\t\x20-\x7e\x80-\xff]*$/.test(value),
-    );
+    const clean = suspect ? fields.flatMap((field) => this.#cleaned(field)) : fields;
+    return unwritable ? clean.filter(([, value]) => WRITABLE.test(value)) : clean;
   }
 
   #cleaned([name, value]: Field): readonly Field[] {

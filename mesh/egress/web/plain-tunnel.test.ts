@@ -131,6 +131,23 @@ test("requests that come together are answered one after the other, and one that
   lane.end();
 });
 
+test("a request that comes while another is answered waits for that", async () => {
+  const fronts: Front[] = [];
+  const lane = begin((front) => void fronts.push(front));
+  lane.client.write(get("/1"));
+  await eventually("the request", () => fronts[0]);
+  lane.client.write(get("/2"));
+  await systemClock.sleep(50);
+  assert.equal(fronts.length, 1);
+  fronts[0]?.answer(200, []);
+  fronts[0]?.end(Buffer.from("first"));
+  await eventually("the second", () => fronts[1]);
+  fronts[1]?.answer(200, []);
+  fronts[1]?.end(Buffer.from("second"));
+  await lane.until((text) => /first[^]*second$/.test(text));
+  lane.end();
+});
+
 test("whatever is not whole and in its plain form is for another reader, from its first byte on", async () => {
   for (const bytes of [
     get("/").slice(0, -3),
