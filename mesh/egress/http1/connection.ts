@@ -6,7 +6,7 @@ import { AnswerReader, type Asked } from "../../http/answer-reader.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import type { Turns } from "../../http/turns.ts";
-import type { Memory } from "./shared-memory.ts";
+import type { Memory } from "./read-buffer.ts";
 import { Upload, type Source } from "./upload.ts";
 
 /** One request, ready to be written. */

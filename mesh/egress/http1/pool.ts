@@ -7,7 +7,7 @@ import { fieldLine } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { Connection, type Owner, type Sending } from "./connection.ts";
 import type { Turns } from "../../http/turns.ts";
-import { SharedMemory, type Memory } from "./shared-memory.ts";
+import { ReadBuffer, type Memory } from "./read-buffer.ts";
 
 export interface Place {
   /** `http:` or `https:`; of its path nothing is used. */
@@ -56,7 +56,7 @@ export class Pool implements Owner {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly turns: Turns | undefined;
-  readonly #memory = new SharedMemory();
+  readonly #memory = new ReadBuffer();
   readonly #place: Place;
   readonly #host: string;
   readonly #connectionsMax: number;

@@ -4,14 +4,14 @@ export interface Memory {
   lend(): () => void;
 }
 
-const SHARED_BYTES = 64 * 1_024;
+const READ_BYTES = 64 * 1_024;
 
 /**
  * One piece of memory that many sockets read into (`onread` of node:net): each read is told in the call in which it came,
  * so none of them needs memory of its own, however many wait. Who needs bytes after that call copies them.
  */
-export class SharedMemory {
-  readonly #bytes = Buffer.allocUnsafeSlow(SHARED_BYTES);
+export class ReadBuffer {
+  readonly #bytes = Buffer.allocUnsafeSlow(READ_BYTES);
 
   /** For one socket; what comes before somebody takes it is not read. */
   share() {
