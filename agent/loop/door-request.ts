@@ -1,11 +1,10 @@
-import type { ClientRequest, IncomingMessage } from "node:http";
+import { assert } from "../../lib/assert.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import { limits } from "../../protocol/limits.ts";
+import { AnswerReader, type AnswerSink } from "./door-answer.ts";
 
-// Not `import … from "node:http"`: listing that module's names for an import loads the whole of fetch and
-// WebSocket behind them, 7 MB and 40 ms of a core in every sandbox.
-const http = process.getBuiltinModule("node:http");
+// Not `import … from "node:net"`: listing a module's names for an import loads whatever they are made of.
 const net = process.getBuiltinModule("node:net");
+const { StringDecoder } = process.getBuiltinModule("node:string_decoder");
 
 export interface DoorRequest {
   readonly method: "GET" | "POST";
@@ -43,55 +42,72 @@ export function doorRequest(socketPath: string, ask: DoorRequest): Promise<Resul
     const finish = (outcome: Result<DoorResponse, TransportFault>): void => {
       clearTimeout(deadline);
       ask.signal?.removeEventListener("abort", onAbort);
-      request.destroy();
+      socket.destroy();
       resolve(outcome);
     };
     const deadline = setTimeout(() => fail(`no complete answer within ${ask.totalMs} ms`), ask.totalMs);
-    const request: ClientRequest = http.request({
-      // Without an agent: the first thing that one does is to compile the expression for addresses of IPv6.
-      createConnection: () => net.connect(socketPath),
-      method: ask.method,
-      path: ask.path,
-      maxHeaderSize: limits.door.headerBytesMax,
-      headers: headersOf(ask),
-    });
-    request.setTimeout(ask.idleMs, () => fail(`silent for ${ask.idleMs} ms`));
-    request.on("socket", (socket) => socket.once("connect", () => (sent = true)));
-    request.on("error", (fault: NodeJS.ErrnoException) => fail(fault.code ?? fault.message));
-    request.on("response", (response) => collect(response, ask, finish, fail));
+    const answer = new Answer(ask);
+    const reader = new AnswerReader(answer);
+    const after = (fault: string | undefined): void => {
+      const wrong = fault ?? answer.fault;
+      if (wrong !== undefined) fail(wrong);
+      else if (reader.done) finish(ok(answer.whole()));
+    };
+    const socket = net.connect(socketPath);
+    socket.setTimeout(ask.idleMs, () => fail(`silent for ${ask.idleMs} ms`));
+    socket.on("connect", () => (sent = true));
+    socket.on("error", (fault: NodeJS.ErrnoException) => fail(fault.code ?? fault.message));
+    socket.on("data", (bytes: Buffer) => after(reader.push(bytes)));
+    socket.on("end", () => after(reader.end()));
     if (ask.signal?.aborted) return onAbort();
     ask.signal?.addEventListener("abort", onAbort, { once: true });
-    request.end(ask.body);
+    socket.write(headOf(ask) + (ask.body ?? ""));
   });
 }
 
-function headersOf(ask: DoorRequest): Record<string, string | number> {
-  const headers: Record<string, string | number> = { host: "door", ...ask.headers };
+function headOf(ask: DoorRequest): string {
+  const fields: Record<string, string | number> = { host: "door", connection: "close", ...ask.headers };
   if (ask.body !== undefined) {
-    headers["content-type"] = "application/json";
-    headers["content-length"] = Buffer.byteLength(ask.body);
+    fields["content-type"] = "application/json";
+    fields["content-length"] = Buffer.byteLength(ask.body);
   }
-  return headers;
+  const lines = [
+    `${ask.method} ${ask.path} HTTP/1.1`,
+    ...Object.entries(fields).map(([name, value]) => `${name}: ${value}`),
+  ];
+  assert(!lines.some((line) => /[^\x20-\x7e]/.test(line)), "a request's path and fields are the agent's own");
+  return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-function collect(
-  response: IncomingMessage,
-  ask: DoorRequest,
-  finish: (outcome: Result<DoorResponse, TransportFault>) => void,
-  fail: (reason: string) => void,
-): void {
-  const status = response.statusCode ?? 0;
-  const streamed = status === 200 && (response.headers["content-type"] ?? "").startsWith("text/event-stream");
-  const parts: string[] = [];
-  let size = 0;
-  response.setEncoding("utf8");
-  response.on("data", (text: string) => {
-    size += text.length;
-    if (size > ask.responseBytesMax) return fail(`answer longer than ${ask.responseBytesMax} bytes`);
-    if (!streamed || !ask.onStream) return void parts.push(text);
-    const fault = ask.onStream(text);
-    if (fault !== undefined) fail(fault);
-  });
-  response.on("end", () => finish(ok({ status, streamed, text: parts.join("") })));
-  response.on("error", (fault: NodeJS.ErrnoException) => fail(fault.code ?? fault.message));
+/** What has come of an answer, as text. */
+class Answer implements AnswerSink {
+  readonly #ask: DoorRequest;
+  readonly #decoder = new StringDecoder("utf8");
+  readonly #parts: string[] = [];
+  #status = 0;
+  #streamed = false;
+  #size = 0;
+  fault: string | undefined;
+
+  constructor(ask: DoorRequest) {
+    this.#ask = ask;
+  }
+
+  head(status: number, fields: ReadonlyMap<string, string>): void {
+    this.#status = status;
+    this.#streamed = status === 200 && (fields.get("content-type") ?? "").startsWith("text/event-stream");
+  }
+
+  body(bytes: Buffer): void {
+    const text = this.#decoder.write(bytes);
+    this.#size += text.length;
+    if (this.#size > this.#ask.responseBytesMax)
+      this.fault ??= `answer longer than ${this.#ask.responseBytesMax} bytes`;
+    else if (!this.#streamed || !this.#ask.onStream) this.#parts.push(text);
+    else if (text !== "") this.fault ??= this.#ask.onStream(text);
+  }
+
+  whole(): DoorResponse {
+    return { status: this.#status, streamed: this.#streamed, text: this.#parts.join("") + this.#decoder.end() };
+  }
 }
