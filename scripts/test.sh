@@ -25,6 +25,12 @@ setup_backends() {
   install_from_apt "the contract tests run on gVisor and docker, and capture packets" runsc docker.io tcpdump
 }
 
+# An ordinary user's sandboxes: what hands out his ids and what serves his /data. Neither is a service.
+setup_rootless() {
+  if { have newuidmap && have fuse2fs; } || [ -d /run/systemd/system ] || [ "$(id -u)" -ne 0 ]; then return 0; fi
+  install_from_apt "the contract tests run sandboxes as an ordinary user, too" uidmap fuse2fs
+}
+
 # Git over SSH is tested at a real server. Installed where that starts no service, like the above.
 setup_git_server() {
   if { [ -x /usr/sbin/sshd ] && have git; } || [ -d /run/systemd/system ] || [ "$(id -u)" -ne 0 ]; then return 0; fi
@@ -38,7 +44,10 @@ PATH=$(dirname -- "$node"):$PATH
 export PATH
 if ! setup_sandbox_tools; then say "going on without: tests that need a real sandbox will fail or say why they skip"; fi
 case "$* " in
-  " " | *test/contract/sandbox-*) setup_backends || say "going on without: their tests say SKIPPED" ;;
+  " " | *test/contract/sandbox-*)
+    setup_backends || say "going on without: their tests say SKIPPED"
+    setup_rootless || say "going on without: their tests say SKIPPED"
+    ;;
 esac
 case "$* " in
   " " | *broker-ssh*) setup_git_server || say "going on without: their tests say SKIPPED" ;;

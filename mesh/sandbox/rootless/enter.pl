@@ -111,8 +111,8 @@ attend($first);
 # Hands the signals that end a program on to `pid`, takes what ends, and ends as `pid` does.
 sub attend {
   my ($pid) = @_;
-  # What the program was given beyond the three usual files is for it alone.
-  POSIX::close(3);
+  # What the program was given beyond the three usual files is for it alone. Who was given nothing has the lock there.
+  POSIX::close(3) if fileno $lock != 3;
   for my $name (qw(TERM INT HUP)) { $SIG{$name} = sub { kill $name => $pid } }
   $SIG{CHLD} = sub { };
   for (;;) {

@@ -1,0 +1,143 @@
+/** Run by an ordinary user, inside his namespace (see sandbox-rootless.test.ts): the contract of every backend, and the fence. */
+import assert from "node:assert/strict";
+import { readFileSync, statSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { systemClock as clock } from "../../../lib/clock.ts";
+import { randomId as id } from "../../../lib/id.ts";
+import { limits } from "../../../protocol/limits.ts";
+import { SandboxError, type SandboxSpec } from "../../../mesh/sandbox/backend.ts";
+import { fenceHolds, probeFence } from "../../../mesh/sandbox/probe.ts";
+import { userNamespace } from "../../../mesh/sandbox/rootless/namespace.ts";
+import { openHost, runToEnd, specOf, startWatched, type TestHost } from "../sandbox-fixture.ts";
+import { sandboxContract } from "../sandbox-backend.ts";
+
+sandboxContract(
+  "oci for an ordinary user",
+  { isolation: "container", refused: ["gvisor", "microvm"], showsFence: true, tellsSignals: "all" },
+  () => openHost(),
+);
+
+const MiB = 1024 ** 2;
+const FOREVER = "setInterval(() => {}, 1e6);";
+const own = { memoryBytes: 128 * MiB, cpus: 0.25, pids: 48, diskBytes: 16 * MiB };
+
+describe("the fence of an ordinary user", { timeout: 120_000 }, () => {
+  let host: TestHost;
+  const namespace = userNamespace();
+  before(async () => void (host = await openHost()));
+  after(() => host?.close());
+  const groupFile = (controller: string, spec: SandboxSpec, file: string, end = ""): string =>
+    readFileSync(
+      `/sys/fs/cgroup/${controller}${namespace?.cgroup}/cordon-${host.installation}/${spec.id}${end}/${file}`,
+      "utf8",
+    ).trim();
+  const up = async (changes: Partial<SandboxSpec> = {}, script = FOREVER) => {
+    const spec = specOf(`console.log("up"); ${script}`, { limits: own, ...changes });
+    const run = await startWatched(host.backend, spec);
+    await run.until((_, text) => text.includes("up"), 30_000);
+    return { spec, run };
+  };
+
+  it("is in a user namespace that is his own, with room for 31 sandboxes and no more", async () => {
+    assert.ok(namespace?.entered && namespace.userId > 0);
+    assert.equal(namespace.idRangesMax, 31);
+    assert.match(host.backend.name, /^oci, rootless: user namespace of /);
+  });
+
+  it("stops every attempt of the probe", async () => {
+    const results = await probeFence(host.backend, { clock, id }, "container");
+    assert.deepEqual(
+      results.filter(({ stopped }) => !stopped),
+      [],
+    );
+    assert.ok(fenceHolds(results, "container"));
+  });
+
+  it("has each limit of a sandbox in the kernel, and a bounded process for its /data", async () => {
+    const { spec, run } = await up();
+    await run.until(() => groupFile("cpu", spec, "cpu.cfs_quota_us") === "25000");
+    assert.equal(groupFile("memory", spec, "memory.limit_in_bytes"), String(own.memoryBytes));
+    assert.equal(groupFile("memory", spec, "memory.memsw.limit_in_bytes"), String(own.memoryBytes));
+    assert.equal(groupFile("pids", spec, "pids.max"), String(own.pids));
+    const [server = "", ...more] = groupFile("memory", spec, "cgroup.procs", ".data").split("\n");
+    assert.deepEqual(more, []);
+    assert.equal(readFileSync(`/proc/${server}/comm`, "utf8"), "fuse2fs\n");
+    const bytes = String(limits.sandbox.dataServerMemoryBytes);
+    assert.equal(groupFile("memory", spec, "memory.limit_in_bytes", ".data"), bytes);
+    assert.equal(groupFile("memory", spec, "memory.memsw.limit_in_bytes", ".data"), bytes);
+    assert.equal(groupFile("pids", spec, "pids.max", ".data"), String(limits.sandbox.dataServerTasksMax));
+    assert.equal(groupFile("cpu", spec, "cpu.cfs_quota_us", ".data"), "25000");
+    const resident = /VmRSS:\s*(\d+) kB/.exec(readFileSync(`/proc/${server}/status`, "utf8"))?.[1];
+    console.log(`# fuse2fs has ${resident} KiB of memory`);
+    await run.sandbox.stop(0);
+    assert.deepEqual(host.leftovers(), []);
+  });
+
+  it("ends /data where its image ends, and tells of it", async () => {
+    const fill = `import fs from "node:fs"; const f = fs.openSync("/data/fill", "w"); let n = 0, e = "";
+      try { for (;;) n += fs.writeSync(f, Buffer.alloc(65536, 7)); } catch (error) { e = error.code } console.log(n, e, fs.statfsSync("/data").blocks * fs.statfsSync("/data").bsize); `;
+    const { spec, run } = await up({}, fill + FOREVER);
+    await run.until((_, text) => /\d+ \w+ \d+\n/.test(text), 30_000);
+    const [, written = "", error, size = ""] = /(\d+) (\w+) (\d+)\n/.exec(run.text()) ?? [];
+    assert.equal(error, "ENOSPC");
+    assert.ok(Number(written) > 8 * MiB && Number(written) < own.diskBytes, written);
+    assert.ok(Number(size) < own.diskBytes, size);
+    await run.until((events) => events.some(({ type }) => type === "disk_full"), 30_000);
+    await run.sandbox.stop(0);
+    assert.equal(statSync(`${host.stateDir}/volumes/${spec.volume}.img`).size, own.diskBytes);
+  });
+
+  it("ends a sandbox that takes more memory than it has, and refuses it more processes", async () => {
+    const bomb = `const kept = []; for (let n = 0; n < 400; n++) kept.push(Buffer.alloc(1048576, 1));`;
+    const { run } = await up({}, bomb);
+    await run.ended(30_000);
+    assert.ok(run.events.some(({ type }) => type === "oom"));
+    const forks = `import { spawn } from "node:child_process"; for (let n = 0; n < 20; n++) spawn("/bin/node", ["-e", "setInterval(() => {}, 1e6)"]).on("error", () => {});`;
+    const many = await up({ limits: { ...own, memoryBytes: 512 * MiB } }, forks + FOREVER);
+    await many.run.until((events) => events.some(({ type }) => type === "pids_exhausted"), 30_000);
+    await many.run.sandbox.stop(0);
+  });
+
+  it("shows inside no path of the host, and /data without devices and other users' rights", async () => {
+    const script = `import fs from "node:fs"; console.log(fs.readFileSync("/proc/self/mountinfo", "utf8").split("\\n").find((line) => / \\/data /.test(line)))`;
+    const line = await runToEnd(host.backend, script);
+    assert.match(line, / \/ \/data rw,nosuid,nodev,noatime - fuse\.ext4 cordon-[0-9a-f]{32} /);
+  });
+
+  it("keeps an operator's command within the sandbox's limits", async () => {
+    const { run } = await up();
+    const bounds = { outputBytesMax: 4096, timeoutMs: 20_000 };
+    const { stdout } = await run.sandbox.exec(
+      ["/bin/node", "-e", `console.log(require("fs").readFileSync("/proc/self/cgroup", "utf8"))`],
+      bounds,
+    );
+    for (const controller of ["memory", "pids", "cpu", "cpuacct"])
+      assert.match(stdout, new RegExp(`^\\d+:${controller}:/$`, "m"), stdout);
+    await run.sandbox.stop(0);
+  });
+
+  it("ends a sandbox whose /data has lost its server, and finds the volume whole", async () => {
+    const { spec, run } = await up(
+      {},
+      `import fs from "node:fs"; fs.writeFileSync("/data/note", "kept", { flush: true }); console.log("written"); ${FOREVER}`,
+    );
+    await run.until((_, text) => text.includes("written"), 30_000);
+    process.kill(Number(groupFile("memory", spec, "cgroup.procs", ".data")), "SIGKILL");
+    await run.ended(30_000);
+    const last = run.events.at(-1);
+    assert.ok(last?.type === "exited" && last.signal === "SIGKILL", JSON.stringify(last));
+    assert.deepEqual(host.leftovers(), []);
+    const write = `import fs from "node:fs"; fs.writeFileSync("/data/next", "n"); console.log(fs.readdirSync("/data").includes("next"))`;
+    assert.equal(await runToEnd(host.backend, write, { volume: spec.volume, limits: own }), "true\n");
+  });
+
+  it("refuses a volume that another mesh of this namespace uses", async () => {
+    const { spec, run } = await up();
+    const other = host.again();
+    await assert.rejects(
+      other.start(specOf(FOREVER, { volume: spec.volume, limits: own })),
+      (error: unknown) => error instanceof SandboxError && /mounted already/.test(error.message),
+    );
+    await run.sandbox.stop(0);
+  });
+});

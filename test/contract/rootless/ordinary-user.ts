@@ -1,0 +1,154 @@
+/** An ordinary user of this machine for the time of a test: with ids and control groups of his own, as an operator gives them. */
+import { execFileSync, spawn } from "node:child_process";
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { randomId } from "../../../lib/id.ts";
+import { readCgroups } from "../../../mesh/sandbox/cgroup.ts";
+import { eventually } from "../../fleet/running-mesh.ts";
+import { projectDir, skipUnlessRoot } from "../sandbox-fixture.ts";
+
+const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const enter = fileURLToPath(new URL("../../../mesh/sandbox/rootless/enter.pl", import.meta.url));
+const script = fileURLToPath(new URL("../../../scripts/allow-rootless.sh", import.meta.url));
+
+export interface Running {
+  /** Outside: the first of the processes that stand for the mesh. */
+  readonly pid: number;
+  said(): string;
+  kill(signal: NodeJS.Signals): void;
+  readonly finished: Promise<{ readonly code: number | null; readonly text: string }>;
+}
+
+export interface OrdinaryUser {
+  readonly id: number;
+  readonly name: string;
+  /** His folder, and what commands are started with. */
+  readonly home: string;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Runs Node with these words inside his namespace. */
+  enter(...words: readonly string[]): Running;
+  run(program: string, words: readonly string[]): Running;
+  /** Groups of sandboxes below his own. */
+  groups(): readonly string[];
+  /** His processes, and those of his ids, wherever they are. */
+  processes(): readonly number[];
+  give(): void;
+  close(): Promise<void>;
+}
+
+/** The reason to skip, or false. */
+export async function skipRootless(): Promise<string | false> {
+  if (skipUnlessRoot !== false) return skipUnlessRoot;
+  const programs = { newuidmap: "uidmap", fuse2fs: "fuse2fs", useradd: "passwd", runc: "runc" };
+  for (const [name, from] of Object.entries(programs)) {
+    const there = SYSTEM_PATH.split(":").some((folder) => readable(join(folder, name)));
+    if (!there) return `\`${name}\` is not installed: run \`apt-get install -y ${from}\``;
+  }
+  const cgroups = await readCgroups();
+  if (cgroups?.version !== 1) return "an ordinary user's sandboxes need control groups of version 1";
+  if (!readable("/dev/fuse")) return "there is no `/dev/fuse`";
+  for (const file of [process.execPath, enter]) {
+    const look = ["-e", `require("node:fs").accessSync(${JSON.stringify(file)}, 4)`];
+    try {
+      execFileSync(process.execPath, look, { uid: 65_534, gid: 65_534, stdio: "ignore" });
+    } catch {
+      return `\`${file}\` cannot be read by other users`;
+    }
+  }
+  return false;
+}
+
+function readable(path: string): boolean {
+  try {
+    accessSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function openUser(): OrdinaryUser {
+  const name = `cordon-${randomId.next("u").slice(2, 10)}`;
+  const home = mkdtempSync(join(tmpdir(), "cordon-home-"));
+  execFileSync("useradd", ["--no-create-home", "--home-dir", home, "--shell", "/bin/sh", name], { stdio: "ignore" });
+  const id = Number(execFileSync("id", ["-u", name], { encoding: "utf8" }));
+  chmodSync(home, 0o755);
+  chownSync(home, id, id);
+  const temporary = join(home, "tmp");
+  mkdirSync(temporary);
+  chownSync(temporary, id, id);
+  const [first = 0, count = 0] = idsOf(name);
+  const environment = { PATH: `${SYSTEM_PATH}:${join(process.execPath, "..")}`, HOME: home, TMPDIR: temporary };
+  const give = (): void => void execFileSync("sh", [script, name]);
+  give();
+
+  const run = (program: string, words: readonly string[]): Running => {
+    const child = spawn(program, words, {
+      ...{ cwd: home, env: environment, uid: id, gid: id, stdio: ["ignore", "pipe", "pipe"] },
+    });
+    let text = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (piece: Buffer) => (text += piece.toString()));
+    const finished = new Promise<{ code: number | null; text: string }>((resolve) =>
+      child.once("close", (code) => resolve({ code, text })),
+    );
+    return { pid: child.pid ?? 0, said: () => text, kill: (signal) => void child.kill(signal), finished };
+  };
+  const processes = (): readonly number[] =>
+    readdirSync("/proc")
+      .filter((entry) => /^\d+$/.test(entry))
+      .filter((entry) => {
+        const uid = ownerOf(entry);
+        return uid !== null && (uid === id || (uid >= first && uid < first + count));
+      })
+      .map(Number);
+  const foldersIn = (folder: string): readonly string[] =>
+    existsSync(folder)
+      ? readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+          entry.isDirectory() ? [join(folder, entry.name), ...foldersIn(join(folder, entry.name))] : [],
+        )
+      : [];
+  const groups = (): readonly string[] =>
+    readdirSync("/sys/fs/cgroup").flatMap((mount) => foldersIn(`/sys/fs/cgroup/${mount}/cordon-user-${id}`));
+  const close = async (): Promise<void> => {
+    await eventually("an end of the user's processes", async () => processes().length === 0 || undefined);
+    execFileSync("sh", [script, "--undo", name]);
+    execFileSync("userdel", [name], { stdio: "ignore" });
+    rmSync(home, { recursive: true, force: true });
+  };
+  const inside = (...words: readonly string[]): Running =>
+    run("/usr/bin/perl", [enter, process.arch, process.execPath, "--disable-warning=ExperimentalWarning", ...words]);
+  return { id, name, home, environment, enter: inside, run, groups, processes, give, close };
+}
+
+/** The real user of a living process; null for one that has ended. */
+function ownerOf(pid: string): number | null {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    return /^State:\s*[ZX]/m.test(status) ? null : Number(/^Uid:\s*(\d+)/m.exec(status)?.[1] ?? -1);
+  } catch {
+    return null;
+  }
+}
+
+function idsOf(name: string): readonly number[] {
+  const line = readFileSync("/etc/subuid", "utf8")
+    .split("\n")
+    .find((each) => each.startsWith(`${name}:`));
+  if (line === undefined) throw new Error(`useradd gave \`${name}\` no ids in /etc/subuid`);
+  return line.split(":").slice(1).map(Number);
+}
+
+export const cordon = join(projectDir, "user/cli/main.ts");
