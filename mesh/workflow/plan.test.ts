@@ -7,10 +7,10 @@ import { decide, type Action, type Matrix } from "../policy/decide.ts";
 import type { Narrowing } from "./definition.ts";
 import { globCovers, globsMeet } from "./glob-cover.ts";
 import { decideInStep } from "./narrow.ts";
-import { isAllowed } from "./plan.ts";
+import { isAllowed, planWorkflow } from "./plan.ts";
 import { digestOfPlan } from "./plan-digest.ts";
 import { secretsIn } from "./plan-secrets.ts";
-import { facts, findingsOf, HEAD, planOf } from "./testing/plans.ts";
+import { compile, facts, findingsOf, HEAD, planOf } from "./testing/plans.ts";
 
 const REVIEW = `${HEAD}steps:
   read: { tool: files.read, as: reader, with: { path: a.md } }
@@ -46,6 +46,23 @@ steps: { a: { map: { over: "\${{ input.l }}", items_max: ${items}, each: { agent
   assert.equal(planOf(map(7)).worst.tokens, 7_000);
   assert.equal(planOf(map(7), { l: [1, 2] }).worst.tokens, 2_000);
   assert.equal(planOf(map(5_000)).worst.tokens, 200_000);
+});
+
+test("the walls of an agent's teams and of its tenant hold in a plan, too; those of others do not", () => {
+  const wall = (name: string, members: readonly string[], tokens: number) => ({
+    ...{ name, members },
+    budget: { day: { tokens }, month: {} },
+  });
+  const worst = (more: Pick<typeof facts.fleet, "tenants"> & Partial<Pick<typeof facts.fleet, "teams">>): number => {
+    const walled = { ...facts, fleet: { ...facts.fleet, ...more } };
+    return planWorkflow(compile(`${HEAD}steps: { a: { agent: clean, task: x } }`), walled).worst.tokens;
+  };
+  const own = worst({});
+  assert.ok(own > 20_000);
+  // Two days can be touched.
+  assert.equal(worst({ tenants: [wall("acme", ["clean"], 900)] }), 1_800);
+  assert.equal(worst({ tenants: [wall("acme", ["reader"], 900)] }), own);
+  assert.equal(worst({ tenants: [wall("acme", ["clean"], 900)], teams: [wall("red", ["clean"], 700)] }), 1_400);
 });
 
 test("the digest is of what can happen: not of spelling, comments and findings", () => {

@@ -45,6 +45,7 @@ test("what only looks like the report is none", () => {
     `{"a":"\\"usage\\":{\\"x\\":1}"}`,
     `{"usage":{"x":1},"usage":{"x":2}}`,
     `{"usage":{"x":${" ".repeat(limits.model.usageBytesMax)}1}}`,
+    `{"usage":{"x":1}${" ".repeat(limits.model.usageBytesMax)}}`,
     `{"usage":nonsense}`,
     `{"usage":{"x":1}}{"usage":{"x":1}}`,
     `{"usage":{"x":1}} x`,
