@@ -195,3 +195,51 @@ test("any order of writes, commits and time agrees with a model that decides at 
     { seed: 18, numRuns: 60 },
   );
 });
+
+test("an agent's listing leaves turns to everybody else, however little of the board matches", () =>
+  withBoard(async (opened) => {
+    const { board, store } = opened;
+    const names = Array.from({ length: 2_000 }, (_, i) => `m/${i}`);
+    const made = names.map((key) => board.prepare(entry(key, "")));
+    await store.commit(made.flatMap((each) => (each.ok ? each.value.writes : [])));
+    for (const each of made) if (each.ok) each.value.done();
+    let longest = 0;
+    let seen = 0;
+    let beating = true;
+    const beat = (): void =>
+      void setImmediate(() => {
+        seen = 0;
+        if (beating) beat();
+      });
+    beat();
+    const listed = await board.keys("**/none", ["**"], () => {
+      longest = Math.max(longest, ++seen);
+      return true;
+    });
+    assert.deepEqual([listed, longest], [[], 0], "what does not match is not even decided");
+    await board.keys("**", ["**"], () => {
+      longest = Math.max(longest, ++seen);
+      return false;
+    });
+    beating = false;
+    assert.ok(longest > 0 && longest <= limits.board.listRowsMax, `${longest} keys in one turn`);
+    const some = await board.keys("m/19*", ["m/**", "n/*"], (key) => key !== "m/190");
+    const expected = names.filter((key) => key.startsWith("m/19") && key !== "m/190").toSorted();
+    assert.deepEqual(
+      some.map(({ key }) => key),
+      expected,
+    );
+  }));
+
+test("names are paged without a gap and without one twice, whatever begins with what", () =>
+  withBoard(async (opened) => {
+    const keys = ["a", "a-b", "a.b", "a/b", "a/b/c", "a/b0", "a0", "ab", "b"];
+    for (const key of keys.toReversed()) await write(opened, entry(key, ""));
+    for (const prefix of ["", "a", "a/", "a/b", "b", "c"])
+      for (const limit of [1, 2, 3, 100]) {
+        const found: string[] = [];
+        for (let page: string[] | undefined; page === undefined || page.length === limit;)
+          found.push(...(page = opened.store.query.board.names("default", prefix, found.at(-1) ?? "", limit)));
+        assert.deepEqual(found, keys.filter((key) => key.startsWith(prefix)).toSorted(), `${prefix} by ${limit}`);
+      }
+  }));

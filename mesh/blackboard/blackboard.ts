@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { globMatches } from "../../lib/glob.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -183,30 +184,49 @@ export class Blackboard {
 
   /** Live entries that match `glob` and that `visible` allows, in order of key; no other value is read. */
   list(glob: string, visible: (key: string) => boolean): BoardPage["rows"] {
-    return [...this.#scan(glob, ["**"], visible)].map((row) => {
+    const rows = [...this.#scan(glob, ["**"], visible)].filter((row) => row !== PAUSE);
+    return rows.map((row) => {
       const { seq, key, version, writer, label } = row;
       const value = this.#value({ ...row, value: this.#store.query.board.value(seq) ?? "" });
       return { key, version, writer, label: JSON.parse(label) as Label, value };
     });
   }
 
-  /** The same without values. `within`: patterns beyond which nothing is visible, so nothing there is looked at. */
-  keys(glob: string, within: readonly string[], visible: (key: string) => boolean): { key: string; version: number }[] {
-    return [...this.#scan(glob, within, visible)].map(({ key, version }) => ({ key, version }));
+  /**
+   * The same without values. `within`: patterns beyond which nothing is visible, so nothing there is looked at. Between
+   * pages everybody else has a turn: what matches little looks at many keys, and agents choose what they ask for.
+   */
+  async keys(
+    glob: string,
+    within: readonly string[],
+    visible: (key: string) => boolean,
+  ): Promise<{ key: string; version: number }[]> {
+    const found: { key: string; version: number }[] = [];
+    for (const row of this.#scan(glob, within, visible)) {
+      if (row === PAUSE) await setImmediate();
+      else found.push({ key: row.key, version: row.version });
+    }
+    return found;
   }
 
-  *#scan(glob: string, within: readonly string[], visible: (key: string) => boolean): Generator<BoardListRow> {
+  *#scan(
+    glob: string,
+    within: readonly string[],
+    visible: (key: string) => boolean,
+  ): Generator<BoardListRow | typeof PAUSE> {
     let found = 0;
     for (const prefix of prefixesOf(glob, within)) {
-      for (let after = "", page: BoardListRow[] | undefined; page === undefined || page.length === PAGE_ROWS;) {
-        page = this.#store.query.board.list(defaultTenant, prefix, after, PAGE_ROWS);
-        for (const row of page) {
-          after = row.key;
-          if (!globMatches(glob, row.key) || !visible(row.key)) continue;
-          if (!this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) continue;
+      for (let after = "", page: string[] | undefined; page === undefined || page.length === PAGE_KEYS;) {
+        page = this.#store.query.board.names(defaultTenant, prefix, after, PAGE_KEYS);
+        for (const key of page) {
+          after = key;
+          if (!globMatches(glob, key) || !visible(key)) continue;
+          const row = this.#store.query.board.head(defaultTenant, key);
+          if (!row || !this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) continue;
           yield row;
           if (++found >= limits.board.listRowsMax) return;
         }
+        yield PAUSE;
       }
     }
   }
@@ -246,7 +266,9 @@ export class Blackboard {
   }
 }
 
-const PAGE_ROWS = 200;
+const PAGE_KEYS = 200;
+/** A page has been looked through. */
+const PAUSE = Symbol("pause");
 
 /** What a write would do to an append-only key beyond making it; undefined when that is all. */
 function changeOf(write: BoardWrite, written: boolean): string | undefined {

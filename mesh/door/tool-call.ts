@@ -83,7 +83,7 @@ const tools: Tools = {
     // Row by row: a pattern shows only what the reader may read.
     const visible = (key: string): boolean => decisionOf(services, caller, { verb: "board.read", key }).allow;
     const within = services.matrix.get(caller.agent)?.blackboard.read ?? [];
-    return answer({ keys: services.board.keys(match, within, visible) }, meshLabel);
+    return answer({ keys: await services.board.keys(match, within, visible) }, meshLabel);
   },
 
   async "board.read"(services, caller, { key, version }) {

@@ -124,8 +124,9 @@ export type BoardListRow = Omit<BoardEntryRow, "value">;
 const META = `l.seq, k.id, k.key, l.version, l.label, l.writer, l.writer_session AS writerSession, l.at_ms AS atMs,
   l.expires_at_ms AS expiresAtMs, l.deleted`;
 const CURRENT = "board_key k JOIN board_head h ON h.key = k.id JOIN board_log l ON l.seq = h.seq";
-// Keys are ASCII (protocol/names.ts), so the highest code point ends every range of a prefix.
-const RANGE = "k.tenant = ?1 AND k.key >= ?2 AND k.key < ?2 || char(1114111) AND k.key > ?3";
+// Keys are ASCII (protocol/names.ts), so the highest code point ends every range of a prefix. One lower bound only: of two,
+// SQLite may seek to the lesser and walk over all that lies between.
+const RANGE = "k.tenant = ?1 AND k.key >= ?2 AND k.key < ?3 || char(1114111)";
 /** The versions of key ?2, the newest first. */
 const BACK = `WITH RECURSIVE older (seq, version, before) AS (
     SELECT seq, version, before FROM board_log WHERE seq = (${HEAD})
@@ -139,7 +140,8 @@ export function boardQueries(prepare: Prepare) {
   // The walk goes from the newest version to older ones, and ends with the last row that is asked for.
   const back = `FROM older CROSS JOIN board_log l ON l.seq = older.seq CROSS JOIN board_key k ON k.id = l.key WHERE l.dropped = 0`;
   const version = prepare<BoardEntryRow>(`${BACK} SELECT ${META}, l.value ${back} AND older.version <= ?3 LIMIT 1`);
-  const list = prepare<BoardListRow>(`SELECT ${META} FROM ${CURRENT} WHERE ${RANGE} ORDER BY k.key LIMIT ?4`);
+  // From the index alone: the versions of keys that nobody asked for stay where they are.
+  const names = prepare<{ key: string }>(`SELECT k.key FROM board_key k WHERE ${RANGE} ORDER BY k.key LIMIT ?4`);
   const history = prepare<BoardListRow>(`${BACK} SELECT ${META} ${back} AND older.version < ?3 LIMIT ?4`);
   const extent = prepare<{ keys: number; lastId: number | null }>(
     "SELECT count(*) AS keys, max(id) AS lastId FROM board_key",
@@ -153,9 +155,9 @@ export function boardQueries(prepare: Prepare) {
       const row = version.get(tenant, key, n);
       return row?.version === n ? row : undefined;
     },
-    /** Newest versions of the keys that start with `prefix` and come after `afterKey` (both may be empty), without values. */
-    list: (tenant: string, prefix: string, afterKey: string, limit: number): BoardListRow[] =>
-      list.all(tenant, prefix, afterKey, limit),
+    /** Keys that start with `prefix` and come after `afterKey` (both may be empty), also those that are deleted or expired. */
+    names: (tenant: string, prefix: string, afterKey: string, limit: number): string[] =>
+      names.all(tenant, afterKey === "" ? prefix : `${afterKey}\u0001`, prefix, limit).map(({ key }) => key),
     /** Versions below `beforeVersion`, newest first. */
     history: (tenant: string, key: string, beforeVersion: number, limit: number): BoardListRow[] =>
       history.all(tenant, key, beforeVersion, limit),
