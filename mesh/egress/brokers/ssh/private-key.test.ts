@@ -63,3 +63,19 @@ test("a passphrase that is stretched without an end is refused before it costs a
   const opened = await new PrivateKeys(systemClock).open("k", Buffer.from(body), Buffer.from("passphrase"));
   assert.match(opened.ok ? "" : opened.error, /more than \d+ rounds/);
 });
+
+test("a key that a busy machine has not opened in time is tried again", async () => {
+  const made = (ssh2.utils as unknown as { generateKeyPairSync(type: string): { private: string } })
+    .generateKeyPairSync;
+  const body = Buffer.from(made("ed25519").private.replaceAll(/-----[^-]+-----|\s/g, ""));
+  let busy = true;
+  const clock = {
+    ...systemClock,
+    sleep: (...given: Parameters<typeof systemClock.sleep>) => (busy ? Promise.resolve() : systemClock.sleep(...given)),
+  };
+  const keys = new PrivateKeys(clock);
+  assert.deepEqual(await keys.open("k", body, null), { ok: false, error: "it takes too long to open" });
+  busy = false;
+  const opened = await keys.open("k", body, null);
+  assert.ok(opened.ok && opened.value.type === "ssh-ed25519");
+});

@@ -8,6 +8,9 @@ import type { KeyAnswer, KeyText } from "./key-thread.ts";
 // Run from its source, a file is `.ts`; compiled for a package it is `.js`.
 const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./key-thread.ts" : "./key-thread.js", import.meta.url);
 
+/** Says more of a busy machine than of a key. */
+const TOO_LONG = "it takes too long to open";
+
 /** A private key that signs and shows nothing of itself. */
 export class SigningKey {
   readonly #key: KeyObject;
@@ -70,10 +73,8 @@ export class PrivateKeys {
     const opened = this.#open(body, passphrase);
     this.#known.set(name, { digest, opened });
     // What has failed for another reason than the key itself is tried again.
-    opened.then(
-      () => undefined,
-      () => this.#known.delete(name),
-    );
+    const again = (): void => void (this.#known.get(name)?.opened === opened && this.#known.delete(name));
+    opened.then((result) => !result.ok && result.error === TOO_LONG && again(), again);
     return opened;
   }
 
@@ -91,7 +92,7 @@ export class PrivateKeys {
       worker.once("message", resolve).once("error", reject);
       worker.once("exit", () => reject(new Error("the thread ended without an answer")));
       this.#clock.sleep(limits.git.keyTimeoutMs, stop.signal).then(
-        () => resolve({ fault: "it takes too long to open" }),
+        () => resolve({ fault: TOO_LONG }),
         () => {},
       );
       const answer = await promise;
