@@ -23,6 +23,8 @@ export const webLimits = {
   clientHelloBytesMax: 16 * KiB,
   /** From CONNECT until the first message in the tunnel is whole, and until TLS stands. */
   helloTimeoutMs: 10_000,
+  /** How often a session of HTTP/2 is asked whether it stands. */
+  sessionWatchedMs: 5_000,
   leavesPerSandboxMax: 256,
   headerCountMax: 128,
   targetBytesMax: 8 * KiB,

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
+import type { Deadlines } from "../../http/deadlines.ts";
 import type { Authority } from "./authority.ts";
 import { CertificateAuthority } from "./certificate-authority.ts";
 import { frontOfHttp2, type Front } from "./front.ts";
@@ -63,6 +64,7 @@ export class Interception {
 /** Reads HTTP/2 on a connection; each stream is one request. */
 export function serveHttp2(
   socket: Duplex,
+  deadlines: Deadlines,
   on: { readonly asked: (front: Front) => void; readonly unread: (error: Error) => void },
 ): void {
   const session = performServerHandshake(socket, {
@@ -84,6 +86,12 @@ export function serveHttp2(
     session.destroy();
   };
   session.setTimeout(limits.web.idleTimeoutMs, end);
+  // A session that breaks waits for what it was writing then, also when nobody tells it any more that it is written.
+  const watch = {
+    expire: (): void => (session.destroyed ? void socket.destroy() : deadlines.set(watch, limits.web.sessionWatchedMs)),
+  };
+  watch.expire();
+  socket.once("close", () => deadlines.clear(watch));
   // The door's connections are half-open ones, for CONNECT: here the end of the client's side is the end.
   socket.once("end", end);
   // So is the end of ours: who says that it goes (GOAWAY) and stays would hold the connection.

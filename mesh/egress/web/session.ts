@@ -72,7 +72,7 @@ export class WebSession {
         this.#entrances.set(socket, entrance);
         try {
           if (socket.alpnProtocol !== "h2") return this.readHttp1(socket, entrance);
-          serveHttp2(socket, {
+          serveHttp2(socket, this.#deadlines, {
             asked: (front) => void this.serve(entrance, front, null),
             unread: (error) => this.#unread(error, socket),
           });
