@@ -14,16 +14,18 @@ export function createBatchRunner(
 ): (writes: readonly Row[]) => void {
   const prepared = new Map<StatementName, StatementSync>();
   for (const name of Object.keys(statements) as StatementName[]) prepared.set(name, db.prepare(statements[name]));
+  // Prepared as well: to read such a statement anew costs as much as to write a row.
+  const [begin, commit] = [db.prepare("BEGIN IMMEDIATE"), db.prepare("COMMIT")];
   return (writes) => {
     reach({ at: "begin" });
-    db.exec("BEGIN IMMEDIATE");
+    begin.run();
     try {
       writes.forEach(([name, ...parameters], write) => {
         reach({ at: "write", write, statement: name });
         prepared.get(name)?.run(...parameters);
       });
       reach({ at: "commit" });
-      db.exec("COMMIT");
+      commit.run();
     } catch (error) {
       // SQLite itself rolls back after some errors (a full disk among them): then there is nothing left to do.
       if (db.isTransaction) db.exec("ROLLBACK");
