@@ -164,10 +164,20 @@ export class Connection {
     // Nothing was asked: whatever this is, it is no answer.
     if (!exchange) return this.close();
     if (exchange.begun) this.#movedAtMs = this.#owner.clock.monotonicMs();
-    const fault = exchange.reader.push(chunk);
+    const fault = this.#told(exchange, chunk);
     if (exchange.aborted) return;
+    if (fault instanceof Error) return this.#fail(fault);
     if (fault !== undefined) return this.#fail(failure("MALFORMED_ANSWER", fault));
     if (exchange.reader.over) this.#done(exchange);
+  }
+
+  /** What a handler cannot go on with ends its exchange, and not the process. */
+  #told(exchange: Exchange, chunk: Buffer): string | Error | undefined {
+    try {
+      return exchange.reader.push(chunk);
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   #ended(): void {

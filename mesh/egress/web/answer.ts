@@ -120,7 +120,13 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
       }
       this.#decodeWith(make());
     }
-    this.#front.answer(status, this.#passed(headers, scrubs));
+    try {
+      this.#front.answer(status, this.#passed(headers, scrubs));
+    } catch {
+      // Each version of HTTP has statuses and fields that another has not, or has once only.
+      if (this.#front.started()) this.#end("cut", "the answer cannot be said on");
+      else this.#fail("answered with a head that cannot be said on");
+    }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
