@@ -46,7 +46,12 @@ test("the head of a stream and an event of the same turn go out as one", async (
 test("events of one turn are one chunk, and the end comes after them", async (t) => {
   const pieces = await reading(t, (sink, end) => {
     sink.head(200, stream);
-    for (const event of ["data: 1\n\n", "data: 2\n\n"]) sink.write(Buffer.from(event));
+    for (const event of ["data: 1\n\n", "data: 2\n\n"]) {
+      // Memory that is read into again.
+      const memory = Buffer.from(event);
+      sink.write(memory);
+      memory.fill("#");
+    }
     end();
   });
   let text = "";
