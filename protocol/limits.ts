@@ -40,6 +40,8 @@ const holds: readonly (readonly [boolean, string])[] = [
     "one job of the shortest interval is allowed",
   ],
   [limits.git.toldBytesMax * 2 <= limits.audit.detailBytesMax, "the evidence of a push fits a record"],
+  [limits.board.keysPerWriterMax < limits.board.keysPerFleetMax, "no writer alone fills the board"],
+  [limits.topic.topicsPerSenderMax < limits.topic.topicsMax, "nobody alone fills the bus"],
   [limits.topic.leasedMessagesMax <= limits.topic.windowMessagesMax, "what is taken fits the window"],
   [limits.topic.windowMessagesMax < limits.topic.messagesMax, "the window fits the log"],
   [limits.workflow.stepTimeoutMsDefault <= limits.workflow.runTimeoutMsDefault, "a run outlives one attempt"],

@@ -243,3 +243,19 @@ test("names are paged without a gap and without one twice, whatever begins with 
         assert.deepEqual(found, keys.filter((key) => key.startsWith(prefix)).toSorted(), `${prefix} by ${limit}`);
       }
   }));
+
+test("one writer makes a part of the keys only, also over a restart; what is there everybody may go on writing", () =>
+  withBoard(async (opened) => {
+    const { store, clock } = opened;
+    const most = limits.board.keysPerWriterMax;
+    const made = Array.from({ length: most }, (_, i) => opened.board.prepare(entry(`m/${i}`, "")));
+    assert.ok(made.every(({ ok }) => ok));
+    await store.commit(made.flatMap((each) => (each.ok ? each.value.writes : [])));
+    const again = new Blackboard(store, { ...systemClock, nowMs: () => clock.ms });
+    for (const board of [opened.board, again]) {
+      const refused = board.prepare(entry("m/more", ""));
+      assert.equal(refused.ok ? undefined : refused.error.code, "too_large");
+      assert.ok(board.prepare(entry("m/0", "changed")).ok);
+      assert.ok(board.prepare(entry("m/more", "", { writer: "b" })).ok);
+    }
+  }));

@@ -72,6 +72,8 @@ export class Blackboard {
   readonly #cipher: ValueCipher;
   readonly #plainUpTo: number;
   #keys: number;
+  /** Keys by who made them; after a start by who wrote them last. */
+  readonly #made: Map<string, number>;
   #lastId: number;
 
   constructor(store: Store, clock: Clock, { appendOnly = [], cipher = plainValues, plainUpTo = 0 }: BoardOptions = {}) {
@@ -82,6 +84,7 @@ export class Blackboard {
     this.#plainUpTo = plainUpTo;
     this.watches = new Watches(store, clock);
     ({ keys: this.#keys, lastId: this.#lastId } = store.query.board.extent());
+    this.#made = new Map(store.query.board.writers().map(({ writer, keys }) => [writer, keys]));
   }
 
   /**
@@ -108,10 +111,12 @@ export class Blackboard {
     if (change !== undefined) return err(appendOnly(key, fixed ?? "", change));
     if (write.value === null && liveVersion === 0)
       return err(refusal("not_found", `no board key \`${key}\``, "nothing is to be deleted"));
-    if (!row && this.#keys >= limits.board.keysPerFleetMax) {
-      return err(refusal("too_large", `the board holds ${this.#keys} keys`, "write to keys that exist"));
+    const full = row ? undefined : this.#full(write.writer);
+    if (full) return err(full);
+    if (!row) {
+      this.#keys++;
+      this.#made.set(write.writer, (this.#made.get(write.writer) ?? 0) + 1);
     }
-    if (!row) this.#keys++;
     const nowMs = this.#clock.nowMs();
     const id = row?.id ?? ++this.#lastId;
     const version = (row?.version ?? 0) + 1;
@@ -134,6 +139,15 @@ export class Blackboard {
         this.watches.wake(key);
       },
     });
+  }
+
+  /** Why nobody, or not this writer, may make another key. */
+  #full(writer: string): Refusal | undefined {
+    const { keysPerFleetMax, keysPerWriterMax } = limits.board;
+    const made = this.#made.get(writer) ?? 0;
+    if (this.#keys < keysPerFleetMax && made < keysPerWriterMax) return undefined;
+    const held = this.#keys < keysPerFleetMax ? `${made} keys of \`${writer}\`` : `${this.#keys} keys`;
+    return refusal("too_large", `the board holds ${held}`, "write to keys that exist");
   }
 
   /**

@@ -64,6 +64,8 @@ export class Topics {
   readonly #logs = new Map<string, Log>();
   /** Keys whose rows are on their way to the disk. */
   readonly #deduping = new Map<string, { readonly id: string; readonly position: number; readonly untilMs: number }>();
+  /** Topics by who began them: a sender; after a start, one of their senders. */
+  readonly #begun = new Map<string, number>();
   #publications = 0;
   #onNews: (agent: string) => void = () => undefined;
 
@@ -73,12 +75,14 @@ export class Topics {
     this.#ids = ids;
     this.waiting = new Waiting(clock);
     const { topics } = store.query;
-    for (const { topic, first, last } of topics.extents(defaultTenant)) {
+    for (const { topic, first, last, sender } of topics.extents(defaultTenant)) {
       this.#logs.set(topic, { first, last, pending: 0, subscriptions: new Map() });
+      this.#count(sender);
     }
     for (const { topic, subscriber, cursor } of topics.subscriptions(defaultTenant)) {
       const open = topics.deliveries(defaultTenant, topic, subscriber);
-      this.#log(topic).subscriptions.set(subscriber, new Subscription(topic, subscriber, cursor, open));
+      const log = this.#logs.get(topic) ?? this.#begin(topic, `agent:${subscriber}`);
+      log.subscriptions.set(subscriber, new Subscription(topic, subscriber, cursor, open));
     }
   }
 
@@ -105,9 +109,9 @@ export class Topics {
     const { topic, sender, dedupeKey, ttlSeconds, replySeconds } = publication;
     const earlier = dedupeKey === undefined ? undefined : this.#duplicate(topic, sender, dedupeKey);
     if (earlier) return ok({ ...earlier, duplicate: true, writes: [], done: () => {} });
-    if (!this.#logs.has(topic) && this.#logs.size >= limits.topic.topicsMax)
-      return err(refusal("too_large", `the bus holds ${this.#logs.size} topics`, "publish on a topic that exists"));
-    const log = this.#log(topic);
+    const full = this.#full(topic, sender);
+    if (full) return err(full);
+    const log = this.#logs.get(topic) ?? this.#begin(topic, sender);
     if (log.pending >= limits.topic.messagesPendingMax)
       return err(refusal("busy", `topic \`${topic}\` waits for the disk`, "publish more slowly"));
     const nowMs = this.#clock.nowMs();
@@ -147,9 +151,9 @@ export class Topics {
     topic: string,
     subscriber: string,
   ): Result<{ readonly subscription: Subscription; readonly writes: Write[] }, Refusal> {
-    if (!this.#logs.has(topic) && this.#logs.size >= limits.topic.topicsMax)
-      return err(refusal("too_large", `the bus holds ${this.#logs.size} topics`, "subscribe to a topic that exists"));
-    const log = this.#log(topic);
+    const full = this.#full(topic, `agent:${subscriber}`);
+    if (full) return err(full);
+    const log = this.#logs.get(topic) ?? this.#begin(topic, `agent:${subscriber}`);
     const known = log.subscriptions.get(subscriber);
     if (known) return ok({ subscription: known, writes: [] });
     if (log.subscriptions.size >= limits.topic.subscriptionsPerTopicMax)
@@ -317,10 +321,24 @@ export class Topics {
     ];
   }
 
-  #log(topic: string): Log {
-    let log = this.#logs.get(topic);
-    if (!log) this.#logs.set(topic, (log = { first: 1, last: 0, pending: 0, subscriptions: new Map() }));
+  /** Why nobody, or not this one, may begin a topic; undefined for one that is there. */
+  #full(topic: string, by: string): Refusal | undefined {
+    const { topicsMax, topicsPerSenderMax } = limits.topic;
+    const begun = this.#begun.get(by) ?? 0;
+    if (this.#logs.has(topic) || (this.#logs.size < topicsMax && begun < topicsPerSenderMax)) return undefined;
+    const held = this.#logs.size < topicsMax ? `${begun} topics of \`${by}\`` : `${this.#logs.size} topics`;
+    return refusal("too_large", `the bus holds ${held}`, "use a topic that exists");
+  }
+
+  #begin(topic: string, by: string): Log {
+    const log: Log = { first: 1, last: 0, pending: 0, subscriptions: new Map() };
+    this.#logs.set(topic, log);
+    this.#count(by);
     return log;
+  }
+
+  #count(by: string): void {
+    this.#begun.set(by, (this.#begun.get(by) ?? 0) + 1);
   }
 }
 

@@ -11,6 +11,8 @@ export const coordination = {
     ttlSecondsMax: 31_536_000,
     listRowsMax: 200,
     keysPerFleetMax: 100_000,
+    /** Of those, made by one writer: nobody alone fills the board for all. */
+    keysPerWriterMax: 75_000,
     /** History kept of a key that is not append-only. */
     versionsPerKeyMax: 1_000,
     /** So many beyond it may lie on the disk for a while; nobody is shown them. */
@@ -47,6 +49,8 @@ export const coordination = {
   },
   topic: {
     topicsMax: 10_000,
+    /** Of those, begun by one: nobody alone fills the bus for all. */
+    topicsPerSenderMax: 7_500,
     /** Log of one topic: what is older is dropped, and told to who had not taken it. */
     messagesMax: 10_000,
     messagesTrimmedMin: 1_000,

@@ -215,6 +215,21 @@ test("what is taken at once fits an answer; the rest waits unleased for the next
     assert.deepEqual(numbers(topics.replay("t", 3, 50)), [2].slice(0, most));
   }));
 
+test("one sender begins a part of the topics only, also over a restart, by publishing and by subscribing", (t) =>
+  withTopics(t, async ({ store, topics }, clock) => {
+    const most = limits.topic.topicsPerSenderMax;
+    const begun = Array.from({ length: most }, (_, n) => topics.publish(publication("", { topic: `t/${n}` })));
+    assert.ok(begun.every(({ ok }) => ok));
+    await store.commit(begun.flatMap((each) => (each.ok ? each.value.writes : [])));
+    for (const bus of [topics, new Topics(store, clock, countingIds(1))]) {
+      const refused = [bus.publish(publication("", { topic: "more" })), bus.subscribe("more", "p")];
+      for (const each of refused) assert.equal(each.ok ? undefined : each.error.code, "too_large");
+      assert.ok(bus.publish(publication("", { topic: "t/0" })).ok);
+      assert.ok(bus.subscribe("t/1", "p").ok);
+      assert.ok(bus.publish(publication("", { topic: "more", sender: "agent:q" })).ok);
+    }
+  }));
+
 test("dead letters say why: rejected, expired, handed out too often; a replay shows what is still there", (t) =>
   withTopics(t, async (bus, clock) => {
     await bus.publish("bad");

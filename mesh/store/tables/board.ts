@@ -146,7 +146,13 @@ export function boardQueries(prepare: Prepare) {
   const extent = prepare<{ keys: number; lastId: number | null }>(
     "SELECT count(*) AS keys, max(id) AS lastId FROM board_key",
   );
+  const writers = prepare<{ writer: string; keys: number }>(
+    `SELECT l.writer, count(*) AS keys FROM board_head h JOIN board_log l ON l.seq = h.seq
+     WHERE l.writer IS NOT NULL GROUP BY l.writer`,
+  );
   return {
+    /** How many keys have their newest version from whom. */
+    writers: (): { readonly writer: string; readonly keys: number }[] => writers.all(),
     /** The newest version of a key, also when it is deleted or expired. */
     current: (tenant: string, key: string): BoardEntryRow | undefined => current.get(tenant, key),
     head: (tenant: string, key: string): BoardListRow | undefined => head.get(tenant, key),

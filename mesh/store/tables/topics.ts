@@ -139,6 +139,8 @@ export interface TopicExtentRow {
   readonly topic: string;
   readonly first: number;
   readonly last: number;
+  /** Of one of its messages. */
+  readonly sender: string;
 }
 export interface SubscriptionRow {
   readonly topic: string;
@@ -168,7 +170,7 @@ const MESSAGE = `topic, position, id, sender, sender_session AS senderSession, b
 
 export function topicQueries(prepare: Prepare) {
   const extents = prepare<TopicExtentRow>(
-    "SELECT topic, min(position) AS first, max(position) AS last FROM topic_message WHERE tenant = ? GROUP BY topic",
+    "SELECT topic, min(position) AS first, max(position) AS last, sender FROM topic_message WHERE tenant = ? GROUP BY topic",
   );
   const after = prepare<TopicMessageRow>(
     `SELECT ${MESSAGE} FROM topic_message WHERE tenant = ? AND topic = ? AND position > ? ORDER BY position LIMIT ?`,
