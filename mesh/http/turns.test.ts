@@ -43,11 +43,16 @@ test("what comes while others wait stands behind them", async () => {
   assert.ok(turns.open);
   work(5);
   assert.ok(!turns.open);
-  turns.later(() => done.push("first"));
-  assert.ok(!turns.open, "also when the next turn has time");
+  const newcomer = (): void => void done.push("newcomer");
+  turns.later(() => {
+    done.push("first");
+    // This turn has time, and yet somebody waits.
+    if (turns.open) newcomer();
+    else turns.later(newcomer);
+  });
   turns.later(() => done.push("second"));
   await nextTurn();
   await nextTurn();
-  assert.deepEqual(done, ["first", "second"]);
+  assert.deepEqual(done, ["first", "second", "newcomer"]);
   assert.ok(turns.open);
 });

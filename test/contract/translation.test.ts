@@ -287,9 +287,12 @@ test("a credential that only the translation would write out in clear is kept ou
   const escaped = [...secret].map((letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
   const { translator, heard } = translate(messagesAnswer, secret);
   translator.head(200, { "content-type": "application/json" });
-  translator.write(
-    Buffer.from(`{"type":"message","content":[{"type":"tool_use","id":"${escaped}","name":"f","input":{}}]}`),
-  );
+  const plain = `{"type":"message","content":[{"type":"tool_use","id":"${escaped}","name":"f","input":{}}]}`;
+  for (const piece of plain.match(/[^]{1,20}/g) ?? []) {
+    const memory = Buffer.from(piece);
+    translator.write(memory);
+    memory.fill("#");
+  }
   assert.ok(translator.end().ok);
   assert.ok(!heard.text.includes(secret), heard.text);
   assert.match(heard.text, /\[gone\]/);

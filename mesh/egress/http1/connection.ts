@@ -181,7 +181,6 @@ export class Connection {
   }
 
   #ended(): void {
-    this.#catchUp();
     const reader = this.#exchange?.reader;
     if (!this.#exchange || !reader) return this.close();
     const fault = reader.finish();
@@ -203,8 +202,6 @@ export class Connection {
   }
 
   #fail(error: Error): void {
-    // What had come before counts.
-    this.#catchUp();
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#upload?.stop();
