@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { AgentRunner } from "./agent-runner.ts";
@@ -6,6 +7,8 @@ export interface HibernationParts {
   readonly clock: Clock;
   /** Sandboxes that may run at the same time. */
   readonly awakeMax: number;
+  /** Absent: those of this machine. */
+  readonly cores?: number;
   runners(): Iterable<AgentRunner>;
   runner(agent: string): AgentRunner | undefined;
   /** Messages that wait for an agent or are in its hands. */
@@ -14,8 +17,8 @@ export interface HibernationParts {
 
 /**
  * Stops agents that have nothing to do and wakes them when they have: /data and their queues stay. Few are woken at the
- * same moment, first come first served, so that a storm of messages takes its time instead of everybody's processor; when
- * no more may run, whoever is idle makes room.
+ * same moment, first come first served, and in a storm fewer, with rests between them, so that it takes its time instead of
+ * everybody's processor; when no more may run, whoever is idle makes room.
  */
 export class Hibernation {
   readonly #parts: HibernationParts;
@@ -25,10 +28,15 @@ export class Hibernation {
   readonly #waking = new Set<string>();
   /** When something last came for one that was awake (monotonic): it may not have looked since. */
   readonly #news = new Map<string, number>();
+  /** How many wake at once in a storm: one core is for those who are awake. */
+  readonly #wakingInStorm: number;
+  #ending: AbortSignal | undefined;
   #closed = false;
 
   constructor(parts: HibernationParts) {
     this.#parts = parts;
+    const cores = parts.cores ?? availableParallelism();
+    this.#wakingInStorm = Math.max(1, Math.min(limits.hibernation.agentsWakingMax, cores - 1));
   }
 
   /** Something has come for an agent. Who is awake, stopped by an operator, halted or failed is left as it is. */
@@ -44,6 +52,7 @@ export class Hibernation {
   /** Looks at all agents again and again, until `signal`. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
+    this.#ending = signal;
     while (!signal.aborted) {
       await this.look();
       this.#pump();
@@ -85,27 +94,42 @@ export class Hibernation {
 
   #room(): number {
     let awake = 0;
-    for (const { phase, setting } of this.#parts.runners())
-      if (phase === "running" || phase === "starting" || this.#waking.has(setting.name)) awake++;
+    for (const { phase } of this.#parts.runners()) if (isUp(phase)) awake++;
+    for (const agent of this.#waking) if (!isUp(this.#parts.runner(agent)?.phase)) awake++;
     return Math.max(0, this.#parts.awakeMax - awake);
   }
 
+  get #stormy(): boolean {
+    return this.#queue.length >= limits.hibernation.stormAgentsMin;
+  }
+
   #pump(): void {
-    while (
-      !this.#closed &&
-      this.#queue.length > 0 &&
-      this.#waking.size < limits.hibernation.agentsWakingMax &&
-      this.#room() > 0
-    ) {
+    while (!this.#closed && this.#queue.length > 0 && this.#waking.size < this.#wakingMax() && this.#room() > 0) {
       const agent = this.#queue.shift() ?? "";
       this.#queued.delete(agent);
       const runner = this.#parts.runner(agent);
       if (runner?.phase !== "asleep") continue;
       this.#waking.add(agent);
-      void runner.start().finally(() => {
+      void this.#start(runner).finally(() => {
         this.#waking.delete(agent);
         this.#pump();
       });
     }
   }
+
+  #wakingMax(): number {
+    return this.#stormy ? this.#wakingInStorm : limits.hibernation.agentsWakingMax;
+  }
+
+  /** What was started comes up by itself for about as long as its sandbox took: in a storm that is waited for. */
+  async #start(runner: AgentRunner): Promise<void> {
+    const { clock } = this.#parts;
+    const fromMs = clock.monotonicMs();
+    await runner.start();
+    if (!this.#stormy) return;
+    const restMs = Math.min(limits.hibernation.restMsMax, clock.monotonicMs() - fromMs);
+    await clock.sleep(restMs, this.#ending).catch(() => undefined);
+  }
 }
+
+const isUp = (phase: AgentRunner["phase"] | undefined): boolean => phase === "running" || phase === "starting";

@@ -52,6 +52,9 @@ export const sandboxes = {
     pressedLookMs: 100,
     pressedIdleMs: 500,
     agentsWakingMax: 2,
+    /** So many that wait are a storm; the longest rest after each that it wakes. */
+    stormAgentsMin: 8,
+    restMsMax: 500,
   },
   /** Root file systems that are not ours: images, folders, packages. */
   rootfs: {

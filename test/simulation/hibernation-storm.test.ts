@@ -33,9 +33,11 @@ class Actor {
     this.phase = "starting";
     this.#world.woken.push(this.setting.name);
     this.#world.measure();
+    const fromMs = this.#world.clock.monotonicMs();
     return new Promise((resolve) => {
       this.#world.later(START_MS, () => {
         this.phase = "running";
+        this.#world.startingMs += this.#world.clock.monotonicMs() - fromMs;
         resolve();
         this.#world.later(WORK_MS, () => {
           this.messages = 0;
@@ -58,6 +60,8 @@ class World {
   readonly #due: { readonly atMs: number; readonly act: () => void }[] = [];
   awakeMost = 0;
   startingMost = 0;
+  /** Times of all starts together. */
+  startingMs = 0;
 
   later(ms: number, act: () => void): void {
     this.#due.push({ atMs: this.clock.monotonicMs() + ms, act });
@@ -84,17 +88,23 @@ class World {
   }
 }
 
-test("a storm of ten thousand wake-ups", async () => {
+function scene(agents: number, cores: number): { readonly world: World; readonly hibernation: Hibernation } {
   const world = new World();
-  for (let n = 0; n < AGENTS; n++) world.actors.set(`a${n}`, new Actor(`a${n}`, world));
+  for (let n = 0; n < agents; n++) world.actors.set(`a${n}`, new Actor(`a${n}`, world));
   const runnerOf = (agent: string): AgentRunner => world.actors.get(agent) as unknown as AgentRunner;
   const hibernation = new Hibernation({
     clock: world.clock,
     awakeMax: AWAKE_MAX,
-    runners: () => [...world.actors.keys()].map(runnerOf),
+    cores,
+    runners: () => world.actors.values() as unknown as Iterable<AgentRunner>,
     runner: runnerOf,
     depth: (agent) => world.actors.get(agent)?.messages ?? 0,
   });
+  return { world, hibernation };
+}
+
+test("a storm of ten thousand wake-ups", async () => {
+  const { world, hibernation } = scene(AGENTS, 4);
   for (const [name, actor] of world.actors) {
     actor.messages = 1;
     hibernation.wake(name);
@@ -113,4 +123,25 @@ test("a storm of ten thousand wake-ups", async () => {
     world.awakeMost <= AWAKE_MAX && world.awakeMost > limits.hibernation.agentsWakingMax,
     `${world.awakeMost} awake`,
   );
+});
+
+test("a storm leaves a core, and half of the time of the other, to those who are awake", async () => {
+  const { world, hibernation } = scene(40, 2);
+  for (const name of world.actors.keys()) hibernation.wake(name);
+  const fromMs = world.clock.monotonicMs();
+  // Until so few wait that it is no storm any more.
+  while (world.woken.length <= 40 - limits.hibernation.stormAgentsMin) await world.pass(10);
+  const share = world.startingMs / (world.clock.monotonicMs() - fromMs);
+  assert.ok(share > 0.4 && share <= 0.55, `${share} of a core`);
+  // The first is let in before anybody knows that more come.
+  assert.ok(world.startingMost <= limits.hibernation.agentsWakingMax);
+});
+
+test("a few are woken without a rest", async () => {
+  const { world, hibernation } = scene(limits.hibernation.stormAgentsMin, 2);
+  for (const name of world.actors.keys()) hibernation.wake(name);
+  const turns = Math.ceil(limits.hibernation.stormAgentsMin / limits.hibernation.agentsWakingMax);
+  for (let ms = 0; ms < turns * (START_MS + 10); ms += 10) await world.pass(10);
+  assert.equal(world.woken.length, limits.hibernation.stormAgentsMin);
+  assert.ok(world.startingMs > 0 && [...world.actors.values()].every(({ phase }) => phase === "running"));
 });
