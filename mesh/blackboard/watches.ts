@@ -53,7 +53,8 @@ export class Watches {
 
   /** A change of `key` is on disk. */
   wake(key: string): void {
-    this.#waiting.wake("");
+    // Only those whose pattern it fits look: a fleet in which all wait would look for all at each write.
+    for (const match of this.#waiting.names()) if (globMatches(match, key)) this.#waiting.wake(match);
     for (const watcher of this.#watchers.of(key)) this.#onNews(watcher, key);
   }
 
@@ -142,7 +143,7 @@ export class Watches {
       // So far and no further: whoever asks again goes on from here.
       return { changes, next, label };
     };
-    const found = await this.#waiting.until("", watch.waitMs, signal, look);
+    const found = await this.#waiting.until(watch.match, watch.waitMs, signal, look);
     return found ?? { changes: [], next, label: nothing };
   }
 }

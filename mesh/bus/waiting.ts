@@ -9,6 +9,11 @@ export class Waiting {
     this.#clock = clock;
   }
 
+  /** What is waited for at this moment. */
+  names(): Iterable<string> {
+    return this.#waiting.keys();
+  }
+
   wake(name: string): void {
     for (const wake of this.#waiting.get(name) ?? []) wake();
   }

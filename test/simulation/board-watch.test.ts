@@ -333,3 +333,35 @@ test("who watches is told of exactly the changes that match, after every restart
   assert.ok(told.length > 0 && !told.includes("agent:b/x") && !board.watches.behind(() => true).has("agent:b/x"));
   await store.close();
 });
+
+test("a write lets only those look whose pattern it fits, however many wait", async (t) =>
+  withBoard(t, {}, async (store, _, clock) => {
+    let looks = 0;
+    const { watches } = store.query;
+    const changes: typeof watches.changes = (...asked) => {
+      looks++;
+      return watches.changes(...asked);
+    };
+    const counted: Store = { ...store, query: { ...store.query, watches: { ...watches, changes } } };
+    const board = new Blackboard(counted, clock);
+    const stop = new AbortController();
+    const waiting = ["a/x", "a/*", "b/**", "*/y", "c"].map(async (match) => {
+      const found = await board.watches.changes({ match, from: 0, waitMs: 60_000 }, () => true, stop.signal);
+      return [match, found.changes.map(({ key }) => key)];
+    });
+    const before = looks;
+    for (const key of ["d/e", "e/f/g", "d/e"]) await write(store, board, entry(key, "1"));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(looks, before);
+    await write(store, board, entry("a/x", "1"));
+    assert.deepEqual(await Promise.race(waiting), ["a/x", ["a/x"]]);
+    assert.deepEqual(await waiting[1], ["a/*", ["a/x"]]);
+    assert.equal(looks, before + 2);
+    await write(store, board, entry("b/y", "1"));
+    assert.deepEqual(await Promise.all(waiting.slice(2, 4)), [
+      ["b/**", ["b/y"]],
+      ["*/y", ["b/y"]],
+    ]);
+    stop.abort();
+    assert.deepEqual(await waiting[4], ["c", []]);
+  }));
