@@ -19,13 +19,13 @@ export interface Destination {
   readonly port: number;
 }
 
-/** A TCP connection to one of the addresses and to nothing else: no name comes this far. */
-export async function dial({ addresses, port }: Destination): Promise<Socket> {
+/** A TCP connection to one of the addresses and to nothing else: no name comes this far. `memory` is what it reads into. */
+export async function dial({ addresses, port }: Destination, memory?: ReadMemory): Promise<Socket> {
   let fault: unknown = new Error("no address");
   for (const address of addresses) {
     assert(isAddress(address), "only addresses are dialled");
     try {
-      return await dialOne(address, port);
+      return await dialOne(address, port, memory);
     } catch (error) {
       fault = error;
     }
@@ -33,9 +33,9 @@ export async function dial({ addresses, port }: Destination): Promise<Socket> {
   throw fault;
 }
 
-function dialOne(host: string, port: number): Promise<Socket> {
+function dialOne(host: string, port: number, memory?: ReadMemory): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-  const socket = connect({ host, port, noDelay: true });
+  const socket = connect({ host, port, noDelay: true, ...(memory && { onread: memory.onread }) });
   socket.setTimeout(limits.web.dialTimeoutMs, () => socket.destroy(timedOut()));
   socket.once("error", reject);
   socket.once("connect", () => {

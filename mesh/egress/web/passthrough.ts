@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
-import { Transform, type Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { ReadMemory } from "../http1/read-memory.ts";
 import type { Authority } from "./authority.ts";
 import { BodyGate, BodyRefused } from "./body-gate.ts";
 import { dial } from "./dialer.ts";
@@ -25,7 +26,9 @@ export async function passThrough(
   const pass = await warden.depart({ action: null, to, rule: name, addresses, credential: null, bytes: 0, writes: [] });
   if (!pass.ok) return void client.destroy();
   try {
-    const objection = await carry(client, await dial({ addresses, port: to.port }), pass.value);
+    const memory = new ReadMemory(true);
+    const upstream = await dial({ addresses, port: to.port }, memory);
+    const objection = await carry(client, { upstream, memory }, pass.value);
     if (objection) await warden.refused(about, objection);
   } catch (error) {
     client.destroy();
@@ -36,12 +39,18 @@ export async function passThrough(
 }
 
 /** Resolves when it has ended: with what came to stand against it, if that was why. */
-async function carry(client: Duplex, upstream: Socket, pass: Pass): Promise<Refusal | undefined> {
+async function carry(
+  client: Duplex,
+  { upstream, memory }: { readonly upstream: Socket; readonly memory: ReadMemory },
+  pass: Pass,
+): Promise<Refusal | undefined> {
   const { promise: closed, resolve } = Promise.withResolvers<string | Refusal>();
   const gate = new BodyGate(0, [], pass);
   let received = 0;
+  let ended = false;
   const end = (reason: string | Refusal): void => {
-    for (const stream of [client, gate, upstream, back]) stream.destroy();
+    ended = true;
+    for (const stream of [client, gate, upstream]) stream.destroy();
     resolve(reason);
   };
   upstream.setTimeout(limits.web.idleTimeoutMs, () => end("nothing moved any more"));
@@ -49,16 +58,17 @@ async function carry(client: Duplex, upstream: Socket, pass: Pass): Promise<Refu
   gate.once("error", (error) =>
     end((error instanceof BodyRefused && error.objection) || "no bytes are left in the budget"),
   );
-  const back = new Transform({
-    transform(piece: Buffer, _encoding, done) {
-      const objection = pass.objection();
-      if (objection) return end(objection);
-      received += piece.length;
-      done(null, piece);
-    },
+  memory.take((piece) => {
+    if (ended) return;
+    const objection = pass.objection();
+    if (objection) return end(objection);
+    received += piece.length;
+    if (client.write(piece, memory.lend())) return;
+    upstream.pause();
+    client.once("drain", () => upstream.resume());
   });
+  upstream.once("end", () => client.end());
   client.pipe(gate).pipe(upstream);
-  upstream.pipe(back).pipe(client);
   const why = await closed;
   const [reason, objection] = typeof why === "string" ? [why] : [why.reason, why];
   const outcome = objection ? "cut" : "answered";

@@ -20,6 +20,7 @@ const servers: Server[] = [];
 const places: WebPlace[] = [];
 let plainPort: number;
 let securePort: number;
+let unreadPort: number;
 
 /** Known at each place, and nothing like that of another key. */
 function keyed(key: string): Buffer {
@@ -91,16 +92,18 @@ const serve = (socket: Socket): void => {
 };
 
 before(async () => {
-  servers.push(createServer(serve), createTlsServer(authority.issue("api.test"), serve));
-  [plainPort, securePort] = (await Promise.all(
+  const secured = (): Server => createTlsServer(authority.issue("api.test"), serve);
+  servers.push(createServer(serve), secured(), secured());
+  [plainPort, securePort, unreadPort] = (await Promise.all(
     servers.map(async (server) => {
       await once(server.listen(0, "127.0.0.1"), "listening");
       return (server.address() as AddressInfo).port;
     }),
-  )) as [number, number];
+  )) as [number, number, number];
   const reach = [
     { to: `http://api.test:${plainPort}`, address: "127.0.0.1" },
     { to: `https://api.test:${securePort}`, address: "127.0.0.1" },
+    { to: `https://api.test:${unreadPort}`, address: "127.0.0.1", tls: "passthrough" as const },
   ];
   places.push(
     await startWeb({ reach, ca: authority.pem }),
@@ -125,10 +128,11 @@ async function tunnel(place: WebPlace, port: number): Promise<Socket> {
   return socket;
 }
 
-async function secured(place: WebPlace, protocol: string): Promise<Socket> {
-  const ca = await place.authority();
+async function secured(place: WebPlace, protocol: string, port = securePort): Promise<Socket> {
+  // In a tunnel that nobody reads it is the far end itself that answers.
+  const ca = port === unreadPort ? authority.pem : await place.authority();
   const options = { servername: "api.test", ca, ALPNProtocols: [protocol], checkServerIdentity: () => undefined };
-  const inner = connectTls({ socket: await tunnel(place, securePort), ...options });
+  const inner = connectTls({ socket: await tunnel(place, port), ...options });
   await once(inner, "secureConnect");
   return inner;
 }
@@ -188,10 +192,10 @@ test("each reader gets the bytes that were sent to it", async () => {
           assert.ok(plain.equals(keyed(keyOf(path))), `${path}: ${plain.length} bytes, and not those that were sent`);
         };
         const lanes = Object.entries(fronts).flatMap(([front, field]) =>
-          ["http", "https"].map(async (scheme) => {
-            const port = scheme === "http" ? plainPort : securePort;
+          ["http", "https", "unread"].map(async (scheme) => {
+            const port = { http: plainPort, https: securePort, unread: unreadPort }[scheme] ?? 0;
             const path = pathOf(`${front}-${scheme}`);
-            const socket = scheme === "http" ? await tunnel(place, port) : await secured(place, "http/1.1");
+            const socket = scheme === "http" ? await tunnel(place, port) : await secured(place, "http/1.1", port);
             socket.write(`GET ${path} HTTP/1.1\r\nHost: api.test:${port}\r\n${field}\r\n`);
             check(path, await read(socket, path));
           }),
