@@ -21,16 +21,12 @@ export async function localBackend(parts: {
   readonly backend?: { readonly name: "docker"; readonly socketPath: string | null } | undefined;
 }): Promise<SandboxBackend> {
   const { installation, state, clock } = parts;
-  const rootfs = await ensureRootfs({
-    cacheDir: rootfsCache(state),
-    projectDir,
-    nodePath: process.execPath,
-    clock,
-  }).catch((error: unknown) => {
-    // Who may not build it lacks more than that: the backend says all of it.
-    if (process.getuid?.() === 0) throw error;
-    return join(projectDir, ".cache", "rootfs", "not-built");
-  });
+  const cacheDir = rootfsCache(state);
+  // Who cannot use it lacks more than that: the backend says all of it.
+  const rootfs =
+    process.getuid?.() === 0
+      ? await ensureRootfs({ cacheDir, projectDir, nodePath: process.execPath, clock })
+      : join(cacheDir, "not-built");
   if (parts.backend?.name === "docker") {
     const { socketPath } = parts.backend;
     return createDockerBackend({

@@ -34,7 +34,7 @@ export async function claimIdRange(
   try {
     // Spread by name, so that volumes rarely meet and rarely have to be given to another owner.
     const first = createHash("sha256").update(`${places.installation}/${volume}`).digest().readUInt32LE() % rangesMax;
-    for (let n = wanted === undefined ? 0 : -1; n < ATTEMPTS_MAX; n++) {
+    for (let n = wanted === undefined ? 0 : -1; n < Math.min(ATTEMPTS_MAX, rangesMax); n++) {
       const slot = n < 0 ? (wanted as number) : (first + n) % rangesMax;
       if (slot < 0 || slot >= rangesMax || !Number.isInteger(slot)) continue;
       if (await claimed(draft, join(places.idsDir, String(slot)))) {
@@ -44,7 +44,10 @@ export async function claimIdRange(
   } finally {
     await rm(draft, { force: true });
   }
-  throw new SandboxError("no free host id range", `remove claims of dead installations from \`${places.idsDir}\``);
+  const remedy = places.namespace
+    ? "stop another agent, or ask the operator for more ids in `/etc/subuid` and `/etc/subgid`"
+    : `remove claims of dead installations from \`${places.idsDir}\``;
+  throw new SandboxError("no free host id range", remedy);
 }
 
 async function claimed(draft: string, claim: string): Promise<boolean> {

@@ -24,14 +24,22 @@ interface Record {
   readonly bytes: number;
 }
 
+/** From where the slots were counted when it was written: root's sandboxes and an ordinary user's have other ids. */
+interface Origin {
+  readonly hostIdFirst: number;
+}
+const NO_SLOT = -1;
+
 export const imageOf = (places: Places, volume: string): string => join(places.volumesDir, `${volume}.img`);
 const recordOf = (places: Places, volume: string): string => join(places.volumesDir, `${volume}.json`);
 
 /** What is remembered of a volume; null when it does not exist or its record is lost. */
 export async function readRecord(places: Places, volume: string): Promise<Record | null> {
   try {
-    const value = JSON.parse(await readFile(recordOf(places, volume), "utf8")) as Partial<Record>;
-    return Number.isSafeInteger(value.slot) && Number.isSafeInteger(value.bytes) ? (value as Record) : null;
+    const value = JSON.parse(await readFile(recordOf(places, volume), "utf8")) as Partial<Record & Origin>;
+    if (!Number.isSafeInteger(value.slot) || !Number.isSafeInteger(value.bytes)) return null;
+    const { slot = NO_SLOT, bytes = 0, hostIdFirst = limits.sandbox.hostIdFirst } = value;
+    return { slot: hostIdFirst === places.hostIdFirst ? slot : NO_SLOT, bytes };
   } catch {
     return null;
   }
@@ -39,7 +47,8 @@ export async function readRecord(places: Places, volume: string): Promise<Record
 
 async function writeRecord(places: Places, volume: string, record: Record): Promise<void> {
   const file = recordOf(places, volume);
-  await writeFile(`${file}.new`, JSON.stringify(record), { mode: 0o600, flush: true });
+  const text = JSON.stringify({ ...record, hostIdFirst: places.hostIdFirst });
+  await writeFile(`${file}.new`, text, { mode: 0o600, flush: true });
   await rename(`${file}.new`, file);
 }
 

@@ -18,6 +18,8 @@ const contract = fileURLToPath(new URL("rootless/contract.ts", import.meta.url))
 const victim = fileURLToPath(new URL("rootless/victim.ts", import.meta.url));
 /** Of the contract and the fence together; fewer would be a suite that has not run. */
 const TESTS_MIN = 44;
+/** A mesh that does not end would be waited for; what it left is ended when the user is taken away. */
+const soon = { timeout: 60_000 };
 
 describe("sandboxes of an ordinary user", { skip, timeout: 240_000 }, () => {
   let user: OrdinaryUser;
@@ -92,7 +94,7 @@ describe("sandboxes of an ordinary user", { skip, timeout: 240_000 }, () => {
     ["the first process of the namespace", (pid: number) => childrenOf(pid)[0]],
     ["the mesh itself", (pid: number) => childrenOf(childrenOf(pid)[0])[0]],
   ] as const) {
-    it(`leave nothing when ${who} is killed, and the next mesh goes on with their volumes`, async () => {
+    it(`leave nothing when ${who} is killed, and the next mesh goes on with their volumes`, soon, async () => {
       const installation = `victim${who.length % 10}0`.slice(0, 8).padEnd(8, "x");
       const { running, state } = await startVictim(installation);
       const pid = victimOf(running.pid) ?? 0;
@@ -106,7 +108,7 @@ describe("sandboxes of an ordinary user", { skip, timeout: 240_000 }, () => {
     });
   }
 
-  it("belong to one mesh of his at a time", async () => {
+  it("belong to one mesh of his at a time", soon, async () => {
     const { running } = await startVictim("onlyonea");
     const second = await user.enter("-e", "console.log('in')").finished;
     assert.equal(second.code, 1);
@@ -116,7 +118,7 @@ describe("sandboxes of an ordinary user", { skip, timeout: 240_000 }, () => {
     await nobody();
   });
 
-  it("end in order: signals and the exit code pass through the namespace", async () => {
+  it("end in order: signals and the exit code pass through the namespace", soon, async () => {
     const code = `process.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1e6); console.log("up");`;
     const running = user.enter("-e", code);
     await said(running, /^up$/m);

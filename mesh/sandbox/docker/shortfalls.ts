@@ -25,9 +25,9 @@ export async function dockerShortfalls(
     const what = "isolation `microvm` needs a Kata runtime, which this version has not been tried with";
     return [{ what, remedy: "set `isolation: gvisor` or `isolation: container`" }];
   }
-  if (userNamespace() !== null) {
-    const what = "the docker engine would act as root of the machine for a mesh that an ordinary user runs";
-    return [{ what, remedy: "run `sudo cordon`, or `backend: oci`" }];
+  if (userNamespace() !== null || process.getuid?.() !== 0) {
+    const what = "not running as root: the docker engine would act as root of the machine for an ordinary user's mesh";
+    return [{ what, remedy: "run the same command with `sudo`, or use `backend: oci`" }];
   }
   let info: EngineInfo;
   try {

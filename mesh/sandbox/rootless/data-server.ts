@@ -11,7 +11,6 @@ import { SandboxError } from "../backend.ts";
 import { cpuQuotaUs } from "../bundle.ts";
 import { Cgroup, type Cgroups } from "../cgroup.ts";
 import { startTimeOf } from "../proc.ts";
-import { runProgram } from "../process.ts";
 import { runReaped } from "../reaper.ts";
 import { intoGroups } from "./into-groups.ts";
 
@@ -79,11 +78,8 @@ async function makeGroup({ cgroups, group, cpus }: Serving): Promise<void> {
 
 /** After a server that was killed the image may hold half a change. An image that cannot be mended is refused. */
 export async function mendImage(volume: string, image: string, clock: Clock): Promise<void> {
-  const check = (how: string): Promise<number> =>
-    runProgram("e2fsck", [how, image], { clock, timeoutMs: limits.sandbox.startTimeoutMs }).then(
-      ({ code }) => code,
-      () => 127,
-    );
+  const bounds = { output: "/dev/null", clock, timeoutMs: limits.sandbox.startTimeoutMs };
+  const check = (how: string): Promise<number> => runReaped("e2fsck", [how, image], bounds);
   if ((await check("-p")) <= WHOLE || (await check("-fy")) <= WHOLE) return;
   throw new SandboxError(
     `volume \`${volume}\` is damaged, and e2fsck cannot mend it`,

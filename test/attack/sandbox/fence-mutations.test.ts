@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -14,7 +14,7 @@ import { type Mutation, mutations } from "./fence-mutations.ts";
 
 const asked = process.env["CORDON_FENCE_MUTATIONS"];
 const skip = skipUnlessRoot || (asked === undefined && "set CORDON_FENCE_MUTATIONS=1 to take the fence apart");
-const COPIED = ["agent", "lib", "mesh", "protocol", "test", "user", "package.json"];
+const COPIED = ["agent", "lib", "mesh", "protocol", "scripts", "test", "user", "package.json"];
 /** Of one run of a test's file. */
 const RUN_MS = 120_000;
 
@@ -34,6 +34,8 @@ describe("a fence without one of its elements", { skip, timeout: 3_600_000 }, ()
   const table: string[] = [];
   before(() => {
     copy = mkdtempSync(join(tmpdir(), "cordon-fence-"));
+    // Some tests run it as an ordinary user.
+    chmodSync(copy, 0o755);
     const filter = (from: string): boolean =>
       !/(^|\/)(node_modules|dist|\.cache)(\/|$)/.test(from.slice(projectDir.length));
     for (const name of COPIED) cpSync(join(projectDir, name), join(copy, name), { recursive: true, filter });

@@ -4,6 +4,8 @@
  * by themselves, and what is planted points at files of the test's own.
  */
 
+import { rootless } from "./fence-mutations-rootless.ts";
+
 /** `from` occurs once in `file`. */
 export interface Edit {
   readonly file: string;
@@ -564,5 +566,5 @@ const end: readonly Mutation[] = [
 ];
 
 export const mutations: readonly Mutation[] = [
-  ...[namespaces, privileges, filter, paths, mounts, limits, identity, confirmation, end].flat(),
+  ...[namespaces, privileges, filter, paths, mounts, limits, identity, confirmation, end, rootless].flat(),
 ];

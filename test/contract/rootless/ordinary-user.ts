@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -123,7 +124,12 @@ export function openUser(): OrdinaryUser {
   const groups = (): readonly string[] =>
     readdirSync("/sys/fs/cgroup").flatMap((mount) => foldersIn(`/sys/fs/cgroup/${mount}/cordon-user-${id}`));
   const close = async (): Promise<void> => {
-    await eventually("an end of the user's processes", async () => processes().length === 0 || undefined);
+    await eventually("an end of the user's processes", async () => {
+      // What a test that has failed leaves: nobody else is of these ids.
+      for (const pid of processes()) endProcess(pid);
+      return processes().length === 0 || undefined;
+    });
+    for (const group of groups().toReversed()) rmdirSync(group);
     execFileSync("sh", [script, "--undo", name]);
     execFileSync("userdel", [name], { stdio: "ignore" });
     rmSync(home, { recursive: true, force: true });
@@ -131,6 +137,14 @@ export function openUser(): OrdinaryUser {
   const inside = (...words: readonly string[]): Running =>
     run("/usr/bin/perl", [enter, process.arch, process.execPath, "--disable-warning=ExperimentalWarning", ...words]);
   return { id, name, home, environment, enter: inside, run, groups, processes, give, close };
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
 
 /** The real user of a living process; null for one that has ended. */
