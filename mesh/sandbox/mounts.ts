@@ -41,7 +41,7 @@ export async function mountsUnder(folder: string): Promise<readonly string[]> {
 
 /** Loop devices (`/dev/loopN`) whose backing file `matches`. */
 export async function loopDevices(matches: (backingFile: string) => boolean): Promise<readonly string[]> {
-  const names = (await readdir("/sys/block").catch(() => [])).filter((name) => /^loop\d+$/.test(name));
+  const names = await attachedLoops();
   const found = await Promise.all(
     names.map(async (name) => {
       const backing = await readFile(`/sys/block/${name}/loop/backing_file`, "utf8").catch(() => "");
@@ -49,4 +49,14 @@ export async function loopDevices(matches: (backingFile: string) => boolean): Pr
     }),
   );
   return found.filter((name) => name !== undefined);
+}
+
+/**
+ * Names of those that hold something. The list of /sys/block has each that ever was: to ask them all takes milliseconds of every
+ * start, and /proc/partitions leaves out what has no size (an image of ours has one).
+ */
+async function attachedLoops(): Promise<readonly string[]> {
+  const list = await readFile("/proc/partitions", "latin1").catch(() => null);
+  if (list !== null) return [...list.matchAll(/ (loop\d+)$/gm)].map(([, name = ""]) => name);
+  return (await readdir("/sys/block").catch(() => [])).filter((name) => /^loop\d+$/.test(name));
 }
