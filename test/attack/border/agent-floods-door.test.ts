@@ -30,7 +30,7 @@ before(async () => {
     "cordon.yaml": `
 version: 1
 fleet: flood
-defaults: { model: rehearsal/echo, budget: { day: { usd: 100.00 } }, sandbox: { cpus: 0.5 } }
+defaults: { model: rehearsal/echo, budget: { day: { usd: 1000.00 } }, sandbox: { cpus: 0.5 } } # 200 streams that leave before a word are charged in full
 agents:
   flooder: { runaway: off, command: [/bin/node, /code/flooder.mjs], code: code, model: rehearsal/counter, may: { message: [victim], blackboard: { read: [flood/*], write: [flood/*] } } }
   victim: { command: [/bin/node, /code/bystander.mjs], code: code, may: { blackboard: { read: [victim/*], write: [victim/*] } } }
