@@ -52,7 +52,7 @@ async function far(act: (socket: Socket, text: string) => void, dead = 0): Promi
       return { socket: connect({ host, port, onread: memory.onread }), memory };
     },
   };
-  const pool = new Pool({ url: new URL("http://far.test/"), dial, keptMsMax: 4_000 }, systemClock, deadlines);
+  const pool = new Pool({ url: new URL("http://far.test/"), dial, keptMsMax: 600_000 }, systemClock, deadlines);
   pools.push(pool);
   return { pool, came, sockets };
 }
@@ -74,9 +74,18 @@ function send(pool: Pool, head: string, source?: Source, bodiless = false): Prom
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await systemClock.sleep(5);
+  const began = systemClock.monotonicMs();
+  while (!holds()) {
+    assert.ok(systemClock.monotonicMs() - began < PATIENCE_MS, "what was waited for did not come");
+    await systemClock.sleep(5);
+  }
 }
 
+/** Less than a connection is kept, and more than a busy machine takes. */
+const PATIENCE_MS = 60_000;
+
+/** For longer than any test takes. */
+const KEPT = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=600\r\nContent-Length: 4\r\n\r\nfine";
 const FINE = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
 
 test("a body goes as its head says: of a known length, or in chunks, and the connection is used again", async () => {
@@ -164,7 +173,7 @@ test("addresses are tried one after the other", async () => {
 });
 
 test("a pool that is given up ends what is under way, and keeps nothing", async () => {
-  const { pool, sockets } = await far((socket, text) => void (text.includes("now") && socket.write(FINE)));
+  const { pool, sockets } = await far((socket, text) => void (text.includes("now") && socket.write(KEPT)));
   const stream = new PassThrough();
   const asked = send(pool, "POST / HTTP/1.1", { stream, bytes: null });
   stream.write("begun");

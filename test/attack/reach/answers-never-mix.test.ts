@@ -79,6 +79,27 @@ function answer(socket: Socket, request: string): void {
   more();
 }
 
+const MIB = 1_048_576;
+/** Bytes that the far end got rid of, by lane. */
+const poured = new Map<string, number>();
+
+/** `/pour/LANE`: as much as is taken. */
+function pour(socket: Socket, lane: string): void {
+  const piece = Buffer.alloc(65_536);
+  socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${POURED_BYTES}\r\n\r\n`);
+  let left = POURED_BYTES;
+  const more = (): void => {
+    for (let goesOn = true; goesOn && left > 0 && !socket.destroyed;) {
+      left -= piece.length;
+      goesOn = socket.write(piece);
+      poured.set(lane, POURED_BYTES - left - socket.writableLength);
+    }
+    if (left > 0) socket.once("drain", more);
+  };
+  more();
+}
+const POURED_BYTES = 256 * MIB;
+
 const serve = (socket: Socket): void => {
   let text = "";
   socket
@@ -86,7 +107,9 @@ const serve = (socket: Socket): void => {
     .on("data", (bytes: Buffer) => {
       text += bytes.toString("latin1");
       if (!text.includes("\r\n\r\n")) return;
-      answer(socket, text);
+      const lane = /^GET \/pour\/(\S+)/.exec(text)?.[1];
+      if (lane === undefined) answer(socket, text);
+      else pour(socket, lane);
       text = "";
     });
 };
@@ -180,6 +203,31 @@ async function overHttp2(session: ClientHttp2Session, path: string): Promise<{ b
 
 /** `TE` takes a connection to Node's reader. */
 const fronts = { own: "", node: "TE: trailers\r\n" } as const;
+
+test("a reader that stands still holds up the far end, not the mesh's memory", async () => {
+  const [place] = places;
+  assert.ok(place);
+  const lanes = Object.entries(fronts).flatMap(([front, field]) =>
+    (["http", "https", "unread"] as const).map(async (scheme) => {
+      const port = { http: plainPort, https: securePort, unread: unreadPort }[scheme];
+      const socket = scheme === "http" ? await tunnel(place, port) : await secured(place, "http/1.1", port);
+      socket
+        .on("error", () => {})
+        .write(`GET /pour/${front}-${scheme} HTTP/1.1\r\nHost: api.test:${port}\r\n${field}\r\n`);
+      await once(socket, "readable");
+      return socket;
+    }),
+  );
+  const sockets = await Promise.all(lanes);
+  // Nobody reads: what moves is on its way into buffers, and comes to a stop.
+  for (let before = ""; before !== [...poured.values()].join();) {
+    before = [...poured.values()].join();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  for (const [lane, bytes] of poured) assert.ok(bytes < 32 * MIB, `${lane}: ${bytes} bytes went into buffers`);
+  assert.equal(poured.size, 6);
+  for (const socket of sockets) socket.destroy();
+});
 
 test("each reader gets the bytes that were sent to it", async () => {
   const rounds = places.flatMap((place, sandbox) =>
