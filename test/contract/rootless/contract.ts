@@ -55,7 +55,7 @@ describe("the fence of an ordinary user", { timeout: 120_000 }, () => {
 
   it("has each limit of a sandbox in the kernel, and a bounded process for its /data", async () => {
     const { spec, run } = await up();
-    await run.until(() => groupFile("cpu", spec, "cpu.cfs_quota_us") === "25000");
+    await run.until(() => groupFile("cpu", spec, "cpu.cfs_quota_us") === "25000", 30_000);
     assert.equal(groupFile("memory", spec, "memory.limit_in_bytes"), String(own.memoryBytes));
     assert.equal(groupFile("memory", spec, "memory.memsw.limit_in_bytes"), String(own.memoryBytes));
     assert.equal(groupFile("pids", spec, "pids.max"), String(own.pids));

@@ -1,5 +1,5 @@
 /** An ordinary user of this machine for the time of a test: with ids and control groups of his own, as an operator gives them. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   accessSync,
   chmodSync,
@@ -80,10 +80,10 @@ function readable(path: string): boolean {
   }
 }
 
-export function openUser(): OrdinaryUser {
+export async function openUser(): Promise<OrdinaryUser> {
   const name = `cordon-${randomId.next("u").slice(2, 10)}`;
   const home = mkdtempSync(join(tmpdir(), "cordon-home-"));
-  execFileSync("useradd", ["--no-create-home", "--home-dir", home, "--shell", "/bin/sh", name], { stdio: "ignore" });
+  await changed("useradd", "--no-create-home", "--home-dir", home, "--shell", "/bin/sh", name);
   const id = Number(execFileSync("id", ["-u", name], { encoding: "utf8" }));
   chmodSync(home, 0o755);
   chownSync(home, id, id);
@@ -131,13 +131,20 @@ export function openUser(): OrdinaryUser {
     });
     for (const group of groups().toReversed()) rmdirSync(group);
     execFileSync("sh", [script, "--undo", name]);
-    execFileSync("userdel", [name], { stdio: "ignore" });
+    await changed("userdel", name);
     rmSync(home, { recursive: true, force: true });
   };
   const inside = (...words: readonly string[]): Running =>
     run("/usr/bin/perl", [enter, process.arch, process.execPath, "--disable-warning=ExperimentalWarning", ...words]);
   return { id, name, home, environment, enter: inside, run, groups, processes, give, close };
 }
+
+/** Another program may have the files of users locked at this moment. */
+const changed = (program: string, ...words: readonly string[]): Promise<unknown> =>
+  eventually(`${program} ${words.at(-1)}`, async () => {
+    const { status } = spawnSync(program, words, { stdio: "ignore" });
+    return status === 0 || undefined;
+  });
 
 function endProcess(pid: number): void {
   try {
