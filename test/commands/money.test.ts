@@ -26,7 +26,8 @@ async function up({ cordon }: Home): Promise<void> {
 }
 
 const spendingIn = (text: string): Spending => (JSON.parse(text) as { spending: Spending }).spending;
-const teams = "teams: { desk: { members: [assistant], budget: { day: { usd: 1.00 } } } }\n";
+const teams =
+  "teams: { desk: { members: [assistant], budget: { day: { usd: 1.00 } } } }\ntenants: { acme: { members: [assistant] } }\n";
 const list = (version: string, input: number): string =>
   JSON.stringify({
     format: "cordon-prices/1",
@@ -58,7 +59,7 @@ test("costs by agent, team, model, credential and day, as text, JSON, CSV and FO
 
   const [head, line] = assertDone(await cordon(["costs", "--csv"])).split("\r\n");
   assert.match(head ?? "", /^day,agent,teams,tenant,run,model,credential,price,calls,estimates,/);
-  assert.match(line ?? "", /,assistant,desk,,rehearsal\/echo,rehearsal,rehearsal price,/);
+  assert.match(line ?? "", /,assistant,desk,acme,,rehearsal\/echo,rehearsal,rehearsal price,/);
   const focus = assertDone(await cordon(["costs", "--focus"])).split("\r\n");
   assert.equal(focus[0]?.split(",").length, 33);
   assert.match(focus[1] ?? "", /,USD,\d{4}-\d\d-01T00:00:00Z,.*,Usage,.*AI and Machine Learning/);

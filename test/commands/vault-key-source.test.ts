@@ -51,7 +51,7 @@ test("a key that a server wraps: protect, use, rotate, wrap anew, and back", asy
   assert.match(done(await home.cordon(["credential", "list"])), /openai/);
 });
 
-test("a passphrase that a program prints into a pipe of the shell goes on through a pipe", async () => {
+test("a passphrase that a program prints into a pipe of the shell opens the key, and is in no file", async () => {
   /** As `secret-tool lookup …` or `security find-generic-password … -w` would print it. */
   const piped = (option: string, printed: string) => ({
     under: ["bash", "-c", `exec "$@" ${option} <(printf '%s\\n' '${printed}')`, "bash"],

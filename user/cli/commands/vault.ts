@@ -4,7 +4,7 @@ import { Failure, usageFailure, type ExitCode } from "../failure.ts";
 import { askDeskOr } from "../mesh-offline.ts";
 import { deskAccepts } from "../mesh-presence.ts";
 import { meshFailure, runMesh, type Inherited } from "../mesh-process.ts";
-import { inherit, passphraseOption, unlocking } from "../passphrase.ts";
+import { passphraseOption, unlocking } from "../passphrase.ts";
 import { placesOf } from "../places.ts";
 import { readSecret } from "../secret-input.ts";
 
@@ -82,7 +82,7 @@ async function wrapByServer(input: Input, context: Context): Promise<ExitCode> {
 
 async function newPassphrase(input: Input, context: Context): Promise<Inherited> {
   const file = input.text("new-passphrase-file");
-  if (file !== undefined) return inherit("--new-passphrase-file", file, context);
+  if (file !== undefined) return { args: ["--new-passphrase-file", resolve(context.cwd, file)] };
   const [first, second] = [
     await readSecret("new passphrase (not shown): ", context),
     context.stdin.isTTY === true ? await readSecret("once more: ", context) : undefined,
