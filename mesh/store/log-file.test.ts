@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -54,4 +55,16 @@ test("the log of a state that has hardly been used is not grown", async () => {
   await write(store, 1);
   assert.ok(sizeOf(state) < limits.store.logGrownFromBytes);
   await store.close();
+});
+
+test("a log that cannot be opened when it is to be grown ends nothing", () => {
+  const database = join(root, "no-descriptor");
+  writeFileSync(`${database}-wal`, Buffer.alloc(limits.store.logGrownFromBytes));
+  const code = `import { openSync } from "node:fs"; import { LogFile } from ${JSON.stringify(new URL("log-file.ts", import.meta.url).href)};
+    const log = new LogFile(process.argv[1]); let full; try { for (;;) openSync("/dev/null"); } catch (e) { full = e.code; }
+    log.grow(); process._rawDebug(full);`;
+  const node = [process.execPath, "--input-type=module", "--eval", code, database].map((word) => `'${word}'`).join(" ");
+  const done = spawnSync("sh", ["-c", `ulimit -n 128; exec ${node}`], { encoding: "utf8" });
+  assert.match(done.stderr, /^EMFILE$/m);
+  assert.equal(done.status, 0, done.stderr);
 });

@@ -30,7 +30,8 @@ export class LogFile {
     const { size } = statSync(this.#file, { throwIfNoEntry: false }) ?? { size: 0 };
     if (size < logGrownFromBytes) return;
     this.#grown = true;
-    const log = openSync(this.#file, "r+");
+    const log = opened(this.#file);
+    if (log === undefined) return;
     try {
       const zeros = Buffer.alloc(logGrownFromBytes);
       for (let at = size; at < FULL_BYTES; at += zeros.length) writeSync(log, zeros, 0, zeros.length, at);
@@ -40,5 +41,14 @@ export class LogFile {
     } finally {
       closeSync(log);
     }
+  }
+}
+
+/** Undefined: it cannot be opened now (no descriptor is left), and what is only quicker must not end the store. */
+function opened(file: string): number | undefined {
+  try {
+    return openSync(file, "r+");
+  } catch {
+    return undefined;
   }
 }
