@@ -84,7 +84,13 @@ function whileActive(workflow: Workflow, state: RunState, key: string, nowMs: nu
   ];
 }
 
-function ofStep(workflow: Workflow, state: RunState, step: Step, nowMs: number, language: Language): readonly Decided[] {
+function ofStep(
+  workflow: Workflow,
+  state: RunState,
+  step: Step,
+  nowMs: number,
+  language: Language,
+): readonly Decided[] {
   const task = state.tasks.get(step.id);
   if (task?.phase === "succeeded") return NOTHING;
   const { onError } = step;
