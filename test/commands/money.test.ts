@@ -21,7 +21,7 @@ function home(files: Readonly<Record<string, string>>): Home {
 async function up({ cordon }: Home): Promise<void> {
   assertDone(await cordon(["up", "-d"]));
   await eventually("a running agent", async () =>
-    (await cordon(["status"])).stdout.match(/assistant +running/) ? true : undefined,
+    (await cordon(["status"])).stdout.match(/assistant +(?:acme +)?running/) ? true : undefined,
   );
 }
 
@@ -43,6 +43,7 @@ test("costs by agent, team, model, credential and day, as text, JSON, CSV and FO
 
   assert.match(assertDone(await cordon(["costs"])), /assistant +rehearsal\/echo +\d+ +\d+ +\d+ +\d+ +\$0\.\d+ +█/);
   assert.match(assertDone(await cordon(["costs", "--by", "team"])), /desk +rehearsal\/echo/);
+  assert.match(assertDone(await cordon(["costs", "--by", "tenant"])), /acme +rehearsal\/echo/);
   assert.match(assertDone(await cordon(["costs", "--by", "credential"])), /rehearsal +rehearsal\/echo/);
   const today = spendingIn(assertDone(await cordon(["costs", "--since", "today", "--json"])));
   const [row] = today.rows;
