@@ -3,7 +3,7 @@ import type { Edit, Mutation } from "./fence-mutations.ts";
 
 const sandbox = (file: string, from: string, to: string): Edit => ({ file: `mesh/sandbox/${file}`, from, to });
 const inside = { file: "test/contract/sandbox-rootless.test.ts", name: "keep the contract of every backend" };
-const outside = (name: string) => ({ ...inside, name });
+const outside = (name: string) => ({ file: "test/contract/sandbox-rootless-mesh.test.ts", name });
 
 export const rootless: readonly Mutation[] = [
   {

@@ -24,6 +24,8 @@ const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 const enter = fileURLToPath(new URL("../../../mesh/sandbox/rootless/enter.pl", import.meta.url));
 const script = fileURLToPath(new URL("../../../scripts/allow-rootless.sh", import.meta.url));
 
+const PATIENCE_MS = 60_000;
+
 export interface Running {
   /** Outside: the first of the processes that stand for the mesh. */
   readonly pid: number;
@@ -45,6 +47,8 @@ export interface OrdinaryUser {
   groups(): readonly string[];
   /** His processes, and those of his ids, wherever they are. */
   processes(): readonly number[];
+  /** Resolves when he has none. */
+  ended(): Promise<unknown>;
   give(): void;
   close(): Promise<void>;
 }
@@ -123,6 +127,8 @@ export async function openUser(): Promise<OrdinaryUser> {
       : [];
   const groups = (): readonly string[] =>
     readdirSync("/sys/fs/cgroup").flatMap((mount) => foldersIn(`/sys/fs/cgroup/${mount}/cordon-user-${id}`));
+  const ended = (): Promise<unknown> =>
+    eventually("an end of all his processes", async () => processes().length === 0 || undefined, PATIENCE_MS);
   const close = async (): Promise<void> => {
     await eventually("an end of the user's processes", async () => {
       // What a test that has failed leaves: nobody else is of these ids.
@@ -136,7 +142,7 @@ export async function openUser(): Promise<OrdinaryUser> {
   };
   const inside = (...words: readonly string[]): Running =>
     run("/usr/bin/perl", [enter, process.arch, process.execPath, "--disable-warning=ExperimentalWarning", ...words]);
-  return { id, name, home, environment, enter: inside, run, groups, processes, give, close };
+  return { id, name, home, environment, enter: inside, run, groups, processes, ended, give, close };
 }
 
 /** Another program may have the files of users locked at this moment. */
