@@ -89,8 +89,8 @@ export class Cgroup {
 
   /** Periods of processor time there were, and those that were cut short. */
   throttling(): { readonly periods: number; readonly throttled: number } {
-    const file = this.#file("cpu", "cpu.stat", "cpu.stat");
-    return { periods: counter(file, "nr_periods"), throttled: counter(file, "nr_throttled") };
+    const text = textOf(this.#file("cpu", "cpu.stat", "cpu.stat"));
+    return { periods: field(text, "nr_periods"), throttled: field(text, "nr_throttled") };
   }
 
   /** Memory without the page cache that can be dropped at once. */
@@ -158,11 +158,13 @@ export class Cgroup {
   }
 }
 
-function counter(file: string, name: string): number {
+const counter = (file: string, name: string): number => field(textOf(file), name);
+
+function textOf(file: string): string {
   try {
-    return field(readFileSync(file, "utf8"), name);
+    return readFileSync(file, "utf8");
   } catch {
-    return 0;
+    return "";
   }
 }
 

@@ -5,6 +5,8 @@ import { startTimeOf } from "./proc.ts";
 
 /** Counters change less often than processes end. */
 const COUNTERS_EVERY = 5;
+/** So many are looked at before everything else has its turn: a thousand at a time would hold up every door. */
+const LOOKS_A_TURN = 64;
 
 export interface Watched {
   readonly pid: number;
@@ -36,14 +38,17 @@ export class Watch {
     this.#running = true;
     for (let tick = 1; this.#watched.size > 0; tick++) {
       await this.#clock.sleep(limits.sandbox.watchIntervalMs);
+      let look = tick;
       for (const watched of this.#watched) {
+        // From one tick to the next it is the turn of other sandboxes' counters, never of all of them.
+        if (++look % LOOKS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
         if (startTimeOf(watched.pid) !== watched.startTime) {
           this.#watched.delete(watched);
           watched.ended();
           continue;
         }
         watched.lookAtCompanion();
-        if (tick % COUNTERS_EVERY === 0) watched.lookAtCounters();
+        if (look % COUNTERS_EVERY === 0) watched.lookAtCounters();
       }
     }
     this.#running = false;
