@@ -21,7 +21,7 @@ const MiB = 1024 ** 2;
 const FOREVER = "setInterval(() => {}, 1e6);";
 const own = { memoryBytes: 128 * MiB, cpus: 0.25, pids: 48, diskBytes: 16 * MiB };
 
-describe("the fence of an ordinary user", { timeout: 120_000 }, () => {
+describe("the fence of an ordinary user", { timeout: 240_000 }, () => {
   let host: TestHost;
   const namespace = userNamespace();
   before(async () => void (host = await openHost()));
