@@ -8,7 +8,8 @@ const READ_BYTES = 64 * 1_024;
 
 /**
  * One piece of memory that many sockets read into (`onread` of node:net): each read is told in the call in which it came,
- * so none of them needs memory of its own, however many wait. Who needs bytes after that call copies them.
+ * so none of them needs memory of its own, however many wait. Who needs bytes after that call copies them: they are zeros
+ * then, so that who forgets to would spoil an answer, and never show that of somebody else.
  */
 export class ReadBuffer {
   readonly #bytes = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -19,6 +20,7 @@ export class ReadBuffer {
     const memory: Memory = { take: (reader) => void (read = reader), lend: () => () => {} };
     const callback = (length: number): true => {
       read(this.#bytes.subarray(0, length));
+      this.#bytes.fill(0, 0, length);
       return true;
     };
     return { memory, onread: { buffer: this.#bytes, callback } };

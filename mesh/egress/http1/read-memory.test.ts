@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ReadBuffer } from "./read-buffer.ts";
 import { ReadMemory } from "./read-memory.ts";
 
 /** A socket that reads `text` into what it is given. */
@@ -85,4 +86,33 @@ test("long reads get more memory, but for TLS", () => {
     socket.read(Buffer.alloc(16_384));
     assert.equal(socket.memory.length, size);
   }
+});
+
+test("what nobody borrowed or copied is zeros before anything else is read", () => {
+  const memory = new ReadMemory(false);
+  const socket = socketOf(memory);
+  const seen: Buffer[] = [];
+  const returned: (() => void)[] = [];
+  memory.take((bytes) => {
+    seen.push(bytes);
+    if (seen.length === 1) returned.push(memory.lend());
+  });
+  for (const text of ["lent", "kept", "last"]) socket.read(Buffer.from(text));
+  const zeros = "\0\0\0\0";
+  assert.deepEqual(seen.map(String), ["lent", zeros, zeros]);
+  returned[0]?.();
+  // The spare is taken for what comes after the next borrowing.
+  memory.take(() => void returned.push(memory.lend()));
+  socket.read(Buffer.from("more"));
+  assert.equal(String(seen[0]), zeros);
+
+  const shared = new ReadBuffer();
+  const [mine, theirs] = [shared.share(), shared.share()];
+  mine.memory.take((bytes) => void seen.push(bytes));
+  mine.onread.buffer.write("mine");
+  mine.onread.callback(4);
+  assert.equal(String(seen.at(-1)), zeros);
+  theirs.onread.buffer.write("them");
+  theirs.onread.callback(4);
+  assert.equal(String(seen.at(-1)), zeros, "also what nobody takes");
 });

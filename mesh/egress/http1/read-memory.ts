@@ -7,7 +7,8 @@ const SPARE_BYTES_MAX = 256 * 1_024;
 /**
  * What a socket reads into (`onread` of node:net), used again as soon as what was read has gone on: memory of its own
  * for each read is garbage as large as the download. Who needs a piece after the call in which it came borrows it; the
- * next read has other memory then.
+ * next read has other memory then. Before it is read into again it is wiped: a borrow that was forgotten shows zeros, and
+ * nobody else's bytes.
  */
 export class ReadMemory {
   readonly #spares: Slab[] = [];
@@ -27,6 +28,7 @@ export class ReadMemory {
       buffer: () => this.#next(),
       callback: (bytes) => {
         const { memory } = this.#current;
+        this.#current.used = bytes;
         this.#filled = bytes === memory.length;
         this.#read(memory.subarray(0, bytes));
         return true;
@@ -60,16 +62,18 @@ export class ReadMemory {
     const { memory, lent } = this.#current;
     const size = this.#filled && this.#mayGrow ? LARGE_BYTES : memory.length;
     if (size !== memory.length) this.#spares.length = 0;
-    else if (lent === 0) return memory;
-    this.#current = this.#spares.pop() ?? slabOf(size);
+    if (size !== memory.length || lent > 0) this.#current = this.#spares.pop() ?? slabOf(size);
+    this.#current.memory.fill(0, 0, this.#current.used);
     return this.#current.memory;
   }
 }
 
 interface Slab {
   readonly memory: Buffer;
+  /** By the last read. */
+  used: number;
   /** How many still need what is in it. */
   lent: number;
 }
 
-const slabOf = (bytes: number): Slab => ({ memory: Buffer.allocUnsafeSlow(bytes), lent: 0 });
+const slabOf = (bytes: number): Slab => ({ memory: Buffer.allocUnsafeSlow(bytes), used: 0, lent: 0 });
