@@ -17,6 +17,11 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.tool.outputBytesMax <= limits.door.toolBodyBytesMax, "output fits a tool body"],
   [limits.door.inboxWaitMsMax < limits.door.requestTimeoutMs, "an inbox wait ends before its request does"],
   [limits.door.requestsConcurrentMax <= limits.door.connectionsMax, "a request has a connection"],
+  [
+    limits.door.requestsBurst < limits.sandbox.doorConnectionsBurst &&
+      limits.door.requestsPerSecond < limits.sandbox.doorConnectionsPerSecond,
+    "who needs a connection for each request is answered, if only with a refusal",
+  ],
   [limits.door.requestsConcurrentMax < limits.model.connectionsMax, "no sandbox holds every connection to a provider"],
   [
     limits.message.attemptsMax < limits.sandbox.restartsPerMinuteMax,

@@ -7,7 +7,7 @@ import { TokenBucket } from "../http/bucket.ts";
 const PAUSE_MS = 125;
 
 /**
- * How fast one sandbox may open connections: as many at once as it may hold, then so many a second. To be let in, and to end,
+ * How fast one sandbox may open connections: more at once, and more a second, than it may ask requests. To be let in, and to end,
  * costs a multiple of being turned away at the listener, before anything is made or read; and it is the time of every door.
  */
 export class ConnectionPace {

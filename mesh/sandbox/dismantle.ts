@@ -27,8 +27,11 @@ export interface Host {
   readonly runtimes: readonly Runtime[];
 }
 
-/** Resolves when the kernel confirms that nothing is left; throws SandboxError naming what is. `image`: of its volume. */
-export async function dismantle(host: Host, id: string, image: string | null): Promise<void> {
+/**
+ * Resolves when the kernel confirms that nothing is left; throws SandboxError naming what is. `image`: of its volume;
+ * `slot`: of its ids, looked for among all claims where it is not known.
+ */
+export async function dismantle(host: Host, id: string, image: string | null, slot?: number): Promise<void> {
   const at = sandboxPlacesOf(host.places, id);
   const cgroup = new Cgroup(host.cgroups, at.cgroup);
   const server = host.places.namespace && new Cgroup(host.cgroups, at.dataCgroup);
@@ -55,7 +58,8 @@ export async function dismantle(host: Host, id: string, image: string | null): P
   }
   for (const runtime of host.runtimes) await runtime.forget(id);
   // Last: only when no process is left may another sandbox have its user ids.
-  for (const slot of (await claimsOf(host.places)).get(id) ?? []) await releaseIdRange(host.places, id, slot);
+  const claimed = slot === undefined ? ((await claimsOf(host.places)).get(id) ?? []) : [slot];
+  for (const each of claimed) await releaseIdRange(host.places, id, each);
 }
 
 function kill(pid: number): void {

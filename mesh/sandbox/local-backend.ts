@@ -148,10 +148,10 @@ export abstract class LocalBackend implements SandboxBackend {
     throw new SandboxError(`${part} could not be set up: ${done.stderr.trim()}`, "see `cordon doctor`");
   }
 
-  /** The one way down; throws SandboxError naming what is left. */
-  protected async remove(host: Host, spec: SandboxSpec): Promise<void> {
+  /** The one way down; throws SandboxError naming what is left. `range` is absent while nobody knows it. */
+  protected async remove(host: Host, spec: SandboxSpec, range?: IdRange): Promise<void> {
     await this.forget(spec.id);
-    await dismantle(host, spec.id, imageOf(this.places, spec.volume));
+    await dismantle(host, spec.id, imageOf(this.places, spec.volume), range?.slot);
   }
 
   async #makeFolder(at: SandboxPlaces): Promise<void> {

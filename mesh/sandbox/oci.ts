@@ -118,7 +118,7 @@ class OciBackend extends LocalBackend {
     if (startTime !== "ended") await this.confirm(build, profile, cgroup, pid, startTime);
     const rootless = this.places.namespace !== null;
     const engine = engineOf(spec.id, runtime, at, cgroup, pid, startTime, clock, rootless, () =>
-      this.remove(host, spec),
+      this.remove(host, spec, range),
     );
     const started = { engine, pid, startTime, cgroup, data: at.data, output, onGone, companion: await mounting };
     made.sandbox = new RunningSandbox(spec, clock, started);

@@ -38,8 +38,8 @@ export const sandboxes = {
     dataServerMemoryBytes: 64 * MiB,
     dataServerTasksMax: 8,
     probeTimeoutMs: 20_000,
-    /** Token bucket of connections to its door: as many as may be held, and more a second than requests, so that who asks too often is told. */
-    doorConnectionsBurst: 320,
+    /** Token bucket of connections to its door: more than of requests, so that who asks too often is told. */
+    doorConnectionsBurst: 640,
     doorConnectionsPerSecond: 128,
     /** A root file system that no start has asked for in so long is removed from the cache. */
     rootfsIdleMs: 86_400_000,

@@ -128,7 +128,7 @@ class DockerBackend extends LocalBackend {
       },
       remove: async (): Promise<void> => {
         lastWords();
-        await this.remove(host, spec).finally(() => spoken.abort());
+        await this.remove(host, spec, range).finally(() => spoken.abort());
       },
     };
     const { clock } = this;

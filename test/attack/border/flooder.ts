@@ -41,9 +41,10 @@ const attempts = {
     return { answers: tally(answers) };
   },
   async polls() { await sleep(9000); const sockets = opened(256, head("GET /v1/inbox?wait_ms=25000") + "\\r\\n"); await sleep(1500); await drop(sockets); return {}; },
+  // Not longer: the rehearsal model is a part of the mesh, and what it holds of an answer is measured with it.
   async "half-open streams"() {
     await sleep(5000);
-    const body = { model: "rehearsal/counter", stream: true, max_tokens: 100000, messages: [{ role: "user", content: "count 100000" }] };
+    const body = { model: "rehearsal/counter", stream: true, max_tokens: 20000, messages: [{ role: "user", content: "count 20000" }] };
     const sockets = opened(200, post("/openai/v1/chat/completions", body), false);
     await sleep(3000);
     await drop(sockets);
