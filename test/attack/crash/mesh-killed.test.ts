@@ -33,10 +33,14 @@ for (;;) {
 }
 `;
 
-/** Longer than any test waits: whenever the mesh dies, a stream is under way. */
+/**
+ * Longer than any test waits: whenever the mesh dies, a stream is under way. It does not go when it is asked to, so that an orderly
+ * end has a middle in which some have gone and it has not.
+ */
 const streamer = `
 import http from "node:http";
 import { tell } from "./prelude.mjs";
+process.on("SIGTERM", () => {});
 const body = JSON.stringify({ model: "rehearsal/counter", stream: true, max_tokens: 4000, messages: [{ role: "user", content: "count 4000 pace 50" }] });
 const call = () => new Promise((resolve) => {
   let pieces = 0;
