@@ -84,7 +84,11 @@ export class Desk {
             this.#services.monitor.emit("mesh.fault", null, { error: String(error).slice(0, 400) });
           sendRefusal(
             response,
-            refusal("store_failed", "the request failed inside the mesh", "look at the mesh's log"),
+            refusal(
+              "store_failed",
+              "the request failed inside the mesh",
+              "`cordon events --type mesh.fault` says what went wrong",
+            ),
           );
         });
       },

@@ -1,8 +1,11 @@
+import { posix } from "node:path";
 import { err, ok } from "../../lib/result.ts";
 import { ExecInput, HookInput, MessageInput, type AuditRow } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import { BoardGlob } from "../../protocol/names.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { SandboxError } from "../sandbox/backend.ts";
+import { fixedEnvironment } from "../sandbox/bundle.ts";
 import { moneyRoutes } from "./money-routes.ts";
 import { parse, type Answer, type DeskRequest, type Handler } from "./request.ts";
 import { runRoutes } from "./run-routes.ts";
@@ -109,7 +112,15 @@ async function exec(services: DeskServices, { name, body }: DeskRequest): Promis
     detail: { agent: name, sandbox: runner.sandbox.id, command: JSON.stringify(input.value.command).slice(0, 1_000) },
   });
   const { execOutputBytesMax: outputBytesMax, execTimeoutMs: timeoutMs } = limits.desk;
-  return ok(await runner.sandbox.exec(input.value.command, { outputBytesMax, timeoutMs }));
+  const [program = "", ...words] = input.value.command;
+  // A bare name is one of the folder that every sandbox has as its PATH.
+  const command = [program.includes("/") ? program : posix.join(fixedEnvironment.PATH, program), ...words];
+  try {
+    return ok(await runner.sandbox.exec(command, { outputBytesMax, timeoutMs }));
+  } catch (error) {
+    if (error instanceof SandboxError) return err(refusal("unsupported", error.message, error.remedy));
+    throw error;
+  }
 }
 
 async function setRunning(services: DeskServices, { name }: DeskRequest, run: boolean): Promise<Answer> {

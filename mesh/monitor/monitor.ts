@@ -1,7 +1,8 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { MeshEvent } from "../../protocol/desk.ts";
+import { limits } from "../../protocol/limits.ts";
 
-const EVENTS_KEPT = 5_000;
+const { eventsKeptMax } = limits.desk;
 const SPARSE_INTERVAL_MS = 1_000;
 
 /**
@@ -26,7 +27,7 @@ export class Monitor {
     const event = { seq: this.#next++, atMs: this.#clock.nowMs(), type, agent, detail };
     this.#events.push(event);
     this.#kept.set(kindOf(event), (this.#kept.get(kindOf(event)) ?? 0) + 1);
-    if (this.#events.length > EVENTS_KEPT) this.#forget(EVENTS_KEPT / 10);
+    if (this.#events.length > eventsKeptMax) this.#forget(eventsKeptMax / 10);
     for (const wake of this.#waiting) wake();
   }
 

@@ -34,7 +34,7 @@ export const rlimits: readonly (readonly [string, number])[] = [
 ];
 
 /** Names that the fence sets itself; a specification may not. */
-export const fixedEnvironment: Readonly<Record<string, string>> = { PATH: "/bin", HOME: "/data", TMPDIR: "/tmp" };
+export const fixedEnvironment = { PATH: "/bin", HOME: "/data", TMPDIR: "/tmp" } as const;
 
 /** `hostId` is the first of the sandbox's host UIDs and GIDs; `codeFolder` is a resolved path. */
 export function bundleOf(

@@ -116,6 +116,7 @@ export const border = {
     connectionsMax: 64,
     waitMsMax: 25_000,
     logLinesMax: 2_000,
+    eventsKeptMax: 5_000,
     execOutputBytesMax: 1 * MiB,
     execTimeoutMs: 60_000,
     answerBytesMax: 16 * MiB,

@@ -36,9 +36,12 @@ test("init, up, status, chat, exec, logs, costs, audit, credential, down", async
   assert.equal(assertDone(await cordon(["chat", "assistant", "-m", "hello there"])), "hello there\n");
   const shown = assertDone(await cordon(["exec", "assistant", "--", "/bin/node", "-p", "process.getuid()"]));
   assert.equal(shown, "1000\n", "what runs inside is not root");
+  assert.equal(assertDone(await cordon(["exec", "assistant", "--", "node", "-p", "1 + 1"])), "2\n");
   const missing = await cordon(["exec", "assistant", "--", "/bin/nothing"]);
   assert.equal(missing.code, 1);
   assert.match(missing.stderr, /no such file/);
+  assertFails(await cordon(["exec", "assistant", "--", "./node"]), /not an absolute path/, /whole path/);
+  assert.match(assertDone(await cordon(["events", "assistant", "--type", "sandbox"])), /sandbox\.started/);
   assert.match(assertDone(await cordon(["logs", "assistant"])), /message\.settled/);
 
   const budgets = JSON.parse(assertDone(await cordon(["costs", "--json"]))) as {

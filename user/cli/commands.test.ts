@@ -55,6 +55,7 @@ test("without a mesh every command that needs one says how to start it", async (
     ["status"],
     ["chat", "a", "-m", "x"],
     ["logs", "a"],
+    ["events"],
     ["exec", "a", "--", "/bin/true"],
     ["down"],
     ["audit", "show"],
@@ -147,6 +148,25 @@ test("logs shows the last lines, made harmless", async (t) => {
   assert.match((await opened.run(["logs", "nobody"])).stderr, /there is no/);
 });
 
+test("events shows what is asked for: an agent's, a type's and those below it, the newest", async (t) => {
+  const opened = await running(t);
+  const lines = async (...words: string[]): Promise<string[]> =>
+    (await opened.run(["events", ...words])).stdout.split("\n").filter((line) => line !== "");
+  const all = await lines();
+  assert.equal(all.length, 2);
+  assert.match(all[0] ?? "", /researcher +sandbox\.started +sandbox=sbx_2/);
+  assert.deepEqual(await lines("researcher"), all.slice(0, 1));
+  assert.deepEqual(await lines("--type", "sandbox"), all);
+  assert.deepEqual(await lines("--type", "sand"), []);
+  assert.deepEqual(await lines("-n", "1"), all.slice(1));
+  const { events } = JSON.parse((await opened.run(["events", "--json"])).stdout) as { events: { type: string }[] };
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["sandbox.started", "sandbox.started"],
+  );
+  assert.equal((await opened.run(["events", "--json", "-f"])).code, 2);
+});
+
 test("following a log prints each new line once", () => {
   assert.deepEqual(newLines(["a", "b"], ["a", "b"]), []);
   assert.deepEqual(newLines(["a", "b"], ["a", "b", "c", "d"]), ["c", "d"]);
@@ -218,7 +238,7 @@ test("check passes on what is wrong, with its place", async (t) => {
 test("doctor ends with 1 when one check fails and shows its fix", async (t) => {
   const { code, stdout } = await scene(t).run(["doctor"]);
   assert.equal(code, 1);
-  assert.match(stdout, /no +cgroups +no pids +mount it/);
+  assert.match(stdout, /no +cgroups +no pids\n +fix: mount it/);
 });
 
 test("init writes a fleet, completes .gitignore and overwrites nothing", async (t) => {

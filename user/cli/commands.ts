@@ -9,6 +9,7 @@ import { credential } from "./commands/credential.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
+import { events } from "./commands/events.ts";
 import { exec } from "./commands/exec.ts";
 import { hooks } from "./commands/hooks.ts";
 import { init } from "./commands/init.ts";
@@ -42,6 +43,7 @@ export const commands: readonly Command[] = [
   tasks,
   chat,
   logs,
+  events,
   exec,
   costs,
   budget,
