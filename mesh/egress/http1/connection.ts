@@ -151,6 +151,7 @@ export class Connection {
     }
   }
 
+  /** Before an end, too: TLS tells of it in the call in which the last bytes came, also to who has paused. */
   #catchUp(): void {
     const bytes = this.#waiting;
     this.#waiting = undefined;
@@ -181,6 +182,7 @@ export class Connection {
   }
 
   #ended(): void {
+    this.#catchUp();
     const reader = this.#exchange?.reader;
     if (!this.#exchange || !reader) return this.close();
     const fault = reader.finish();
@@ -202,6 +204,7 @@ export class Connection {
   }
 
   #fail(error: Error): void {
+    this.#catchUp();
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#upload?.stop();

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { createServer as createTlsServer } from "node:tls";
+import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from "node:tls";
 import type { Dispatcher } from "undici";
 import { systemClock, type Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
@@ -14,6 +14,7 @@ import { stillClock } from "../../http/testing/still-clock.ts";
 import { wasNotSent } from "../failures.ts";
 import { CertificateAuthority } from "../web/certificate-authority.ts";
 import { Pool } from "./pool.ts";
+import { ReadBuffer } from "./read-buffer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-http1-"));
 const servers: Server[] = [];
@@ -217,6 +218,32 @@ test("what waits for its turn of the loop comes whole, in order, and before the 
     assert.deepEqual([told[8]?.error?.code, seen], ["ECONNRESET", whole]);
   }
   assert.ok(connections() <= 8 + 3, "and each connection is used again");
+});
+
+test("over TLS the end of a connection comes with its last bytes, and after them", async () => {
+  let nowMs = 0;
+  const turns = new Turns({ ...systemClock, monotonicMs: () => (nowMs += 10) });
+  const authority = new CertificateAuthority("own", systemClock);
+  const body = "x".repeat(40_000);
+  for (const head of [`content-length: ${body.length}\r\n`, ""]) {
+    const server = createTlsServer(authority.issue("localhost"), (socket) =>
+      socket.on("error", () => {}).once("data", () => socket.end(`HTTP/1.1 200 OK\r\n${head}\r\n${body}`)),
+    );
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const memory = new ReadBuffer();
+    const open = () => {
+      const { onread, memory: own } = memory.share();
+      const to = { host: "127.0.0.1", port, servername: "localhost", ca: authority.pem, onread };
+      return { socket: connectTls(to as ConnectionOptions), memory: own };
+    };
+    const url = new URL(`https://localhost:${port}/`);
+    const pool = new Pool({ url, turns, dial: { choices: 1, open } }, systemClock, new Deadlines(systemClock));
+    pools.push(pool);
+    const told = await Promise.all(Array.from({ length: 12 }, () => ask(pool)));
+    for (const one of told) assert.deepEqual([one.status, one.body?.length, one.error], [200, body.length, undefined]);
+  }
 });
 
 test("a paused answer is not read on, and its connection not used again before its end", async () => {
