@@ -8,6 +8,7 @@ import { readdir, readFile, rmdir, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CPU_PERIOD_US } from "./bundle.ts";
 import { readMounts } from "./mounts.ts";
+import { cgroupPathOf } from "./proc.ts";
 import { userNamespace } from "./rootless/namespace.ts";
 
 const CGROUP2_MAGIC = 0x6367_7270;
@@ -55,6 +56,10 @@ export async function readCgroups(): Promise<Cgroups | null> {
     folder: (controller, path) => join(pointOf(controller) ?? "/sys/fs/cgroup/absent", path),
   };
 }
+
+/** The list of processes of the group that the mesh itself is in. */
+export const ownProcessList = async (groups: Cgroups): Promise<string> =>
+  join(groups.folder("memory", (await cgroupPathOf(process.pid)) ?? "/"), "cgroup.procs");
 
 export class Cgroup {
   readonly #groups: Cgroups;

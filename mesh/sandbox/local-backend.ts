@@ -109,6 +109,7 @@ export abstract class LocalBackend implements SandboxBackend {
       await this.#tidied;
     };
     const made: Made = {};
+    const begun = this.begin(host);
     try {
       await this.#tidied;
       const at = sandboxPlacesOf(this.places, spec.id);
@@ -128,7 +129,14 @@ export abstract class LocalBackend implements SandboxBackend {
       await forget();
       const cause = asSandboxError(error, spec.id);
       throw stuck ? new SandboxError(`${cause.message}; ${stuck.message}`, stuck.remedy, { cause }) : cause;
+    } finally {
+      begun();
     }
+  }
+
+  /** What can be on its way while the parts of a sandbox are made; called back when the start is over. */
+  protected begin(_host: Host): () => void {
+    return () => undefined;
   }
 
   /**

@@ -6,14 +6,15 @@ import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { type Isolation, type SandboxBackend, SandboxError, type SandboxSpec } from "./backend.ts";
 import { bundleOf, SANDBOX_UID } from "./bundle.ts";
-import { Cgroup } from "./cgroup.ts";
+import { Cgroup, ownProcessList } from "./cgroup.ts";
+import type { Host } from "./dismantle.ts";
 import { type Build, LocalBackend } from "./local-backend.ts";
 import { SandboxOutput } from "./output.ts";
 import { placesOf, type SandboxPlaces } from "./places.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
 import { aboutNamespace } from "./rootless/namespace.ts";
 import type { Finished } from "./process.ts";
-import { mountFlags, quickly, reapedExit } from "./reaper.ts";
+import { mountFlags, quickly, reapedExit, warmGroups } from "./reaper.ts";
 import { type Engine, RunningSandbox } from "./running-sandbox.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 import { Runtime } from "./runtime.ts";
@@ -44,6 +45,7 @@ class OciBackend extends LocalBackend {
   readonly #options: OciOptions;
   /** What gives each isolation here. */
   readonly #runtimes = new Map<Isolation, Runtime>();
+  #ownProcesses: Promise<string> | undefined;
 
   constructor(options: OciOptions) {
     super(placesOf(options.installation, options.stateDir, options.runDir), options.clock);
@@ -76,6 +78,12 @@ class OciBackend extends LocalBackend {
     if (runtime !== undefined) return runtime;
     const remedy = "run `cordon doctor` to see what this machine lacks";
     throw new SandboxError(`isolation \`${isolation}\` cannot be had here`, remedy);
+  }
+
+  protected override begin({ cgroups }: Host): () => void {
+    this.#ownProcesses ??= ownProcessList(cgroups);
+    const warm = this.#ownProcesses.then((file) => warmGroups(file, this.#bounds));
+    return () => void warm.then((end) => end());
   }
 
   protected override async admit(spec: SandboxSpec): Promise<void> {

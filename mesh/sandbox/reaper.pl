@@ -2,7 +2,7 @@
 # Node can neither be a child subreaper nor wait for a process that it has not started. Uses nothing but perl-base.
 # Mounts and pipes are made by it, too: a system call in a forked child takes a fraction of what starting mount(8) takes.
 # Standard input:  S token output-file word word ... (fields end with NUL, requests with newline) | K token NUL newline
-#                  B token source target flags | L token image target | F token path | U token target ...: see `works`
+#                  B token source target flags | L token image target | F token path | U token target ... | W token file: see `works`
 # Standard output: R token status  (a runtime has ended, or a work is done) | X pid status  (a process that it left has ended)
 # `status` is that of wait(2). Ends with its standard input.
 use strict;
@@ -35,6 +35,10 @@ $SIG{INT} = $SIG{TERM} = $SIG{HUP} = "IGNORE";
 # sys/mount.h and linux/loop.h.
 my ($MS_NOSUID, $MS_NODEV, $MS_REMOUNT, $MS_NOATIME, $MS_BIND) = (2, 4, 32, 1024, 4096);
 my ($LOOP_CTL_GET_FREE, $LOOP_CONFIGURE, $LO_FLAGS_AUTOCLEAR, $LOOP_ATTEMPTS) = (0x4C82, 0x4C0A, 4, 64);
+
+# Twenty seconds: no start takes longer.
+my ($WARM_WRITES, $WARM_PAUSE_S) = (8_000, 0.0025);
+my $self = $$;
 
 sub mounted {
   my ($source, $target, $type, $flags, $options) = @_;
@@ -76,6 +80,16 @@ my %works = (
   U => sub { for (@_) { return 0 if syscall($umount, $_, 8) != 0 } return 1 },
   # For writing only, by its owner: the end that is read is opened by root.
   F => sub { umask 0; return mkfifo($_[0], 0200) },
+  # `file` is cgroup.procs of the group that this process is in: nothing moves. Until it is killed or left alone.
+  W => sub {
+    open my $group, ">", $_[0] or return 0;
+    for (1 .. $WARM_WRITES) {
+      return 1 if getppid != $self;
+      syswrite $group, "$$\n" or return 0;
+      select undef, undef, undef, $WARM_PAUSE_S;
+    }
+    return 1;
+  },
 );
 
 # In a child, for a mount may take as long as its disk; what it ends with is the error's number.

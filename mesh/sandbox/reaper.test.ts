@@ -1,13 +1,22 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { readMounts } from "./mounts.ts";
 import { runProgram } from "./process.ts";
-import { exitOf, mountFlags, quickly, reapedExit, runReaped } from "./reaper.ts";
+import { exitOf, mountFlags, quickly, reapedExit, runReaped, warmGroups } from "./reaper.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-reaper-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -41,6 +50,25 @@ it("tells how a process ended that the program left behind, before and after it 
 
 it("ends a program that takes too long", async () => {
   assert.equal((await run("exec sleep 60", 50)).code, 124);
+});
+
+it("asks to be moved where it is until the start is over", async () => {
+  const procs = join(folder, "procs");
+  writeFileSync(procs, "");
+  const end = warmGroups(procs, { clock, timeoutMs: 60_000 });
+  const told = (): readonly string[] => readFileSync(procs, "latin1").split("\n").slice(0, -1);
+  const until = async (what: string, done: () => boolean): Promise<void> => {
+    for (let n = 0; !done(); n++) {
+      assert.ok(n < 1_000, what);
+      await clock.sleep(10);
+    }
+  };
+  await until("it asks again and again", () => told().length > 2);
+  const [pid] = told();
+  assert.deepEqual([...new Set(told())], [pid]);
+  assert.notEqual(Number(pid), process.pid);
+  end();
+  await until("it ends when it is told to", () => !existsSync(`/proc/${pid}`));
 });
 
 const skip = process.getuid?.() !== 0 && "mounts need root";

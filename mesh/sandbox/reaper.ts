@@ -63,7 +63,23 @@ export const quickly = {
   pipe: async (path: string, bounds: Bounds): Promise<boolean> => (await request("F", [path], bounds)) === 0,
 } as const;
 
-async function request(kind: string, fields: readonly string[], { clock, timeoutMs }: Bounds): Promise<number> {
+/**
+ * The first process that is moved between control groups waits until each processor has seen that somebody moves (a grace
+ * period of the kernel's, some ten milliseconds), those that follow soon after do not. So that wait begins with a start, and not
+ * when its runtime has come so far. `procs` is `cgroup.procs` of the mesh's own group. Call what it returns when it has moved.
+ */
+export function warmGroups(procs: string, bounds: Bounds): () => void {
+  const over = new AbortController();
+  void request("W", [procs], bounds, over.signal);
+  return () => over.abort();
+}
+
+async function request(
+  kind: string,
+  fields: readonly string[],
+  { clock, timeoutMs }: Bounds,
+  over?: AbortSignal,
+): Promise<number> {
   assert(
     fields.every((field) => !/[\0\n]/.test(field)),
     "paths and ids were checked before they are handed on",
@@ -72,10 +88,12 @@ async function request(kind: string, fields: readonly string[], { clock, timeout
   const token = String(++tokens);
   const timer = new AbortController();
   let timedOut = false;
+  const end = (): void => void child.stdin.write(`K\0${token}\0\n`);
+  over?.addEventListener("abort", end, { once: true });
   clock.sleep(timeoutMs, timer.signal).then(
     () => {
       timedOut = true;
-      child.stdin.write(`K\0${token}\0\n`);
+      end();
     },
     () => undefined,
   );
@@ -84,6 +102,7 @@ async function request(kind: string, fields: readonly string[], { clock, timeout
     child.stdin.write(`${[kind, token, ...fields].join("\0")}\0\n`);
   });
   runs.delete(token);
+  over?.removeEventListener("abort", end);
   timer.abort();
   const exit = exitOf(status);
   if (timedOut) return 124;
