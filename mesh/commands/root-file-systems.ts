@@ -20,8 +20,13 @@ export function rootfsCache(state: string): string {
   }
 }
 
-/** The fleet with every root file system that an agent asks for built; each request is built once, whoever asks. */
-export async function withRootFileSystems(fleet: Fleet, state: string, clock: Clock): Promise<Fleet> {
+/** The fleet with every root file system that an agent asks for built; each request is built once, whoever asks. `tell` is told what is begun. */
+export async function withRootFileSystems(
+  fleet: Fleet,
+  state: string,
+  clock: Clock,
+  tell: (stage: string) => void,
+): Promise<Fleet> {
   const cacheDir = rootfsCache(state);
   const built = new Map<string, string>();
   const agents: AgentSetting[] = [];
@@ -31,6 +36,7 @@ export async function withRootFileSystems(fleet: Fleet, state: string, clock: Cl
       continue;
     }
     const key = JSON.stringify(agent.rootfs);
+    if (!built.has(key)) tell(`preparing the root file system of ${agent.name}`);
     const base = await ensureRootfs({ cacheDir, projectDir, nodePath: process.execPath, clock });
     const folder = built.get(key) ?? (await ensureGuestRootfs(agent.rootfs, { cacheDir, clock, base }));
     built.set(key, folder);

@@ -213,7 +213,7 @@ async function start(
     ...{ store, audit, monitor, inboxes, topics, backend, clock, ids, makeDoor },
     boardNews: boardNews(board.watches, matrix),
     forget: (agent) => departed(agent, { topics, board, tasks }),
-    fleet: await withRootFileSystems(fleet, state, clock),
+    fleet: await withRootFileSystems(fleet, state, clock, tellStage),
     stateFolder: state,
   });
 
@@ -264,6 +264,9 @@ async function start(
   process.stdout.write('{"ready":true}\n');
   supervisor.start().catch((error: unknown) => fail(`cordon: the fleet could not be started: ${String(error)}\n`));
 }
+
+/** For who waits for `ready`, which packages can hold up for minutes. */
+const tellStage = (stage: string): void => void process.stdout.write(`${JSON.stringify({ stage })}\n`);
 
 /** `budget.warning` at 80 % and 95 %, `budget.forecast` when the day will not be enough: each once a window. */
 function tellBudget(monitor: Monitor, { kind, scope, ...about }: BudgetNotice): void {

@@ -5,6 +5,7 @@ import { test, type TestContext } from "node:test";
 import { newLines } from "./commands/logs.ts";
 import { fleetNameOf } from "./commands/init.ts";
 import { commands } from "./commands.ts";
+import { stageOf } from "./mesh-process.ts";
 import type { Behaviour } from "./testing/fake-newsroom.ts";
 import { openScene, type Scene } from "./testing/scene.ts";
 
@@ -64,6 +65,12 @@ test("without a mesh every command that needs one says how to start it", async (
     assert.equal(code, 1, argv.join(" "));
     assert.match(stderr, /no mesh is running on the state .*\nfix: start it with `cordon up`/);
   }
+});
+
+test("what the mesh is about before it is ready is its last whole line about it", () => {
+  assert.equal(stageOf(""), "starting");
+  assert.equal(stageOf('{"stage":"preparing a"}\nnoise\n{"stage":"preparing b"}\n{"stage":"prep'), "preparing b");
+  assert.equal(stageOf('x{"stage":"forged"}\n'), "starting");
 });
 
 test("up without a fleet file names init", async (t) => {

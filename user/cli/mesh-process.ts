@@ -34,6 +34,8 @@ const NOTHING: Inherited = { args: [] };
 
 export interface RunningMesh {
   readonly pid: number;
+  /** What it is about before it is ready. */
+  stage(): string;
   /** Resolves when the desk answers; rejects with the mesh's own error when it ends before. */
   readonly ready: Promise<void>;
   /** Resolves with the exit code, also of a process that was killed (128 + signal is not told apart: 1). */
@@ -54,8 +56,8 @@ export function serveMesh(host: Host, args: readonly string[], inherited = NOTHI
   child.stdin?.on("error", () => undefined);
   const errors = collect(child.stderr);
   const exited = exitOf(child);
+  let seen = "";
   const ready = new Promise<void>((resolve, reject) => {
-    let seen = "";
     child.stdout?.on("data", (piece: Buffer) => {
       if (seen.length < OUTPUT_BYTES_MAX) seen += piece.toString("utf8");
       if (READY.test(seen)) resolve();
@@ -63,7 +65,14 @@ export function serveMesh(host: Host, args: readonly string[], inherited = NOTHI
     void exited.then((code) => reject(meshFailure(errors(), code)));
   });
   ready.catch(() => undefined);
-  return { pid: child.pid ?? 0, ready, exited, lastWords: errors, stop: () => stop(child, exited) };
+  return {
+    pid: child.pid ?? 0,
+    stage: () => stageOf(seen),
+    ready,
+    exited,
+    lastWords: errors,
+    stop: () => stop(child, exited),
+  };
 }
 
 /** `mesh serve` that outlives this command; both its outputs go to the open file `log`. */
@@ -81,6 +90,14 @@ export function detachMesh(
 
 /** The line by which `mesh serve` says that its desk answers. */
 export const READY = /^\{"ready":true\}$/m;
+
+export const STARTING = "starting";
+/** What `mesh serve` said last that it is about before it is ready. */
+export const stageOf = (seen: string): string =>
+  seen
+    .match(/^\{"stage":"[^"\\\n]{1,200}"\}$/gm)
+    ?.at(-1)
+    ?.slice(10, -2) ?? STARTING;
 
 export interface Finished {
   readonly code: number;

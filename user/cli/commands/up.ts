@@ -1,18 +1,28 @@
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { limits } from "../../../protocol/limits.ts";
 import { stateOptions, type Command, type Context, type Input } from "../command.ts";
 import { openDesk } from "../desk-client.ts";
 import { codeOf, Failure, type ExitCode } from "../failure.ts";
 import { followFleet } from "../fleet-view.ts";
 import { tint } from "../line.ts";
 import { deskAccepts, forgetPid, notedPid, notePid } from "../mesh-presence.ts";
-import { detachMesh, meshFailure, READY, serveMesh, type Inherited } from "../mesh-process.ts";
+import {
+  detachMesh,
+  meshFailure,
+  READY,
+  serveMesh,
+  stageOf,
+  STARTING,
+  type Inherited,
+  type RunningMesh,
+} from "../mesh-process.ts";
 import { passphraseOption, unlocking } from "../passphrase.ts";
 import { placesOf, requireFleetFile, type Places } from "../places.ts";
 import { printStatus } from "./status.ts";
 
-const READY_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 120_000;
 const POLL_MS = 100;
 /** Between the loss of the desk and the end of the mesh's process. */
 const END_PATIENCE_MS = 2_000;
@@ -90,10 +100,9 @@ async function foreground(
   inherited: Inherited,
 ): Promise<ExitCode> {
   const signal = context.interruption();
-  context.terminal.live("starting …");
   const mesh = serveMesh(context, args, inherited);
   try {
-    await Promise.race([mesh.ready, aborted(signal)]);
+    await readiness(mesh, context, signal);
     if (!signal.aborted) {
       await notePid(places.state, mesh.pid);
       const desk = await openDesk(places.state);
@@ -121,11 +130,17 @@ async function foreground(
   throw meshFailure(mesh.lastWords(), code);
 }
 
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((done) => {
-    if (signal.aborted) done();
-    signal.addEventListener("abort", () => done(), { once: true });
-  });
+/** Until it is ready or `signal` is aborted: packages of a root file system can take minutes. */
+async function readiness(mesh: RunningMesh, context: Context, signal: AbortSignal): Promise<void> {
+  const settled = new AbortController();
+  void mesh.ready.finally(() => settled.abort()).catch(() => undefined);
+  const over = AbortSignal.any([signal, settled.signal]);
+  while (!over.aborted) {
+    context.terminal.live(`${mesh.stage()} …`);
+    await context.clock.sleep(POLL_MS, over).catch(() => undefined);
+  }
+  if (!signal.aborted) await mesh.ready;
+}
 
 async function detached(
   args: readonly string[],
@@ -141,16 +156,19 @@ async function detached(
   let ended: number | undefined;
   void mesh.exited.then((code) => (ended = code));
   const written = async (): Promise<string> => (await readFile(logFile)).subarray(from).toString("utf8");
-  const deadline = context.clock.monotonicMs() + READY_TIMEOUT_MS;
-  while (!READY.test(await written())) {
+  let [stage, sinceMs] = ["", 0];
+  for (let seen = ""; !READY.test(seen); seen = await written()) {
     if (ended !== undefined) throw meshFailure(await written(), ended);
-    if (context.clock.monotonicMs() > deadline) {
+    const nowMs = context.clock.monotonicMs();
+    if (stageOf(seen) !== stage) [stage, sinceMs] = [stageOf(seen), nowMs];
+    const patienceMs = START_TIMEOUT_MS + (stage === STARTING ? 0 : limits.rootfs.packagesTimeoutMs);
+    if (nowMs - sinceMs > patienceMs) {
       throw new Failure(
-        `the mesh is not ready after ${READY_TIMEOUT_MS / 1000} s`,
+        `the mesh is not ready: it is still ${stage} after ${patienceMs / 1000} s`,
         `see \`${logFile}\`; stop it with \`cordon down\``,
       );
     }
-    context.terminal.live("starting …");
+    context.terminal.live(`${stage} …`);
     await context.clock.sleep(POLL_MS);
   }
   await notePid(places.state, mesh.pid);
