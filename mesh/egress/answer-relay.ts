@@ -3,7 +3,8 @@ import type { Json } from "../../lib/json.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Injection } from "./credentials.ts";
-import { EventSplitter, eventData } from "./event-stream.ts";
+import { EventReader } from "./event-reader.ts";
+import { EventSplitter } from "./event-stream.ts";
 import { rejectedByProvider, unreachableProvider, wasNotSent } from "./failures.ts";
 import type { Provider } from "./providers.ts";
 import { isClean, PATTERN_BYTES_MIN, Scrubber, TextWatch } from "./scrubber.ts";
@@ -62,6 +63,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   readonly #events = new EventSplitter(limits.model.eventBytesMax);
   readonly #scrubber: Scrubber | null;
   readonly #watch: TextWatch | null;
+  readonly #reader: EventReader;
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
   #headers: Readonly<Record<string, string>> = {};
@@ -79,6 +81,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     this.#sink = sink;
     this.#scrubber = exchange.injection && new Scrubber(exchange.injection.automaton);
     this.#watch = exchange.injection && new TextWatch(exchange.injection.automaton);
+    this.#reader = new EventReader(exchange.meter, this.#watch);
   }
 
   /** From outside: the agent has gone, or the time is up. */
@@ -245,18 +248,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   /** Reads whole events before they are passed on. */
   #meter(events: Buffer): "clean" | "suspect" | "secret" | "over" {
-    for (const data of eventData(events)) {
-      if (data === "[DONE]") continue;
-      let event: Json;
-      try {
-        event = JSON.parse(data) as Json;
-      } catch {
-        continue;
-      }
-      for (const { channel, text } of this.#exchange.meter.read(event)) {
-        if (this.#watch?.read(channel, text)) return "secret";
-      }
-    }
+    if (this.#reader.read(events)) return "secret";
     if (this.#exchange.meter.outputTokensSeen > this.#exchange.outputTokensMax) return "over";
     return (this.#watch?.open ?? 0) >= PATTERN_BYTES_MIN ? "suspect" : "clean";
   }

@@ -71,7 +71,21 @@ export class TextWatch {
   read(channel: number, text: string): boolean {
     const before = this.#states.get(channel) ?? 0;
     const { state, found } = follow(this.#automaton, before, text);
-    if (state !== before || !this.#states.has(channel)) this.#states.set(channel, state);
+    if (state !== before) this.#states.set(channel, state);
+    return found;
+  }
+
+  /** The same of UTF-8 that stands in `bytes`. */
+  readBytes(channel: number, bytes: Uint8Array, from: number, to: number): boolean {
+    const { next, match } = this.#automaton;
+    const before = this.#states.get(channel) ?? 0;
+    let state = before;
+    let found = false;
+    for (let at = from; at < to; at++) {
+      state = next[(state << 8) | (bytes[at] as number)] as number;
+      if ((match[state] as number) > 0) found = true;
+    }
+    if (state !== before) this.#states.set(channel, state);
     return found;
   }
 

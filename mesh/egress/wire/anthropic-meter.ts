@@ -15,6 +15,7 @@ const blockText = (block: Fields): string =>
 export class AnthropicMeter implements Meter {
   usage: TokenUsage | null = null;
   complete = false;
+  only: GeneratedText | undefined;
   readonly #tally = new TextTally();
   #started = false;
   #openBlock: number | undefined;
@@ -42,7 +43,17 @@ export class AnthropicMeter implements Meter {
     else if (type === "content_block_start") this.#openBlock = index;
     else if (type === "content_block_stop") this.#openBlock = undefined;
     else if (type === "message_stop" || type === "message") this.complete = true;
-    return this.#tally.take();
+    const texts = this.#tally.take();
+    const [first] = texts;
+    // The three kinds of text are put together: one string is all of it where it is one of them.
+    const delta = fieldsOf(event["delta"]);
+    const plain = type === "content_block_delta" && texts.length === 1 && event["content_block"] === undefined;
+    this.only = plain && (delta["text"] === first?.text || delta["thinking"] === first?.text) ? first : undefined;
+    return texts;
+  }
+
+  again(bytes: number): void {
+    this.#tally.count(bytes);
   }
 
   #readText(index: number, event: Fields): void {

@@ -62,6 +62,13 @@ export interface GeneratedText {
 export interface Meter {
   /** One event's data of a stream, or the whole body of a plain answer; returns the text that it adds, per channel. */
   read(data: Json): readonly GeneratedText[];
+  /**
+   * The text of the event that was read last, where it is all of one string of it, and the same event with another text
+   * there would change nothing besides. Absent: no event of this format is such a one.
+   */
+  readonly only?: GeneratedText | undefined;
+  /** The event that was read last came again with another text in the place of `only`, of so many bytes. */
+  again?(bytes: number): void;
   /** Of answers that are too large to be collected: reads them as they come, in the place of `read`. */
   pieces?(chunk: Buffer): void;
   /** What the provider reported; null = nothing (absent is not zero). */

@@ -30,6 +30,7 @@ export function usageOf(value: Json | undefined): TokenUsage | undefined {
 export class OpenaiMeter implements Meter {
   usage: TokenUsage | null = null;
   complete = false;
+  only: GeneratedText | undefined;
   readonly #tally = new TextTally();
   #id = "chatcmpl-cordon";
   #model = "";
@@ -54,8 +55,11 @@ export class OpenaiMeter implements Meter {
     const usage = answer["usage"] ? usageOf(answer["usage"]) : undefined;
     if (usage) this.usage = usage;
     let ends = usage !== undefined;
-    for (const each of listOf(answer["choices"])) {
+    let plain = false;
+    const choices = listOf(answer["choices"]);
+    for (const each of choices) {
       const choice = fieldsOf(each);
+      plain = choices.length === 1 && fieldsOf(choice["delta"])["tool_calls"] === undefined;
       const index = indexOf(choice["index"], limits.model.choicesMax);
       this.#readPart(index, fieldsOf(choice["delta"] ?? choice["message"]));
       if (textOf(choice["finish_reason"]) !== "") {
@@ -67,7 +71,13 @@ export class OpenaiMeter implements Meter {
       }
     }
     this.complete = this.#open.size === 0 && (this.complete || ends);
-    return this.#tally.take();
+    const texts = this.#tally.take();
+    this.only = plain && texts.length === 1 ? texts[0] : undefined;
+    return texts;
+  }
+
+  again(bytes: number): void {
+    this.#tally.count(bytes);
   }
 
   #readPart(choice: number, part: Fields): void {

@@ -11,10 +11,14 @@ export class TextTally {
   /** Adds the text of one event to a channel. */
   add(channel: number, text: string): void {
     if (text === "") return;
-    const bytes = Buffer.byteLength(text);
+    this.count(Buffer.byteLength(text));
+    this.#added.push({ channel, text });
+  }
+
+  /** Counts the text of one event that nobody else needs. */
+  count(bytes: number): void {
     this.bytes += bytes;
     this.tokens += tokensFromBytes(bytes);
-    this.#added.push({ channel, text });
   }
 
   /** What was added since the last call. */
