@@ -4,6 +4,7 @@
  */
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import {
   type Isolation,
@@ -17,6 +18,7 @@ import { SANDBOX_UID } from "./bundle.ts";
 import { type Cgroup, type Cgroups, readCgroups } from "./cgroup.ts";
 import { dismantle, type Host } from "./dismantle.ts";
 import { claimIdRange, type IdRange } from "./id-range.ts";
+import { Lanes } from "./lanes.ts";
 import type { SandboxOutput } from "./output.ts";
 import { type Places, type SandboxPlaces, sandboxPlacesOf } from "./places.ts";
 import { confirmFence, startTimeOf } from "./proc.ts";
@@ -56,6 +58,7 @@ export abstract class LocalBackend implements SandboxBackend {
   readonly #watch: Watch;
   readonly #live = new Set<string>();
   readonly #volumes = new Set<string>();
+  readonly #removals = new Lanes(limits.sandbox.removalsAtOnceMax);
   /** A start must not build in folders that the end of the last sandbox is about to remove. */
   #tidied: Promise<void> = Promise.resolve();
   #cgroups: Promise<Cgroups | null> | undefined;
@@ -159,7 +162,8 @@ export abstract class LocalBackend implements SandboxBackend {
   /** The one way down; throws SandboxError naming what is left. `range` is absent while nobody knows it. */
   protected async remove(host: Host, spec: SandboxSpec, range?: IdRange): Promise<void> {
     await this.forget(spec.id);
-    await dismantle(host, spec.id, imageOf(this.places, spec.volume), range?.slot);
+    // A thousand that end at once would each look at all that is left of the others.
+    await this.#removals.run(() => dismantle(host, spec.id, imageOf(this.places, spec.volume), range?.slot));
   }
 
   async #makeFolder(at: SandboxPlaces): Promise<void> {

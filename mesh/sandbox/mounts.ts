@@ -1,6 +1,7 @@
 /** What the kernel says is mounted and looped. Read each time: our own memory of it dies with a crash. */
 import { readdir, readFile } from "node:fs/promises";
-import { sep } from "node:path";
+import { basename, sep } from "node:path";
+import { shared } from "./lanes.ts";
 
 export interface Mount {
   readonly root: string;
@@ -10,10 +11,15 @@ export interface Mount {
   readonly superOptions: readonly string[];
 }
 
+const mountTable = shared(() => readFile("/proc/self/mountinfo", "utf8"));
+
 /** proc_pid_mountinfo(5), in mount order. Backslash-octal escapes are decoded. */
 export async function readMounts(): Promise<readonly Mount[]> {
-  const text = await readFile("/proc/self/mountinfo", "utf8");
-  return text.split("\n").flatMap((line) => {
+  return parsed((await mountTable()).split("\n"));
+}
+
+function parsed(lines: readonly string[]): readonly Mount[] {
+  return lines.flatMap((line) => {
     const [left, right] = line.split(" - ");
     const [, , , root, point] = left?.split(" ") ?? [];
     const [type, source = "", superOptions] = right?.split(" ") ?? [];
@@ -35,21 +41,26 @@ const decode = (text: string): string =>
 
 /** Mount points at or under `folder`, last mounted first: the order in which to unmount. */
 export async function mountsUnder(folder: string): Promise<readonly string[]> {
-  const points = (await readMounts()).map((mount) => mount.point);
+  const name = basename(folder);
+  const lines = (await mountTable()).split("\n");
+  // A thousand sandboxes have two thousand: only those are taken apart that can be meant. Names with escapes are not looked for.
+  const meant = /^[\w-]+$/.test(name) ? lines.filter((line) => line.includes(name)) : lines;
+  const points = parsed(meant).map((mount) => mount.point);
   return points.filter((point) => point === folder || point.startsWith(folder + sep)).toReversed();
 }
 
 /** Loop devices (`/dev/loopN`) whose backing file `matches`. */
 export async function loopDevices(matches: (backingFile: string) => boolean): Promise<readonly string[]> {
-  const names = await attachedLoops();
-  const found = await Promise.all(
-    names.map(async (name) => {
-      const backing = await readFile(`/sys/block/${name}/loop/backing_file`, "utf8").catch(() => "");
-      return backing !== "" && matches(backing.trimEnd().replace(/ \(deleted\)$/, "")) ? `/dev/${name}` : undefined;
-    }),
-  );
-  return found.filter((name) => name !== undefined);
+  return (await loopTable()).filter(({ backing }) => matches(backing)).map(({ name }) => `/dev/${name}`);
 }
+
+const loopTable = shared(async (): Promise<readonly { readonly name: string; readonly backing: string }[]> => {
+  const files = (await attachedLoops()).map(async (name) => {
+    const text = await readFile(`/sys/block/${name}/loop/backing_file`, "utf8").catch(() => "");
+    return { name, backing: text.trimEnd().replace(/ \(deleted\)$/, "") };
+  });
+  return (await Promise.all(files)).filter(({ backing }) => backing !== "");
+});
 
 /**
  * Names of those that hold something. The list of /sys/block has each that ever was: to ask them all takes milliseconds of every

@@ -22,8 +22,22 @@ export const sandboxes = {
     watchIntervalMs: 100,
     /** A sandbox that asks for more than its processor share for so long is told of. */
     throttledMs: 5_000,
+    /**
+     * Refused system calls that somebody is told of: how many are answered at once and in a second, of one sandbox and of all, the rest
+     * having to wait; how many kinds are told apart in a window, and how long that is.
+     */
+    deniedCallsBurst: 256,
+    deniedCallsPerSecond: 20,
+    deniedCallsOfAllBurst: 2_000,
+    deniedCallsOfAllPerSecond: 2_000,
+    deniedKindsMax: 16,
+    deniedWindowMs: 10_000,
+    /** How long the watcher over them may take to begin, and to know of one sandbox more or less. */
+    deniedWatcherMs: 10_000,
     /** How long the kernel may take to let go of a stopped sandbox's processes, mounts and cgroups. */
     stopProofMs: 10_000,
+    /** Sandboxes that are taken apart at the same time; others that have ended wait for their turn. */
+    removalsAtOnceMax: 8,
     toolTimeoutMs: 60_000,
     idCharsMax: 60,
     commandWordsMax: 256,

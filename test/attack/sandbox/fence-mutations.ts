@@ -525,8 +525,8 @@ const end: readonly Mutation[] = [
     edits: [
       sandbox(
         "running-sandbox.ts",
-        'sleep(10);\n      }\n      signalProcess(this.pid, this.startTime, "SIGKILL");\n',
-        "sleep(10);\n      }\n",
+        '10 : 100);\n      }\n      signalProcess(this.pid, this.startTime, "SIGKILL");\n',
+        "10 : 100);\n      }\n",
       ),
       sandbox("dismantle.ts", "    for (const pid of await cgroup.processes()) kill(pid);\n", ""),
       sandbox("runtime.ts", '"delete", "--force", id', '"delete", id'),
