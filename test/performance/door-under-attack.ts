@@ -1,13 +1,14 @@
 /**
  * Round trips of one real sandboxed agent at its door while another sandbox spends all it can get of one resource: forks,
  * memory, processor, disk, log, connections. Quiet and attacked slices alternate in one run; the agent measures itself, and
- * each attacker answers with what it did. Goal: p99 within three times quiet. Run as root:
+ * each attacker answers with what it did. Goal: p99 within three times quiet. Tells each slice as it comes (some ten seconds an
+ * attack and round), and prints the table of what it has also when it is ended early (SIGINT, SIGTERM). Run as root:
  * `node test/performance/door-under-attack.ts [rounds] [attack ...]`, such as `3 forks connections`; all of them when none is named.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { attackerPrelude, eventually, printed, startMesh } from "../fleet/running-mesh.ts";
 
-const ROUNDS = Math.max(1, Number(process.argv[2] ?? 3));
+const ROUNDS = Math.max(1, Number(process.argv[2] ?? 2));
 const SLICE_MS = 3_000;
 /** An attack begins before its slice and ends after it. */
 const [LEAD_MS, TAIL_MS, REST_MS] = [700, 800, 700];
@@ -151,13 +152,23 @@ async function attacked(kind: Attack): Promise<readonly number[]> {
   return found;
 }
 
+let early = false;
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void (early = true));
+const p99 = (list: readonly number[]): string =>
+  ((list.toSorted((a, b) => a - b)[Math.floor(list.length * 0.99)] ?? Number.NaN) / 1_000).toFixed(1);
+const from = performance.now();
 try {
   // Warms up, and lets the start bursts end.
   await slice();
   for (let round = 0; round < ROUNDS; round++)
     for (const kind of attacks) {
-      times.quiet.push(...(await slice()));
-      times[kind].push(...(await attacked(kind)));
+      if (early) break;
+      const [quiet, under] = [await slice(), await attacked(kind)];
+      times.quiet.push(...quiet);
+      times[kind].push(...under);
+      const seconds = ((performance.now() - from) / 1_000).toFixed(0);
+      const told = `p99 ${p99(quiet)} ms quiet, ${p99(under)} ms under it`;
+      console.error(`${seconds} s: round ${round + 1} of ${ROUNDS}, ${ATTACKS[kind]}: ${told}`);
     }
 } finally {
   await mesh.stop();
