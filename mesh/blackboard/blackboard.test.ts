@@ -248,14 +248,46 @@ test("one writer makes a part of the keys only, also over a restart; what is the
   withBoard(async (opened) => {
     const { store, clock } = opened;
     const most = limits.board.keysPerWriterMax;
-    const made = Array.from({ length: most }, (_, i) => opened.board.prepare(entry(`m/${i}`, "")));
+    const again = (): Blackboard => new Blackboard(store, { ...systemClock, nowMs: () => clock.ms });
+    const made = Array.from({ length: most }, (_, i) =>
+      opened.board.prepare(entry(`m/${i}`, "", i === most - 1 ? { ttlSeconds: 1 } : {})),
+    );
     assert.ok(made.every(({ ok }) => ok));
     await store.commit(made.flatMap((each) => (each.ok ? each.value.writes : [])));
-    const again = new Blackboard(store, { ...systemClock, nowMs: () => clock.ms });
-    for (const board of [opened.board, again]) {
+    for (const board of [opened.board, again()]) {
       const refused = board.prepare(entry("m/more", ""));
       assert.equal(refused.ok ? undefined : refused.error.code, "too_large");
       assert.ok(board.prepare(entry("m/0", "changed")).ok);
       assert.ok(board.prepare(entry("m/more", "", { writer: "b" })).ok);
+    }
+    // What was deleted makes room for whom it counted, whoever deletes it and as often as it happens; its versions go on.
+    for (let n = 1; n < 4; n++) {
+      const now = { ...opened, board: again() };
+      assert.equal(await write(now, entry("m/1", null, { writer: "b" })), 2 * n);
+      if (n === 1) assert.equal(await write(now, entry("m/new", "")), 1);
+      assert.equal(await write(now, entry("m/1", "")), n === 1 ? "too_large" : 2 * n + 1);
+      if (n === 1) assert.equal(await write(now, entry("m/new", null)), 2);
+      if (n === 1) assert.equal(await write(now, entry("m/1", "")), 3);
+      assert.equal(await write(now, entry("m/other", "")), "too_large");
+      assert.equal(await write({ ...opened, board: again() }, entry("m/other", "")), "too_large");
+    }
+    // So does what has expired, which is found by and by, and comes to life again only by a write.
+    clock.ms += 1_000;
+    const board = again();
+    let tries = 0;
+    while (tries < most / 400 && (await write({ ...opened, board }, entry("m/late", ""))) === "too_large") {
+      tries++;
+      // What was found goes to the disk before more is looked for.
+      await store.commit([]);
+    }
+    assert.ok(tries > 0 && tries <= most / 400, `${tries} tries`);
+    assert.equal(await write({ ...opened, board }, entry(`m/${most - 1}`, "")), "too_large");
+    assert.equal(await write({ ...opened, board }, entry(`m/${most - 1}`, "", { writer: "b" })), 2);
+    for (const at of [board, again()]) {
+      assert.equal(at.read(`m/${most - 1}`, undefined)?.version, 2);
+      assert.deepEqual(
+        at.list(`m/${most - 1}`, () => true).map(({ version }) => version),
+        [2],
+      );
     }
   }));

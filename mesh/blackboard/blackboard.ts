@@ -9,6 +9,7 @@ import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
 import type { BoardEntryRow, BoardListRow } from "../store/tables/board.ts";
+import { KeyCensus } from "./key-census.ts";
 import { prefixesOf } from "./prefixes.ts";
 import { plainValues, type ValueCipher } from "./value-cipher.ts";
 import { Watches } from "./watches.ts";
@@ -57,6 +58,8 @@ interface Head {
   readonly version: number;
   readonly live: boolean;
   readonly expiresAtMs: number | null;
+  /** Whom the key counts for; null: for nobody, since it does not live. */
+  readonly maker: string | null;
 }
 
 /** Versioned keys shared by the fleet. Who may see which key is decided by the caller, row by row. */
@@ -71,10 +74,10 @@ export class Blackboard {
   readonly #appendOnly: readonly string[];
   readonly #cipher: ValueCipher;
   readonly #plainUpTo: number;
-  #keys: number;
-  /** Keys by who made them; after a start by who wrote them last. */
-  readonly #made: Map<string, number>;
+  readonly #census: KeyCensus;
   #lastId: number;
+  /** The key up to which those that have expired were looked for; undefined while what was found goes to the disk. */
+  #sweptTo: number | undefined = 0;
 
   constructor(store: Store, clock: Clock, { appendOnly = [], cipher = plainValues, plainUpTo = 0 }: BoardOptions = {}) {
     this.#store = store;
@@ -83,8 +86,8 @@ export class Blackboard {
     this.#cipher = cipher;
     this.#plainUpTo = plainUpTo;
     this.watches = new Watches(store, clock);
-    ({ keys: this.#keys, lastId: this.#lastId } = store.query.board.extent());
-    this.#made = new Map(store.query.board.writers().map(({ writer, keys }) => [writer, keys]));
+    this.#census = new KeyCensus(store.query.board.makers());
+    this.#lastId = store.query.board.lastId();
   }
 
   /**
@@ -111,17 +114,19 @@ export class Blackboard {
     if (change !== undefined) return err(appendOnly(key, fixed ?? "", change));
     if (write.value === null && liveVersion === 0)
       return err(refusal("not_found", `no board key \`${key}\``, "nothing is to be deleted"));
-    const full = row ? undefined : this.#full(write.writer);
-    if (full) return err(full);
-    if (!row) {
-      this.#keys++;
-      this.#made.set(write.writer, (this.#made.get(write.writer) ?? 0) + 1);
+    const maker = write.value === null ? null : (row?.maker ?? write.writer);
+    if (maker !== null && !row?.maker) {
+      if (this.#census.full(maker)) this.#sweep();
+      const full = this.#census.full(maker);
+      if (full) return err(full);
+      this.#census.add(maker);
     }
+    if (row?.maker && maker === null) this.#census.remove(row.maker);
     const nowMs = this.#clock.nowMs();
     const id = row?.id ?? ++this.#lastId;
     const version = (row?.version ?? 0) + 1;
     const expiresAtMs = write.ttlSeconds === undefined ? null : nowMs + write.ttlSeconds * 1000;
-    const pending: Head = { id, version, live: write.value !== null, expiresAtMs };
+    const pending: Head = { id, version, live: write.value !== null, expiresAtMs, maker };
     this.#pending.set(key, pending);
     const value = write.value === null ? "" : this.#cipher.seal(write.value, { key, version });
     const { label, writer, session } = write;
@@ -129,7 +134,8 @@ export class Blackboard {
     return ok({
       version,
       writes: [
-        ...(row ? [] : [["board.insertKey", id, defaultTenant, key] as const]),
+        ...(row ? [] : [["board.insertKey", id, defaultTenant, key, maker] as const]),
+        ...(row && row.maker !== maker ? [["board.setMaker", maker, id] as const] : []),
         ["board.insert", id, version, value, JSON.stringify(label), writer, session, nowMs, expiresAtMs, deleted],
         ["board.setHead", id],
         ...(fixed === undefined ? trimmed(id, version) : []),
@@ -141,13 +147,28 @@ export class Blackboard {
     });
   }
 
-  /** Why nobody, or not this writer, may make another key. */
-  #full(writer: string): Refusal | undefined {
-    const { keysPerFleetMax, keysPerWriterMax } = limits.board;
-    const made = this.#made.get(writer) ?? 0;
-    if (this.#keys < keysPerFleetMax && made < keysPerWriterMax) return undefined;
-    const held = this.#keys < keysPerFleetMax ? `${made} keys of \`${writer}\`` : `${this.#keys} keys`;
-    return refusal("too_large", `the board holds ${held}`, "write to keys that exist");
+  /** Some of the keys are looked at, others the next time; those that have expired do not count any more. */
+  #sweep(): void {
+    const from = this.#sweptTo;
+    if (from === undefined) return;
+    const page = this.#store.query.board.page(from, SWEPT_KEYS);
+    const writes: Write[] = [];
+    for (const { id, key, version, maker, deleted, expiresAtMs } of page) {
+      const known = this.#pending.get(key) ?? this.#heads.get(key);
+      const head = { id, version, live: deleted === 0, expiresAtMs, maker };
+      if (maker === null || this.#lives(head) || (known && (known.version !== version || known.maker === null)))
+        continue;
+      this.#census.remove(maker);
+      this.#remember(key, { ...head, maker: null });
+      writes.push(["board.setMaker", null, id]);
+    }
+    this.#sweptTo = undefined;
+    const next = page.length < SWEPT_KEYS ? 0 : (page.at(-1)?.id ?? 0);
+    // What fails is told by the store itself.
+    this.#store.commit(writes).then(
+      () => (this.#sweptTo = next),
+      () => {},
+    );
   }
 
   /**
@@ -272,7 +293,9 @@ export class Blackboard {
 
   #committed(key: string): Head | undefined {
     const row = this.#store.query.board.head(defaultTenant, key);
-    return row && { id: row.id, version: row.version, live: row.deleted === 0, expiresAtMs: row.expiresAtMs };
+    if (!row) return undefined;
+    const { id, version, deleted, expiresAtMs, maker } = row;
+    return { id, version, live: deleted === 0, expiresAtMs, maker };
   }
 
   #lives(row: { readonly live: boolean; readonly expiresAtMs: number | null }): boolean {
@@ -281,6 +304,7 @@ export class Blackboard {
 }
 
 const PAGE_KEYS = 200;
+const SWEPT_KEYS = 500;
 /** A page has been looked through. */
 const PAUSE = Symbol("pause");
 

@@ -1,6 +1,6 @@
 import { agentTables } from "./tables/agents.ts";
 import { auditTables } from "./tables/audit.ts";
-import { boardLog, boardTables } from "./tables/board.ts";
+import { boardLog, boardMakers, boardTables } from "./tables/board.ts";
 import { credentialLifecycle, credentialTables } from "./tables/credentials.ts";
 import { hookTables } from "./tables/hooks.ts";
 import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
@@ -30,6 +30,7 @@ export const migrations: readonly string[] = [
   taskTables,
   scheduleDigests,
   spendingTenants,
+  boardMakers,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

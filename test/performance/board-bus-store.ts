@@ -141,7 +141,7 @@ async function withPast(path: string, count: number, keys: number): Promise<void
   const db = new DatabaseSync(join(path, "cordon.sqlite"));
   const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${count - 1})`;
   db.exec(`PRAGMA synchronous = OFF; BEGIN;
-    ${numbers} INSERT INTO board_key SELECT i + 1, 'default', 'k/' || i FROM n WHERE i < ${keys};
+    ${numbers} INSERT INTO board_key SELECT i + 1, 'default', 'k/' || i, 'a' FROM n WHERE i < ${keys};
     ${numbers} INSERT INTO board_log
       SELECT i + 1, i % ${keys} + 1, i / ${keys} + 1, max(0, i + 1 - ${keys}), '${text}', '${label}', 'a', 's', i, NULL, 0, 0
       FROM n;

@@ -74,6 +74,18 @@ export const boardLog = `
   DROP TABLE board_version;
 `;
 
+/**
+ * `maker` of a key that lives, null of one that was deleted: the bound of keys counts those that live, and lists look at
+ * them only. A deleted key keeps its row, so that its versions go on where they stood.
+ */
+export const boardMakers = `
+  ALTER TABLE board_key ADD COLUMN maker TEXT;
+  UPDATE board_key SET maker = (
+    SELECT l.writer FROM board_head h JOIN board_log l ON l.seq = h.seq WHERE h.key = board_key.id AND l.deleted = 0
+  );
+  CREATE INDEX board_key_live ON board_key (tenant, key) WHERE maker IS NOT NULL;
+`;
+
 const KEY = "SELECT id FROM board_key WHERE tenant = ?1 AND key = ?2";
 const HEAD = `SELECT seq FROM board_head WHERE key = (${KEY})`;
 
@@ -83,8 +95,10 @@ const HEAD = `SELECT seq FROM board_head WHERE key = (${KEY})`;
  * a key that is on its way to the disk, and compares with that.
  */
 export const boardStatements = {
-  /** (id, tenant, key): a key that was never written before. */
-  "board.insertKey": "INSERT INTO board_key (id, tenant, key) VALUES (?, ?, ?)",
+  /** (id, tenant, key, maker): a key that was never written before. */
+  "board.insertKey": "INSERT INTO board_key (id, tenant, key, maker) VALUES (?, ?, ?, ?)",
+  /** (maker | null, id): it lives again, or no more. */
+  "board.setMaker": "UPDATE board_key SET maker = ? WHERE id = ?",
   /** (key id, version, value, label: JSON, writer, writer_session, at_ms, expires_at_ms | null, deleted: 0 | 1) */
   "board.insert": `INSERT INTO board_log
     (key, version, before, value, label, writer, writer_session, at_ms, expires_at_ms, deleted, dropped)
@@ -118,10 +132,12 @@ export interface BoardEntryRow {
   readonly atMs: number;
   readonly expiresAtMs: number | null;
   readonly deleted: 0 | 1;
+  /** null: not counted among the keys that live; its newest version is a deletion, or has expired. */
+  readonly maker: string | null;
 }
 export type BoardListRow = Omit<BoardEntryRow, "value">;
 
-const META = `l.seq, k.id, k.key, l.version, l.label, l.writer, l.writer_session AS writerSession, l.at_ms AS atMs,
+const META = `l.seq, k.id, k.key, k.maker, l.version, l.label, l.writer, l.writer_session AS writerSession, l.at_ms AS atMs,
   l.expires_at_ms AS expiresAtMs, l.deleted`;
 const CURRENT = "board_key k JOIN board_head h ON h.key = k.id JOIN board_log l ON l.seq = h.seq";
 // Keys are ASCII (protocol/names.ts), so the highest code point ends every range of a prefix. One lower bound only: of two,
@@ -141,18 +157,23 @@ export function boardQueries(prepare: Prepare) {
   const back = `FROM older CROSS JOIN board_log l ON l.seq = older.seq CROSS JOIN board_key k ON k.id = l.key WHERE l.dropped = 0`;
   const version = prepare<BoardEntryRow>(`${BACK} SELECT ${META}, l.value ${back} AND older.version <= ?3 LIMIT 1`);
   // From the index alone: the versions of keys that nobody asked for stay where they are.
-  const names = prepare<{ key: string }>(`SELECT k.key FROM board_key k WHERE ${RANGE} ORDER BY k.key LIMIT ?4`);
-  const history = prepare<BoardListRow>(`${BACK} SELECT ${META} ${back} AND older.version < ?3 LIMIT ?4`);
-  const extent = prepare<{ keys: number; lastId: number | null }>(
-    "SELECT count(*) AS keys, max(id) AS lastId FROM board_key",
+  const names = prepare<{ key: string }>(
+    `SELECT k.key FROM board_key k WHERE ${RANGE} AND k.maker IS NOT NULL ORDER BY k.key LIMIT ?4`,
   );
-  const writers = prepare<{ writer: string; keys: number }>(
-    `SELECT l.writer, count(*) AS keys FROM board_head h JOIN board_log l ON l.seq = h.seq
-     WHERE l.writer IS NOT NULL GROUP BY l.writer`,
+  const history = prepare<BoardListRow>(`${BACK} SELECT ${META} ${back} AND older.version < ?3 LIMIT ?4`);
+  const lastId = prepare<{ id: number | null }>("SELECT max(id) AS id FROM board_key");
+  const makers = prepare<{ maker: string; keys: number }>(
+    "SELECT maker, count(*) AS keys FROM board_key WHERE maker IS NOT NULL GROUP BY maker",
+  );
+  const page = prepare<BoardListRow>(
+    `SELECT ${META} FROM (SELECT id FROM board_key WHERE id > ?1 ORDER BY id LIMIT ?2) one
+     CROSS JOIN board_key k ON k.id = one.id CROSS JOIN board_head h ON h.key = k.id CROSS JOIN board_log l ON l.seq = h.seq`,
   );
   return {
-    /** How many keys have their newest version from whom. */
-    writers: (): { readonly writer: string; readonly keys: number }[] => writers.all(),
+    /** How many keys that live were made by whom. */
+    makers: (): { readonly maker: string; readonly keys: number }[] => makers.all(),
+    /** The newest versions of the `limit` keys after `afterId`, by id. */
+    page: (afterId: number, limit: number): BoardListRow[] => page.all(afterId, limit),
     /** The newest version of a key, also when it is deleted or expired. */
     current: (tenant: string, key: string): BoardEntryRow | undefined => current.get(tenant, key),
     head: (tenant: string, key: string): BoardListRow | undefined => head.get(tenant, key),
@@ -161,16 +182,13 @@ export function boardQueries(prepare: Prepare) {
       const row = version.get(tenant, key, n);
       return row?.version === n ? row : undefined;
     },
-    /** Keys that start with `prefix` and come after `afterKey` (both may be empty), also those that are deleted or expired. */
+    /** Keys that start with `prefix` and come after `afterKey` (both may be empty), also those that are expired. */
     names: (tenant: string, prefix: string, afterKey: string, limit: number): string[] =>
       names.all(tenant, afterKey === "" ? prefix : `${afterKey}\u0001`, prefix, limit).map(({ key }) => key),
     /** Versions below `beforeVersion`, newest first. */
     history: (tenant: string, key: string, beforeVersion: number, limit: number): BoardListRow[] =>
       history.all(tenant, key, beforeVersion, limit),
-    /** Keys that were ever written, the deleted among them, and the last id that was given. */
-    extent: (): { readonly keys: number; readonly lastId: number } => {
-      const { keys = 0, lastId = null } = extent.get() ?? {};
-      return { keys, lastId: lastId ?? 0 };
-    },
+    /** The last id that was given to a key. */
+    lastId: (): number => lastId.get()?.id ?? 0,
   };
 }
