@@ -17,14 +17,14 @@ test("a turn takes work until its time is over; the rest is done in the turns af
   const done: number[] = [];
   const give = (n: number): void => {
     const act = (): void => {
-      work(1);
+      work(0.5);
       done.push(n);
     };
     if (turns.open) act();
     else turns.later(act);
   };
   for (let n = 0; n < 7; n++) give(n);
-  assert.deepEqual(done, [0, 1], "two milliseconds are a turn");
+  assert.deepEqual(done, [0, 1], "a millisecond is a turn");
   const seen: number[] = [];
   for (let turn = 0; turn < 6; turn++) {
     await nextTurn();
@@ -55,4 +55,13 @@ test("what comes while others wait stands behind them", async () => {
   await nextTurn();
   assert.deepEqual(done, ["first", "second", "newcomer"]);
   assert.ok(turns.open);
+});
+
+test("work that waits is done although nothing else keeps the loop awake", async () => {
+  const { turns, work } = working();
+  assert.ok(turns.open);
+  work(5);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  turns.later(resolve);
+  await promise;
 });

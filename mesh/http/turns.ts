@@ -1,7 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 
 /** Of one turn of the loop, for what may wait. More of it would make all others wait for so long. */
-const TURN_MS = 2;
+const TURN_MS = 1;
 
 /**
  * A fair share of the event loop: what may be much work for many at once is done as long as a turn has time for it, and
@@ -11,7 +11,8 @@ export class Turns {
   readonly #clock: Clock;
   #waiting: (() => void)[] = [];
   #beganMs = -Infinity;
-  #scheduled = false;
+  /** What ends the turn. */
+  #ending: NodeJS.Immediate | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -20,8 +21,9 @@ export class Turns {
   /** Whether work can be done now. Where it cannot, `later` has it done. */
   get open(): boolean {
     if (this.#waiting.length > 0) return false;
-    if (!this.#scheduled) {
-      this.#begin();
+    if (!this.#ending) {
+      // What a socket brings is followed by the end of the turn by itself; that nobody waits for keeps no loop awake.
+      this.#begin().unref();
       return true;
     }
     return this.#clock.monotonicMs() - this.#beganMs < TURN_MS;
@@ -29,21 +31,23 @@ export class Turns {
 
   later(work: () => void): void {
     this.#waiting.push(work);
+    this.#ending ??= this.#begin();
+    this.#ending.ref();
   }
 
-  #begin(): void {
-    this.#scheduled = true;
+  #begin(): NodeJS.Immediate {
     this.#beganMs = this.#clock.monotonicMs();
-    setImmediate(() => this.#next());
+    this.#ending = setImmediate(this.#next);
+    return this.#ending;
   }
 
-  #next(): void {
-    this.#scheduled = false;
+  readonly #next = (): void => {
+    this.#ending = undefined;
     if (this.#waiting.length === 0) return;
     this.#begin();
     let done = 0;
     do this.#waiting[done++]?.();
     while (done < this.#waiting.length && this.#clock.monotonicMs() - this.#beganMs < TURN_MS);
     this.#waiting = this.#waiting.slice(done);
-  }
+  };
 }
