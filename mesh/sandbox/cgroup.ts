@@ -24,6 +24,8 @@ export interface Cgroups {
   readonly version: 1 | 2;
   /** Controllers that a sandbox needs and this machine does not offer. */
   readonly missing: readonly string[];
+  /** Controllers of a hierarchy of version 2 that is mounted beside those of version 1; the other set-ups have none. */
+  readonly mixed: readonly string[];
   /** Every folder that belongs to `path`, one per hierarchy, whether it exists or not. */
   folders(path: string): readonly string[];
   /** The folder of `path` in the hierarchy of one controller. */
@@ -40,6 +42,7 @@ export async function readCgroups(): Promise<Cgroups | null> {
     return {
       version: 2,
       missing: REQUIRED.filter((name) => !offered.includes(name)),
+      mixed: [],
       folders: (path) => [join(base, path)],
       folder: (_, path) => join(base, path),
     };
@@ -48,8 +51,11 @@ export async function readCgroups(): Promise<Cgroups | null> {
   if (mounts.length === 0) return null;
   const pointOf = (name: string): string | undefined =>
     mounts.find((m) => m.type === "cgroup" && m.root === "/" && m.superOptions.includes(name))?.point;
+  const second = mounts.find((m) => m.type === "cgroup2");
+  const beside = second ? await readFile(join(second.point, "cgroup.controllers"), "utf8").catch(() => "") : "";
   return {
     version: 1,
+    mixed: beside.split(/\s+/).filter(Boolean),
     // In a user namespace nobody can make a device, and none but those of /dev opens.
     missing: [...REQUIRED, "cpuacct", ...(userNamespace() ? [] : ["devices"])].filter((name) => !pointOf(name)),
     folders: (path) => [...new Set(mounts.map((m) => join(m.point, path)))],

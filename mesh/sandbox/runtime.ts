@@ -1,5 +1,5 @@
 /** The OCI runtime (runc, crun or runsc), driven directly: no daemon stands between the mesh and its sandboxes. */
-import { access, constants, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { access, constants, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -81,6 +81,16 @@ export class Runtime {
     return match ? `${match[1]} ${match[2]}` : null;
   }
 
+  /** Whether it can hand over the filter of a sandbox (OCI runtime specification, features: `linux.seccomp.actions`). */
+  async handsOverFilters(): Promise<boolean> {
+    const done = await this.#ask("features");
+    if (done?.code !== 0) return false;
+    const found: unknown = JSON.parse(done.stdout);
+    const features = found as { linux?: { seccomp?: { enabled?: boolean; actions?: readonly string[] } } };
+    const { enabled, actions } = features.linux?.seccomp ?? {};
+    return enabled === true && Array.isArray(actions) && actions.includes("SCMP_ACT_NOTIFY");
+  }
+
   /** Starts the bundle, with everything it prints going to the pipe of `at`; returns the host pid of its PID 1 or its kernel. */
   async run(id: string, at: SandboxPlaces): Promise<number> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 });
@@ -116,9 +126,14 @@ export class Runtime {
       this.profile.process === "agent"
         ? ["--pid-file", pidFile]
         : ["--internal-pid-file", pidFile, "--user", `${SANDBOX_UID}:${SANDBOX_UID}`];
-    const args = [...(await this.#global(at)), "exec", ...own, id, ...command];
+    const described = basename(this.file) === "crun" ? `${pidFile}.json` : null;
+    if (described !== null) await describeExec(at, command, described);
+    const told = described === null ? [...own, id, ...command] : [...own, "--process", described, id];
+    const args = [...(await this.#global(at)), "exec", ...told];
     const [program, ...words] = groups === null ? [this.file, ...args] : intoGroups(groups, [this.file, ...args]);
-    return runProgram(program, words, { clock: this.#clock, ...bounds });
+    const done = await runProgram(program, words, { clock: this.#clock, ...bounds });
+    if (described !== null) await rm(described, { force: true });
+    return done;
   }
 
   /** Sends a signal to PID 1 inside, or to `pid` as it is known inside. */
@@ -153,6 +168,12 @@ export class Runtime {
       this.profile.process === "agent" ? [id] : ["state", "lock"].map((end) => `${id}_sandbox:${id}.${end}`);
     for (const name of names) await rm(join(this.#root, name), { recursive: true, force: true });
   }
+}
+
+/** crun takes nothing over from PID 1 but its groups and namespaces: all else of its process is said again. */
+async function describeExec(at: SandboxPlaces, command: readonly string[], file: string): Promise<void> {
+  const { process: first } = JSON.parse(await readFile(at.config, "utf8")) as { process: object };
+  await writeFile(file, JSON.stringify({ ...first, args: command }), { mode: 0o600 });
 }
 
 /** The last message of a `--log`: `level=… msg="…"` of runc and crun (Go quoting), or JSON objects of runsc. */

@@ -18,9 +18,10 @@ function answering(text: string, isolation: "container" | "gvisor" = "container"
   writeFileSync(file, `#!/bin/sh\necho "${text}"\n`, { mode: 0o755 });
   return new Runtime(file, runtimeProfiles[isolation], placesOf("abcdefgh", folder), clock);
 }
-const cgroups = (version: 1 | 2, missing: readonly string[] = []): Cgroups => ({
+const cgroups = (version: 1 | 2, missing: readonly string[] = [], mixed: readonly string[] = []): Cgroups => ({
   version,
   missing,
+  mixed,
   folders: () => [],
   folder: () => "/sys/fs/cgroup/memory",
 });
@@ -33,9 +34,10 @@ describe("what a machine lacks", () => {
     assert.match(await found(answering("hello"), cgroups(2)), /does not answer/);
     assert.match(await found(answering("runc version 1.0.3"), cgroups(2)), /`runc 1.0.3` cannot bind/);
     assert.match(
-      await found(answering("crun version 1.8.1"), cgroups(1)),
-      /`crun 1.8.1` refuses this machine's cgroup/,
+      await found(answering("crun version 1.8.1"), cgroups(1, [], ["hugetlb"])),
+      /`crun 1.8.1` refuses this machine's cgroup set-up \(`hugetlb` of version 2 beside version 1\)/,
     );
+    assert.doesNotMatch(await found(answering("crun version 1.8.1"), cgroups(1)), /crun/);
     assert.doesNotMatch(await found(answering("crun version 1.8.1"), cgroups(2)), /crun/);
     assert.doesNotMatch(await found(answering("runc version 1.1.5+ds1"), cgroups(1)), /runc/);
   });

@@ -96,11 +96,13 @@ async function runtimeFaults(
   if (name === "runc" && (major < 1 || (major === 1 && minor < 1))) {
     return [{ what: `\`${version}\` cannot bind folders into a user namespace`, remedy: "install runc 1.1 or later" }];
   }
-  if (name === "crun" && cgroups?.version === 1) {
+  // Its own words: "cgroups in hybrid mode not supported, drop all controllers from cgroupv2".
+  if (name === "crun" && cgroups !== null && cgroups.mixed.length > 0) {
+    const mixed = `\`${cgroups.mixed.join("`, `")}\` of version 2 beside version 1`;
     return [
       {
-        what: `\`${version}\` refuses this machine's cgroup set-up (version 1 controllers beside a version 2 hierarchy)`,
-        remedy: "run `apt-get install runc`, or boot with `systemd.unified_cgroup_hierarchy=1`",
+        what: `\`${version}\` refuses this machine's cgroup set-up (${mixed})`,
+        remedy: "run `apt-get install runc`, or boot with `systemd.unified_cgroup_hierarchy=1` or `cgroup_no_v1=all`",
       },
     ];
   }

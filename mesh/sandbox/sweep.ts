@@ -1,6 +1,7 @@
 /** Clears what an earlier mesh of this installation left, whatever moment it was killed at. */
 import { readdir, readFile, readlink, rm, rmdir, stat } from "node:fs/promises";
 import { basename, join, sep } from "node:path";
+import { limits } from "../../protocol/limits.ts";
 import { Cgroup } from "./cgroup.ts";
 import { dismantle, type Host } from "./dismantle.ts";
 import { claimsOf, removeDrafts } from "./id-range.ts";
@@ -80,10 +81,12 @@ async function endHelpers(host: Host): Promise<void> {
   }
 }
 
-async function detachLoops(host: Host): Promise<void> {
-  const devices = await loopDevices((file) => file.startsWith(host.places.volumesDir + sep));
-  for (const device of devices)
-    await runProgram("losetup", ["--detach", device], { clock: host.clock }).catch(() => undefined);
+/** A device goes with its last user, and whoever lists those of the machine is one for a moment: that is waited for. */
+async function detachLoops({ places, clock }: Host): Promise<void> {
+  const own = (): Promise<readonly string[]> => loopDevices((file) => file.startsWith(places.volumesDir + sep));
+  for (const device of await own()) await runProgram("losetup", ["--detach", device], { clock }).catch(() => undefined);
+  const deadline = clock.monotonicMs() + limits.sandbox.stopProofMs;
+  while ((await own()).length > 0 && clock.monotonicMs() < deadline) await clock.sleep(20);
 }
 
 /** Removes the folders and groups that only hold sandboxes; only when this process has none. */
