@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { systemClock as clock } from "../../lib/clock.ts";
+import { systemClock as clock, type Clock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import type { AgentSetting } from "../config/fleet.ts";
 import { Monitor } from "../monitor/monitor.ts";
@@ -17,11 +17,14 @@ class Backend implements SandboxBackend {
   readonly ends = { gate: Promise.resolve(), stuck: false };
   running = 0;
   mostRunning = 0;
+  /** Starts that fail before one succeeds. */
+  refusals = 0;
 
   shortfalls = (): Promise<[]> => Promise.resolve([]);
   sweep = (): Promise<[]> => Promise.resolve([]);
   eraseVolume = (): Promise<void> => Promise.resolve();
   start = ({ id }: { readonly id: string }): Promise<Sandbox> => {
+    if (this.refusals > 0) return Promise.reject(new SandboxError(`no room, ${this.refusals--} times more`, "wait"));
     this.mostRunning = Math.max(this.mostRunning, ++this.running);
     const listeners: ((event: SandboxEvent) => void)[] = [];
     let gone: Promise<void> | undefined;
@@ -42,12 +45,12 @@ class Backend implements SandboxBackend {
   };
 }
 
-function scene() {
+function scene(now: Clock = clock) {
   const backend = new Backend();
   const idle = { ms: 600_000 };
   const setting = { name: "a", isolation: "container", code: null, hibernateAfterMs: 0 } as unknown as AgentSetting;
   const runner = new AgentRunner({
-    ...{ setting, agentId: "agt_1", generation: 0, clock, ids: randomId, backend },
+    ...{ setting, agentId: "agt_1", generation: 0, clock: now, ids: randomId, backend },
     audit: { record: () => Promise.resolve() },
     monitor: new Monitor(clock),
     logs: new LogBook("unused"),
@@ -164,4 +167,38 @@ test("a sandbox that cannot be removed does not end the looks, and can be woken"
   await within("the start", runner.start());
   assert.equal(runner.phase, "running");
   await runner.stop("stopped", "the end");
+});
+
+test("a sandbox that could not be built is tried again by itself, at longer and longer intervals; a stop ends that", async () => {
+  const pauses: number[] = [];
+  let pass = Promise.withResolvers<void>();
+  const sleep: Clock["sleep"] = (ms, signal) => {
+    pauses.push(ms);
+    return Promise.race([pass.promise, clock.sleep(60_000, signal)]);
+  };
+  const { backend, runner } = scene({ ...clock, sleep });
+  const next = async (): Promise<void> => {
+    const { resolve } = pass;
+    pass = Promise.withResolvers<void>();
+    resolve();
+    await clock.sleep(1);
+  };
+  backend.refusals = 9;
+  await within("the first start", runner.start());
+  assert.deepEqual([runner.phase, runner.reason], ["failed", "no room, 9 times more: wait"]);
+  for (let n = 0; n < 7; n++) await next();
+  assert.deepEqual([runner.phase, runner.reason], ["failed", "no room, 2 times more: wait"]);
+  assert.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+  // Who asks for it does not wait for the next time, and is told how it went.
+  await within("a start by the operator", runner.start());
+  assert.deepEqual([runner.phase, runner.reason], ["failed", "no room, 1 times more: wait"]);
+  await next();
+  await within("the start", started(runner));
+  assert.deepEqual([backend.running, backend.mostRunning, runner.restarts], [1, 1, 0]);
+  await within("the stop", runner.stop("stopped", "the end"));
+  backend.refusals = 3;
+  await within("a start", runner.start());
+  await within("the last stop", runner.stop("stopped", "the end"));
+  await next();
+  assert.deepEqual([runner.phase, backend.running, backend.refusals], ["stopped", 0, 2]);
 });

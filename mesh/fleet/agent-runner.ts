@@ -32,7 +32,11 @@ export interface RunnerParts {
   onStart(): void;
 }
 
-/** Keeps one agent as it is wanted: running, with restarts that back off, or stopped with a reason. */
+/**
+ * Keeps one agent as it is wanted: running, with restarts that back off, or stopped with a reason. A sandbox that cannot be
+ * built now (a runtime that is too slow on a loaded machine) is tried again until it can: work may be waiting for it that
+ * nobody looks after. One that ends by itself again and again stays down.
+ */
 export class AgentRunner {
   readonly #parts: RunnerParts;
   /** Of the life that is wanted: a new start is another life, also while the one before is still ending. */
@@ -42,6 +46,8 @@ export class AgentRunner {
   #sandbox: Sandbox | undefined;
   #door: DoorListener | undefined;
   #loop: Promise<void> = Promise.resolve();
+  /** Failed, and to be tried again. */
+  #resting = false;
   phase: AgentPhase = "stopped";
   reason = "";
   generation: number;
@@ -75,9 +81,11 @@ export class AgentRunner {
     return this.#door?.idleForMs?.() ?? 0;
   }
 
-  /** Resolves when the first start has succeeded or failed, or is not wanted any more. */
+  /** Resolves when the next start has succeeded or failed, or is not wanted any more. */
   start(): Promise<void> {
-    if (this.#life) return Promise.resolve();
+    if (this.#life && !this.#resting) return Promise.resolve();
+    this.#life?.abort();
+    this.#resting = false;
     const life = (this.#life = new AbortController());
     this.#asked++;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -91,6 +99,7 @@ export class AgentRunner {
     const loop = this.#loop;
     this.#life?.abort();
     this.#life = undefined;
+    this.#resting = false;
     try {
       await this.#sandbox?.stop(limits.sandbox.stopGraceMs);
     } finally {
@@ -102,27 +111,37 @@ export class AgentRunner {
 
   async #keep(wanted: AbortSignal, started: () => void): Promise<void> {
     const { clock } = this.#parts;
-    const failures: number[] = [];
+    const { startAgainMinMs, startAgainMaxMs, restartsPerMinuteMax } = limits.sandbox;
+    const ends: number[] = [];
+    let refusals = 0;
     while (!wanted.aborted) {
       this.phase = "starting";
       const error = await this.#runOnce(wanted, started);
       started();
       if (wanted.aborted) return;
-      failures.push(clock.monotonicMs());
-      while ((failures[0] ?? 0) < clock.monotonicMs() - 60_000) failures.shift();
-      if (error !== undefined || failures.length > limits.sandbox.restartsPerMinuteMax) {
-        return this.#fail(error ?? `ended ${failures.length} times within a minute`);
+      if (error !== undefined) {
+        this.#fail(error, refusals === 0);
+        this.#resting = true;
+        await clock.sleep(Math.min(startAgainMinMs * 2 ** refusals++, startAgainMaxMs), wanted).catch(() => {});
+        if (!wanted.aborted) this.#resting = false;
+        continue;
+      }
+      refusals = 0;
+      ends.push(clock.monotonicMs());
+      while ((ends[0] ?? 0) < clock.monotonicMs() - 60_000) ends.shift();
+      if (ends.length > restartsPerMinuteMax) {
+        this.#life = undefined;
+        return this.#fail(`ended ${ends.length} times within a minute`, true);
       }
       this.phase = "starting";
       this.restarts++;
-      await clock.sleep(Math.min(250 * 2 ** failures.length, 10_000), wanted).catch(() => {});
+      await clock.sleep(Math.min(250 * 2 ** ends.length, 10_000), wanted).catch(() => {});
     }
   }
 
-  #fail(reason: string): void {
-    this.#life = undefined;
+  #fail(reason: string, isNews: boolean): void {
     [this.phase, this.reason] = ["failed", reason];
-    this.#parts.monitor.emit("agent.failed", this.setting.name, { reason: reason.slice(0, 400) });
+    if (isNews) this.#parts.monitor.emit("agent.failed", this.setting.name, { reason: reason.slice(0, 400) });
   }
 
   /** One life of the sandbox. Returns why it could not be started, if so. */

@@ -10,6 +10,9 @@ export const sandboxes = {
     startTimeoutMs: 20_000,
     stopGraceMs: 2_000,
     restartsPerMinuteMax: 5,
+    /** Pauses after a start that failed: each twice the one before it. */
+    startAgainMinMs: 1_000,
+    startAgainMaxMs: 60_000,
     memoryBytesMin: 64 * MiB,
     diskBytesMin: 1 * MiB,
     openFilesMax: 1_024,
@@ -68,7 +71,11 @@ export const sandboxes = {
     agentsWakingMax: 2,
     /** So many that wait are a storm; the longest rest after each that it wakes. */
     stormAgentsMin: 8,
-    restMsMax: 500,
+    restMsMax: 600,
+    /** How late the mesh may be for a turn in a storm before it rests longer, by which factor at most, and how often that is looked at. */
+    lateMsMax: 5,
+    calmMax: 3,
+    turnMs: 10,
   },
   /** Root file systems that are not ours: images, folders, packages. */
   rootfs: {
