@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import type { MeshOptions } from "../main.ts";
-import { isolations, type SandboxBackend } from "../sandbox/backend.ts";
+import { type Isolation, isolations, type SandboxBackend } from "../sandbox/backend.ts";
 import { surroundingsOf } from "../sandbox/probe-attempts.ts";
 import { fenceHolds, probeFence } from "../sandbox/probe.ts";
 import { localBackend } from "./machine.ts";
@@ -57,6 +57,7 @@ async function checkFence(backend: SandboxBackend): Promise<Check[]> {
       fix,
     });
     if (short.length > 0) return checks;
+    checks.push(await aboutDeniedCalls(backend, isolation));
     const results = await probeFence(backend, { clock: systemClock, id: randomId }, isolation);
     await backend.sweep();
     if (!fenceHolds(results, isolation) && results.every((result) => result.stopped)) {
@@ -71,6 +72,18 @@ async function checkFence(backend: SandboxBackend): Promise<Check[]> {
     }
   }
   return checks;
+}
+
+/** Not a part of the fence: they are refused all the same. */
+async function aboutDeniedCalls(backend: SandboxBackend, isolation: Isolation): Promise<Check> {
+  const unseen = backend.deniedCallsUnseen ? await backend.deniedCallsUnseen(isolation) : "not by this backend";
+  const detail = unseen === null ? "told as `sandbox.syscall_denied`" : `refused, and nobody is told: ${unseen}`;
+  return {
+    name: `refused system calls${isolation === "container" ? "" : ` (${isolation})`}`,
+    ok: true,
+    detail,
+    fix: "",
+  };
 }
 
 /** What `backend: docker` would give: an offer, which a fleet file may ask for; its fence is probed when it does. */

@@ -50,6 +50,10 @@ export type SandboxEvent =
   | { readonly type: "pids_exhausted"; readonly count: number }
   | { readonly type: "disk_full"; readonly usedBytes: number }
   | { readonly type: "log_flood"; readonly bytesPerSecond: number }
+  /** Hostile code shows itself: a call that only who wants out makes, refused; the last one by process `pid` as known inside, null when it had ended. */
+  | { readonly type: "syscall_denied"; readonly call: string; readonly pid: number | null; readonly count: number }
+  /** Its refused calls are not seen any more. They are still refused. */
+  | { readonly type: "syscalls_unwatched" }
   /** It has asked for more processor time than its share, without a pause, for `seconds`. */
   | { readonly type: "cpu_throttled"; readonly seconds: number }
   /**
@@ -96,6 +100,8 @@ export interface SandboxBackend {
   readonly name: string;
   /** Empty when sandboxes of this isolation can be built here. */
   shortfalls(isolation: Isolation): Promise<readonly Shortfall[]>;
+  /** Why nobody is told of the refused system calls of its sandboxes here; null: `syscall_denied` tells of them. Absent: nobody is. */
+  deniedCallsUnseen?(isolation: Isolation): Promise<string | null>;
   /** Builds the fence and starts; throws SandboxError if any part of it cannot be built. */
   start(spec: SandboxSpec): Promise<Sandbox>;
   /** Ends and removes every sandbox of this installation that an earlier mesh left; returns their ids. */

@@ -36,15 +36,19 @@ export const rlimits: readonly (readonly [string, number])[] = [
 /** Names that the fence sets itself; a specification may not. */
 export const fixedEnvironment = { PATH: "/bin", HOME: "/data", TMPDIR: "/tmp" } as const;
 
-/** `hostId` is the first of the sandbox's host UIDs and GIDs; `codeFolder` is a resolved path. */
+/**
+ * `hostId` is the first of the sandbox's host UIDs and GIDs; `codeFolder` is a resolved path. `seesDenials`: somebody waits at
+ * `at.denials` to be told of refused calls.
+ */
 export function bundleOf(
   spec: SandboxSpec,
   at: SandboxPlaces,
   hostId: number,
   codeFolder: string | null,
   profile: RuntimeProfile,
+  seesDenials = false,
 ): object {
-  const seccomp = seccompFor(process.arch, profile.clone3);
+  const seccomp = seccompFor(process.arch, profile.clone3, seesDenials ? at.denials : undefined);
   assert(seccomp, "the start of a sandbox was refused on an architecture without a system-call list");
   const mapping = [{ containerID: 0, hostID: hostId, size: limits.sandbox.hostIdsPerSandbox }];
   const none: string[] = [];

@@ -7,7 +7,9 @@ import type { Clock } from "../../lib/clock.ts";
 import { type Isolation, type SandboxBackend, SandboxError, type SandboxSpec } from "./backend.ts";
 import { bundleOf, SANDBOX_UID } from "./bundle.ts";
 import { Cgroup, ownProcessList } from "./cgroup.ts";
+import { type Denials, deniedCallsUnseen, watchDenials } from "./denials.ts";
 import type { Host } from "./dismantle.ts";
+import type { IdRange } from "./id-range.ts";
 import { type Build, LocalBackend } from "./local-backend.ts";
 import { SandboxOutput } from "./output.ts";
 import { placesOf, type SandboxPlaces } from "./places.ts";
@@ -18,6 +20,7 @@ import { mountFlags, quickly, reapedExit, warmGroups } from "./reaper.ts";
 import { type Engine, RunningSandbox } from "./running-sandbox.ts";
 import { type RuntimeProfile, runtimeProfiles } from "./runtime-profile.ts";
 import { Runtime } from "./runtime.ts";
+import { SandboxDenials } from "./sandbox-denials.ts";
 import { shortfallsOf } from "./shortfalls.ts";
 import { mountVolume } from "./volume.ts";
 
@@ -45,6 +48,9 @@ class OciBackend extends LocalBackend {
   readonly #options: OciOptions;
   /** What gives each isolation here. */
   readonly #runtimes = new Map<Isolation, Runtime>();
+  readonly #unseen = new Map<Isolation, Promise<string | null>>();
+  /** Of the sandboxes whose refused calls are told. */
+  readonly #denials = new Map<string, Denials>();
   #ownProcesses: Promise<string> | undefined;
 
   constructor(options: OciOptions) {
@@ -67,6 +73,23 @@ class OciBackend extends LocalBackend {
     const { rootfs, clock } = this.#options;
     const runtime = this.#runtimes.get(isolation) ?? null;
     return shortfallsOf({ runtime, cgroups: await this.readCgroups(), rootfs, clock }, isolation);
+  }
+
+  /** Asked once: a runtime that is changed under a running mesh must not start other sandboxes than the doctor has told of. */
+  deniedCallsUnseen(isolation: Isolation): Promise<string | null> {
+    const known = this.#unseen.get(isolation);
+    if (known) return known;
+    const asked = this.#askUnseen(isolation);
+    this.#unseen.set(isolation, asked);
+    asked.catch(() => this.#unseen.delete(isolation));
+    return asked;
+  }
+
+  async #askUnseen(isolation: Isolation): Promise<string | null> {
+    const runtime = this.#runtimes.get(isolation);
+    if (runtime === undefined) return "there are no such sandboxes here";
+    if (runtime.profile.process !== "agent") return "the calls of its sandboxes end in a kernel of its own";
+    return deniedCallsUnseen(runtime.file, this.clock);
   }
 
   protected override runtimes(): readonly Runtime[] {
@@ -96,7 +119,8 @@ class OciBackend extends LocalBackend {
     const runtime = this.#runtimeFor(spec);
     const { profile } = runtime;
     const code = await this.shownCode(build, profile);
-    const bundle = bundleOf(spec, at, range.hostId, code, profile);
+    const denials = (await this.deniedCallsUnseen(spec.isolation)) === null ? new SandboxDenials() : null;
+    const bundle = bundleOf(spec, at, range.hostId, code, profile, denials !== null);
     const serving = this.places.namespace && {
       ...{ cgroups: host.cgroups, group: at.dataCgroup, cpus: spec.limits.cpus, log: join(at.dir, "data.log") },
     };
@@ -106,6 +130,7 @@ class OciBackend extends LocalBackend {
       mounting,
       this.#mountRoot(spec.rootfs ?? this.#options.rootfs, at, profile),
       this.#makePipe(at.log),
+      denials === null ? null : this.#watchDenials(spec.id, at, denials),
       writeFile(at.config, JSON.stringify(bundle), { mode: 0o600 }),
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
@@ -130,7 +155,19 @@ class OciBackend extends LocalBackend {
     );
     const started = { engine, pid, startTime, cgroup, data: at.data, output, onGone, companion: await mounting };
     made.sandbox = new RunningSandbox(spec, clock, started);
+    denials?.tellAs(made.sandbox);
     return made.sandbox;
+  }
+
+  async #watchDenials(id: string, at: SandboxPlaces, denials: SandboxDenials): Promise<void> {
+    this.#denials.set(id, await watchDenials(at.denials, denials, this.clock));
+  }
+
+  /** With the last of its refused calls told, so that its end is the last event. */
+  protected override async remove(host: Host, spec: SandboxSpec, range?: IdRange): Promise<void> {
+    const denials = this.#denials.get(spec.id);
+    this.#denials.delete(spec.id);
+    await Promise.all([super.remove(host, spec, range), denials?.end()]);
   }
 
   async #mountRoot(from: string, at: SandboxPlaces, { rootfsOptions }: RuntimeProfile): Promise<void> {

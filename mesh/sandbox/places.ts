@@ -33,6 +33,8 @@ export interface SandboxPlaces {
   readonly pidFile: string;
   readonly log: string;
   readonly door: string;
+  /** Where the runtime hands over the filter, for somebody to be told of what it refuses. */
+  readonly denials: string;
   readonly rootfs: string;
   readonly data: string;
   readonly code: string;
@@ -74,6 +76,7 @@ export function sandboxPlacesOf(places: Places, id: string): SandboxPlaces {
     pidFile: join(dir, "pid"),
     log: join(dir, "log"),
     door,
+    denials: join(dir, "denials"),
     rootfs: join(dir, "rootfs"),
     data: join(dir, "data"),
     code: join(dir, "code"),

@@ -2,22 +2,37 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { seccompFor } from "./seccomp.ts";
+import { callNames } from "./telling-calls.ts";
+
+const NOTIFY = "SCMP_ACT_NOTIFY";
 
 interface Filter {
   readonly defaultAction: string;
   readonly defaultErrnoRet: number;
   readonly architectures: readonly string[];
+  readonly listenerPath?: string;
   readonly syscalls: readonly {
     readonly names: readonly string[];
     readonly action: string;
     readonly errnoRet?: number;
-    readonly args?: readonly {
-      readonly index: number;
-      readonly value: number;
-      readonly valueTwo?: number;
-      readonly op: string;
-    }[];
+    readonly args?: readonly Condition[];
   }[];
+}
+interface Condition {
+  readonly index: number;
+  readonly value: number;
+  readonly valueTwo?: number;
+  readonly op: string;
+}
+
+/** No argument satisfies both. */
+function apart(one: Condition, two: Condition): boolean {
+  if (one.index !== two.index) return false;
+  const [left, right] = [one, two].map(({ op, value, valueTwo = 0 }) =>
+    op === "SCMP_CMP_EQ" ? { mask: 0xffff_ffff, wanted: value } : { mask: value, wanted: valueTwo },
+  );
+  const both = (left?.mask ?? 0) & (right?.mask ?? 0);
+  return ((left?.wanted ?? 0) & both) !== ((right?.wanted ?? 0) & both);
 }
 
 const FORBIDDEN =
@@ -40,6 +55,45 @@ for (const architecture of ["x64", "arm64"])
     it("refuses with EPERM what it does not list, on one architecture", () => {
       assert.deepEqual([filter.defaultAction, filter.defaultErrnoRet], ["SCMP_ACT_ERRNO", 1]);
       assert.deepEqual(filter.architectures, [architecture === "x64" ? "SCMP_ARCH_X86_64" : "SCMP_ARCH_AARCH64"]);
+    });
+
+    it("has somebody told where there is a listener, of calls that it refuses with and without one, and of no other", () => {
+      assert.deepEqual(
+        [filter.listenerPath, filter.syscalls.some(({ action }) => action === NOTIFY)],
+        [undefined, false],
+      );
+      const heard = seccompFor(architecture, "refused", "/run/denials") as Filter;
+      assert.equal(heard.listenerPath, "/run/denials");
+      const told = heard.syscalls.filter(({ action }) => action === NOTIFY);
+      assert.deepEqual(
+        { ...heard, listenerPath: undefined, syscalls: heard.syscalls.slice(0, -told.length) },
+        {
+          ...filter,
+          listenerPath: undefined,
+        },
+      );
+      const known = new Set(callNames(architecture).values());
+      for (const { names, args } of told)
+        for (const name of names) {
+          assert.ok(known.has(name) || architecture === "arm64", `${name} has a number`);
+          if (args === undefined) assert.deepEqual(rules(name), [], `${name} is refused whatever its arguments are`);
+        }
+      assert.ok(told.flatMap(({ names }) => names).length > 60);
+    });
+
+    it("is told of arguments only that no rule lets through", () => {
+      const heard = seccompFor(architecture, "refused", "/run/denials") as Filter;
+      for (const name of ["clone", "socket", "mknod", "mknodat", "io_uring_setup"]) {
+        const told = heard.syscalls.filter(({ names, action }) => names.includes(name) && action === NOTIFY);
+        assert.ok(told.length > 0, name);
+        const passing = rules(name).filter(({ action }) => action === "SCMP_ACT_ALLOW");
+        for (const { args = [] } of told)
+          for (const other of passing)
+            assert.ok(
+              args.some((one) => (other.args ?? []).some((two) => apart(one, two))),
+              `${name}: ${JSON.stringify(args)} and ${JSON.stringify(other.args)}`,
+            );
+      }
     });
 
     it("lists nothing that reaches out of a sandbox", () => {

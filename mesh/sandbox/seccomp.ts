@@ -9,6 +9,7 @@
  * mknod (also FIFOs), file handles, changing ids or capabilities, personality, sync (stalls the host).
  */
 import type { RuntimeProfile } from "./runtime-profile.ts";
+import { alwaysTold } from "./telling-calls.ts";
 
 const files = `read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 open openat openat2 creat
   close close_range lseek stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink
@@ -37,6 +38,7 @@ const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_TYPE_MASK = 0xf;
+const SOCK_RAW = 3;
 /** CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET of linux/sched.h. */
 const CLONE_NAMESPACES = 0x7e02_0000;
 /** TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC, FICLONE. */
@@ -55,7 +57,7 @@ interface Condition {
 }
 interface Rule {
   readonly names: readonly string[];
-  readonly action: "SCMP_ACT_ALLOW" | "SCMP_ACT_ERRNO";
+  readonly action: "SCMP_ACT_ALLOW" | "SCMP_ACT_ERRNO" | "SCMP_ACT_NOTIFY";
   readonly errnoRet?: number;
   readonly args?: readonly Condition[];
 }
@@ -99,6 +101,34 @@ const rules: readonly Rule[] = [
   ...PRCTLS.map((option) => allow("prctl", equals(0, option))),
 ];
 
+/** AF_KEY, PACKET, RDS, CAN, TIPC, BLUETOOTH, ALG, VSOCK, QIPCRTR, XDP. */
+const TOLD_FAMILIES = [15, 17, 21, 29, 30, 31, 38, 40, 42, 44];
+const S_IFMT = 0xf000;
+/** S_IFCHR, S_IFBLK. */
+const DEVICES = [0x2000, 0x6000];
+/** Bits of io_uring_setup's number of entries that no event loop of libuv sets: it asks for 256, or 64. */
+const UNUSUAL_ENTRIES = 0xffff & ~(256 | 64);
+
+const tell = (names: readonly string[], ...args: readonly Condition[]): Rule => ({
+  names,
+  action: "SCMP_ACT_NOTIFY",
+  ...(args.length > 0 ? { args } : {}),
+});
+
+/** Each of these is refused without the rule, too: a rule only says that somebody is told. */
+const toldRules: readonly Rule[] = [
+  tell(alwaysTold),
+  ...bitsOf(CLONE_NAMESPACES).map((flag) => tell(["clone"], masked(0, flag, flag))),
+  ...TOLD_FAMILIES.map((family) => tell(["socket"], equals(0, family))),
+  ...[AF_INET, AF_INET6].map((family) => tell(["socket"], equals(0, family), masked(1, SOCK_TYPE_MASK, SOCK_RAW))),
+  ...bitsOf(UNUSUAL_ENTRIES).map((bit) => tell(["io_uring_setup"], masked(0, bit, bit))),
+  ...DEVICES.flatMap((type) => [tell(["mknod"], masked(1, S_IFMT, type)), tell(["mknodat"], masked(2, S_IFMT, type))]),
+];
+
+function bitsOf(mask: number): readonly number[] {
+  return Array.from({ length: 31 }, (_, bit) => 2 ** bit).filter((bit) => (mask & bit) !== 0);
+}
+
 const architectures: Readonly<Record<string, string>> = { x64: "SCMP_ARCH_X86_64", arm64: "SCMP_ARCH_AARCH64" };
 
 /** Its flags are behind a pointer, where a filter cannot look; ENOSYS makes the C library fall back to clone. */
@@ -107,8 +137,15 @@ const clone3Rules: Readonly<Record<RuntimeProfile["clone3"], Rule>> = {
   "left to the application kernel": allow("clone3"),
 };
 
-/** The OCI `linux.seccomp` object, or undefined on an architecture whose list nobody has checked. */
-export function seccompFor(architecture: string, clone3: RuntimeProfile["clone3"] = "refused"): object | undefined {
+/**
+ * The OCI `linux.seccomp` object, or undefined on an architecture whose list nobody has checked. `listener`: path of the Unix socket
+ * at which somebody answers the refused calls of telling-calls.ts with EPERM; without one the filter does.
+ */
+export function seccompFor(
+  architecture: string,
+  clone3: RuntimeProfile["clone3"] = "refused",
+  listener?: string,
+): object | undefined {
   const name = architectures[architecture];
   // One architecture only: a call through another one (i386, x32) kills the process.
   if (name === undefined) return undefined;
@@ -116,6 +153,7 @@ export function seccompFor(architecture: string, clone3: RuntimeProfile["clone3"
     defaultAction: "SCMP_ACT_ERRNO",
     defaultErrnoRet: EPERM,
     architectures: [name],
-    syscalls: [...rules, clone3Rules[clone3]],
+    syscalls: [...rules, clone3Rules[clone3], ...(listener === undefined ? [] : toldRules)],
+    ...(listener === undefined ? {} : { listenerPath: listener }),
   };
 }

@@ -64,6 +64,10 @@ class DockerBackend extends LocalBackend {
     return dockerShortfalls(this.#engine, isolation, this.#options.rootfs);
   }
 
+  async deniedCallsUnseen(): Promise<string> {
+    return "the docker engine keeps the filters of its containers to itself";
+  }
+
   protected override runtimes(): readonly Runtime[] {
     return [];
   }
