@@ -27,9 +27,13 @@ export function webWarden(services: DoorServices, caller: Caller): Warden {
       // Unread only where every rule says so.
       return permitOf(at.find(({ tls }) => tls === "intercept") ?? at[0], asked.value.rule);
     },
-    async permit(action) {
-      const asked = await ask(services, caller, action);
-      return asked.ok ? permitOf(reachOf(rules, action), asked.value.rule) : asked;
+    permit(action) {
+      const decision = services.halted(caller.agent) ? undefined : decisionOf(services, caller, action);
+      if (decision?.allow) return permitOf(reachOf(rules, action), decision.rule);
+      // Asked once more: what it is then is recorded, and told.
+      return ask(services, caller, action).then((asked) =>
+        asked.ok ? permitOf(reachOf(rules, action), asked.value.rule) : asked,
+      );
     },
     async depart(departure) {
       const pass = new WebPass(services, caller, departure);

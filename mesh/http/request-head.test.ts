@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { limits } from "../../protocol/limits.ts";
-import { readRequestHead } from "./request-head.ts";
+import { KnownFields, readRequestHead } from "./request-head.ts";
 import { nodeReadsRequests } from "./testing/wire.ts";
 
 const fuzzMs = Number(process.env["CORDON_FUZZ_SECONDS"] ?? 0) * 1_000;
@@ -31,6 +31,24 @@ test("what programs write is read", () => {
   const poll = readRequestHead(bytesOf("GET /v1/inbox?wait_ms=1 HTTP/1.1\r\nConnection: close\r\n\r\n"));
   assert.deepEqual([poll?.target, poll?.length, poll?.keeps], ["/v1/inbox?wait_ms=1", 0, false]);
   assert.equal(readRequestHead(bytesOf("GET / HTTP/1.1\r\n__proto__: x\r\n\r\n"))?.headers["__proto__"], "x");
+});
+
+test("with what was read before on a connection, heads are read as without", () => {
+  const line = fc.constantFrom("GET /a", "POST /b?c", "PUT /a", "GET /d");
+  const field = fc.constantFrom(
+    ...["A: b", "A: c", "Content-Length: 3", "Content-Length: 03", "Connection: close", "Transfer-Encoding: chunked"],
+    ...["a : b", "Connection: keep-alive"],
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(line, fc.array(field, { maxLength: 2 })), { maxLength: 6 }), (heads) => {
+      const known = new KnownFields();
+      for (const [first, fields] of heads) {
+        const bytes = bytesOf([`${first} HTTP/1.1`, ...fields, "", ""].join("\r\n"));
+        assert.deepEqual(readRequestHead(bytes, known), readRequestHead(bytes));
+      }
+    }),
+    { seed: 62, numRuns: 500 },
+  );
 });
 
 test("whatever is framed in another way, wants another protocol or could be read twice is left to who knows all of HTTP", () => {

@@ -24,7 +24,7 @@ const VERSION = " HTTP/1.1\r\n";
  * coding of the transfer, no other protocol. Undefined for everything else, which is not to say that it is wrong: it is
  * for a reader that knows all of HTTP. What is read here that reader reads in the same way (differential test).
  */
-export function readRequestHead(bytes: Buffer): RequestHead | undefined {
+export function readRequestHead(bytes: Buffer, known?: KnownFields): RequestHead | undefined {
   const end = bytes.indexOf(HEAD_END);
   if (end < 0 || end > headBytesMax / 2) return undefined;
   const text = bytes.toString("latin1", 0, end + 2);
@@ -34,14 +34,41 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
   const to = text.indexOf(VERSION, from);
   const target = text.slice(from, to);
   if (to < 0 || !TARGET.test(target)) return undefined;
-  const fields = readFields(text, to + VERSION.length, limits.door.headerCountMax);
+  const lines = text.slice(to + VERSION.length);
+  const block = known ? known.read(lines) : readBlock(lines);
+  if (!block) return undefined;
+  const { headers, length, keeps } = block;
+  return { method, target, headers, length, keeps, bytes: end + HEAD_END.length };
+}
+
+/** All that the lines after the first one say. */
+type Block = Pick<RequestHead, "headers" | "length" | "keeps">;
+
+function readBlock(lines: string): Block | undefined {
+  const fields = readFields(lines, 0, limits.door.headerCountMax);
   if (!fields || SPECIAL.some((name) => fields[name] !== undefined)) return undefined;
   for (const name in fields) if (typeof fields[name] !== "string") return undefined;
   const headers = fields as Readonly<Record<string, string>>;
   const length = lengthOf(headers["content-length"] ?? "0");
   const connection = headers["connection"]?.toLowerCase() ?? "keep-alive";
   if (length === undefined || (connection !== "keep-alive" && connection !== "close")) return undefined;
-  return { method, target, headers, length, keeps: connection === "keep-alive", bytes: end + HEAD_END.length };
+  return { headers, length, keeps: connection === "keep-alive" };
+}
+
+/**
+ * The fields of the request before on one connection: programs say them again in the same words, and what was read of
+ * them then is what they mean now. The same text gives the same `headers`, not only equal ones.
+ */
+export class KnownFields {
+  #lines: string | undefined;
+  #block: Block | undefined;
+
+  read(lines: string): Block | undefined {
+    if (lines === this.#lines) return this.#block;
+    this.#block = readBlock(lines);
+    this.#lines = lines;
+    return this.#block;
+  }
 }
 
 const TARGET = /^\/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%|]*$/;

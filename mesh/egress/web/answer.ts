@@ -3,7 +3,7 @@ import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompre
 import type { Dispatcher } from "undici";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { Exchange } from "../http1/connection.ts";
-import { Scrubber, type Automaton } from "../scrubber.ts";
+import { isClean, Scrubber, type Automaton } from "../scrubber.ts";
 import type { Front } from "./front.ts";
 import type { Field } from "./head.ts";
 import { scrubText } from "./keyring.ts";
@@ -26,6 +26,16 @@ const NOT_PASSED = new Set([
   ...["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te"],
   ...["trailer", "transfer-encoding", "upgrade", "alt-svc"],
 ]);
+
+const NOBODY: readonly string[] = [];
+
+/** Fields that are for the next hop only (RFC 9110 §7.6.1). */
+function nominatedBy(connection: string | string[] | undefined): readonly string[] {
+  if (connection === undefined || connection === "keep-alive") return NOBODY;
+  return String(connection)
+    .toLowerCase()
+    .split(/[\t ,]+/);
+}
 
 const WRITABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -175,30 +185,27 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   }
 
   #passed(headers: Headers, scrubs: boolean): readonly Field[] {
-    const connection = headers["connection"];
-    const nominated =
-      connection === undefined
-        ? []
-        : String(connection)
-            .toLowerCase()
-            .split(/[\t ,]+/);
+    const nominated = nominatedBy(headers["connection"]);
     const fields: Field[] = [];
-    let unwritable = false;
+    // Looked through as one text first: what is in none of them together is in no single one.
+    let all = "";
     for (const key in headers) {
       const name = key.toLowerCase();
       if (NOT_PASSED.has(name) || nominated.includes(name)) continue;
       if (scrubs && (name === "content-length" || (this.#decoder && name === "content-encoding"))) continue;
-      const values = headers[key];
-      for (const value of typeof values === "string" ? [values] : (values ?? [])) {
-        fields.push([name, value]);
-        unwritable ||= !WRITABLE.test(value);
-      }
+      const said = headers[key];
+      if (typeof said === "string") {
+        fields.push([name, said]);
+        all += `${name}\t${said}\t`;
+      } else
+        for (const value of said ?? []) {
+          fields.push([name, value]);
+          all += `${name}\t${value}\t`;
+        }
     }
-    if (this.#automata.length === 0) return unwritable ? fields.filter(([, value]) => WRITABLE.test(value)) : fields;
-    // Looked through as one text first: what is in none of them together is in no single one.
-    const suspect = scrubText(this.#automata, fields.flat().join("\n")).hits > 0;
+    const suspect = this.#automata.some((automaton) => !isClean(automaton, all));
     const clean = suspect ? fields.flatMap((field) => this.#cleaned(field)) : fields;
-    return unwritable ? clean.filter(([, value]) => WRITABLE.test(value)) : clean;
+    return WRITABLE.test(all) ? clean : clean.filter(([, value]) => WRITABLE.test(value));
   }
 
   #cleaned([name, value]: Field): readonly Field[] {

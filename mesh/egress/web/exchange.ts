@@ -5,16 +5,15 @@ import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { originOf } from "../../policy/reach.ts";
 import type { Asked } from "../../http/answer-reader.ts";
 import type { TokenBucket } from "../../http/bucket.ts";
-import { fieldLine } from "../../http/fields.ts";
 import type { Injection } from "../credentials.ts";
-import { requestLine } from "../http1/pool.ts";
 import { WebAnswer, type Ending } from "./answer.ts";
-import type { Binding } from "./binding.ts";
+import { covers, type Binding } from "./binding.ts";
 import { BodyGate, BodyRefused } from "./body-gate.ts";
 import { answerRefusal, type Front } from "./front.ts";
 import type { Gateway } from "./gateway.ts";
 import { readHead, type Entrance, type Field, type WebHead } from "./head.ts";
 import { choose, inject, needsBody, targetOf, type Outgoing } from "./injection.ts";
+import { bytesOf, fieldsOf, writeHead } from "./outgoing-head.ts";
 import type { Upstreams } from "./upstreams.ts";
 import type { Pass, Warden } from "./warden.ts";
 
@@ -80,12 +79,13 @@ async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Ad
   const pinned = await gateway.pinning.pin(head.to, rule.address, () => lane.names.take());
   if (!pinned.ok) return found(pinned.error);
   const { bindings } = lane;
-  const needs = (front.body ?? front.whole) !== null && needsBody(bindings, head);
+  const here = bindings.filter((binding) => covers(binding, head.action));
+  const needs = (front.body ?? front.whole) !== null && needsBody(here, head);
   const held = needs && front.body ? await hold(front.body) : ok(needs ? front.whole : null);
   if (!held.ok) return found(held.error);
   if (!needs && front.whole && lane.placeholders.some((each) => front.whole?.includes(each)))
     return found(bodyRefusal(new BodyRefused("placeholder")));
-  const ready = prepare(lane, head, held.value);
+  const ready = prepare(lane, here, head, held.value);
   if (!ready.ok) return found(ready.error);
   const { injection, credential } = ready.value;
   const outgoing = needs ? ready.value.outgoing : { ...ready.value.outgoing, body: front.whole };
@@ -101,14 +101,15 @@ async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Ad
 }
 
 function prepare(
-  { gateway, warden, bindings }: Lane,
+  { gateway, warden }: Lane,
+  here: readonly Binding[],
   head: WebHead,
   body: Buffer | null,
 ): Result<
   { readonly outgoing: Outgoing; readonly injection: Injection | null; readonly credential: string | null },
   Refusal
 > {
-  const chosen = choose(bindings, head, body);
+  const chosen = choose(here, head, body);
   if (!chosen.ok) return chosen;
   const binding = chosen.value;
   const plain = { target: targetOf(head.action.path, head.query), fields: head.fields, body };
@@ -148,9 +149,6 @@ async function hold(body: Readable): Promise<Result<Buffer, Refusal>> {
   return ok(Buffer.concat(chunks, bytes));
 }
 
-const bytesOf = ({ target, fields, body }: Outgoing): number =>
-  fields.reduce((sum, [name, value]) => sum + name.length + value.length + 4, target.length) + (body?.length ?? 0);
-
 async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnUpgrade | null): Promise<void> {
   const { head, outgoing, pass, stream } = admitted;
   const { use } = lane.warden;
@@ -171,13 +169,14 @@ async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnU
   }
   try {
     const place = lane.upstreams.to({ ...head.action, addresses: admitted.addresses });
-    const fields = fieldsOf(head, outgoing, automata.length > 0);
+    const watched = automata.length > 0;
     const { method } = head.action;
-    if (head.upgrade)
-      place.upgrading.dispatch({ path: outgoing.target, method, headers: fields.flat(), upgrade: "websocket" }, answer);
-    else
+    if (head.upgrade) {
+      const headers = fieldsOf(head, outgoing, watched).flat();
+      place.upgrading.dispatch({ path: outgoing.target, method, headers, upgrade: "websocket" }, answer);
+    } else
       place.pool.send({
-        head: writeHead(head, outgoing, fields, gate !== null),
+        head: writeHead(head, outgoing, watched, gate ? head.bytes : (outgoing.body?.length ?? 0)),
         body: gate ? NOTHING : (outgoing.body ?? NOTHING),
         source: gate ? { stream: gate, bytes: head.bytes } : undefined,
         asked: method === "HEAD" ? HEAD : OTHER,
@@ -196,32 +195,9 @@ async function send(lane: Lane, admitted: Admitted, front: Front, onUpgrade: OnU
   if (refused) await refuse(lane, front, evidence(head), refused);
 }
 
-/** The fields that go upstream. Where an answer is watched it must come whole and plain. */
-function fieldsOf(head: WebHead, { fields }: Outgoing, watched: boolean): readonly Field[] {
-  if (!watched && !head.upgrade) return fields;
-  const dropped = [...(watched ? UNWATCHABLE : []), ...(head.upgrade ? ["sec-websocket-extensions"] : [])];
-  const kept = fields.filter(([name]) => !dropped.includes(name));
-  return watched ? [...kept, ["accept-encoding", "identity"]] : kept;
-}
-
-const UNWATCHABLE = ["accept-encoding", "range", "if-range"];
 const NOTHING = Buffer.alloc(0);
 const OTHER: Asked = { bodiless: false, headBytesMax: limits.web.answerHeaderBytesMax };
 const HEAD: Asked = { ...OTHER, bodiless: true };
-/** RFC 9110 §8.6: what means something with a body says that there is none. */
-const MEANS_BODY: readonly string[] = ["POST", "PUT", "PATCH"];
-
-/** The host is that of the connection, and the body's length is said by nobody but the gateway. */
-function writeHead({ action, bytes }: WebHead, outgoing: Outgoing, fields: readonly Field[], streams: boolean): string {
-  const { method } = action;
-  let head = `${requestLine(method, outgoing.target)}${fieldLine("host", hostOf(action))}connection: keep-alive\r\n`;
-  for (const [name, value] of fields) head += fieldLine(name, value);
-  const length = streams ? bytes : (outgoing.body?.length ?? 0);
-  if (length === null) return `${head}transfer-encoding: chunked\r\n\r\n`;
-  return `${head}${length > 0 || MEANS_BODY.includes(method) ? `content-length: ${length}\r\n` : ""}\r\n`;
-}
-
-const hostOf = (action: WebHead["action"]): string => originOf(action).slice(`${action.scheme}://`.length);
 
 function bodyRefusal(error: Error): Refusal {
   const why = error instanceof BodyRefused ? error.why : "broken";

@@ -3,6 +3,7 @@ import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { defaultPorts, originOf, webMethods, type RequestAction } from "../../policy/reach.ts";
 import { parseAuthority, type Authority } from "./authority.ts";
+import type { Said, SaidHead } from "./said.ts";
 
 export type Field = readonly [name: string, value: string];
 
@@ -16,6 +17,8 @@ export interface RawHead {
   readonly fields: readonly Field[];
   /** The client wants to go on in WebSocket. */
   readonly upgrade: boolean;
+  /** Of these authorities and fields, where another request on the connection has said the same before. */
+  readonly said?: Said;
 }
 
 /** A head in its only reading. What goes upstream is built from this, never from the bytes that came. */
@@ -30,6 +33,7 @@ export interface WebHead {
   readonly upgrade: boolean;
   /** Where COPY and MOVE put what they take (RFC 4918 §10.3): decided on like the request itself. */
   readonly destination?: RequestAction;
+  readonly said?: Said;
 }
 
 /** Where a request came in: at the door itself (absolute-form), or in a tunnel to a place. */
@@ -59,8 +63,10 @@ const SINGLE = new Set([
   "destination",
 ]);
 
+const METHODS: ReadonlySet<string> = new Set(webMethods);
+
 export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refusal> {
-  if (!webMethods.some((method) => method === raw.method))
+  if (!METHODS.has(raw.method))
     return refuse(
       "method_not_allowed",
       `\`${raw.method.slice(0, 16)}\` is not passed on`,
@@ -69,6 +75,29 @@ export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refu
   const target = readTarget(raw.target, entrance);
   if (!target.ok) return target;
   const { scheme, to, path, query } = target.value;
+  const known = raw.said?.head?.to === to ? raw.said.head : undefined;
+  const said = known ? ok(known) : readSaid(raw, target.value);
+  if (!said.ok) return said;
+  if (raw.said) raw.said.head = said.value;
+  const { fields, bytes, carries } = said.value;
+  if (raw.upgrade && (raw.method !== "GET" || carries))
+    return refuse("malformed", "WebSocket begins with a GET that has no body", "send such a one");
+  const action: RequestAction = {
+    ...{ verb: "web.request", scheme, host: to.host, port: to.port, method: raw.method, path },
+  };
+  const second = said.value.destination;
+  const destination = second === undefined ? undefined : readDestination(second, action);
+  if (destination && !destination.ok) return destination;
+  return ok({
+    action,
+    ...(destination && { destination: destination.value }),
+    ...{ to, query, fields, upgrade: raw.upgrade, bytes },
+    ...(raw.said && { said: raw.said }),
+  });
+}
+
+/** The host, which is that of the target, and the fields. */
+function readSaid(raw: RawHead, { scheme, to }: Target): Result<SaidHead, Refusal> {
   const [said, ...more] = raw.authorities;
   if (said === undefined || more.length > 0)
     return refuse("malformed", "a request names its host exactly once", "send one `Host`");
@@ -86,20 +115,10 @@ export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refu
   const bytes = raw.fields.find(([name]) => name === "content-length")?.[1];
   if (bytes !== undefined && !/^(?:0|[1-9][0-9]{0,14})$/.test(bytes))
     return refuse("malformed", "the length of the body is not a number", "send a decimal number");
-  const carries = (bytes !== undefined && bytes !== "0") || raw.fields.some(([name]) => name === "transfer-encoding");
-  if (raw.upgrade && (raw.method !== "GET" || carries))
-    return refuse("malformed", "WebSocket begins with a GET that has no body", "send such a one");
-  const action: RequestAction = {
-    ...{ verb: "web.request", scheme, host: to.host, port: to.port, method: raw.method, path },
-  };
-  const second = fields.value.find(([name]) => name === "destination")?.[1];
-  const destination = second === undefined ? undefined : readDestination(second, action);
-  if (destination && !destination.ok) return destination;
   return ok({
-    action,
-    ...(destination && { destination: destination.value }),
-    ...{ to, query, fields: fields.value, upgrade: raw.upgrade },
-    bytes: bytes === undefined ? null : Number(bytes),
+    ...{ to, fields: fields.value, bytes: bytes === undefined ? null : Number(bytes) },
+    carries: (bytes !== undefined && bytes !== "0") || raw.fields.some(([name]) => name === "transfer-encoding"),
+    destination: fields.value.find(([name]) => name === "destination")?.[1],
   });
 }
 
@@ -137,8 +156,8 @@ function readTarget(target: string, entrance: Entrance): Result<Target, Refusal>
   return ok({ ...place, path, query: mark < 0 ? undefined : rest.slice(mark + 1) });
 }
 
-const isStraight = (path: string): boolean =>
-  !path.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment)) && !/%00/.test(path);
+/** `path` begins with a slash. */
+const isStraight = (path: string): boolean => !/%00|\/(?:\.|%2e){1,2}(?:\/|$)/i.test(path);
 
 /** A path on the same server, or its whole address: nothing that could be read as another server. */
 function readDestination(value: string, action: RequestAction): Result<RequestAction, Refusal> {

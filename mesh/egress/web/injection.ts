@@ -4,7 +4,7 @@ import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { originOf } from "../../policy/reach.ts";
 import { awsKeyOf, signAws } from "../signing.ts";
-import { covers, placeholderOf, PLACEHOLDER, type Binding, type Surface } from "./binding.ts";
+import { placeholderOf, PLACEHOLDER, type Binding, type Surface } from "./binding.ts";
 import type { Field, WebHead } from "./head.ts";
 import { decodeBasic, spotsInHead, spotsInPairs, type Spot } from "./placeholders.ts";
 
@@ -14,12 +14,13 @@ export interface Outgoing {
   readonly target: string;
   readonly fields: readonly Field[];
   readonly body: Buffer | null;
+  /** Not in `fields` yet: of what the connection has said before only this field is written anew. */
+  readonly put?: { readonly name: string; readonly placeholder: string; readonly secret: string };
 }
 
-/** Whether a body is to be held whole, because a credential may stand in it or it is signed. */
-export const needsBody = (bindings: readonly Binding[], head: WebHead): boolean =>
-  bindings.some(({ surface, ...binding }) => {
-    if (!covers({ surface, ...binding }, head.action)) return false;
+/** Whether a body is to be held whole, because a credential may stand in it or it is signed. `here`: who cover it. */
+export const needsBody = (here: readonly Binding[], head: WebHead): boolean =>
+  here.some(({ surface }) => {
     const type = typeOf(head.fields);
     if (surface.kind === "json") return /^application\/(?:[a-z0-9.+-]*\+)?json$/.test(type);
     if (surface.kind === "form") return type === "application/x-www-form-urlencoded";
@@ -30,15 +31,10 @@ const typeOf = (fields: readonly Field[]): string =>
   (fields.find(([name]) => name === "content-type")?.[1] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 
 /**
- * The one binding whose credential this request carries, null for none, or a refusal. `bindings` are those of the
- * credentials that the agent may use; `body` is what was held of it.
+ * The one binding whose credential this request carries, null for none, or a refusal. `here` are those that cover it, of
+ * the credentials that the agent may use; `body` is what was held of it.
  */
-export function choose(
-  bindings: readonly Binding[],
-  head: WebHead,
-  body: Buffer | null,
-): Result<Binding | null, Refusal> {
-  const here = bindings.filter((binding) => covers(binding, head.action));
+export function choose(here: readonly Binding[], head: WebHead, body: Buffer | null): Result<Binding | null, Refusal> {
   const spots = [...spotsInHead(head), ...(body ? spotsInBody(body, typeOf(head.fields), here) : [])];
   const [spot, ...more] = spots;
   const place = originOf(head.action);
@@ -148,6 +144,7 @@ export function inject(
   });
   switch (surface.kind) {
     case "header":
+      if (head.said) return ok({ ...plain, put: { name: surface.name, placeholder, secret } });
       return ok(field(surface.name, (value) => value.replace(placeholder, () => secret)));
     case "basic":
       return ok(field("authorization", (value) => encodeBasic(value, placeholder, secret)));

@@ -17,14 +17,16 @@ const straysIn = (text: string): Spot[] =>
   [...text.matchAll(NAMED)].map((match) => ({ credential: match[1] ?? "", surface: null }));
 
 /** Every placeholder in the head of a request. */
-export function spotsInHead({ action, query, fields }: Pick<WebHead, "action" | "query" | "fields">): Spot[] {
+export function spotsInHead({ action, query, fields, said }: SpottedHead): readonly Spot[] {
+  const inFields = said?.spots ?? fields.flatMap(([name, value]) => spotsInField(name, value));
+  if (said) said.spots = inFields;
+  const inTarget = action.path.includes(PLACEHOLDER) || (query?.includes(PLACEHOLDER) ?? false);
+  if (!inTarget) return inFields;
   const path = straysIn(action.path).map((spot) => ({ ...spot, surface: { kind: "path" } as const }));
-  return [
-    ...path,
-    ...spotsInPairs(query ?? "", "query"),
-    ...fields.flatMap(([name, value]) => spotsInField(name, value)),
-  ];
+  return [...path, ...spotsInPairs(query ?? "", "query"), ...inFields];
 }
+
+type SpottedHead = Pick<WebHead, "action" | "query" | "fields" | "said">;
 
 /** In `name=value` pairs with `&` between; a value is a placeholder whole or not at all. */
 export function spotsInPairs(text: string, kind: "query" | "form"): Spot[] {

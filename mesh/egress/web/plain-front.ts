@@ -4,10 +4,19 @@ import type { RequestHead } from "../../http/request-head.ts";
 import { fieldLine } from "../../http/fields.ts";
 import type { Front } from "./front.ts";
 import type { Field, RawHead } from "./head.ts";
+import type { Said } from "./said.ts";
 
 /** Up to here bytes are written in one piece with what stands before them. */
 const COPIED_BYTES_MAX = 8 * 1_024;
 const LAST_CHUNK = "0\r\n\r\n";
+
+/** What the fields of a request say; one for all that a connection says in the same words. */
+export type Spoken = Pick<RawHead, "authorities" | "fields"> & { readonly said: Said };
+
+export function spokenOf(headers: RequestHead["headers"]): Spoken {
+  const { host, ...others } = headers;
+  return { authorities: host === undefined ? [] : [host], fields: Object.entries(others), said: {} };
+}
 
 /** What a front needs to know of its connection. */
 interface Bearer {
@@ -35,15 +44,9 @@ export class PlainFront implements Front {
   #closed = false;
   #onClose: (() => void) | null = null;
 
-  constructor({ method, target, headers }: RequestHead, whole: Buffer | null, bearer: Bearer) {
-    const { host, ...others } = headers;
-    this.head = {
-      method,
-      target,
-      authorities: host === undefined ? [] : [host],
-      fields: Object.entries(others),
-      upgrade: false,
-    };
+  constructor({ method, target }: RequestHead, spoken: Spoken, whole: Buffer | null, bearer: Bearer) {
+    const { authorities, fields, said } = spoken;
+    this.head = { method, target, authorities, fields, upgrade: false, said };
     this.whole = whole;
     this.#bearer = bearer;
     this.#socket = bearer.socket;

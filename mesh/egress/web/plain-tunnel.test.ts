@@ -68,6 +68,7 @@ test("a request and its body come as they were sent; the answer goes in one piec
       ["x-b", "c"],
       ["content-length", "5"],
     ],
+    said: {},
   });
   assert.equal(front?.whole?.toString(), "hello");
   assert.equal(
@@ -95,6 +96,37 @@ test("an answer of unknown length that comes later goes in chunks; one of known 
     assert.ok(lane.told().endsWith(expected), lane.told());
     lane.end();
   }
+});
+
+test("what a connection says again in the same words is one; a word that changes is seen", async () => {
+  const heads: Front["head"][] = [];
+  const lane = begin((front) => {
+    heads.push(front.head);
+    front.answer(200, []);
+    front.end(Buffer.from(front.head.target));
+  });
+  for (const [target, more] of [
+    ["/a", "X-B: c"],
+    ["/b", "X-B: c"],
+    ["/c", "X-B: d"],
+    ["/d", "X-B: c"],
+  ] as const) {
+    lane.client.write(get(target, more));
+    await lane.until((text) => text.endsWith(target));
+  }
+  assert.deepEqual(
+    heads.map(({ target, fields }) => [target, ...fields.flat()]),
+    [
+      ["/a", "x-b", "c"],
+      ["/b", "x-b", "c"],
+      ["/c", "x-b", "d"],
+      ["/d", "x-b", "c"],
+    ],
+  );
+  const [first, second, third] = heads;
+  assert.ok(first?.said && first.said === second?.said && first.fields === second.fields);
+  assert.notEqual(second.said, third?.said);
+  lane.end();
 });
 
 test("a head goes out although its body waits", async () => {

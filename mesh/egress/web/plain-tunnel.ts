@@ -1,9 +1,9 @@
 import type { Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
 import type { Deadlines, Mortal } from "../../http/deadlines.ts";
-import { readRequestHead } from "../../http/request-head.ts";
+import { KnownFields, readRequestHead, type RequestHead } from "../../http/request-head.ts";
 import type { Front } from "./front.ts";
-import { PlainFront } from "./plain-front.ts";
+import { PlainFront, spokenOf, type Spoken } from "./plain-front.ts";
 
 interface Ends {
   asked(front: Front): void;
@@ -24,6 +24,9 @@ export class PlainTunnel implements Mortal {
   #front: PlainFront | undefined;
   #mayKeep = true;
   #leaving = false;
+  readonly #known = new KnownFields();
+  #headers: RequestHead["headers"] | undefined;
+  #spoken: Spoken | undefined;
   /** What has come of the requests after this one. */
   #held: Buffer = NOTHING;
 
@@ -77,15 +80,22 @@ export class PlainTunnel implements Mortal {
   };
 
   #begin(bytes: Buffer): void {
-    const head = readRequestHead(bytes);
-    const whole = head !== undefined && bytes.length - head.bytes >= head.length;
-    if (!whole) return this.#handOver(bytes);
+    const head = readRequestHead(bytes, this.#known);
+    const isWhole = head !== undefined && bytes.length - head.bytes >= head.length;
+    if (!isWhole) return this.#handOver(bytes);
     const end = head.bytes + head.length;
     this.#mayKeep = head.keeps;
     if (bytes.length > end) this.#held = bytes.subarray(end);
     this.#deadlines.set(this, limits.web.idleTimeoutMs);
-    this.#front = new PlainFront(head, head.length > 0 ? bytes.subarray(head.bytes, end) : null, this);
+    const whole = head.length > 0 ? bytes.subarray(head.bytes, end) : null;
+    this.#front = new PlainFront(head, this.#spokenBy(head), whole, this);
     this.#ends.asked(this.#front);
+  }
+
+  #spokenBy({ headers }: RequestHead): Spoken {
+    if (!this.#spoken || this.#headers !== headers) this.#spoken = spokenOf(headers);
+    this.#headers = headers;
+    return this.#spoken;
   }
 
   #next(): void {

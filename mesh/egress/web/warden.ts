@@ -58,7 +58,8 @@ export interface Warden {
   readonly use: readonly string[];
   /** Whether anything may be asked of a place at all, and whether its tunnel is to be read. */
   tunnel(to: Authority): Promise<Result<Permit, Refusal>>;
-  permit(action: RequestAction): Promise<Result<Permit, Refusal>>;
+  /** At once where it is allowed: only a refusal is recorded first. */
+  permit(action: RequestAction): Result<Permit, Refusal> | Promise<Result<Permit, Refusal>>;
   /** Reserves and records. */
   depart(departure: Departure): Promise<Result<Pass, Refusal>>;
   /** A refusal that the gateway found itself. */

@@ -1,0 +1,76 @@
+import { assert } from "../../../lib/assert.ts";
+import { fieldLine } from "../../http/fields.ts";
+import { originOf } from "../../policy/reach.ts";
+import { requestLine } from "../http1/pool.ts";
+import type { Field, WebHead } from "./head.ts";
+import type { Outgoing } from "./injection.ts";
+import type { SaidLines } from "./said.ts";
+
+/** RFC 9110 §8.6: what means something with a body says that there is none. */
+const MEANS_BODY: readonly string[] = ["POST", "PUT", "PATCH"];
+/** Where an answer is watched it must come whole and plain. */
+const UNWATCHABLE: readonly string[] = ["accept-encoding", "range", "if-range"];
+const PLAINLY: Field = ["accept-encoding", "identity"];
+
+/**
+ * The head that goes upstream. The host is that of the connection, and the body's length is said by nobody but the
+ * gateway: null for one that comes in chunks. Throws for what HTTP/1.1 cannot carry.
+ */
+export function writeHead(head: WebHead, outgoing: Outgoing, watched: boolean, length: number | null): string {
+  const { action } = head;
+  const { method } = action;
+  const host = originOf(action).slice(`${action.scheme}://`.length);
+  const lines = head.said ? knownLines(head, outgoing, watched) : linesOf(fieldsOf(head, outgoing, watched));
+  const first = `${requestLine(method, outgoing.target)}${fieldLine("host", host)}connection: keep-alive\r\n${lines}`;
+  if (length === null) return `${first}transfer-encoding: chunked\r\n\r\n`;
+  return `${first}${length > 0 || MEANS_BODY.includes(method) ? `content-length: ${length}\r\n` : ""}\r\n`;
+}
+
+/** The fields that go upstream. */
+export function fieldsOf(head: WebHead, { fields }: Outgoing, watched: boolean): readonly Field[] {
+  if (!watched && !head.upgrade) return fields;
+  const dropped = [...(watched ? UNWATCHABLE : []), ...(head.upgrade ? ["sec-websocket-extensions"] : [])];
+  const kept = fields.filter(([name]) => !dropped.includes(name));
+  return watched ? [...kept, PLAINLY] : kept;
+}
+
+/** Bytes that go out of target, fields and body. */
+export function bytesOf({ target, fields, body, put }: Outgoing): number {
+  let bytes = target.length + (body?.length ?? 0) + (put ? put.secret.length - put.placeholder.length : 0);
+  for (const [name, value] of fields) bytes += name.length + value.length + 4;
+  return bytes;
+}
+
+function linesOf(fields: readonly Field[]): string {
+  let lines = "";
+  for (const [name, value] of fields) lines += fieldLine(name, value);
+  return lines;
+}
+
+/** As they were written for the request before. */
+function knownLines(head: WebHead, outgoing: Outgoing, watched: boolean): string {
+  const { put, fields } = outgoing;
+  // Changed by an injection that is not kept.
+  if (fields !== head.fields || !head.said) return linesOf(fieldsOf(head, outgoing, watched));
+  let lines = head.said.lines;
+  if (!lines || lines.watched !== watched || (lines.put !== null) !== (put !== undefined))
+    lines = head.said.lines = cut(fieldsOf(head, outgoing, watched), put, watched);
+  if (!put || !lines.put) return lines.before + lines.after;
+  const [name, value] = lines.put;
+  return (
+    lines.before +
+    fieldLine(
+      name,
+      value.replace(put.placeholder, () => put.secret),
+    ) +
+    lines.after
+  );
+}
+
+function cut(fields: readonly Field[], put: Outgoing["put"], watched: boolean): SaidLines {
+  if (!put) return { watched, put: null, before: linesOf(fields), after: "" };
+  const at = fields.findIndex(([name, value]) => name === put.name && value.includes(put.placeholder));
+  const field = fields[at];
+  assert(field, "the field that a credential is bound to goes upstream");
+  return { watched, put: field, before: linesOf(fields.slice(0, at)), after: linesOf(fields.slice(at + 1)) };
+}
