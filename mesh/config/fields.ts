@@ -17,11 +17,17 @@ export const Count = measured(parseCount);
 /** US dollars in the file, micro-USD here. */
 export const Usd = measured(parseUsd);
 
+/** The two forms of each `textOr`, which its own schema does not show: for the published form of the fleet file. */
+export const alternatives = new WeakMap<z.core.$ZodType, readonly [z.ZodType, z.ZodType]>();
+
 /** One of two forms, told apart by whether a text stands there: the faults are those of the form that was meant. */
-export const textOr = <Text extends z.ZodType, Other extends z.ZodType>(text: Text, other: Other) =>
-  z.unknown().transform((value, context): z.output<Text> | z.output<Other> => {
+export const textOr = <Text extends z.ZodType, Other extends z.ZodType>(text: Text, other: Other) => {
+  const either = z.unknown().transform((value, context): z.output<Text> | z.output<Other> => {
     const parsed = (typeof value === "string" ? text : other).safeParse(value, { reportInput: true });
     if (parsed.success) return parsed.data;
     for (const issue of parsed.error.issues) context.issues.push({ ...issue, path: [...issue.path] } as never);
     return z.NEVER;
   });
+  alternatives.set(either, [text, other]);
+  return either;
+};
