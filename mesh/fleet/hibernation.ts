@@ -18,7 +18,8 @@ export interface HibernationParts {
 /**
  * Stops agents that have nothing to do and wakes them when they have: /data and their queues stay. Few are woken at the
  * same moment, first come first served, and in a storm fewer, with rests between them, so that it takes its time instead of
- * everybody's processor; when no more may run, whoever is idle makes room.
+ * everybody's processor: the longer the mesh itself has to wait for its turn, the longer they are. When no more may run, whoever
+ * is idle makes room.
  */
 export class Hibernation {
   readonly #parts: HibernationParts;
@@ -30,6 +31,8 @@ export class Hibernation {
   readonly #news = new Map<string, number>();
   /** How many wake at once in a storm: one core is for those who are awake. */
   readonly #wakingInStorm: number;
+  /** How many times as long as its start the rest after it is. */
+  #calm = 1;
   #ending: AbortSignal | undefined;
   #closed = false;
 
@@ -56,10 +59,23 @@ export class Hibernation {
     while (!signal.aborted) {
       await this.look();
       this.#pump();
-      const pauseMs = this.#queue.length > 0 ? limits.hibernation.pressedLookMs : limits.hibernation.lookMs;
-      await clock.sleep(pauseMs, signal).catch(() => undefined);
+      if (this.#queue.length > 0) await this.#listen(limits.hibernation.pressedLookMs, signal);
+      else await clock.sleep(limits.hibernation.lookMs, signal).catch(() => undefined);
     }
     this.#closed = true;
+  }
+
+  /** Passes some time, and learns from it how late others are who wait for their turn at a door. */
+  async #listen(forMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    const { turnMs, lateMsMax, calmMax } = limits.hibernation;
+    let latestMs = 0;
+    for (let passedMs = 0; passedMs < forMs && !signal.aborted; passedMs += turnMs) {
+      const fromMs = clock.monotonicMs();
+      await clock.sleep(turnMs, signal).catch(() => undefined);
+      latestMs = Math.max(latestMs, clock.monotonicMs() - fromMs - turnMs);
+    }
+    this.#calm = latestMs > lateMsMax ? Math.min(calmMax, this.#calm * 2) : Math.max(1, this.#calm * 0.9);
   }
 
   /** Puts to sleep whoever has been idle for long enough, or, when others wait for room, for a moment: the longest first. */
@@ -127,7 +143,7 @@ export class Hibernation {
     const fromMs = clock.monotonicMs();
     await runner.start();
     if (!this.#stormy) return;
-    const restMs = Math.min(limits.hibernation.restMsMax, clock.monotonicMs() - fromMs);
+    const restMs = Math.min(limits.hibernation.restMsMax, this.#calm * (clock.monotonicMs() - fromMs));
     await clock.sleep(restMs, this.#ending).catch(() => undefined);
   }
 }

@@ -81,7 +81,7 @@ describe("the bundle", () => {
     assert.deepEqual(bundle().linux.resources.memory, { limit: 2 ** 27, swap: 2 ** 27 });
     assert.deepEqual(bundle().linux.resources.pids, { limit: 7 });
     // A whole core at the start; among others by its share from the start.
-    assert.deepEqual(bundle().linux.resources.cpu, { period: 100_000, quota: 100_000, shares: 154 });
+    assert.deepEqual(bundle().linux.resources.cpu, { period: 100_000, quota: 100_000, shares: 38 });
     const none = ["CORE", "MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE"].map((name) => [`RLIMIT_${name}`, 0] as const);
     assert.deepEqual(
       new Map(bundle().process.rlimits.map(({ type, hard }) => [type, hard])),

@@ -12,6 +12,11 @@ export const CPU_PERIOD_US = 100_000;
 
 export const cpuQuotaUs = (cpus: number): number => Math.max(1_000, Math.round(cpus * CPU_PERIOD_US));
 
+/** Among others, as version 1 counts it: 1024 for a core. */
+export const cpuShares = (cpus: number): number => Math.max(2, Math.round(cpus * 1024));
+/** Of its share among others, while it starts: who runs already goes first. */
+const STARTING_SHARE = 0.25;
+
 export const maskedPaths = [
   "acpi asound bus cmdline config.gz diskstats driver interrupts iomem ioports kallsyms kcore key-users keys kmsg",
   "kpagecgroup kpagecount kpageflags latency_stats mdstat modules partitions sched_debug schedstat scsi slabinfo",
@@ -107,7 +112,10 @@ function mountsOf(at: SandboxPlaces, codeFolder: string | null, profile: Runtime
   ];
 }
 
-/** A whole core at first: the start of an interpreter at 0.15 of one takes seven times as long. */
+/**
+ * A whole core at first: the start of an interpreter at 0.15 of one takes seven times as long. But of a core that others want,
+ * too, less than it has later.
+ */
 function resourcesOf(
   { limits: { memoryBytes, cpus, pids } }: SandboxSpec,
   { threadsOfKernel }: RuntimeProfile,
@@ -118,7 +126,7 @@ function resourcesOf(
     cpu: {
       period: CPU_PERIOD_US,
       quota: Math.max(CPU_PERIOD_US, cpuQuotaUs(cpus)),
-      shares: Math.max(2, Math.round(cpus * 1024)),
+      shares: cpuShares(cpus * STARTING_SHARE),
     },
     pids: { limit: pids + threadsOfKernel },
   };

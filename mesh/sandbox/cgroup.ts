@@ -88,6 +88,12 @@ export class Cgroup {
     await writeFile(this.#file("cpu", "cpu.cfs_quota_us", "cpu.max"), value);
   }
 
+  /** Sets what it gets of a core that others want, too: 2 to 262144 (version 1), which runtimes map to 1 to 10000 (version 2). */
+  async shareCpu(shares: number): Promise<void> {
+    const value = this.#v2 ? 1 + Math.floor(((shares - 2) * 9_999) / 262_142) : shares;
+    await writeFile(this.#file("cpu", "cpu.shares", "cpu.weight"), String(value));
+  }
+
   /** Processes that the kernel killed for want of memory, ever. Synchronous: read by the watch for every sandbox. */
   oomKills(): number {
     return counter(this.#file("memory", "memory.oom_control", "memory.events"), "oom_kill");

@@ -2,6 +2,7 @@
 # Node can neither be a child subreaper nor wait for a process that it has not started. Uses nothing but perl-base.
 # Mounts and pipes are made by it, too: a system call in a forked child takes a fraction of what starting mount(8) takes.
 # Standard input:  S token output-file word word ... (fields end with NUL, requests with newline) | K token NUL newline
+#                  N: as S, for what may take its time
 #                  B token source target flags | L token image target | F token path | U token target ... | W token file: see `works`
 # Standard output: R token status  (a runtime has ended, or a work is done) | X pid status  (a process that it left has ended)
 # `status` is that of wait(2). Ends with its standard input.
@@ -18,6 +19,7 @@ my ($prctl, $mount, $umount, $signalfd) =
 exit 2 unless $prctl and $mount and $umount and $signalfd;
 syscall($prctl, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 or exit 3;
 
+my $NICE = 10;
 my (%token_of, %pid_of);
 # A handler of Perl's runs between its operations only: an end that comes just before a call that waits would be told of
 # after it. As a descriptor it is waited for like everything else.
@@ -103,12 +105,13 @@ sub work {
 }
 
 sub start {
-  my ($token, $output, @words) = @_;
+  my ($niceness, $token, $output, @words) = @_;
   my $pid = fork;
   if (!defined $pid) { syswrite STDOUT, "R $token 32512\n"; return; }
   if ($pid == 0) {
     $SIG{$_} = "DEFAULT" for qw(INT TERM HUP PIPE);
     sigprocmask(SIG_UNBLOCK, $ends);
+    POSIX::nice($niceness) if $niceness;
     # Each opened by itself: gVisor makes the file that it takes over non-blocking, and a second descriptor of the same one is then
     # told to its program as non-blocking, too.
     open STDIN, "<", "/dev/null" and open STDOUT, ">>", $output and open STDERR, ">>", $output and exec { $words[0] } @words;
@@ -139,7 +142,8 @@ for (;;) {
   while ($text =~ s/^([^\n]*)\n//) {
     my ($kind, @fields) = split /\0/, $1, -1;
     pop @fields;
-    if ($kind eq "S") { start @fields }
+    if ($kind eq "S") { start 0, @fields }
+    elsif ($kind eq "N") { start $NICE, @fields }
     elsif ($works{$kind}) { work $kind, @fields }
     elsif (my $pid = $pid_of{$fields[0]}) { kill KILL => $pid }
   }

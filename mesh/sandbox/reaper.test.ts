@@ -10,7 +10,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
@@ -46,6 +46,18 @@ it("tells how a process ended that the program left behind, before and after it 
     assert.deepEqual(first, told);
     assert.equal(await reapedExit(Number(text), clock), null, "once");
   }
+});
+
+it("lets others have the processor first where it is told that there is time", async () => {
+  const niceness = async (patient: boolean): Promise<number> => {
+    const output = join(folder, String(++files));
+    const args = ["-c", "nice"];
+    assert.equal(await runReaped("/bin/sh", args, { output, clock, timeoutMs: 20_000, patient }), 0);
+    return Number(readFileSync(output, "utf8"));
+  };
+  const own = await niceness(false);
+  assert.equal(own, getPriority());
+  assert.equal(await niceness(true), Math.min(19, own + 10));
 });
 
 it("ends a program that takes too long", async () => {

@@ -34,13 +34,16 @@ interface Bounds {
   readonly timeoutMs: number;
 }
 
-/** Runs a runtime whose output goes to the file `output`; returns its exit code, 124 when its time was up. */
+/**
+ * Runs a runtime whose output goes to the file `output`; returns its exit code, 124 when its time was up. `patient`: others may
+ * have the processor first.
+ */
 export async function runReaped(
   file: string,
   args: readonly string[],
-  { output, ...bounds }: Bounds & { readonly output: string },
+  { output, patient = false, ...bounds }: Bounds & { readonly output: string; readonly patient?: boolean },
 ): Promise<number> {
-  return request("S", [output, file, ...args], bounds);
+  return request(patient ? "N" : "S", [output, file, ...args], bounds);
 }
 
 /** Flags of mount(2). */

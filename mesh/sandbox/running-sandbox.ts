@@ -4,7 +4,7 @@ import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Exit, Sandbox, SandboxEvent, SandboxSpec } from "./backend.ts";
 import { SandboxError } from "./backend.ts";
-import { cpuQuotaUs } from "./bundle.ts";
+import { cpuQuotaUs, cpuShares } from "./bundle.ts";
 import type { Cgroup, CgroupUsage } from "./cgroup.ts";
 import type { SandboxOutput } from "./output.ts";
 import { signalProcess, startTimeOf } from "./proc.ts";
@@ -186,8 +186,11 @@ export class RunningSandbox implements Sandbox, Watched {
   async #endBurst(): Promise<void> {
     await this.#clock.sleep(limits.sandbox.startBurstMs);
     if (this.#gone || startTimeOf(this.pid) !== this.startTime) return;
-    await this.#started.cgroup
-      .limitCpu(cpuQuotaUs(this.#spec.limits.cpus))
+    const { cpus } = this.#spec.limits;
+    const { cgroup } = this.#started;
+    await cgroup
+      .limitCpu(cpuQuotaUs(cpus))
+      .then(() => cgroup.shareCpu(cpuShares(cpus)))
       .catch(() => this.stop(0).catch(() => undefined));
   }
 

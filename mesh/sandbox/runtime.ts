@@ -81,16 +81,6 @@ export class Runtime {
     return match ? `${match[1]} ${match[2]}` : null;
   }
 
-  /** Whether it can hand over the filter of a sandbox (OCI runtime specification, features: `linux.seccomp.actions`). */
-  async handsOverFilters(): Promise<boolean> {
-    const done = await this.#ask("features");
-    if (done?.code !== 0) return false;
-    const found: unknown = JSON.parse(done.stdout);
-    const features = found as { linux?: { seccomp?: { enabled?: boolean; actions?: readonly string[] } } };
-    const { enabled, actions } = features.linux?.seccomp ?? {};
-    return enabled === true && Array.isArray(actions) && actions.includes("SCMP_ACT_NOTIFY");
-  }
-
   /** Starts the bundle, with everything it prints going to the pipe of `at`; returns the host pid of its PID 1 or its kernel. */
   async run(id: string, at: SandboxPlaces): Promise<number> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 });
@@ -152,6 +142,7 @@ export class Runtime {
       output: "/dev/null",
       clock: this.#clock,
       timeoutMs: limits.sandbox.stopProofMs,
+      patient: true,
     });
   }
 

@@ -7,6 +7,7 @@ import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { readCgroups } from "../../mesh/sandbox/cgroup.ts";
+import { eventually } from "../fleet/running-mesh.ts";
 import { openHost, runToEnd, skipUnlessRoot, specOf, startWatched, type TestHost } from "./sandbox-fixture.ts";
 
 const NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
@@ -91,6 +92,12 @@ describe("oci backend: each element of the fence", { skip: skipUnlessRoot, timeo
     // Its share among others from the start; the quota comes after the burst.
     assert.equal(Number(read("cpu", "cpu.shares", "cpu.weight")) > (groups.version === 1 ? 256 : 11), false);
     assert.match(read("cpu", "cpu.cfs_quota_us", "cpu.max"), /^(100000|25000)\b/);
+    await eventually(
+      "the end of the burst",
+      async () => read("cpu", "cpu.cfs_quota_us", "cpu.max").startsWith("25000") || undefined,
+    );
+    const shares = groups.version === 1 ? "256" : "10";
+    await eventually("its whole share", async () => read("cpu", "cpu.shares", "cpu.weight") === shares || undefined);
     if (groups.version === 1) assert.doesNotMatch(read("devices", "devices.list", ""), /^(a|b .*[rw]|[bc] \*.*[rw])/m);
     await run.sandbox.stop(0);
   });

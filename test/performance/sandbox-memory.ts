@@ -1,10 +1,12 @@
 /**
  * Proportional memory (PSS) of live idle agents in a real mesh: of each sandbox alone, and with its share of the mesh and of
- * what the mesh has started. Prints a table and JSON. Run as root:
+ * what the mesh has started; how long all of them take to start and to stop, and what is left on the machine then: nothing, or it
+ * ends with an error. Prints a table and JSON. Run as root:
  * `node test/performance/sandbox-memory.ts [agents ...]`, for example `1 10 200`.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { leftoversOf } from "../contract/sandbox-fixture.ts";
 import { eventually, startMesh, type MeshFixture } from "../fleet/running-mesh.ts";
 
 const given = process.argv.slice(2).map(Number);
@@ -37,10 +39,11 @@ function measured(mesh: MeshFixture): {
   return { sandboxes, mesh: own, processes };
 }
 
-console.log("agents   sandbox each   with the mesh's share   mesh (MiB)");
+console.log("agents   sandbox each   with the mesh's share   mesh (MiB)   start (s)   stop (s)   left");
 const rows: object[] = [];
 for (const agents of counts) {
   const names = Array.from({ length: agents }, (_, n) => `  a${n}: { instructions: calm.md }`);
+  const from = performance.now();
   const mesh = await startMesh({
     "cordon.yaml": `
 version: 1
@@ -51,6 +54,7 @@ ${names.join("\n")}
 `,
     "calm.md": "Answer briefly.",
   });
+  let [row, told]: [object, string] = [{}, ""];
   try {
     await eventually(
       "all of them",
@@ -62,19 +66,32 @@ ${names.join("\n")}
       },
       agents * 5_000 + 60_000,
     );
+    const startS = (performance.now() - from) / 1_000;
     await sleep(SETTLE_MS);
     const found = measured(mesh);
     if (found.processes < agents) throw new Error(`${found.processes} processes of ${agents} agents`);
-    const row = { agents, each: found.sandboxes / agents, shared: (found.sandboxes + found.mesh) / agents };
-    rows.push({ ...row, meshMiB: found.mesh });
+    const [each, shared] = [found.sandboxes / agents, (found.sandboxes + found.mesh) / agents];
+    row = { agents, each, shared, meshMiB: found.mesh, startS };
     const cells = [
-      row.each.toFixed(1).padStart(15),
-      row.shared.toFixed(1).padStart(24),
+      each.toFixed(1).padStart(15),
+      shared.toFixed(1).padStart(24),
       found.mesh.toFixed(0).padStart(13),
+      startS.toFixed(0).padStart(12),
     ];
-    console.log(`${String(agents).padStart(6)}${cells.join("")}`);
+    told = `${String(agents).padStart(6)}${cells.join("")}`;
   } finally {
-    await mesh.stop();
+    const stopping = performance.now();
+    const code = await mesh.stop();
+    const stopS = (performance.now() - stopping) / 1_000;
+    const left = leftoversOf(mesh.installation, mesh.state);
+    rows.push({ ...row, stopS, code, left: left.length });
+    console.log(`${told}${stopS.toFixed(0).padStart(11)}${String(left.length).padStart(7)}`);
+    if (code !== 0 || left.length > 0) {
+      console.error(
+        `the mesh ended with ${code}; left: ${left.slice(0, 20).join(", ")}\n${mesh.errors().slice(-2_000)}`,
+      );
+      process.exitCode = 1;
+    }
   }
 }
 console.log(JSON.stringify(rows));

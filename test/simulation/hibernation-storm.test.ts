@@ -137,6 +137,29 @@ test("a storm leaves a core, and half of the time of the other, to those who are
   assert.ok(world.startingMost <= limits.hibernation.agentsWakingMax);
 });
 
+test("a storm rests longer while the mesh is late for its turns, and no longer once it is not", async () => {
+  const wokenWithin = async (steps: readonly number[]): Promise<number> => {
+    const { world, hibernation } = scene(400, 2);
+    const end = new AbortController();
+    for (const [name, actor] of world.actors) {
+      actor.messages = 1;
+      hibernation.wake(name);
+    }
+    const running = hibernation.run(end.signal);
+    for (const stepMs of steps) await world.pass(stepMs);
+    end.abort();
+    await running;
+    return world.woken.length;
+  };
+  const [inTime, late] = [Array<number>(4_000).fill(10), Array<number>(1_000).fill(40)];
+  const calm = await wokenWithin(inTime);
+  assert.ok(calm > 100, `${calm} in forty seconds`);
+  const hurried = await wokenWithin(late);
+  assert.ok(hurried < calm * 0.7, `${hurried} of ${calm} while it is late`);
+  const both = await wokenWithin([...late, ...inTime]);
+  assert.ok(both - hurried > calm * 0.8, `${both - hurried} of ${calm} after it was late`);
+});
+
 test("a few are woken without a rest", async () => {
   const { world, hibernation } = scene(limits.hibernation.stormAgentsMin, 2);
   for (const name of world.actors.keys()) hibernation.wake(name);

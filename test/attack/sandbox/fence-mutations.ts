@@ -351,7 +351,7 @@ const limits: readonly Mutation[] = [
   },
   {
     element: "limit: share of the processor among others",
-    edits: [bundle("      shares: Math.max(2, Math.round(cpus * 1024)),\n", "")],
+    edits: [bundle("      shares: cpuShares(cpus * STARTING_SHARE),\n", "")],
     caught: fence("is held to its limits by the kernel"),
   },
   {
