@@ -10,6 +10,7 @@ import { cordon, openUser, type OrdinaryUser, skipRootless } from "./rootless/or
 const skip = await skipRootless();
 if (skip !== false) console.error(`SKIPPED: sandboxes of an ordinary user: ${skip}`);
 const contract = fileURLToPath(new URL("rootless/contract.ts", import.meta.url));
+const guests = fileURLToPath(new URL("rootless/guests.ts", import.meta.url));
 /** Of the contract and the fence together; fewer would be a suite that has not run. */
 const TESTS_MIN = 44;
 
@@ -25,6 +26,15 @@ describe("sandboxes of an ordinary user", { skip, timeout: 290_000 }, () => {
     const count = (word: string): number => Number(new RegExp(`^# ${word} (\\d+)$`, "m").exec(text)?.[1] ?? -1);
     assert.ok(count("pass") >= TESTS_MIN, text.slice(-2_000));
     assert.deepEqual([count("fail"), count("skipped"), count("cancelled"), count("todo")], [0, 0, 0, 0]);
+    await user.ended();
+    assert.deepEqual(user.groups(), []);
+  });
+
+  it("are those of guests, too", async () => {
+    const { code, text } = await user.enter("--test-reporter=tap", guests).finished;
+    const failed = text.split("\n").filter((line) => /^ *not ok /.test(line));
+    assert.deepEqual([failed, code], [[], 0], text.slice(-4_000));
+    assert.ok(Number(/^# pass (\d+)$/m.exec(text)?.[1]) >= 3, text.slice(-2_000));
     await user.ended();
     assert.deepEqual(user.groups(), []);
   });

@@ -95,7 +95,11 @@ export async function openUser(): Promise<OrdinaryUser> {
   mkdirSync(temporary);
   chownSync(temporary, id, id);
   const [first = 0, count = 0] = idsOf(name);
-  const environment = { PATH: `${SYSTEM_PATH}:${join(process.execPath, "..")}`, HOME: home, TMPDIR: temporary };
+  const long = process.env["CORDON_ROOTLESS"];
+  const environment = {
+    ...{ PATH: `${SYSTEM_PATH}:${join(process.execPath, "..")}`, HOME: home, TMPDIR: temporary },
+    ...(long !== undefined && { CORDON_ROOTLESS: long }),
+  };
   const give = (): void => void execFileSync("sh", [script, name]);
   give();
 
