@@ -1,5 +1,6 @@
 import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import type { Soon } from "../../lib/soon.ts";
 import type { Refusal } from "../../protocol/refusal.ts";
 import { decide, type Action, type Decision } from "../policy/decide.ts";
 import type { Write } from "../store/store.ts";
@@ -15,14 +16,29 @@ export function decisionOf(services: DoorServices, caller: Caller, action: Actio
 }
 
 /** Decides an action; a denial is on disk before it is told. */
-export async function ask(
+export const ask = async (
   services: DoorServices,
   caller: Caller,
   action: Action,
-): Promise<Result<{ readonly rule: string }, Refusal>> {
+): Promise<Result<{ readonly rule: string }, Refusal>> => askNow(services, caller, action);
+
+/** The same; what is allowed waits for nothing. */
+export function askNow(
+  services: DoorServices,
+  caller: Caller,
+  action: Action,
+): Soon<Result<{ readonly rule: string }, Refusal>> {
   const decision = services.halted(caller.agent) ?? decisionOf(services, caller, action);
   if ("allow" in decision && decision.allow) return ok({ rule: decision.rule });
-  const refused = "allow" in decision ? decision.refusal : decision;
+  return denied(services, caller, action, "allow" in decision ? decision.refusal : decision);
+}
+
+async function denied(
+  services: DoorServices,
+  caller: Caller,
+  action: Action,
+  refused: Refusal,
+): Promise<Result<never, Refusal>> {
   await recordRefusal(services, caller, describe(action), refused);
   return err(refused);
 }

@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { Json } from "../../lib/json.ts";
 import type { Result } from "../../lib/result.ts";
+import type { Soon } from "../../lib/soon.ts";
 import { doorRoutes } from "../../protocol/door.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
@@ -82,14 +83,14 @@ export class Door implements DoorListener {
       },
       (request, response) => {
         response.on("error", () => response.destroy());
-        void this.#admit(request, response);
+        this.#admit(request, response);
       },
     );
     if (services.http1 !== "node")
       this.#plain = new PlainLeg(
         this.#server,
         { clock: services.clock, deadlines: this.#deadlines },
-        (request, response) => void this.#admit(request, response),
+        (request, response) => this.#admit(request, response),
       );
     this.#server.maxHeadersCount = door.headerCountMax;
     this.#pace = new ConnectionPace(this.#server, services.clock);
@@ -141,38 +142,46 @@ export class Door implements DoorListener {
     );
   }
 
-  async #admit(request: HttpRequest, response: HttpResponse): Promise<void> {
+  #admit(request: HttpRequest, response: HttpResponse): void {
     if (!this.#bucket.take()) return this.#turnAway(request, response, "requests");
     if (this.#concurrent >= limits.door.requestsConcurrentMax) return this.#turnAway(request, response, "concurrency");
     if (this.#unread.bytes > limits.door.unreadBytesMax) return this.#turnAway(request, response, "unread answers");
+    void this.#serve(request, response);
+  }
+
+  async #serve(request: HttpRequest, response: HttpResponse): Promise<void> {
     this.#concurrent++;
+    let ended: (() => void) | undefined;
     try {
-      await this.#serve(request, response);
+      // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.
+      const proxied = this.#proxied(request, response);
+      if (!proxied) this.#waitFor(request);
+      const routed = proxied ? undefined : route(request.method ?? "", request.url ?? "");
+      const asked = routed?.ok ? routed.value : undefined;
+      if (asked?.kind === "inbox") await this.#inbox(response, asked.waitMs);
+      else {
+        ended = this.#activity.begin();
+        await (asked ? this.#answer(asked, request, response) : this.#other(routed, proxied, request, response));
+      }
     } catch (error) {
       // The store has failed: refuse, and let the mesh end. Anything else is a bug of ours and ends this request only.
       if (!(error instanceof StoreFailure))
         this.#services.monitor.emit("mesh.fault", this.#caller.agent, { error: String(error).slice(0, 400) });
       sendRefusal(response, refusal("store_failed", "the decision could not be recorded", "look at the mesh's log"));
     } finally {
+      ended?.();
       this.#concurrent--;
     }
   }
 
-  async #serve(request: HttpRequest, response: HttpResponse): Promise<void> {
-    // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.
-    const proxied = this.#proxied(request, response);
-    if (!proxied) this.#waitFor(request);
-    const routed = proxied ? undefined : route(request.method ?? "", request.url ?? "");
-    const asked = routed?.ok ? routed.value : undefined;
-    if (asked?.kind === "inbox") return this.#inbox(response, asked.waitMs);
-    const ended = this.#activity.begin();
-    try {
-      if (!routed) await proxied?.();
-      else if (!routed.ok) await this.#refuse(response, routed.error, request);
-      else if (asked) await this.#answer(asked, request, response);
-    } finally {
-      ended();
-    }
+  /** What is no request of the door. */
+  #other(
+    routed: ReturnType<typeof route> | undefined,
+    proxied: (() => Promise<void>) | undefined,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> | undefined {
+    return routed && !routed.ok ? this.#refuse(response, routed.error, request) : proxied?.();
   }
 
   /** To the web by its whole address. */
@@ -194,11 +203,8 @@ export class Door implements DoorListener {
     this.#deadlines.set(body, limits.door.requestTimeoutMs);
   }
 
-  async #answer(
-    asked: Exclude<DoorRequest, { kind: "inbox" }>,
-    request: HttpRequest,
-    response: HttpResponse,
-  ): Promise<void> {
+  /** One that is waited for by its caller alone: each promise on the way costs every call. */
+  #answer(asked: Exclude<DoorRequest, { kind: "inbox" }>, request: HttpRequest, response: HttpResponse): Soon<void> {
     switch (asked.kind) {
       case "self":
         return sendJson(response, 200, this.#services.selves.get(this.#caller.agent));
@@ -214,22 +220,21 @@ export class Door implements DoorListener {
         return sendJson(response, 200, repositoriesOf(this.#services, this.#caller));
       case "models":
         return sendJson(response, 200, modelList(this.#services, this.#caller));
-      default: {
-        const body = await readJson(request, limits.door.toolBodyBytesMax);
-        if (!body.ok) return this.#refuse(response, body.error, request);
-        return this.#act(response, asked, body.value.value);
-      }
+      default:
+        return this.#act(request, response, asked);
     }
   }
 
   async #act(
+    request: HttpRequest,
     response: HttpResponse,
     asked: Extract<DoorRequest, { kind: "tool" | "done" | "reply" }>,
-    body: Json,
   ): Promise<void> {
+    const body = await readJson(request, limits.door.toolBodyBytesMax);
+    if (!body.ok) return this.#refuse(response, body.error, request);
     const gone = new AbortController();
     response.once("close", () => response.writableFinished || gone.abort());
-    const result = await this.#perform(asked, body, gone.signal);
+    const result = await this.#perform(asked, body.value.value, gone.signal);
     if (!result.ok) return sendRefusal(response, result.error);
     if (result.value === null) return sendNothing(response);
     sendJson(response, 200, result.value);

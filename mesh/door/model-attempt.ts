@@ -1,3 +1,4 @@
+import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
@@ -9,6 +10,7 @@ import type { BudgetRefusal, Hold } from "../ledger/ledger.ts";
 import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase } from "../ledger/price.ts";
 import type { Link } from "./model-links.ts";
+import type { Way } from "./model-routing.ts";
 import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
 import { settle } from "./settlement.ts";
 
@@ -39,9 +41,10 @@ export type NotAdmitted =
 export async function reserve(
   services: DoorServices,
   caller: Caller,
-  attempt: Attempt,
+  { link, provider }: Way,
+  about: Attempt["about"],
 ): Promise<Result<Admitted, NotAdmitted>> {
-  const { provider, model, price, call } = attempt;
+  const { model, price, call, rule, format, translation } = link;
   const use = { agent: caller.agent, destination: provider.name };
   const injection = provider.credential === null ? null : services.injector.prepare(provider.credential, use);
   if (injection === undefined) {
@@ -80,35 +83,40 @@ export async function reserve(
   );
   if (!held.ok) return err({ kind: "budget", cause: held.error, work });
   const hold = held.value;
+  const detail = {
+    allow: true,
+    sandbox: caller.sandbox,
+    verb: "model.call",
+    model: call.model,
+    rule,
+    hold: hold.id,
+    tokens: hold.worst.tokens,
+    micro_usd: hold.worst.microUsd,
+    price: price.source,
+    credential: provider.credential,
+  };
   await services.audit.record(
-    {
-      kind: "model.reserved",
-      subject: `agent:${caller.agent}`,
-      detail: {
-        allow: true,
-        sandbox: caller.sandbox,
-        verb: "model.call",
-        model: call.model,
-        rule: attempt.rule,
-        hold: hold.id,
-        tokens: hold.worst.tokens,
-        micro_usd: hold.worst.microUsd,
-        price: price.source,
-        credential: provider.credential,
-        ...attempt.about,
-        ...evidenceOf(work),
-      },
-    },
+    { kind: "model.reserved", subject: `agent:${caller.agent}`, detail: withMore(detail, about, work) },
     [...hold.writes, ...(injection?.writes ?? []), ...(work?.began(hold.id, "model", call.model) ?? [])],
   );
-  return ok({ ...attempt, hold, work, injection, outputTokens, body });
+  return ok({
+    ...{ call, provider, model, price, format, translation, rule, about },
+    ...{ hold, work, injection, outputTokens, body },
+  });
 }
+
+/** What is told of a call that has one way and is made for no run. */
+export const NOTHING_MORE: Attempt["about"] = {};
+
+/** Most calls have nothing more: a spread costs more than the record. */
+const withMore = (detail: { readonly [key: string]: Json }, about: Attempt["about"], work: Work | undefined) =>
+  about === NOTHING_MORE && !work ? detail : { ...detail, ...about, ...evidenceOf(work) };
 
 /** An answer shorter than this is of no use. */
 export const OUTPUT_TOKENS_MIN = 16;
 
 /** The one end of a hold, recorded. */
-export async function finish(
+export function finish(
   services: DoorServices,
   caller: Caller,
   admitted: Admitted,
@@ -118,32 +126,41 @@ export async function finish(
   const { call, hold, price, work, about } = admitted;
   const settled = settle(services.ledger, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
   const ended = outcome?.kind ?? "fault";
-  const { skipped: _told, ...attempt } = about;
-  await services.audit.record(
+  const recorded = services.audit.record(
     {
       kind: "model.settled",
       subject: `agent:${caller.agent}`,
-      detail: {
-        ...{ hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
-        ...attempt,
-        ...evidenceOf(work),
-      },
+      detail: withMore(
+        { hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
+        about === NOTHING_MORE ? about : withoutSkipped(about),
+        work,
+      ),
     },
-    [...settled.writes, ...(work?.ended(hold.id, ended, settled) ?? [])],
+    work ? [...settled.writes, ...work.ended(hold.id, ended, settled)] : settled.writes,
     // A crash that forgets this end charges the hold in full. What a run has done is not done twice.
     work ? undefined : "later",
   );
-  const cause = services.runaway?.spent(caller.agent, settled.microUsd);
+  return recorded.then(() => {
+    const { tokens, microUsd } = settled;
+    tellEnd(services, caller, { model: call.model, outcome: ended, tokens, microUsd });
+  });
+}
+
+function withoutSkipped({ skipped: _told, ...about }: Attempt["about"]): Attempt["about"] {
+  return about;
+}
+
+function tellEnd(
+  services: DoorServices,
+  caller: Caller,
+  told: { readonly model: string; readonly outcome: string; readonly tokens: number; readonly microUsd: number },
+): void {
+  const cause = services.runaway?.spent(caller.agent, told.microUsd);
   if (cause) {
     services.runaway?.forget(caller.agent);
     services.haltRunaway?.(caller.agent, cause);
   }
-  services.monitor.emit("model.settled", caller.agent, {
-    model: call.model,
-    outcome: ended,
-    tokens: settled.tokens,
-    microUsd: settled.microUsd,
-  });
+  services.monitor.emit("model.settled", caller.agent, told);
 }
 
 export function reasonOf(outcome: Outcome | undefined): string {

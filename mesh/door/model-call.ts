@@ -1,5 +1,6 @@
 import { ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
+import { afterwards, type Soon } from "../../lib/soon.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { FromPath, WireFormat, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
@@ -8,7 +9,7 @@ import { readJsonText, sendRefusal, type HttpRequest, type HttpResponse } from "
 import { decisionOf } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { Departure } from "./departure.ts";
-import { reserve, type NotAdmitted } from "./model-attempt.ts";
+import { NOTHING_MORE, reserve, type NotAdmitted } from "./model-attempt.ts";
 import { answerFromCache, AnswerTape, placeOf, type CachePlace } from "./model-cache.ts";
 import { sendAttempt, type AttemptEnd, type Exchange } from "./model-exchange.ts";
 import { linksOf, REASON_CHARS_MAX, refuse, type Links } from "./model-links.ts";
@@ -28,38 +29,43 @@ export async function modelCall(
   const gone = new Departure();
   // Who has had all of an answer leaves nothing.
   response.once("close", () => response.writableFinished || gone.leave());
-  const found = await understand(services, caller, format, request, from);
+  const soon = understand(services, caller, format, request, from);
+  const found = soon instanceof Promise ? await soon : soon;
   const told = found.ok
     ? await answer({ services, caller, format, request, response, gone }, found.value)
     : found.error;
   if (told) sendRefusal(response, told, format.refusalBody(told));
 }
 
-async function understand(
+/** Of a body that has come, and of a call that is allowed, nothing is waited for. */
+function understand(
   services: DoorServices,
   caller: Caller,
   format: WireFormat,
   request: HttpRequest,
   from: FromPath | undefined,
-): Promise<Result<Understood, Refusal>> {
-  const body = await readJsonText(request, limits.door.bodyBytesMax);
-  if (!body.ok) return refuse(services, caller, body.error, "");
-  const { value, bytes, exponents } = body.value;
-  // Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound.
-  const sent = exponents ? Math.max(bytes.length, Buffer.byteLength(JSON.stringify(value))) : bytes.length;
-  const parsed = format.parse(value, sent, from, body.value);
-  if (!parsed.ok) return refuse(services, caller, parsed.error, "");
-  const links = await linksOf(services, caller, { body: value, call: parsed.value, format });
-  if (!links.ok) return links;
-  const place = placeOf(services, caller, [format.name, versionOf(request)], value, links.value);
-  return ok({ ...links.value, text: () => JSON.stringify(value), ...(place && { place }) });
+): Soon<Result<Understood, Refusal>> {
+  return afterwards(readJsonText(request, limits.door.bodyBytesMax), (body) => {
+    if (!body.ok) return refuse(services, caller, body.error, "");
+    const { value, bytes, exponents } = body.value;
+    // Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound.
+    const sent = exponents ? Math.max(bytes.length, Buffer.byteLength(JSON.stringify(value))) : bytes.length;
+    const parsed = format.parse(value, sent, from, body.value);
+    if (!parsed.ok) return refuse(services, caller, parsed.error, "");
+    return afterwards(linksOf(services, caller, { body: value, call: parsed.value, format }), (links) => {
+      if (!links.ok) return links;
+      const { chain, links: ways, skipped } = links.value;
+      const place = placeOf(services, caller, [format.name, versionOf(request)], value, links.value);
+      return ok({ chain, links: ways, skipped, text: () => JSON.stringify(value), place });
+    });
+  });
 }
 
 /** The header that goes to the provider with the call. */
 const versionOf = (request: HttpRequest): string => String(request.headers["anthropic-version"] ?? "");
 
 /** Where a call can go, the call as it is written anew, and its place in the cache if its answer is kept. */
-type Understood = Links & { readonly text: () => string; readonly place?: CachePlace };
+type Understood = Links & { readonly text: () => string; readonly place: CachePlace | undefined };
 
 /** The newest ones, so that a record stays within its bound. */
 const SKIPPED_TOLD_MAX = 16;
@@ -89,8 +95,8 @@ async function answer(
     const about =
       chain || ways.length > 1
         ? { ...(chain && { chain: chain.name }), attempt: sent + 1, skipped: passedOver.slice(-SKIPPED_TOLD_MAX) }
-        : {};
-    const admitted = await reserve(services, caller, { ...way.link, provider: way.provider, about });
+        : NOTHING_MORE;
+    const admitted = await reserve(services, caller, way, about);
     if (!admitted.ok) {
       refused = { by: admitted.error, way };
       passedOver.push(`${nameOf(way)}: ${refusalOf(admitted.error).reason}`.slice(0, REASON_CHARS_MAX));
@@ -102,7 +108,8 @@ async function answer(
       held: ways.length > 1,
       tape: place && new AnswerTape(place, caller.agent),
       named: chain !== undefined,
-      ...(chain && { firstByteMs: Math.min(chain.firstByteMs, leftMs), timeoutMs: leftMs }),
+      firstByteMs: chain && Math.min(chain.firstByteMs, leftMs),
+      timeoutMs: chain && leftMs,
     });
     if (!last.next) return last.tell();
     passedOver.push(`${nameOf(way)}: ${last.reason}`.slice(0, REASON_CHARS_MAX));

@@ -33,8 +33,8 @@ export interface Turn {
   readonly tape?: AnswerTape | undefined;
   /** The agent is told who answered. */
   readonly named: boolean;
-  readonly firstByteMs?: number;
-  readonly timeoutMs?: number;
+  readonly firstByteMs: number | undefined;
+  readonly timeoutMs: number | undefined;
 }
 
 export interface AttemptEnd {
@@ -67,7 +67,6 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
         })
       : undefined;
   const ended = services.routing?.circuits.begin(routeOf({ link: admitted, provider }));
-  const firstByteMs = turn.firstByteMs ?? format.firstByteMs;
   let outcome: Outcome | undefined;
   let untold: string | undefined;
   try {
@@ -78,9 +77,9 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
         outputTokensMax: outputTokens * call.choices,
         agentHeader: (name: string) => single(request.headers[name]),
         signal: work ? AbortSignal.any([gone.signal, work.signal]) : gone,
-        ...(work && { idempotencyKey: work.callKey(caller, provider.name, body) }),
-        ...(firstByteMs === undefined ? {} : { firstByteMs }),
-        ...(turn.timeoutMs === undefined ? {} : { timeoutMs: turn.timeoutMs }),
+        idempotencyKey: work?.callKey(caller, provider.name, body),
+        firstByteMs: turn.firstByteMs ?? format.firstByteMs,
+        timeoutMs: turn.timeoutMs,
       },
       translator ?? gate ?? direct.sink,
     );

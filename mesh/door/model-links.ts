@@ -1,5 +1,6 @@
 import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import { afterwards, type Soon } from "../../lib/soon.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Provider } from "../egress/providers.ts";
 import { translationTo, type Translation } from "../egress/translate/translations.ts";
@@ -7,8 +8,8 @@ import { drawnTokensMax } from "../egress/wire/drawn-tokens.ts";
 import type { ModelCall, WireFormat } from "../egress/wire/format.ts";
 import { imageTokensMax } from "../egress/wire/image-tokens.ts";
 import type { Price } from "../ledger/price.ts";
-import { ask, decisionOf, recordRefusal } from "./ask.ts";
-import { withinLimits } from "./model-limits.ts";
+import { askNow, decisionOf, recordRefusal } from "./ask.ts";
+import { withinLimits, type ModelLimits } from "./model-limits.ts";
 import type { Chain } from "./model-routing.ts";
 import type { Caller, DoorServices } from "./services.ts";
 
@@ -22,14 +23,14 @@ export interface Link {
   readonly price: Price;
   readonly format: WireFormat;
   /** Where the provider speaks another format than the agent. */
-  readonly translation?: Translation;
+  readonly translation?: Translation | undefined;
   /** What permits it. */
   readonly rule: string;
 }
 
 /** Who may answer a call, the wanted one first. */
 export interface Links {
-  readonly chain?: Chain;
+  readonly chain?: Chain | undefined;
   readonly links: readonly [Link, ...Link[]];
   /** Models of the chain that cannot be asked, each with its reason. */
   readonly skipped: readonly string[];
@@ -42,17 +43,26 @@ export interface Asked {
   readonly format: WireFormat;
 }
 
-/** The model that is meant, or the models of a chain; each is decided and priced by itself. A refusal is on disk. */
-export async function linksOf(services: DoorServices, caller: Caller, asked: Asked): Promise<Result<Links, Refusal>> {
+/**
+ * The model that is meant, or the models of a chain; each is decided and priced by itself. A refusal is on disk; what is
+ * allowed waits for nothing.
+ */
+export function linksOf(services: DoorServices, caller: Caller, asked: Asked): Soon<Result<Links, Refusal>> {
   const chain = services.routing?.chains.get(asked.call.model);
   if (chain) return linksOfChain(services, caller, asked, chain);
   const call = meant(services, asked.call);
-  const allowed = await ask(services, caller, { verb: "model.call", model: call.model });
-  if (!allowed.ok) return allowed;
-  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? {}, call);
-  const link = limited.ok ? linkTo(services, { ...asked, call: limited.value }, allowed.value.rule) : limited;
-  return link.ok ? ok({ links: [link.value], skipped: [] }) : refuse(services, caller, link.error, call.model);
+  return afterwards(askNow(services, caller, { verb: "model.call", model: call.model }), (allowed) => {
+    if (!allowed.ok) return allowed;
+    const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? NO_LIMITS, call);
+    const link = limited.ok
+      ? linkTo(services, { body: asked.body, call: limited.value, format: asked.format }, allowed.value.rule)
+      : limited;
+    return link.ok ? ok({ links: [link.value], skipped: NOBODY }) : refuse(services, caller, link.error, call.model);
+  });
 }
+
+const NO_LIMITS: ModelLimits = {};
+const NOBODY: readonly string[] = [];
 
 /** A name of the fleet's own becomes the model that it stands for, before anything is decided or priced. */
 function meant(services: DoorServices, call: ModelCall): ModelCall {
@@ -68,7 +78,7 @@ async function linksOfChain(
 ): Promise<Result<Links, Refusal>> {
   const halted = services.halted(caller.agent);
   if (halted) return refuse(services, caller, halted, asked.call.model);
-  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? {}, asked.call);
+  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? NO_LIMITS, asked.call);
   if (!limited.ok) return refuse(services, caller, limited.error, asked.call.model);
   const links: Link[] = [];
   const refusals: { readonly model: string; readonly refused: Refusal }[] = [];
@@ -136,16 +146,10 @@ function linkTo(
         "raise `model_limits.max_tokens`, or ask for a smaller one or a lower quality",
       ),
     );
-  return ok({
-    call: {
-      ...said.value,
-      ...(drawn && { outputTokens: drawn.value }),
-      inputTokensMax: said.value.inputTokensMax + images.value,
-    },
-    ...{ provider, model, price, rule },
-    format: translation?.upstream ?? format,
-    ...(translation && { translation }),
-  });
+  const bounded = { ...said.value };
+  if (drawn) bounded.outputTokens = drawn.value;
+  bounded.inputTokensMax += images.value;
+  return ok({ call: bounded, provider, model, price, rule, format: translation?.upstream ?? format, translation });
 }
 
 /** The call in the provider's format, understood and bounded there as if an agent had made it; its ceilings stay. */

@@ -56,7 +56,6 @@ const HEADERS_PASSED = ["request-id", "x-request-id", "retry-after", "x-cordon-r
  * credential out of it. One path for streams and plain answers: a plain answer is a stream of one event.
  */
 export class AnswerRelay implements Dispatcher.DispatchHandler {
-  readonly outcome: Promise<Outcome>;
   readonly #finish: (outcome: Outcome) => void;
   readonly #exchange: Exchange;
   readonly #sink: AnswerSink;
@@ -73,10 +72,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
   #suspect: Buffer[] = [];
   #ended = false;
 
-  constructor(exchange: Exchange, sink: AnswerSink) {
-    const { promise, resolve } = Promise.withResolvers<Outcome>();
-    this.outcome = promise;
-    this.#finish = resolve;
+  /** `finish` is told once how it ended. */
+  constructor(exchange: Exchange, sink: AnswerSink, finish: (outcome: Outcome) => void) {
+    this.#finish = finish;
     this.#exchange = exchange;
     this.#sink = sink;
     this.#scrubber = exchange.injection && new Scrubber(exchange.injection.automaton);
@@ -92,6 +90,11 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (reason === "timeout") return this.#fail("took longer than the call may", "unknown");
     // Of a plain answer nothing was seen, though the provider may have written all of it.
     this.#end({ kind: "aborted", billed: this.#streaming ? "seen" : "unknown", scrubbed: this.#hits, reason });
+  }
+
+  /** The request could not be written. */
+  unsent(cause: Error): void {
+    this.#end({ kind: "failed", refusal: unreachableProvider(this.#exchange.provider, cause), billed: "nothing" });
   }
 
   /** Its time is up. */

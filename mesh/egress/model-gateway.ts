@@ -3,7 +3,6 @@ import { limits } from "../../protocol/limits.ts";
 import type { Injection } from "./credentials.ts";
 import { Deadlines } from "../http/deadlines.ts";
 import { Turns } from "../http/turns.ts";
-import { unreachableProvider } from "./failures.ts";
 import { Pool } from "./http1/pool.ts";
 import type { Provider } from "./providers.ts";
 import { targetOf } from "./providers-target.ts";
@@ -23,11 +22,11 @@ export interface ModelRequest {
   readonly injection: Injection | null;
   readonly agentHeader: (name: string) => string | undefined;
   /** Names the call, for a provider that makes a call of one name once. */
-  readonly idempotencyKey?: string;
+  readonly idempotencyKey?: string | undefined;
   /** From the request to the head of its answer; shorter than the gateway's own. */
-  readonly firstByteMs?: number;
+  readonly firstByteMs?: number | undefined;
   /** For the whole exchange; shorter than the gateway's own. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Aborted when the agent has gone. */
   readonly signal: Leaving;
 }
@@ -52,27 +51,26 @@ export class ModelGateway {
     this.#turns = new Turns(clock);
   }
 
-  async send(request: ModelRequest, sink: AnswerSink): Promise<Outcome> {
-    const { provider } = request;
-    const relay = new AnswerRelay(request, sink);
-    const { url, headers, body, answer } = targetOf(request, this.#clock);
+  send(request: ModelRequest, sink: AnswerSink): Promise<Outcome> {
+    const { provider, signal } = request;
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
     const abort = (): void => relay.abort("client_gone");
-    request.signal.addEventListener("abort", abort, { once: true });
-    this.#deadlines.set(relay, request.timeoutMs ?? limits.model.totalTimeoutMs);
-    try {
-      if (request.signal.aborted) relay.abort("client_gone");
-      const firstByteMs = request.firstByteMs ?? limits.model.firstByteTimeoutMs;
-      this.#pool(provider, url).dispatch(
-        { path: `${url.pathname}${url.search}`, headers, body, firstByteMs },
-        answer(relay),
-      );
-      return await relay.outcome;
-    } catch (cause) {
-      return { kind: "failed", refusal: unreachableProvider(provider, cause as Error), billed: "nothing" };
-    } finally {
-      request.signal.removeEventListener("abort", abort);
+    const relay = new AnswerRelay(request, sink, (outcome) => {
+      signal.removeEventListener("abort", abort);
       this.#deadlines.clear(relay);
+      resolve(outcome);
+    });
+    try {
+      const { url, path, headers, body, answer } = targetOf(request, this.#clock);
+      signal.addEventListener("abort", abort, { once: true });
+      this.#deadlines.set(relay, request.timeoutMs ?? limits.model.totalTimeoutMs);
+      if (signal.aborted) abort();
+      const firstByteMs = request.firstByteMs ?? limits.model.firstByteTimeoutMs;
+      this.#pool(provider, url).dispatch({ path, headers, body, firstByteMs }, answer(relay));
+    } catch (cause) {
+      relay.unsent(cause as Error);
     }
+    return promise;
   }
 
   close(): Promise<void> {

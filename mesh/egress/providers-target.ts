@@ -16,12 +16,14 @@ interface Call {
   readonly body: Buffer;
   readonly injection: Injection | null;
   readonly agentHeader: (name: string) => string | undefined;
-  readonly idempotencyKey?: string;
+  readonly idempotencyKey?: string | undefined;
 }
 
 /** Where and how one call is sent. The credential is in `headers` from here on, or in a signature. */
 export interface Target {
   readonly url: URL;
+  /** Of `url`, with its query. */
+  readonly path: string;
   readonly headers: Record<string, string>;
   readonly body: Buffer;
   /** Reads an answer that is framed in another way than the format's own. */
@@ -39,43 +41,52 @@ export function targetOf(call: Call, clock: Clock): Target {
     target.headers[name] = value;
   }
   const prefix = provider.prefixes?.[format.api] ?? "";
-  return { ...target, url: urlOf(`${provider.baseUrl}${prefix}${format.path(encodeURIComponent(model), stream)}`) };
+  const { url, path } = placeOf(`${provider.baseUrl}${prefix}${format.path(encodeURIComponent(model), stream)}`);
+  return { url, path, headers: target.headers, body: target.body, answer: asItIs };
 }
+
+type Place = Pick<Target, "url" | "path">;
 
 /** To read one costs more than the rest of a target; nobody changes them. */
-const urls = new Map<string, URL>();
-const URLS_KEPT_MAX = 256;
+const places = new Map<string, Place>();
+const PLACES_KEPT_MAX = 256;
 
-function urlOf(text: string): URL {
-  const known = urls.get(text);
+function placeOf(text: string): Place {
+  const known = places.get(text);
   if (known) return known;
-  if (urls.size >= URLS_KEPT_MAX) urls.clear();
-  const url = new URL(text);
-  urls.set(text, url);
-  return url;
+  if (places.size >= PLACES_KEPT_MAX) places.clear();
+  const place = placeAt(new URL(text));
+  places.set(text, place);
+  return place;
 }
+
+const placeAt = (url: URL): Place => ({ url, path: `${url.pathname}${url.search}` });
 
 const asItIs = (relay: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler => relay;
 
-const headersOf = ({ provider, format, stream, agentHeader, idempotencyKey }: Call): Record<string, string> => ({
-  "content-type": "application/json",
-  accept: stream ? "text/event-stream" : "application/json",
-  // A compressed answer could hide a reflected secret from the scrubber.
-  "accept-encoding": "identity",
-  "user-agent": "cordon",
-  ...format.headers(agentHeader),
-  ...(provider.honoursKeys === true && idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
-});
+function headersOf({ provider, format, stream, agentHeader, idempotencyKey }: Call): Record<string, string> {
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+    accept: stream ? "text/event-stream" : "application/json",
+    // A compressed answer could hide a reflected secret from the scrubber.
+    "accept-encoding": "identity",
+    "user-agent": "cordon",
+  };
+  const more = format.headers(agentHeader);
+  for (const name in more) headers[name] = more[name] ?? "";
+  if (provider.honoursKeys === true && idempotencyKey !== undefined) headers["idempotency-key"] = idempotencyKey;
+  return headers;
+}
 
 /** learn.microsoft.com/azure/ai-foundry/openai/reference: the model is the name of a deployment, in the path. */
-function azure(call: Call, hosting: Extract<Hosting, { kind: "azure" }>): Pick<Target, "url" | "headers"> {
+function azure(call: Call, hosting: Extract<Hosting, { kind: "azure" }>): Place & Pick<Target, "headers"> {
   const { provider, format, model, stream, injection } = call;
   const path =
     format.name === "openai.responses"
       ? `/openai/v1${format.path(model, stream)}`
       : `/openai/deployments/${encodeURIComponent(model)}${format.path(model, stream)}?api-version=${hosting.apiVersion}`;
   const key = injection ? { "api-key": injection.value } : {};
-  return { url: new URL(`${provider.baseUrl}${path}`), headers: { ...headersOf(call), ...key } };
+  return { ...placeAt(new URL(`${provider.baseUrl}${path}`)), headers: { ...headersOf(call), ...key } };
 }
 
 /** docs.aws.amazon.com/bedrock/latest/APIReference, InvokeModel and InvokeModelWithResponseStream, for Anthropic's models. */
@@ -96,7 +107,7 @@ function bedrock(call: Call, hosting: Extract<Hosting, { kind: "bedrock" }>, clo
       )
     : {};
   return {
-    ...{ url, body },
+    ...{ ...placeAt(url), body },
     headers: { ...headers, ...signed, "accept-encoding": "identity", "user-agent": "cordon" },
     answer: (relay) => new BedrockAnswer(relay),
   };

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseJson, parseJsonText, type Json, type JsonText } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import { afterwards, type Soon } from "../../lib/soon.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
 import { PlainRequest } from "./plain-request.ts";
@@ -22,40 +23,39 @@ export async function readJson(
   return { ok: true, value: { value: parsed.value, bytes: body.value.length } };
 }
 
-/** The same with all that is needed to send it on in its own words. */
-export async function readJsonText(
+/** The same with all that is needed to send it on in its own words. Of a body that has come nothing is waited for. */
+export const readJsonText = (
   request: HttpRequest,
   bytesMax: number,
-): Promise<Result<JsonText & { readonly bytes: Buffer }, Refusal>> {
-  const body = await readBody(request, bytesMax);
+): Soon<Result<JsonText & { readonly bytes: Buffer }, Refusal>> => afterwards(readBody(request, bytesMax), jsonTextOf);
+
+function jsonTextOf(body: Result<Buffer, Refusal>): Result<JsonText & { readonly bytes: Buffer }, Refusal> {
   if (!body.ok) return body;
   const parsed = parseJsonText(body.value, limits.door.jsonDepthMax);
   if (!parsed.ok) return notJson(parsed.error);
-  return { ok: true, value: { ...parsed.value, bytes: body.value } };
+  const { value, text, members, exponents } = parsed.value;
+  return { ok: true, value: { value, text, members, exponents, bytes: body.value } };
 }
 
 const notJson = (fault: string): Result<never, Refusal> =>
   err(refusal("malformed", fault, "send one JSON object in UTF-8"));
 
-async function readBody(request: HttpRequest, bytesMax: number): Promise<Result<Buffer, Refusal>> {
-  const tooLarge = err(refusal("too_large", `the body is larger than ${bytesMax} bytes`, "send less"));
-  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return tooLarge;
+function readBody(request: HttpRequest, bytesMax: number): Soon<Result<Buffer, Refusal>> {
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return tooLarge(bytesMax);
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity")
     return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
-  if (!(request instanceof PlainRequest)) return collected(request, bytesMax, tooLarge);
-  const body = await request.body();
-  return body ? ok(body) : endedEarly;
+  return request instanceof PlainRequest ? afterwards(request.body(), wholeOf) : collected(request, bytesMax);
 }
+
+const wholeOf = (body: Buffer | undefined): Result<Buffer, Refusal> => (body ? ok(body) : endedEarly);
+const tooLarge = (bytesMax: number): Result<never, Refusal> =>
+  err(refusal("too_large", `the body is larger than ${bytesMax} bytes`, "send less"));
 
 const endedEarly = err(refusal("malformed", "the body ended early", "send the whole body"));
 
 /** By events: the iterator of a stream costs more than the body of a usual request. */
-function collected(
-  request: IncomingMessage,
-  bytesMax: number,
-  tooLarge: Result<never, Refusal>,
-): Promise<Result<Buffer, Refusal>> {
+function collected(request: IncomingMessage, bytesMax: number): Promise<Result<Buffer, Refusal>> {
   const { promise, resolve } = Promise.withResolvers<Result<Buffer, Refusal>>();
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -67,7 +67,7 @@ function collected(
     else {
       chunks.length = 0;
       request.pause();
-      resolve(tooLarge);
+      resolve(tooLarge(bytesMax));
     }
   });
   request.once("end", () => {
@@ -87,11 +87,20 @@ export function sendWhole(
   body: Buffer,
 ): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, { ...headers, "cache-control": "no-store", "content-length": body.length });
+  response.writeHead(status, wholeFields(headers, body.length));
   // To Node's server as text, so that it shares one piece with the head; each byte stands for itself.
   if (!(response instanceof PlainResponse) && body.length <= ONE_PIECE_BYTES_MAX)
     response.end(body.toString("latin1"), "latin1");
   else response.end(body);
+}
+
+/** By hand: a spread of a map costs more than all of its fields. */
+function wholeFields(headers: Readonly<Record<string, string>>, length: number): Record<string, string | number> {
+  const fields: Record<string, string | number> = {};
+  for (const name in headers) fields[name] = headers[name] ?? "";
+  fields["cache-control"] = "no-store";
+  fields["content-length"] = length;
+  return fields;
 }
 
 const ONE_PIECE_BYTES_MAX = 16 * 1024;

@@ -32,6 +32,7 @@ export function playRelay({ format, stream, outputTokensMax = 1_000, credential 
   const calls: string[] = [];
   let open = true;
   const injection = { value: SECRET, automaton: compileScrubber([Buffer.from(SECRET)], "[gone]"), writes: [] };
+  let outcome: Outcome | undefined;
   const relay = new AnswerRelay(
     { provider, meter: format.meter(), stream, outputTokensMax, injection: credential ? injection : null },
     {
@@ -42,14 +43,13 @@ export function playRelay({ format, stream, outputTokensMax = 1_000, credential 
       },
       drained: (resume) => (heard.resume = resume),
     },
+    (ended) => (outcome = ended),
   );
   const controller = {
     abort: () => calls.push("abort"),
     pause: () => calls.push("pause"),
     resume: () => calls.push("resume"),
   } as unknown as Dispatcher.DispatchController;
-  let outcome: Outcome | undefined;
-  void relay.outcome.then((ended) => (outcome = ended));
   relay.onRequestStart(controller);
   const type = stream ? "text/event-stream" : "application/json";
   return {

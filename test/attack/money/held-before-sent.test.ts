@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { ok } from "../../../lib/result.ts";
-import { reserve, type Attempt } from "../../../mesh/door/model-attempt.ts";
+import { reserve } from "../../../mesh/door/model-attempt.ts";
+import type { Way } from "../../../mesh/door/model-routing.ts";
 import type { Provider } from "../../../mesh/egress/providers.ts";
 import { openaiFormat } from "../../../mesh/egress/wire/openai.ts";
 import { flatPrice } from "../../../mesh/ledger/price.ts";
@@ -33,12 +34,10 @@ test("an attempt may go out when its hold and its record are on disk, and not a 
   const body = { model: "own/m", max_tokens: 5, messages: [{ role: "user", content: "hi" }] };
   const parsed = openaiFormat.parse(body, JSON.stringify(body).length);
   assert.ok(parsed.ok);
-  const attempt: Attempt = {
-    ...{ call: parsed.value, provider, model: "m", price: flatPrice("test", 1, 1), format: openaiFormat },
-    ...{ rule: "a rule", about: {} },
-  };
+  const link = { call: parsed.value, provider, model: "m", price: flatPrice("test", 1, 1), format: openaiFormat };
+  const way: Way = { link: { ...link, rule: "a rule" }, provider };
   let admitted = false;
-  const going = reserve(slow as never, { agent: "a", sandbox: "s" }, attempt).then((found) => {
+  const going = reserve(slow as never, { agent: "a", sandbox: "s" }, way, {}).then((found) => {
     admitted = true;
     return found;
   });
@@ -49,5 +48,5 @@ test("an attempt may go out when its hold and its record are on disk, and not a 
   assert.ok((await going).ok);
   // A disk that fails lets nothing through either.
   const broken = { ...slow, audit: { record: () => Promise.reject(new Error("disk full")) } };
-  await assert.rejects(reserve(broken as never, { agent: "a", sandbox: "s" }, attempt), /disk full/);
+  await assert.rejects(reserve(broken as never, { agent: "a", sandbox: "s" }, way, {}), /disk full/);
 });
