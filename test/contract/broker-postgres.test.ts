@@ -121,6 +121,25 @@ test("psql describes a table of a database that is `read_only`", { skip }, async
   assert.match(out, /note +\| text/);
 });
 
+test("pg_dump of a database that is `read_only` has its rows, and says nothing but what reads", { skip }, async (t) => {
+  const program = `/usr/lib/postgresql/${postgresVersion}/bin/pg_dump`;
+  if (!existsSync(program)) return t.skip("no pg_dump is installed");
+  const from = place.records.length;
+  const { code, out } = await start(program, ["archive"]).ended;
+  assert.equal(code, 0, out);
+  assert.match(out, /CREATE TABLE public\.orders/);
+  const rows = /\nCOPY public\.orders \([a-z, ]+\) FROM stdin;\n([^\\]*)\\\.\n/.exec(out)?.[1];
+  assert.equal(rows, (await psql("COPY orders TO STDOUT")).out);
+  // Each statement is on record before it runs.
+  const records = place.records.slice(from);
+  const said = records.filter(({ kind }) => kind === "database.statements").map(({ detail }) => JSON.stringify(detail));
+  assert.ok(said.some((each) => each.includes('"COPY"')) && said.some((each) => each.includes('"LOCK"')));
+  assert.deepEqual(
+    records.filter(({ kind, detail }) => kind === "decision" || JSON.stringify(detail).includes("REFUSED")),
+    [],
+  );
+});
+
 test("a statement is cancelled by who runs it", { skip }, async () => {
   const running = start("psql", ["-Xc", "SELECT pg_sleep(20)"]);
   const sleeping = (): string =>

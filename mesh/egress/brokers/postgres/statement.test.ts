@@ -4,6 +4,10 @@ import fc from "fast-check";
 import { judge } from "./statement.ts";
 import { tokensOf } from "./tokens.ts";
 
+/** As pg_dump says it. */
+const NARROWS =
+  "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
+
 const allowed = (sql: string, readOnly: boolean): boolean => judge(sql, readOnly).refused === null;
 
 /** Refused whatever the setting says. */
@@ -23,6 +27,16 @@ const NEVER = [
     "set names 'BIG5'",
     "alter role me password 'x'",
     "ALTER USER me WITH PASSWORD NULL",
+  ],
+  ...[
+    NARROWS.replace("view, foreign-table", "off"),
+    NARROWS.replace("restrict_nonsystem_relation_kind", "role"),
+    NARROWS.replace("'view, foreign-table'", "'view, foreign-table' || ''"),
+    NARROWS.replace("pg_settings", "pg_settings, b"),
+    NARROWS.replace("pg_settings", "a.pg_settings"),
+    `${NARROWS} or true`,
+    `${NARROWS}; ${NARROWS.replace("view, foreign-table", "boss")}`,
+    `with a as (${NARROWS}) table a`,
   ],
   ...["create role you login password 'x'", "alter system set a = 1", "load 'x'", "prepare transaction 'x'"],
   ...["copy orders to '/tmp/x'", "copy orders from program 'id'", "COPY a TO STDOUT; copy b to program 'cat'"],
@@ -54,6 +68,7 @@ const WRITES = [
 ];
 
 const READS = [
+  ...[NARROWS, "set transaction_timeout = 0", NARROWS.replace("pg_settings", "Pg_Settings")],
   ..."select 1|SELECT 'set role boss'|select 1; select 2;|with a as (select 1) table a|values (1)|show all|".split("|"),
   ..."begin|begin read only|commit|rollback|savepoint a|set search_path to a, b|set time zone 'UTC'|set a.b = 1".split(
     "|",

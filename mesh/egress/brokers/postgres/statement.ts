@@ -33,8 +33,17 @@ const PAST_READING = new Set([
 /** Settings of a session that can be changed; also any of one's own, which have a dot in their name. */
 const SETTABLE = new Set([
   ...["search_path", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "time", "timezone"],
-  ...["datestyle", "intervalstyle", "application_name", "client_min_messages", "extra_float_digits", "bytea_output"],
-  ...["work_mem", "constraints", "xmloption", "row_security", "default_table_access_method", "default_tablespace"],
+  ...["transaction_timeout", "datestyle", "intervalstyle", "application_name", "client_min_messages"],
+  ...[
+    "extra_float_digits",
+    "bytea_output",
+    "work_mem",
+    "constraints",
+    "xmloption",
+    "row_security",
+    "default_table_access_method",
+    "default_tablespace",
+  ],
   ...["check_function_bodies", "synchronize_seqscans", "random_page_cost", "enable_seqscan", "jit", "seed"],
 ]);
 
@@ -131,8 +140,22 @@ function faultOfSet(statement: readonly Token[], readOnly: boolean): Refused {
   return SETTABLE.has(text) || own ? null : refuse(`\`${text.slice(0, 64)}\` is not for agents to set`, "leave it");
 }
 
+/**
+ * How pg_dump narrows what its session may call, where the server knows that setting. Whatever stands behind these names
+ * in the session's search path: no other value is set.
+ */
+const NARROWING = tokensOf(
+  "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
+);
+
+const isNarrowing = (statement: readonly Token[]): boolean =>
+  NARROWING.ok &&
+  statement.length === NARROWING.value.length &&
+  NARROWING.value.every(({ kind, text }, at) => statement[at]?.kind === kind && statement[at]?.text === text);
+
 /** `set_config` does what SET does, so it takes the same names, and these written out. */
 function faultOfNames(statement: readonly Token[]): Refused {
+  if (isNarrowing(statement)) return null;
   for (const [at, { kind, text }] of statement.entries()) {
     if (kind === "text" || text.toLowerCase() !== "set_config") continue;
     const name = statement[at + 2];
