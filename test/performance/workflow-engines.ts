@@ -4,6 +4,7 @@
  * stays in Cordon's store does not wait for the disk before it begins; one that could reach beyond it does, as every step
  * of the other engines does: that is "begins from disk" (see engines/cordon.ts). Beside it the same bytes are written and
  * synced by themselves, as often as the chain has steps: what a step costs at least where each one waits for the disk.
+ * `policy` is what each engine's database says that it syncs.
  * Once before: `npm ci --ignore-scripts` in test/performance/engines; PostgreSQL from the system's packages.
  * Usage: node test/performance/workflow-engines.ts [--rounds N]
  */
@@ -19,7 +20,7 @@ const { values } = parseArgs({ options: { rounds: { type: "string" } } });
 const rounds = Number(values.rounds ?? 7);
 
 /** Other engines have types of their own packages, which are there only where they were installed. */
-type Open = (at: string, steps: number, synchronous?: string) => Promise<Engine>;
+type Open = (at: string, steps: number, durability: string) => Promise<Engine>;
 const other = async (name: string): Promise<Open> =>
   ((await import(new URL(`./engines/${name}.mjs`, import.meta.url).href)) as { open: Open }).open;
 
@@ -66,7 +67,8 @@ try {
   engines.set("LangGraph, not synced", await langgraph(join(folder, "normal.sqlite"), STEPS, "NORMAL"));
   if (postgres) {
     const url = `postgresql://postgres@localhost/bench?host=${encodeURIComponent(postgres.folder)}`;
-    engines.set(`DBOS + PostgreSQL ${postgresVersion}`, await (await other("dbos"))(url, STEPS));
+    const policy = ["fsync", "synchronous_commit"].map((name) => `${name} ${postgres.sql(`SHOW ${name}`)}`).join(", ");
+    engines.set(`DBOS + PostgreSQL ${postgresVersion}`, await (await other("dbos"))(url, STEPS, policy));
   }
 
   const rates = new Map<string, number[]>();
@@ -86,6 +88,8 @@ try {
       }
     }
   }
+  const policies = new Map<string, string>();
+  for (const [name, engine] of engines) policies.set(name, await engine.policy());
   const rows = (["chain", "fan"] as const).flatMap((kind) => {
     const own = median(rates.get(`${kind} Cordon`) ?? []);
     const outer = median(rates.get(`${kind} ${FROM_DISK}`) ?? []);
@@ -96,6 +100,7 @@ try {
         engine,
         stepsPerSecond: Math.round(rate),
         msPerStep: Number((1_000 / rate).toFixed(3)),
+        policy: policies.get(engine),
         cordonIsTimes: Number((own / rate).toFixed(2)),
         fromDiskIsTimes: Number((outer / rate).toFixed(2)),
       };

@@ -9,6 +9,8 @@ import { after, before, test } from "node:test";
 import { eventually, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
 import type { Entry } from "../../../mesh/workflow/engine/event.ts";
 
+/** On a machine with sixty who want a core, a sandbox takes half a minute to start. */
+const PATIENCE_MS = 180_000;
 const kills = Number(process.env["CORDON_KILLS"] ?? 8);
 
 const files = {
@@ -106,10 +108,11 @@ test(`a run survives ${kills} kills of the mesh`, { timeout: 60_000 + kills * 20
     await mesh.kill();
     mesh = await mesh.again();
     if ((await mesh.desk.run(run)).finishedAtMs === null) interrupted++;
-    const ended = await eventually(`the end of ${run}`, async () => {
+    const look = async () => {
       const found = await mesh.desk.run(run);
       return found.finishedAtMs === null ? undefined : found;
-    });
+    };
+    const ended = await eventually(`the end of ${run}`, look, PATIENCE_MS);
     assert.equal(ended.status, "succeeded", ended.reason);
     const letter = `FINAL DRAFT ${name.toUpperCase()}`;
     assert.deepEqual(ended.output, { letter, note: 1 });

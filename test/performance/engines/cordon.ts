@@ -2,10 +2,12 @@
  * Cordon's engine on its own store, with its audit: no-op steps, each with its events in the journal. A run has ended when
  * all of them are on disk.
  */
+import { mkdirSync } from "node:fs";
 import { systemClock as clock } from "../../../lib/clock.ts";
 import { randomId as ids } from "../../../lib/id.ts";
 import type { Audit } from "../../../mesh/audit/audit.ts";
 import { createAudit } from "../../../mesh/audit/create.ts";
+import { openWriter } from "../../../mesh/store/connection.ts";
 import { openStore } from "../../../mesh/store/open.ts";
 import { WorkflowEngine } from "../../../mesh/workflow/engine/engine.ts";
 import { nothingToPrepare, type Performer } from "../../../mesh/workflow/engine/job.ts";
@@ -16,6 +18,8 @@ import { constant, outputWrite, planOf, step, workflow } from "../../simulation/
 
 /** One engine under measurement; `run` resolves when every step of the workflow is on disk. */
 export interface Engine {
+  /** What is synced when, as its database says. */
+  policy(): Promise<string>;
   run(kind: "chain" | "fan"): Promise<void>;
   close(): Promise<void>;
 }
@@ -60,6 +64,16 @@ export async function open(path: string, steps: number, kind: StepKind): Promise
     performers: { agent: noop, tool: noop, board: noop, topic: noop },
   });
   return {
+    async policy() {
+      // A connection of another state, opened as that of the writer thread was.
+      const folder = `${path}-policy`;
+      mkdirSync(folder);
+      const db = openWriter(folder);
+      const pragma = (name: string): unknown => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+      const policy = `journal_mode ${pragma("journal_mode")}, synchronous ${pragma("synchronous")}`;
+      db.close();
+      return policy;
+    },
     async run(shape) {
       const started = await engine.start({ plan: plans[shape], input: {}, label: unlabelled, by: "principal:bench" });
       if (!started.ok) throw new Error(started.error.reason);

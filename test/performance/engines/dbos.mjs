@@ -3,7 +3,8 @@ import { DBOS } from "@dbos-inc/dbos-sdk";
 
 const silent = { debug() {}, info() {}, warn() {}, error: (text) => console.error(text) };
 
-export async function open(url, steps) {
+/** `policy`: what its server syncs, as the server says. */
+export async function open(url, steps, policy) {
   const noop = () => Promise.resolve(1);
   const chain = DBOS.registerWorkflow(
     async () => {
@@ -23,6 +24,7 @@ export async function open(url, steps) {
   DBOS.setConfig({ name: "bench", systemDatabaseUrl: url, systemDatabasePoolSize: 20, logger: silent });
   await DBOS.launch();
   return {
+    policy: async () => policy,
     async run(kind) {
       const done = await (kind === "chain" ? chain() : fan());
       if (done !== steps) throw new Error(`DBOS ran ${done} of ${steps} steps`);

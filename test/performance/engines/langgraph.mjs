@@ -24,7 +24,10 @@ export async function open(file, steps, synchronous) {
 
   const compiled = { chain: chain.compile({ checkpointer }), fan: fan.compile({ checkpointer }) };
   let threads = 0;
+  const pragma = (name) => db.pragma(name, { simple: true });
   return {
+    // Read back after the checkpointer has set itself up.
+    policy: async () => `journal_mode ${pragma("journal_mode")}, synchronous ${pragma("synchronous")}`,
     async run(kind) {
       const options = { durability: "sync", recursionLimit: steps + 10, configurable: { thread_id: `t${threads++}` } };
       const { done } = await compiled[kind].invoke({ done: 0 }, options);
