@@ -131,6 +131,11 @@ describe("hostile code tries what it may not", { skip: skipUnlessRoot, timeout: 
     assert.deepEqual(deniedOf(run), []);
   });
 
+  it("is said to be unseen where a kernel in user space answers", async () => {
+    const unseen = (await host.backend.deniedCallsUnseen?.("gvisor")) ?? "";
+    assert.match(unseen, /^(the calls of its sandboxes end in a kernel of its own|there are no such sandboxes here)$/);
+  });
+
   it("is told of the sandbox it was made in, and of no other", async () => {
     const runs = await Promise.all([start(tries(["mount"])), start(tries(["bpf"])), start(tries([]))]);
     await Promise.all(runs.map((run) => run.ended(PATIENCE_MS)));
