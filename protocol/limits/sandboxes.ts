@@ -38,7 +38,7 @@ export const sandboxes = {
     /** How long the watcher over them may take to begin, and to know of one sandbox more or less. */
     deniedWatcherMs: 10_000,
     /** How long the kernel may take to let go of a stopped sandbox's processes, mounts and cgroups. */
-    stopProofMs: 10_000,
+    stopProofMs: 30_000,
     /** Sandboxes that are taken apart at the same time; others that have ended wait for their turn. */
     removalsAtOnceMax: 8,
     toolTimeoutMs: 60_000,
