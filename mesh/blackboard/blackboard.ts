@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { globMatches } from "../../lib/glob.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -10,6 +9,7 @@ import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
 import type { BoardEntryRow, BoardListRow } from "../store/tables/board.ts";
 import { KeyCensus } from "./key-census.ts";
+import { Looks } from "./looks.ts";
 import { prefixesOf } from "./prefixes.ts";
 import { plainValues, type ValueCipher } from "./value-cipher.ts";
 import { Watches } from "./watches.ts";
@@ -75,6 +75,7 @@ export class Blackboard {
   readonly #cipher: ValueCipher;
   readonly #plainUpTo: number;
   readonly #census: KeyCensus;
+  readonly #looks: Looks;
   #lastId: number;
   /** The key up to which those that have expired were looked for; undefined while what was found goes to the disk. */
   #sweptTo: number | undefined = 0;
@@ -85,7 +86,8 @@ export class Blackboard {
     this.#appendOnly = appendOnly;
     this.#cipher = cipher;
     this.#plainUpTo = plainUpTo;
-    this.watches = new Watches(store, clock);
+    this.#looks = new Looks(clock);
+    this.watches = new Watches(store, clock, this.#looks);
     this.#census = new KeyCensus(store.query.board.makers());
     this.#lastId = store.query.board.lastId();
   }
@@ -228,19 +230,22 @@ export class Blackboard {
   }
 
   /**
-   * The same without values. `within`: patterns beyond which nothing is visible, so nothing there is looked at. Between
-   * pages everybody else has a turn: what matches little looks at many keys, and agents choose what they ask for.
+   * The same without values, as an agent asks for it. `within`: patterns beyond which nothing is visible, so nothing there is
+   * looked at. What matches little looks at many keys, so everybody else has turns meanwhile.
    */
   async keys(
-    glob: string,
-    within: readonly string[],
+    { reader, match, within }: { readonly reader: string; readonly match: string; readonly within: readonly string[] },
     visible: (key: string) => boolean,
+    signal?: AbortSignal,
   ): Promise<{ key: string; version: number }[]> {
     const found: { key: string; version: number }[] = [];
-    for (const row of this.#scan(glob, within, visible)) {
-      if (row === PAUSE) await setImmediate();
-      else found.push({ key: row.key, version: row.version });
-    }
+    const scan = this.#scan(match, within, visible);
+    const part = (): true | undefined => {
+      const { done, value } = scan.next();
+      if (!done && value !== PAUSE) found.push({ key: value.key, version: value.version });
+      return done || undefined;
+    };
+    await this.#looks.of(reader, part, signal);
     return found;
   }
 
@@ -253,15 +258,15 @@ export class Blackboard {
     for (const prefix of prefixesOf(glob, within)) {
       for (let after = "", page: string[] | undefined; page === undefined || page.length === PAGE_KEYS;) {
         page = this.#store.query.board.names(defaultTenant, prefix, after, PAGE_KEYS);
-        for (const key of page) {
+        for (const [at, key] of page.entries()) {
           after = key;
+          if (at % PART_KEYS === 0) yield PAUSE;
           if (!globMatches(glob, key) || !visible(key)) continue;
           const row = this.#store.query.board.head(defaultTenant, key);
           if (!row || !this.#lives({ live: row.deleted === 0, expiresAtMs: row.expiresAtMs })) continue;
           yield row;
           if (++found >= limits.board.listRowsMax) return;
         }
-        yield PAUSE;
       }
     }
   }
@@ -304,8 +309,10 @@ export class Blackboard {
 }
 
 const PAGE_KEYS = 200;
+/** To compare a key with a pattern can take long: between so many there may be a pause. */
+const PART_KEYS = 8;
 const SWEPT_KEYS = 500;
-/** A page has been looked through. */
+/** Some keys have been looked at. */
 const PAUSE = Symbol("pause");
 
 /** What a write would do to an append-only key beyond making it; undefined when that is all. */

@@ -8,6 +8,7 @@ import { Waiting } from "../bus/waiting.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { WatchRow } from "../store/tables/watches.ts";
 import type { Store, Write } from "../store/store.ts";
+import type { Looks } from "./looks.ts";
 import { Watchers } from "./watchers.ts";
 
 /** `writer` is null when the version has left the history since. Never a value: that is read, if it may still be read. */
@@ -38,11 +39,13 @@ export class Watches {
   /** Cursors on their way to the disk. */
   readonly #pending = new Map<string, number>();
   readonly #watchers = new Watchers();
+  readonly #looks: Looks;
   #onNews: (watcher: string, key: string) => void = () => undefined;
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, clock: Clock, looks: Looks) {
     this.#store = store;
     this.#waiting = new Waiting(clock);
+    this.#looks = looks;
     for (const { watcher, match } of store.query.watches.all(defaultTenant)) this.#watchers.add(watcher, match);
   }
 
@@ -120,32 +123,39 @@ export class Watches {
 
   /** Changes after `from` that match and that the reader may see, row by row; waits for one up to `waitMs`. */
   async changes(
-    watch: { readonly match: string; readonly from: number; readonly waitMs: number },
+    watch: { readonly reader: string; readonly match: string; readonly from: number; readonly waitMs: number },
     visible: (key: string) => boolean,
     signal: AbortSignal,
   ): Promise<Changes> {
     let next = watch.from;
-    const look = (): Changes | undefined => {
-      const changes: Change[] = [];
-      let label = nothing;
-      for (let scanned = 0; scanned < limits.board.watchScanRowsMax;) {
-        const page = this.#store.query.watches.changes(defaultTenant, next, PAGE_ROWS);
-        for (const { seq, key, version, writer, deleted, label: text } of page) {
-          next = seq;
-          if (!globMatches(watch.match, key) || !visible(key)) continue;
-          changes.push({ seq, key, version, writer, deleted: deleted === 1 });
-          if (text !== null) label = joinLabels(label, JSON.parse(text) as Label);
-          if (changes.length >= limits.board.watchRowsMax) return { changes, next, label };
-        }
-        scanned += page.length;
-        if (page.length < PAGE_ROWS) return changes.length > 0 ? { changes, next, label } : undefined;
+    let scanned = 0;
+    let label = nothing;
+    const changes: Change[] = [];
+    const told = (): Changes => ({ changes, next, label });
+    /** Undefined: there is more. Null: that was all, and nothing is to be told. */
+    const part = (): Changes | null | undefined => {
+      const page = this.#store.query.watches.changes(defaultTenant, next, PAGE_ROWS);
+      for (const { seq, key, version, writer, deleted, label: text } of page) {
+        next = seq;
+        if (!globMatches(watch.match, key) || !visible(key)) continue;
+        changes.push({ seq, key, version, writer, deleted: deleted === 1 });
+        if (text !== null) label = joinLabels(label, JSON.parse(text) as Label);
+        if (changes.length >= limits.board.watchRowsMax) return told();
       }
+      scanned += page.length;
+      if (page.length < PAGE_ROWS) return changes.length > 0 ? told() : null;
       // So far and no further: whoever asks again goes on from here.
-      return { changes, next, label };
+      return scanned >= limits.board.watchScanRowsMax ? told() : undefined;
     };
-    const found = await this.#waiting.until(watch.match, watch.waitMs, signal, look);
-    return found ?? { changes: [], next, label: nothing };
+    const found = await this.#looks.of(watch.reader, part, signal);
+    if (found !== null) return found ?? told();
+    // From here on it is little at a time.
+    const look = (): Changes | undefined => {
+      const news = part();
+      return news === undefined ? told() : (news ?? undefined);
+    };
+    return (await this.#waiting.until(watch.match, watch.waitMs, signal, look)) ?? told();
   }
 }
 
-const PAGE_ROWS = 200;
+const PAGE_ROWS = 50;

@@ -59,7 +59,7 @@ export function createWorkflowEngine(services: () => Services, store: Store): Wo
             const entry = board.read(key, undefined);
             if (entry && entry.version >= version) return entry;
             if (signal.aborted) return undefined;
-            const watch = { match: key, from, waitMs: limits.desk.waitMsMax };
+            const watch = { reader: `key:${key}`, match: key, from, waitMs: limits.desk.waitMsMax };
             from = (await watches.changes(watch, () => true, signal)).next;
           }
         },

@@ -18,14 +18,15 @@ export async function watchBoard(
   const asked = await ask(services, caller, action);
   if (!asked.ok) return asked;
   const { watches } = services.board;
-  const resumed = watches.resume(`agent:${caller.agent}`, match, after);
+  const reader = `agent:${caller.agent}`;
+  const resumed = watches.resume(reader, match, after);
   if (!resumed.ok) return resumed;
   const { from, writes, done } = resumed.value;
   await recordAllowed(services, caller, action, asked.value.rule, writes, { match, from });
   done();
   // Row by row, and at the time of the look: a pattern shows only what the reader may read.
   const visible = (key: string): boolean => decisionOf(services, caller, { verb: "board.read", key }).allow;
-  const found = await watches.changes({ match, from, waitMs: wait_ms ?? 0 }, visible, signal);
+  const found = await watches.changes({ reader, match, from, waitMs: wait_ms ?? 0 }, visible, signal);
   return ok({ result: { changes: found.changes, next: found.next }, label: found.label });
 }
 

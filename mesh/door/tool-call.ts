@@ -77,13 +77,14 @@ const tools: Tools = {
     return answer(written.value, meshLabel);
   },
 
-  async "board.list"(services, caller, { match }) {
+  async "board.list"(services, caller, { match }, signal) {
     const asked = await permitted(services, caller, { verb: "board.list" }, { match });
     if (!asked.ok) return asked;
     // Row by row: a pattern shows only what the reader may read.
     const visible = (key: string): boolean => decisionOf(services, caller, { verb: "board.read", key }).allow;
     const within = services.matrix.get(caller.agent)?.blackboard.read ?? [];
-    return answer({ keys: await services.board.keys(match, within, visible) }, meshLabel);
+    const asking = { reader: `agent:${caller.agent}`, match, within };
+    return answer({ keys: await services.board.keys(asking, visible, signal) }, meshLabel);
   },
 
   async "board.read"(services, caller, { key, version }) {

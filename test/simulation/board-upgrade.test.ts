@@ -61,7 +61,11 @@ test("a board of before the log keeps its versions, its deletions, its changes a
     );
     const resumed = board.watches.resume("agent:w", "**", undefined);
     assert.ok(resumed.ok && resumed.value.from === 3);
-    const seen = await board.watches.changes({ match: "**", from: 0, waitMs: 0 }, () => true, AbortSignal.abort());
+    const seen = await board.watches.changes(
+      { reader: "r", match: "**", from: 0, waitMs: 0 },
+      () => true,
+      AbortSignal.abort(),
+    );
     assert.deepEqual(
       seen.changes.map(({ seq, key, version: n, deleted, writer }) => [seq, key, n, deleted, writer]),
       [

@@ -69,7 +69,7 @@ test("a watch misses no version and invents none: writes, crashes at any point, 
         await store.commit(resumed.value.writes);
         resumed.value.done();
         const found = await board.watches.changes(
-          { match: "a/*", from: resumed.value.from, waitMs: 0 },
+          { reader: "r", match: "a/*", from: resumed.value.from, waitMs: 0 },
           () => true,
           never,
         );
@@ -127,7 +127,7 @@ test("a watch shows only rows that the reader may read, wakes on a write, and be
     const resumed = board.watches.resume("agent:r", "**", undefined);
     assert.ok(resumed.ok);
     const waiting = board.watches.changes(
-      { match: "**", from: resumed.value.from, waitMs: 60_000 },
+      { reader: "r", match: "**", from: resumed.value.from, waitMs: 60_000 },
       (key) => key.startsWith("a/"),
       never,
     );
@@ -143,7 +143,7 @@ test("a watch shows only rows that the reader may read, wakes on a write, and be
       ["a/new", 1, false],
     ]);
     const all = await board.watches.changes(
-      { match: "**", from: resumed.value.from, waitMs: 0 },
+      { reader: "r", match: "**", from: resumed.value.from, waitMs: 0 },
       (key) => key.startsWith("a/"),
       never,
     );
@@ -346,9 +346,14 @@ test("a write lets only those look whose pattern it fits, however many wait", as
     const board = new Blackboard(counted, clock);
     const stop = new AbortController();
     const waiting = ["a/x", "a/*", "b/**", "*/y", "c"].map(async (match) => {
-      const found = await board.watches.changes({ match, from: 0, waitMs: 60_000 }, () => true, stop.signal);
+      const found = await board.watches.changes(
+        { reader: match, match, from: 0, waitMs: 60_000 },
+        () => true,
+        stop.signal,
+      );
       return [match, found.changes.map(({ key }) => key)];
     });
+    await new Promise((resolve) => setImmediate(resolve));
     const before = looks;
     for (const key of ["d/e", "e/f/g", "d/e"]) await write(store, board, entry(key, "1"));
     await new Promise((resolve) => setImmediate(resolve));
