@@ -20,7 +20,14 @@ function scrub(
   const bytes = Buffer.from(text, "latin1");
   const scrubber = new Scrubber(automaton);
   const places = [0, ...[...cuts].map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
-  const out = places.slice(1).map((end, at) => scrubber.push(bytes.subarray(places[at], end)));
+  const memory = Buffer.alloc(bytes.length);
+  const out = places.slice(1).map((end, at) => {
+    // The memory of a read is used again: what is kept of it is a copy.
+    const length = bytes.copy(memory, 0, places[at], end);
+    const told = Buffer.concat(scrubber.pieces(memory.subarray(0, length)));
+    memory.fill("?");
+    return told;
+  });
   return { text: Buffer.concat([...out, scrubber.end()]).toString("latin1"), hits: scrubber.hits };
 }
 

@@ -20,26 +20,32 @@ export class Scrubber {
 
   /** The bytes that are safe to pass on. */
   push(chunk: Uint8Array): Buffer {
+    const pieces = this.pieces(chunk);
+    return pieces.length === 1 ? (pieces[0] ?? NOTHING) : Buffer.concat(pieces);
+  }
+
+  /** The same without a copy: what was held and is let go, then what is of `chunk` itself, and placeholders between. */
+  pieces(chunk: Uint8Array): Buffer[] {
     const { depth, match, placeholder } = this.#automaton;
-    const held = this.#held.length;
-    const input = held > 0 ? Buffer.concat([this.#held, chunk]) : viewOf(chunk);
-    let out: Buffer[] | undefined;
-    let from = 0;
-    for (let end = held; (end = seek(this.#automaton, this.#reader, input, end)) >= 0;) {
-      out ??= [];
+    const input = viewOf(chunk);
+    const held = this.#held;
+    const out: Buffer[] = [];
+    // What was held stands before the chunk.
+    let from = -held.length;
+    for (let end = 0; (end = seek(this.#automaton, this.#reader, input, end)) >= 0;) {
       // A match that begins in what was just replaced (one secret begins another) makes that longer.
       const first = end - (match[this.#reader.state] ?? 0);
       if (first >= from) {
-        out.push(input.subarray(from, first), placeholder);
+        pushRange(out, held, input, from, first);
+        out.push(placeholder);
         this.hits++;
       }
       from = end;
     }
-    const hold = Math.min(depth[this.#reader.state] ?? 0, input.length - from);
-    const end = input.length - hold;
-    this.#held = hold > 0 ? Buffer.from(input.subarray(end)) : NOTHING;
-    const rest = from === 0 && hold === 0 ? input : input.subarray(from, end);
-    return out ? Buffer.concat([...out, rest]) : rest;
+    const end = Math.max(from, input.length - (depth[this.#reader.state] ?? 0));
+    pushRange(out, held, input, from, end);
+    this.#held = end === input.length ? NOTHING : copyOf(held, input, end);
+    return out;
   }
 
   /** The rest, once the stream has ended. A long beginning of a secret is no coincidence, so it is replaced, too. */
@@ -52,6 +58,18 @@ export class Scrubber {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** Offsets before 0 are in `held`, which ends there. */
+function pushRange(out: Buffer[], held: Buffer, input: Buffer, from: number, to: number): void {
+  if (from < 0 && from < to) out.push(held.subarray(held.length + from, held.length + Math.min(to, 0)));
+  if (to > 0 && from < to) out.push(input.subarray(Math.max(from, 0), to));
+}
+
+function copyOf(held: Buffer, input: Buffer, from: number): Buffer {
+  const pieces: Buffer[] = [];
+  pushRange(pieces, held, input, from, input.length);
+  return Buffer.concat(pieces);
+}
+
 const viewOf = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 

@@ -165,9 +165,14 @@ async function main(rounds: number, mib: number, sandboxes: number): Promise<voi
     for (let i = 0; i < rounds; i++) for (const lane of lanes) await round(lane, sums.get(lane.name)!);
     report(lanes, sums);
     const pid = gateway.pid ?? 0;
-    for (const lane of [plain, bound]) {
-      const extra = await growth(pid, () => single(lane, `/big?${mib * MIB}`));
-      console.log(`${lane.name}: ${mib} MiB came down in ${extra.toFixed(1)} MiB of extra memory`);
+    for (const [lane, path, what] of [
+      [plain, "/big", ""],
+      [bound, "/big", ""],
+      [bound, "/worst", " in which each byte could begin the credential"],
+    ] as const) {
+      await single(lane, "/items");
+      const extra = await growth(pid, () => single(lane, `${path}?${mib * MIB}`));
+      console.log(`${lane.name}: ${mib} MiB${what} came down in ${extra.toFixed(1)} MiB of extra memory`);
     }
     for (const lane of [plain, bound]) {
       const extra = await growth(pid, async () => {

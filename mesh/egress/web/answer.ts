@@ -217,9 +217,12 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   /** False: the client is to take more before the next. */
   #pass(chunk: Buffer, lend: () => () => void): boolean {
-    let clean = chunk;
-    for (const scrubber of this.#scrubbers) clean = scrubber.push(clean);
-    return clean.length === 0 || this.#front.write(clean, lend);
+    let pieces: readonly Buffer[] = [chunk];
+    // Joined to one they would be memory of their own, as much as the whole body.
+    for (const scrubber of this.#scrubbers) pieces = pieces.flatMap((piece) => scrubber.pieces(piece));
+    let goesOn = true;
+    for (const piece of pieces) goesOn = this.#front.write(piece, lend);
+    return goesOn;
   }
 
   #complete(): void {

@@ -29,6 +29,8 @@ const BODY = JSON.stringify({
   items: Array.from({ length: 20 }, (_, i) => ({ id: i, name: `item ${i}`, tags: ["a", "b"] })),
 });
 const PIECE = Buffer.alloc(65_536, "0123456789abcdef");
+/** Each byte could begin the credential. */
+const WORST = Buffer.alloc(65_536, SECRET.slice(0, 1));
 
 export interface Ports {
   readonly plain: number;
@@ -42,7 +44,8 @@ export async function serveUpstream(): Promise<void> {
   const authority = new OutsideAuthority();
   const answer: RequestListener = (incoming, response) => {
     incoming.resume();
-    if (incoming.url?.startsWith("/big?")) return sendBig(Number(incoming.url.slice("/big?".length)), response);
+    const [path, query = ""] = incoming.url?.split("?") ?? [];
+    if (path === "/big" || path === "/worst") return sendBig(path === "/big" ? PIECE : WORST, Number(query), response);
     response
       .writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(BODY) })
       .end(BODY);
@@ -62,12 +65,12 @@ export async function serveUpstream(): Promise<void> {
   process.send?.({ plain, secure, local, ca: authority.pem });
 }
 
-function sendBig(bytes: number, response: ServerResponse): void {
+function sendBig(all: Buffer, bytes: number, response: ServerResponse): void {
   response.writeHead(200, { "content-length": bytes });
   let left = bytes;
   const more = (): void => {
     while (left > 0) {
-      const piece = left < PIECE.length ? PIECE.subarray(0, left) : PIECE;
+      const piece = left < all.length ? all.subarray(0, left) : all;
       left -= piece.length;
       if (!response.write(piece)) return void response.once("drain", more);
     }
