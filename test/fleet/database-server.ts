@@ -33,12 +33,17 @@ export async function startDatabase(
     },
   });
   const shop = (text: string): string => sql(text, "shop");
-  sql(`CREATE ROLE ${role} LOGIN PASSWORD '${password}'`);
-  sql("CREATE ROLE boss NOLOGIN");
-  sql(`GRANT boss TO ${role}`);
-  sql(`CREATE DATABASE shop OWNER ${role}`);
-  sql("CREATE DATABASE other");
-  shop(`CREATE TABLE orders (id int, note text); ALTER TABLE orders OWNER TO ${role}`);
-  shop("INSERT INTO orders SELECT i, 'note ' || i FROM generate_series(1, 1000) i");
+  try {
+    sql(`CREATE ROLE ${role} LOGIN PASSWORD '${password}'`);
+    sql("CREATE ROLE boss NOLOGIN");
+    sql(`GRANT boss TO ${role}`);
+    sql(`CREATE DATABASE shop OWNER ${role}`);
+    sql("CREATE DATABASE other");
+    shop(`CREATE TABLE orders (id int, note text); ALTER TABLE orders OWNER TO ${role}`);
+    shop("INSERT INTO orders SELECT i, 'note ' || i FROM generate_series(1, 1000) i");
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return { port, sql: shop, stop };
 }

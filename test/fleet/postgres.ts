@@ -45,6 +45,7 @@ export async function startPostgres({
   own(folder);
   const data = join(folder, "data");
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  let stop = (): Promise<void> => Promise.resolve(remove());
   try {
     const options = { ...owner, cwd: folder, stdio: "ignore" } as const;
     execFileSync(program("initdb"), ["-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8", ...initdb], options);
@@ -54,7 +55,16 @@ export async function startPostgres({
     }
     const words = [`port=${port}`, ...settings].flatMap((each) => ["-c", each]);
     const server = spawn(program("postgres"), ["-D", data, "-k", folder, ...words], options);
-    const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
+    const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()).once("error", () => resolve()));
+    // A test that fails, or is ended, must not leave it behind.
+    const endWithTest = (): void => void server.kill("SIGINT");
+    process.once("exit", endWithTest);
+    stop = async () => {
+      endWithTest();
+      await ended;
+      process.off("exit", endWithTest);
+      remove();
+    };
     const sql = (text: string, database = "postgres"): string =>
       execFileSync(program("psql"), ["-h", folder, "-p", `${port}`, "-U", superuser, "-d", database, "-XAtqc", text], {
         encoding: "utf8",
@@ -71,16 +81,9 @@ export async function startPostgres({
       if (tries > 300 || server.exitCode !== null) throw new Error("PostgreSQL did not start");
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    return {
-      ...{ folder, sql },
-      stop: async () => {
-        server.kill("SIGINT");
-        await ended;
-        remove();
-      },
-    };
+    return { folder, sql, stop };
   } catch (error) {
-    remove();
+    await stop();
     throw error;
   }
 }

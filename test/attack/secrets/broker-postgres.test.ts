@@ -113,12 +113,15 @@ setInterval(() => {}, 1e6);
 
 let server: DatabaseServer;
 let mesh: MeshFixture;
+/** What stands is ended whatever came after it. */
+const begun: { stop(): Promise<unknown> }[] = [];
 const results: Record<string, string> = {};
 const entered: Record<string, boolean> = {};
 
 before(async () => {
   if (skip) return;
   server = await startDatabase(authority, "reporter", canary);
+  begun.unshift(server);
   server.sql("CREATE TABLE leaks (note text)");
   server.sql(`INSERT INTO leaks VALUES ('${canary}'), ('before ${canary} behind')`);
   for (const [name, body] of [
@@ -150,6 +153,7 @@ agents:
     "code/client.mjs": client,
     "code/attack.mjs": attacker,
   });
+  begun.unshift(mesh);
   await mesh.desk.addCredential("key", Buffer.from(canary));
   await mesh.restart("thief");
   const told = await eventually(
@@ -163,9 +167,7 @@ agents:
 });
 
 after(async () => {
-  if (skip) return;
-  await mesh.stop();
-  await server.stop();
+  for (const each of begun) await each.stop();
 });
 
 const REFUSED_AT_ONCE = [
