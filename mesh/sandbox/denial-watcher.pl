@@ -24,6 +24,7 @@ my ($ADD, $MOD, $EPOLLIN, $EPOLLHUP, $EPOLLERR) = (1, 3, 0x1, 0x10, 0x8);
 # Before 5.9 nothing tells that nobody is left under a filter.
 open my $release, "<", "/proc/sys/kernel/osrelease" or exit 3;
 my ($major, $minor) = <$release> =~ /^(\d+)\.(\d+)/;
+close $release;
 exit 3 if $major < 5 or ($major == 5 and $minor < 9);
 
 # linux/seccomp.h. A newer kernel may have longer structures; what it fills in beyond these is not needed.

@@ -1,7 +1,7 @@
 /** Hostile code makes the system calls of which only who wants out has need: refused as ever, and somebody is told. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -203,6 +203,14 @@ describe("hostile code tries what it may not", { skip: skipUnlessRoot, timeout: 
     assert.ok(deniedOf(flood).length <= 2 * (windows + 1), `${deniedOf(flood).length} events in ${seconds} s`);
     assert.doesNotMatch(flood.text(), /done/);
     assert.deepEqual(host.leftovers(), []);
+  });
+
+  it("leaves nothing with the watcher", () => {
+    const folder = `/proc/${watcher()}/fd`;
+    const held = readdirSync(folder).map((name) => readlinkSync(join(folder, name)));
+    // Its requests and its answers are the only ones that Node has made.
+    const left = held.filter((link) => link.startsWith("socket:") || link.includes("seccomp"));
+    assert.equal(left.length, 2, held.join(" "));
   });
 
   it("goes on being refused without the watcher, which is said; the next sandbox has another", async () => {
