@@ -26,11 +26,17 @@ export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Arra
     field(record.kind) +
     field(record.subject) +
     field(record.detail);
-  const bytes = Buffer.allocUnsafe(previous.length + Buffer.byteLength(text));
-  bytes.set(previous);
-  bytes.write(text, previous.length, "utf8");
+  scratch.set(previous);
+  const fits = previous.length + text.length * UTF8_PER_UNIT_MAX <= scratch.length;
+  const length = fits ? scratch.write(text, previous.length, "utf8") : -1;
+  const bytes = fits ? scratch.subarray(0, previous.length + length) : Buffer.concat([previous, Buffer.from(text)]);
   return digest("sha256", bytes, "buffer");
 }
+
+/** The same for each record: most are a few hundred bytes. */
+const scratch = Buffer.allocUnsafeSlow(8 * 1024);
+/** Bytes of UTF-8 that one unit of UTF-16 can take. */
+const UTF8_PER_UNIT_MAX = 3;
 
 const field = (text: string): string => `${Buffer.byteLength(text)}:${text}`;
 

@@ -3,7 +3,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Secret } from "../../lib/redact.ts";
 import { limits } from "../../protocol/limits.ts";
 import { StoreFailure, type Row, type Store, type Write } from "../store/store.ts";
-import type { Audit } from "./audit.ts";
+import type { Audit, AuditEvent } from "./audit.ts";
 import type { AuditRecordRow } from "../store/tables/audit.ts";
 import { robbed } from "./beginning.ts";
 import {
@@ -16,6 +16,8 @@ import {
   type Signed,
 } from "./chain.ts";
 import { canonicalDetail } from "./event.ts";
+
+const DONE = Promise.resolve();
 
 export interface AuditParts {
   readonly store: Store;
@@ -71,26 +73,38 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
     );
   };
 
+  /** The rows of a commit: `writes`, and the record that follows from the last one. */
+  const chained = (event: AuditEvent, writes: readonly Write[]): Write[] => {
+    const record = {
+      seq: seq + 1,
+      atMs: clock.nowMs(),
+      kind: event.kind,
+      subject: event.subject,
+      detail: canonicalDetail(event),
+    };
+    hash = recordHash(hash, record);
+    seq = record.seq;
+    unsealed = true;
+    const rows: Write[] = [
+      ...writes,
+      ["audit.insert", seq, record.atMs, record.kind, record.subject, record.detail, hash],
+    ];
+    if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) rows.push(...checkpoint());
+    else signLater();
+    return rows;
+  };
+
   return {
-    record: async (event, writes = [], when) => {
-      const record = {
-        seq: seq + 1,
-        atMs: clock.nowMs(),
-        kind: event.kind,
-        subject: event.subject,
-        detail: canonicalDetail(event),
-      };
-      hash = recordHash(hash, record);
-      seq = record.seq;
-      unsealed = true;
-      const rows: Write[] = [
-        ...writes,
-        ["audit.insert", seq, record.atMs, record.kind, record.subject, record.detail, hash],
-      ];
-      if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) rows.push(...checkpoint());
-      else signLater();
-      if (when === "later") store.commitLater(rows);
-      else await store.commit(rows);
+    record: (event, writes = [], when) => {
+      let rows: Write[];
+      try {
+        rows = chained(event, writes);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      if (when !== "later") return store.commit(rows);
+      store.commitLater(rows);
+      return DONE;
     },
     head: () => ({ seq, hash }),
     close: async () => {

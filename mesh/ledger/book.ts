@@ -8,7 +8,8 @@ import * as amounts from "./amount.ts";
 import { isRunScope, least, minus, nothing, units, zero, type Quantities } from "./amount.ts";
 import { change, Counters, lower, type Counter } from "./counters.ts";
 import { CurrentWindows } from "./current-windows.ts";
-import { heldBy, holdRow, placesText, readPlaces, type OpenHold } from "./hold.ts";
+import { heldBy, holdText, placesText, readPlaces, type OpenHold } from "./hold.ts";
+import { changesText, Journal, kinds } from "./journal.ts";
 import type { Amount, BudgetRefusal, Caps, CapUnits, Departed, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
 import { Notices, type BudgetNotice } from "./notices.ts";
 import { Place, Places, type PlaceKey } from "./places.ts";
@@ -23,6 +24,8 @@ interface BookParts {
   readonly caps: (scope: Scope) => Caps;
   readonly timeZone: string;
   readonly onNotice?: (notice: BudgetNotice) => void;
+  /** Operations by which the tables may be behind; of simulations. */
+  readonly journalOpsMax?: number;
 }
 
 /** Holds, totals and caps in memory. Every change is made in one tick and returns the rows that make it durable. */
@@ -32,6 +35,7 @@ export class Book implements Ledger {
   readonly windows: CurrentWindows;
   readonly places: Places;
   readonly #store: Store;
+  readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #ids: Id;
   readonly #notices: Notices;
@@ -49,9 +53,10 @@ export class Book implements Ledger {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#ids = parts.ids;
-    this.#spending = new DailySpending(parts.timeZone);
+    this.#journal = new Journal(parts.clock, parts.journalOpsMax);
+    this.#spending = new DailySpending(parts.timeZone, this.#journal);
     this.#notices = new Notices(parts.onNotice ?? (() => {}));
-    this.usage = new UsageTotals(parts.store.query.ledger.usage());
+    this.usage = new UsageTotals(parts.store.query.ledger.usage(), this.#journal);
     this.windows = new CurrentWindows({
       clock: parts.clock,
       timeZone: parts.timeZone,
@@ -78,14 +83,13 @@ export class Book implements Ledger {
     assert(!this.#holds.has(id), "a hold has an id of its own");
     const hold = { id, scopes: [...scopes], places, worst, requests, bytes, model, ...paid, atMs: this.#clock.nowMs() };
     this.#holds.set(id, hold);
-    const writes: Write[] = [holdRow(hold)];
     for (const place of places) {
-      writes.push(
-        change(this.#counterAt(place), { reserved: wanted, sign: 1, settled: NOTHING }),
-        ...this.#tidy(place),
-      );
+      this.#change(place, wanted, 1, NOTHING);
+      this.#tidy(place);
     }
-    return ok({ id, worst, writes });
+    this.#journal.opened(hold);
+    this.#journal.note(kinds.hold, id, changesText(wanted, 1, NOTHING), placesText(places), holdText(hold));
+    return ok({ id, worst, writes: this.#journal.writes });
   }
 
   spend(scopes: readonly Scope[], { requests, bytes, destination }: Departed): Result<readonly Write[], BudgetRefusal> {
@@ -96,13 +100,13 @@ export class Book implements Ledger {
     const wanted: Quantities = { tokens: 0, usd: 0, requests, bytes };
     const refused = this.places.refusal(places, wanted);
     if (refused) return err(refused);
-    const writes: Write[] = [];
     for (const place of places) {
-      writes.push(change(this.#counterAt(place), { reserved: NOTHING, sign: 1, settled: wanted }));
-      for (const row of this.#tidy(place)) writes.push(row);
+      this.#change(place, NOTHING, 1, wanted);
+      this.#tidy(place);
       this.#look(place);
     }
-    return ok(writes);
+    this.#journal.note(kinds.spend, "", changesText(NOTHING, 1, wanted), placesText(places));
+    return ok(this.#journal.writes);
   }
 
   left(scopes: readonly Scope[], destination?: string): Amount {
@@ -124,28 +128,30 @@ export class Book implements Ledger {
     const hold = this.#holds.get(holdId);
     if (!hold) return { writes: [], above: nothing };
     const cost = least(reported.cost, hold.worst);
-    const writes = this.#end(hold, { ...heldBy(hold), tokens: cost.tokens, usd: cost.microUsd });
-    if (estimate) writes.push(estimateRow(hold, cost));
-    writes.push(this.#spending.add(hold, cost.microUsd, estimate ? undefined : reported));
-    for (const scope of hold.scopes)
-      if (!isRunScope(scope)) writes.push(this.usage.add(scope, hold.model, reported, cost.microUsd));
+    const writes = this.#charge(hold, cost, reported, estimate);
     return { writes, above: minus(reported.cost, cost) };
   }
 
   release(holdId: string, { unsent = false }: { readonly unsent?: boolean } = {}) {
     const hold = this.#holds.get(holdId);
     if (!hold) return { writes: [] };
-    return { writes: this.#end(hold, unsent ? NOTHING : { ...heldBy(hold), tokens: 0, usd: 0 }) };
+    this.#end(hold, unsent ? NOTHING : { ...heldBy(hold), tokens: 0, usd: 0 });
+    return { writes: this.#journal.writes };
   }
 
   /** What a crash left open: charged in full, as an estimate. */
-  endAtWorst(hold: OpenHold): Write[] {
-    const writes = [...this.#end(hold, heldBy(hold)), estimateRow(hold, hold.worst)];
-    writes.push(this.#spending.add(hold, hold.worst.microUsd, undefined));
-    const unknown = { inputTokens: 0, outputTokens: 0 };
-    for (const scope of hold.scopes)
-      if (!isRunScope(scope)) writes.push(this.usage.add(scope, hold.model, unknown, hold.worst.microUsd));
-    return writes;
+  endAtWorst(hold: OpenHold): readonly Write[] {
+    return this.#charge(hold, hold.worst, { inputTokens: 0, outputTokens: 0, cost: hold.worst }, true);
+  }
+
+  /** Ends a hold at `cost`. An estimate has a row of its own, at once. */
+  #charge(hold: OpenHold, cost: Amount, usage: Usage, estimate: boolean): readonly Write[] {
+    const day = this.#spending.add(hold, cost.microUsd, estimate ? undefined : usage);
+    const charged = hold.scopes.filter((scope) => !isRunScope(scope));
+    for (const scope of charged) this.usage.add(scope, hold.model, usage, cost.microUsd);
+    const charge = `[[${day}],${JSON.stringify(charged)},${usage.inputTokens},${usage.outputTokens}]`;
+    this.#end(hold, { ...heldBy(hold), tokens: cost.tokens, usd: cost.microUsd }, charge);
+    return estimate ? [...this.#journal.writes, estimateRow(hold, cost)] : this.#journal.writes;
   }
 
   correct(holdId: string, found: Usage) {
@@ -155,16 +161,18 @@ export class Book implements Ledger {
     this.#corrected.add(holdId);
     const charged = { tokens: row.tokens, microUsd: row.microUsd };
     const freed = minus(charged, least(found.cost, charged));
-    const writes: Write[] = [["ledger.deleteEstimate", holdId]];
+    const writes: Write[] = [["ledger.deleteEstimate", holdId], ...this.#journal.writes];
     const scopes = new Set<Scope>();
     for (const place of readPlaces(row.places)) {
       if (!place.scope.includes(">")) scopes.add(place.scope);
       // A bucket that has left its rolling window is gone, and with it what was charged there.
       if (!this.bring(place)) continue;
-      writes.push(lower(this.#counterAt(place), { ...NOTHING, tokens: freed.tokens, usd: freed.microUsd }));
+      const counter = this.#counterAt(place);
+      lower(counter, { ...NOTHING, tokens: freed.tokens, usd: freed.microUsd });
+      this.#journal.changed(counter);
     }
-    writes.push(this.#spending.correct(row, readPlaces(row.places), freed.microUsd, found));
-    for (const scope of scopes) if (!isRunScope(scope)) writes.push(this.usage.lower(scope, row.model, freed.microUsd));
+    this.#journal.afterTables(this.#spending.correct(row, readPlaces(row.places), freed.microUsd, found));
+    for (const scope of scopes) if (!isRunScope(scope)) this.usage.lower(scope, row.model, freed.microUsd);
     return { writes, freed };
   }
 
@@ -205,15 +213,21 @@ export class Book implements Ledger {
   }
 
   /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
-  #end(hold: OpenHold, cost: Readonly<Quantities>): Write[] {
+  #end(hold: OpenHold, cost: Readonly<Quantities>, charge?: string): void {
     this.#holds.delete(hold.id);
-    const writes: Write[] = [["ledger.deleteHold", hold.id]];
     const reserved = heldBy(hold);
     for (const place of hold.places) {
-      writes.push(change(this.#counterAt(place), { reserved, sign: -1, settled: cost }));
+      this.#change(place, reserved, -1, cost);
       this.#look(place);
     }
-    return writes;
+    this.#journal.ended(hold);
+    this.#journal.note(kinds.end, hold.id, changesText(reserved, -1, cost), placesText(hold.places), "null", charge);
+  }
+
+  #change(place: PlaceKey, reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {
+    const counter = this.#counterAt(place);
+    change(counter, { reserved, sign, settled });
+    this.#journal.changed(counter);
   }
 
   #look(key: PlaceKey, silent = false): void {
@@ -228,13 +242,13 @@ export class Book implements Ledger {
   }
 
   /** The buckets that have left a rolling window go, when the next one begins. */
-  #tidy({ window, startMs }: PlaceKey): Write[] {
+  #tidy({ window, startMs }: PlaceKey): void {
     const spanMs = rollingSpanMs(window);
-    if (spanMs === undefined || this.#tidied.get(window) === startMs) return [];
+    if (spanMs === undefined || this.#tidied.get(window) === startMs) return;
     this.#tidied.set(window, startMs);
     const { firstMs } = bucketsOf(spanMs, this.windows.latestMs());
     this.counters.forgetBefore(window, firstMs);
-    return [["ledger.deleteBuckets", window, firstMs]];
+    this.#journal.withTables(["ledger.deleteBuckets", window, firstMs]);
   }
 }
 

@@ -1,7 +1,8 @@
 import { assert } from "../../lib/assert.ts";
-import type { LateRow, Row, Write } from "../store/store.ts";
+import type { Row } from "../store/store.ts";
 import type { TotalRow } from "../store/tables/ledger.ts";
 import { isZero, units, zero, type Quantities } from "./amount.ts";
+import type { Behind } from "./journal.ts";
 import type { Scope, Unit } from "./ledger.ts";
 import type { WindowName } from "./windows.ts";
 
@@ -9,13 +10,14 @@ import type { WindowName } from "./windows.ts";
  * One running total, and the row that makes it durable. Invariant: all are safe integers, not negative, and so is the
  * sum of both of a unit.
  */
-export class Counter implements LateRow {
+export class Counter implements Behind {
   /** Also `SCOPE>DESTINATION`. */
   readonly scope: Scope;
   readonly window: WindowName;
   readonly startMs: number;
   readonly settled = zero();
   readonly reserved = zero();
+  behind = false;
 
   constructor(scope: Scope, window: WindowName, startMs: number) {
     this.scope = scope;
@@ -70,17 +72,19 @@ export class Counters {
     return [...this.#windows.values()].flatMap((counters) => [...counters.values()]);
   }
 
-  /** Forgets the windows that are over and have nothing reserved; their rows stay. */
+  /** Forgets the windows that are over, have nothing reserved and are written; their rows stay. */
   forgetBefore(window: WindowName, startMs: number): void {
     const counters = this.#windows.get(window);
     for (const [key, counter] of counters ?? [])
-      if (counter.startMs < startMs && isZero(counter.reserved)) counters?.delete(key);
+      if (counter.startMs < startMs && isZero(counter.reserved) && !counter.behind) counters?.delete(key);
   }
 
-  /** Forgets one; false when something is reserved in it. */
+  /** Forgets one; false when something is reserved in it, or it is not written. */
   forget(scope: Scope, window: WindowName, startMs: number): boolean {
-    if (!isZero(this.peek(scope, window, startMs).reserved)) return false;
-    this.#windows.get(window)?.delete(`${startMs} ${scope}`);
+    const key = `${startMs} ${scope}`;
+    const counter = this.#windows.get(window)?.get(key);
+    if (counter && (counter.behind || !isZero(counter.reserved))) return false;
+    this.#windows.get(window)?.delete(key);
     return true;
   }
 }
@@ -93,28 +97,36 @@ export interface Change {
 }
 
 /** Moves amounts into or out of a counter. The sum may only grow with a reservation. */
-export function change(counter: Counter, { reserved, sign, settled }: Change): Write {
-  for (const unit of units) {
-    counter.reserved[unit] += sign * reserved[unit];
-    counter.settled[unit] += settled[unit];
-    assertSound(counter, unit);
-  }
-  return counter;
+export function change(counter: Counter, { reserved, sign, settled }: Change): void {
+  const { reserved: r, settled: s } = counter;
+  r.tokens += sign * reserved.tokens;
+  r.usd += sign * reserved.usd;
+  r.requests += sign * reserved.requests;
+  r.bytes += sign * reserved.bytes;
+  s.tokens += settled.tokens;
+  s.usd += settled.usd;
+  s.requests += settled.requests;
+  s.bytes += settled.bytes;
+  assertPair(s.tokens, r.tokens);
+  assertPair(s.usd, r.usd);
+  assertPair(s.requests, r.requests);
+  assertPair(s.bytes, r.bytes);
 }
 
 /** Takes back what was settled too high. */
-export function lower(counter: Counter, by: Readonly<Quantities>): Write {
+export function lower(counter: Counter, by: Readonly<Quantities>): void {
   for (const unit of units) {
     counter.settled[unit] -= by[unit];
     assertSound(counter, unit);
   }
-  return counter;
 }
 
-function assertSound({ settled, reserved }: Counter, unit: Unit): void {
-  assert(Number.isSafeInteger(settled[unit]) && settled[unit] >= 0, "a settled total is a natural number");
-  assert(Number.isSafeInteger(reserved[unit]) && reserved[unit] >= 0, "a reserved total is a natural number");
-  assert(Number.isSafeInteger(settled[unit] + reserved[unit]), "settled + reserved is a safe integer");
+const assertSound = ({ settled, reserved }: Counter, unit: Unit): void => assertPair(settled[unit], reserved[unit]);
+
+function assertPair(settled: number, reserved: number): void {
+  assert(Number.isSafeInteger(settled) && settled >= 0, "a settled total is a natural number");
+  assert(Number.isSafeInteger(reserved) && reserved >= 0, "a reserved total is a natural number");
+  assert(Number.isSafeInteger(settled + reserved), "settled + reserved is a safe integer");
 }
 
 const settledOf = (row: TotalRow): Quantities => ({

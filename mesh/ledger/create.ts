@@ -21,6 +21,8 @@ export interface LedgerParts {
   readonly timeZone: string;
   /** Warnings and forecasts, each once a window. */
   readonly onNotice?: (notice: BudgetNotice) => void;
+  /** Of simulations. */
+  readonly journalOpsMax?: number;
 }
 
 export interface OpenLedger extends Ledger {

@@ -1,4 +1,4 @@
-import type { Write } from "../store/store.ts";
+import type { Row } from "../store/store.ts";
 import type { HoldRow } from "../store/tables/ledger.ts";
 import type { Quantities } from "./amount.ts";
 import type { Amount, Scope } from "./ledger.ts";
@@ -31,7 +31,7 @@ export const heldBy = ({ worst, requests, bytes }: OpenHold): Quantities => ({
   bytes,
 });
 
-export const holdRow = (hold: OpenHold): Write => [
+export const holdRow = (hold: OpenHold): Row => [
   "ledger.insertHold",
   hold.id,
   JSON.stringify(hold.scopes),
@@ -46,6 +46,13 @@ export const holdRow = (hold: OpenHold): Write => [
   hold.price,
   hold.run,
 ];
+
+export const deleteHoldRow = (id: string): Row => ["ledger.deleteHold", id];
+
+/** In the journal. */
+export const holdText = ({ scopes, worst, requests, bytes, model, atMs, credential, price, run }: OpenHold): string =>
+  `[${JSON.stringify(scopes)},${worst.tokens},${worst.microUsd},${requests},${bytes},${JSON.stringify(model)},${atMs},` +
+  `${JSON.stringify(credential)},${JSON.stringify(price)},${JSON.stringify(run)}]`;
 
 export const placesText = (places: readonly PlaceKey[]): string => `[${places.map(placeText).join()}]`;
 

@@ -1,4 +1,5 @@
-import type { LateRow, Row, SqlValue, Write } from "../store/store.ts";
+import type { Row, SqlValue } from "../store/store.ts";
+import type { Behind, Journal } from "./journal.ts";
 import type { Usage } from "./ledger.ts";
 import type { PlaceKey } from "./places.ts";
 import { calendar } from "./windows.ts";
@@ -29,19 +30,22 @@ export function dayNames(timeZone: string): (atMs: number) => string {
 }
 
 /** What several calls have spent alike, until the row that adds it goes out. */
-class Added implements LateRow {
+class Added implements Behind {
+  behind = false;
+  /** The columns that are the same for all of them, as JSON without brackets. */
+  readonly text: string;
   readonly #head: readonly SqlValue[];
   readonly #gone: () => void;
   #counts: readonly number[] = [0, 0, 0, 0, 0, 0, 0];
 
   constructor(head: readonly SqlValue[], gone: () => void) {
     this.#head = head;
+    this.text = JSON.stringify(head).slice(1, -1);
     this.#gone = gone;
   }
 
-  add(counts: readonly number[]): Write {
+  add(counts: readonly number[]): void {
     this.#counts = this.#counts.map((count, at) => Math.min(count + (counts[at] ?? 0), Number.MAX_SAFE_INTEGER));
-    return this;
   }
 
   lateRow(): Row {
@@ -55,16 +59,21 @@ export class DailySpending {
   readonly #windowAt: ReturnType<typeof calendar>;
   readonly #name: (atMs: number) => string;
   #last: Day | undefined;
-  /** What was spent since the last transaction. */
+  /** What was spent since the tables were last written. */
   readonly #added = new Map<string, Added>();
+  readonly #journal: Journal;
 
-  constructor(timeZone: string) {
+  constructor(timeZone: string, journal: Journal) {
+    this.#journal = journal;
     this.#windowAt = calendar(timeZone);
     this.#name = dayNames(timeZone);
   }
 
-  /** One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. */
-  add(hold: Spent & { readonly places: readonly PlaceKey[] }, microUsd: number, usage: Usage | undefined): Write {
+  /**
+   * One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. Returns the columns
+   * of the row as JSON without brackets.
+   */
+  add(hold: Spent & { readonly places: readonly PlaceKey[] }, microUsd: number, usage: Usage | undefined): string {
     const { startMs, endMs, name } = this.#dayOf(hold.places);
     const key = keyOf(hold);
     const text = `${startMs}\n${key.join("\n")}`;
@@ -73,11 +82,14 @@ export class DailySpending {
       added = new Added([startMs, ...key, name, endMs], () => this.#added.delete(text));
       this.#added.set(text, added);
     }
-    return added.add([1, usage ? 0 : 1, ...(usage ? countsOf(usage) : [0, 0, 0, 0]), microUsd]);
+    const counts = [1, usage ? 0 : 1, ...(usage ? countsOf(usage) : [0, 0, 0, 0]), microUsd];
+    added.add(counts);
+    this.#journal.changed(added);
+    return `${added.text},${counts.join(",")}`;
   }
 
   /** The provider's figure for an estimate; `freed`: how much was charged too much. */
-  correct(spent: Spent, places: readonly PlaceKey[], freed: number, usage: Usage): Write {
+  correct(spent: Spent, places: readonly PlaceKey[], freed: number, usage: Usage): Row {
     return ["spending.correct", ...countsOf(usage), freed, this.#dayOf(places).startMs, ...keyOf({ ...spent, places })];
   }
 

@@ -1,16 +1,18 @@
-import type { LateRow, Row, Write } from "../store/store.ts";
+import type { Row } from "../store/store.ts";
 import type { UsageRow } from "../store/tables/ledger.ts";
+import type { Behind, Journal } from "./journal.ts";
 import type { Scope, Usage } from "./ledger.ts";
 
 /** What one scope has used of one model. A sum that would overflow stays at the largest safe integer. */
-class UsageTotal implements LateRow {
+class UsageTotal implements Behind {
   row: UsageRow;
+  behind = false;
 
   constructor(row: UsageRow) {
     this.row = row;
   }
 
-  add(calls: number, inputTokens: number, outputTokens: number, microUsd: number): Write {
+  add(calls: number, inputTokens: number, outputTokens: number, microUsd: number): void {
     const { row } = this;
     this.row = {
       scope: row.scope,
@@ -20,7 +22,6 @@ class UsageTotal implements LateRow {
       outputTokens: sum(row.outputTokens, outputTokens),
       microUsd: sum(row.microUsd, microUsd),
     };
-    return this;
   }
 
   lateRow(): Row {
@@ -33,8 +34,10 @@ class UsageTotal implements LateRow {
 export class UsageTotals {
   /** By model, then by scope. */
   readonly #totals = new Map<string, Map<string, UsageTotal>>();
+  readonly #journal: Journal;
 
-  constructor(rows: readonly UsageRow[]) {
+  constructor(rows: readonly UsageRow[], journal: Journal) {
+    this.#journal = journal;
     for (const row of rows) this.#of(row.scope, row.model).row = row;
   }
 
@@ -43,14 +46,17 @@ export class UsageTotals {
     model: string,
     { inputTokens, outputTokens }: Pick<Usage, "inputTokens" | "outputTokens">,
     microUsd: number,
-  ): Write {
-    return this.#of(scope, model).add(1, inputTokens, outputTokens, microUsd);
+  ): void {
+    const total = this.#of(scope, model);
+    total.add(1, inputTokens, outputTokens, microUsd);
+    this.#journal.changed(total);
   }
 
   /** Takes back what was charged too high. */
-  lower(scope: Scope, model: string, microUsd: number): Write {
+  lower(scope: Scope, model: string, microUsd: number): void {
     const total = this.#of(scope, model);
-    return total.add(0, 0, 0, -Math.min(microUsd, total.row.microUsd));
+    total.add(0, 0, 0, -Math.min(microUsd, total.row.microUsd));
+    this.#journal.changed(total);
   }
 
   all(): UsageRow[] {

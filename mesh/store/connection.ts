@@ -6,6 +6,7 @@ import { classify, storeFailure } from "./failure.ts";
 import { createPrivateFile, storeFiles } from "./files.ts";
 import { applicationId, migrations } from "./migrations.ts";
 import { StoreFailure } from "./store.ts";
+import { foldJournal } from "./tables/ledger-journal.ts";
 
 /** Opens for writing: makes the database if there is none, checks it, and brings it to this version. Throws StoreFailure. */
 export function openWriter(folder: string): DatabaseSync {
@@ -110,6 +111,7 @@ function migrate(db: DatabaseSync, version: number): void {
   // Also when there is nothing to change: SQLite opens what it may only read without a word, a write tells.
   db.exec("BEGIN IMMEDIATE");
   for (const step of migrations.slice(version)) db.exec(step);
+  db.exec(foldJournal);
   db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${migrations.length}`);
   db.exec("COMMIT");
 }

@@ -1,7 +1,7 @@
 import { limits } from "../../protocol/limits.ts";
 import { storeFailure } from "./failure.ts";
 import { statements } from "./statements.ts";
-import type { LateRow, Row, StoreFailure, Write } from "./store.ts";
+import type { LateRow, LateRows, Row, StoreFailure, Write } from "./store.ts";
 
 /** Runs the flushes in order, and tells the outcome of each through the two callbacks. */
 export interface Executor {
@@ -10,10 +10,12 @@ export interface Executor {
   close(): Promise<void>;
 }
 
-interface Waiting {
-  readonly seq: number;
-  readonly resolve: () => void;
-  readonly reject: (failure: StoreFailure) => void;
+/** What goes to the disk together; `seq` is that of the last commit in it. All who wait for it share one promise. */
+interface Flush {
+  seq: number;
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(failure: StoreFailure): void;
 }
 
 /**
@@ -24,12 +26,13 @@ export class GroupCommit {
   readonly failed: Promise<StoreFailure>;
   readonly #executor: Executor;
   readonly #folder: string;
-  readonly #waiting: Waiting[] = [];
+  /** Those that somebody waits for, and that are on their way; then the one that is being filled. */
+  #running: Flush[] = [];
+  #filling: Flush | undefined;
   readonly #tellFailure: (failure: StoreFailure) => void;
   readonly #laterMs: number;
-  #answered = 0;
   #batch: Row[] = [];
-  readonly #late = new Set<LateRow>();
+  readonly #late = new Set<LateRow | LateRows>();
   #seq = 0;
   /** Commits that somebody waits for. */
   #awaited = 0;
@@ -55,7 +58,7 @@ export class GroupCommit {
     if (this.#failure) return Promise.reject(this.#failure);
     this.#awaited++;
     this.#gather();
-    return new Promise((resolve, reject) => this.#waiting.push({ seq: this.#seq, resolve, reject }));
+    return (this.#filling ??= { seq: 0, ...Promise.withResolvers<void>() }).promise;
   }
 
   /** Goes with the next flush; nobody waits for it. */
@@ -71,8 +74,8 @@ export class GroupCommit {
     if (fault !== undefined) return this.fail(storeFailure("io", this.#folder, fault));
     this.#seq++;
     for (const write of writes) {
-      if ("lateRow" in write) this.#late.add(write);
-      else this.#batch.push(write);
+      if (isRow(write)) this.#batch.push(write);
+      else this.#late.add(write);
     }
   }
 
@@ -113,28 +116,33 @@ export class GroupCommit {
     if (this.#failure || this.#seq === this.#flushed) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const last = [...[...this.#late].map((late) => late.lateRow()), ...this.#seal()];
-    this.#late.clear();
-    const fault = misfitAmong(last);
-    if (fault !== undefined) return this.fail(storeFailure("io", this.#folder, fault));
     const rows = this.#batch;
-    for (const row of last) rows.push(row);
+    const taken = rows.length;
+    for (const late of this.#late) {
+      if ("lateRow" in late) rows.push(late.lateRow());
+      else for (const row of late.lateRows()) rows.push(row);
+    }
+    this.#late.clear();
+    for (const row of this.#seal()) rows.push(row);
+    for (let at = taken; at < rows.length; at++) {
+      const fault = misfit(rows[at] as Row);
+      if (fault !== undefined) return this.fail(storeFailure("io", this.#folder, fault));
+    }
     this.#batch = [];
     this.#flushed = this.#seq;
+    if (this.#filling) {
+      this.#filling.seq = this.#seq;
+      this.#running.push(this.#filling);
+      this.#filling = undefined;
+    }
     this.#executor.run(rows, this.#seq);
   }
 
   /** Everything up to `seq` is on disk. */
   acknowledge(seq: number): void {
-    for (; (this.#waiting[this.#answered]?.seq ?? Infinity) <= seq; this.#answered++) {
-      this.#waiting[this.#answered]?.resolve();
-    }
-    if (this.#answered === this.#waiting.length || this.#answered >= 1024) {
-      this.#waiting.splice(0, this.#answered);
-      this.#answered = 0;
-    }
     this.#acknowledged = seq;
-    if (this.#waiting.length > this.#answered || (this.#seq !== this.#flushed && !this.#timer)) this.#gather();
+    while (this.#running[0] && this.#running[0].seq <= seq) this.#running.shift()?.resolve();
+    if (this.#running.length > 0 || this.#filling || (this.#seq !== this.#flushed && !this.#timer)) this.#gather();
   }
 
   fail(failure: StoreFailure): void {
@@ -145,7 +153,9 @@ export class GroupCommit {
 
   #refuseAll(failure: StoreFailure): void {
     this.#failure = failure;
-    for (const { reject } of this.#waiting.splice(this.#answered)) reject(failure);
+    const waiting = this.#filling ? [...this.#running, this.#filling] : this.#running;
+    [this.#running, this.#filling] = [[], undefined];
+    for (const { reject } of waiting) reject(failure);
   }
 
   async close(): Promise<void> {
@@ -160,6 +170,8 @@ export class GroupCommit {
     return waiting < limits.store.commitsWaitingMax ? undefined : `${waiting} commits wait for the disk`;
   }
 }
+
+const isRow = (write: Write): write is Row => Array.isArray(write);
 
 const parameterCounts = new Map<string, number>();
 for (const [name, sql] of Object.entries(statements)) {
@@ -182,7 +194,7 @@ function misfit(write: Row): string | undefined {
 
 function misfitAmong(writes: readonly Write[]): string | undefined {
   for (const write of writes) {
-    const fault = "lateRow" in write ? undefined : misfit(write);
+    const fault = isRow(write) ? misfit(write) : undefined;
     if (fault !== undefined) return fault;
   }
   return undefined;

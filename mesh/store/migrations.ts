@@ -4,13 +4,14 @@ import { boardLog, boardMakers, boardTables } from "./tables/board.ts";
 import { credentialLifecycle, credentialTables } from "./tables/credentials.ts";
 import { hookTables } from "./tables/hooks.ts";
 import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
+import { ledgerJournal } from "./tables/ledger-journal.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleDigests, scheduleTables } from "./tables/schedule.ts";
 import { spendingRuns, spendingTables, spendingTenants } from "./tables/spending.ts";
 import { taskTables } from "./tables/tasks.ts";
 import { topicTables } from "./tables/topics.ts";
-import { watchTables } from "./tables/watches.ts";
+import { watchPlaces, watchTables } from "./tables/watches.ts";
 import { workflowCalls, workflowTables } from "./tables/workflow.ts";
 
 /**
@@ -31,6 +32,8 @@ export const migrations: readonly string[] = [
   scheduleDigests,
   spendingTenants,
   boardMakers,
+  watchPlaces,
+  ledgerJournal,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

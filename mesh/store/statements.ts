@@ -4,6 +4,7 @@ import { boardStatements } from "./tables/board.ts";
 import { credentialStatements } from "./tables/credentials.ts";
 import { hookStatements } from "./tables/hooks.ts";
 import { ledgerStatements } from "./tables/ledger.ts";
+import { journalStatements } from "./tables/ledger-journal.ts";
 import { messageStatements } from "./tables/messages.ts";
 import { metaStatements } from "./tables/meta.ts";
 import { scheduleStatements } from "./tables/schedule.ts";
@@ -18,6 +19,7 @@ export const statements = {
   ...metaStatements,
   ...auditStatements,
   ...ledgerStatements,
+  ...journalStatements,
   ...spendingStatements,
   ...boardStatements,
   ...messageStatements,

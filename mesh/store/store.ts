@@ -14,7 +14,12 @@ export interface LateRow {
   lateRow(): Row;
 }
 
-export type Write = Row | LateRow;
+/** The same, of any number of rows. */
+export interface LateRows {
+  lateRows(): readonly Row[];
+}
+
+export type Write = Row | LateRow | LateRows;
 
 /**
  * The only owner of SQL. One writer; writes that wait at the same moment share one fsync (group commit).
@@ -23,7 +28,10 @@ export type Write = Row | LateRow;
  * must end, because memory may then be ahead of the disk. What was acknowledged is on disk.
  */
 export interface Store {
-  /** Resolves when all of `writes` are on disk, together; calls take effect in the order in which they were made. */
+  /**
+   * Resolves when all of `writes` are on disk, together; calls take effect in the order in which they were made. The
+   * promise is that of the transaction: all who wait for it have the same.
+   */
   commit(writes: readonly Write[]): Promise<void>;
   /** On disk with the next transaction, `commitLaterMs` from now at the latest; what fails is told by `failed`. */
   commitLater(writes: readonly Write[]): void;

@@ -38,6 +38,9 @@ export const records = {
     priceTiersMax: 8,
     /** Of one view of what was spent on each day. */
     spendingRowsMax: 40_000,
+    /** Operations, and their age, by which the tables may be behind the journal: who reads adds them up. */
+    journalOpsMax: 1_024,
+    journalMsMax: 10_000,
     overridesShownMax: 500,
   },
 } as const;

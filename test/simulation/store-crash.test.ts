@@ -49,6 +49,7 @@ async function runUntil(
   n: number,
   fault: () => Error,
   acknowledged: Set<string>,
+  journalOpsMax: number,
 ): Promise<FaultPoint | undefined> {
   let count = 0;
   let hit: FaultPoint | undefined;
@@ -60,7 +61,7 @@ async function runUntil(
     throw fault();
   };
   const clock = new SimulatedClock("2026-03-01T10:00:00Z");
-  const core = await openCore({ path, clock, keys, caps, faults });
+  const core = await openCore({ path, clock, keys, caps, faults, journalOpsMax });
   const work = workload(core, acknowledged).catch(() => {});
   await Promise.race([work, dead.promise]);
   await core.store.close();
@@ -102,12 +103,12 @@ async function checkAfter(path: string, n: number, acknowledged: ReadonlySet<str
   await store.close();
 }
 
-async function enumerate(t: TestContext, fault: () => Error): Promise<Map<string, number>> {
+async function enumerate(t: TestContext, fault: () => Error, journalOpsMax = 3): Promise<Map<string, number>> {
   const reached = new Map<string, number>();
   for (let n = 0; ; n++) {
     const path = stateFolder(t);
     const acknowledged = new Set<string>();
-    const point = await runUntil(path, n, fault, acknowledged);
+    const point = await runUntil(path, n, fault, acknowledged, journalOpsMax);
     await checkAfter(path, n, acknowledged);
     if (!point) return reached;
     reached.set(point.at, (reached.get(point.at) ?? 0) + 1);
@@ -122,6 +123,10 @@ function assertAwake(reached: ReadonlyMap<string, number>): void {
 
 test("a crash at any point of any transaction loses no acknowledged write and no money", async (t) => {
   assertAwake(await enumerate(t, () => new SimulatedCrash("here")));
+});
+
+test("nor does one when the tables of the ledger are as old as the state", async (t) => {
+  assertAwake(await enumerate(t, () => new SimulatedCrash("here"), 1_000));
 });
 
 test("a disk error at any point of any transaction stops the store, and the next start is sound", async (t) => {

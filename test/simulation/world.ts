@@ -90,14 +90,20 @@ export interface World {
   readonly timeZone?: string;
   readonly mode?: "worker" | "inline";
   readonly faults?: StoreOptions["faults"];
+  /** Operations by which the tables of the ledger may be behind its journal. */
+  readonly journalOpsMax?: number;
 }
 
 /** The core of the mesh on one state, as main wires it. */
-export async function openCore({ path, clock, keys, caps, run, timeZone = "UTC", mode = "inline", faults }: World) {
+export async function openCore(world: World) {
+  const { path, clock, keys, caps, run, timeZone = "UTC", mode = "inline", faults, journalOpsMax } = world;
   const store = await openStore({ path, mode, ...(faults ? { faults } : {}) });
   try {
     const audit = createAudit({ store, clock, ...keys });
-    const ledger = await createLedger({ store, audit, clock, ids: countingIds(run), caps, timeZone });
+    const ledger = await createLedger({
+      ...{ store, audit, clock, ids: countingIds(run), caps, timeZone },
+      ...(journalOpsMax === undefined ? {} : { journalOpsMax }),
+    });
     return { store, audit, ledger };
   } catch (error) {
     await store.close();

@@ -171,34 +171,57 @@ const TOTAL = `scope, window, start_ms AS startMs, settled_tokens AS settledToke
   settled_micro_usd AS settledMicroUsd, reserved_micro_usd AS reservedMicroUsd, settled_requests AS settledRequests,
   reserved_requests AS reservedRequests, settled_bytes AS settledBytes, reserved_bytes AS reservedBytes`;
 
+/** Of the tables and of the journal, which is ahead of them. */
+const totalsNow = (where: string, order: string): string => `
+  SELECT scope, window, start_ms AS startMs,
+    sum(settled_tokens) AS settledTokens, sum(reserved_tokens) AS reservedTokens,
+    sum(settled_micro_usd) AS settledMicroUsd, sum(reserved_micro_usd) AS reservedMicroUsd,
+    sum(settled_requests) AS settledRequests, sum(reserved_requests) AS reservedRequests,
+    sum(settled_bytes) AS settledBytes, sum(reserved_bytes) AS reservedBytes
+  FROM (SELECT * FROM budget_total ${where} UNION ALL SELECT * FROM ledger_journal_total ${where})
+  GROUP BY scope, window, start_ms ORDER BY ${order}`;
+
 /** The distinct names by leaps over the index: as fast with a million rows as with ten. */
 const WINDOWS = `WITH RECURSIVE seen(name) AS (
     SELECT min(window) FROM budget_total
     UNION ALL SELECT (SELECT min(window) FROM budget_total WHERE window > seen.name) FROM seen WHERE seen.name NOT NULL
-  ) SELECT name FROM seen WHERE name NOT NULL`;
+  ) SELECT name FROM seen WHERE name NOT NULL UNION SELECT window FROM ledger_journal_total`;
+
+/** A sum that would overflow stays at the largest safe integer. */
+const atMost = (name: string): string => `CAST(min(total(${name}), 9007199254740991) AS INTEGER)`;
 
 export function ledgerQueries(prepare: Prepare) {
-  const newest = prepare<{ start: number | null }>("SELECT max(start_ms) AS start FROM budget_total WHERE window = ?");
+  const newest = prepare<{ start: number | null }>(
+    `SELECT max(start) AS start FROM (SELECT max(start_ms) AS start FROM budget_total WHERE window = ?1
+       UNION ALL SELECT max(start_ms) FROM ledger_journal_total WHERE window = ?1)`,
+  );
   const windows = prepare<{ name: string }>(WINDOWS);
   const totals = prepare<TotalRow>(
-    `SELECT ${TOTAL} FROM budget_total WHERE window = ? AND start_ms >= ? AND start_ms <= ? ORDER BY scope, start_ms`,
+    totalsNow("WHERE window = ?1 AND start_ms >= ?2 AND start_ms <= ?3", "scope, start_ms"),
   );
   const totalsAt = prepare<TotalRow>(
     `SELECT ${TOTAL} FROM budget_total WHERE scope = ? AND window = ? AND start_ms = ?`,
   );
-  const allTotals = prepare<TotalRow>(`SELECT ${TOTAL} FROM budget_total ORDER BY scope, window, start_ms`);
+  const allTotals = prepare<TotalRow>(totalsNow("", "scope, window, start_ms"));
   const holds = prepare<HoldRow>(
     `SELECT id, scopes, windows, worst_tokens AS worstTokens, worst_micro_usd AS worstMicroUsd, requests, bytes, model,
        at_ms AS atMs, credential, price, run
-     FROM budget_hold ORDER BY at_ms, id`,
+     FROM (
+       SELECT id, scopes, windows, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms, credential, price, run
+         FROM budget_hold
+       UNION ALL SELECT * FROM ledger_journal_hold
+     )
+     WHERE id NOT IN (SELECT id FROM ledger_journal_end) ORDER BY at_ms, id`,
   );
   const estimate = prepare<EstimateRow>(
     "SELECT id, places, tokens, micro_usd AS microUsd, model, at_ms AS atMs, credential, price, run FROM budget_estimate WHERE id = ?",
   );
   const old = prepare<{ id: string }>("SELECT id FROM budget_estimate WHERE at_ms < ? LIMIT 1");
   const usage = prepare<UsageRow>(
-    `SELECT scope, model, calls, input_tokens AS inputTokens, output_tokens AS outputTokens, micro_usd AS microUsd
-     FROM usage_total ORDER BY scope, model`,
+    `SELECT scope, model, ${atMost("calls")} AS calls, ${atMost("input_tokens")} AS inputTokens,
+       ${atMost("output_tokens")} AS outputTokens, ${atMost("micro_usd")} AS microUsd
+     FROM (SELECT * FROM usage_total UNION ALL SELECT * FROM ledger_journal_usage)
+     GROUP BY scope, model ORDER BY scope, model`,
   );
   return {
     /** The start of the latest window of a name that holds a total. */
@@ -207,6 +230,7 @@ export function ledgerQueries(prepare: Prepare) {
     windows: (): string[] => windows.all().map((row) => row.name),
     /** All scopes' totals of the windows of a name that start in [fromMs, toMs]. */
     totals: (window: string, fromMs: number, toMs: number = fromMs): TotalRow[] => totals.all(window, fromMs, toMs),
+    /** Of the table alone: what the journal is ahead in is in the memory of the ledger. */
     totalsAt: (scope: string, window: string, startMs: number): TotalRow | undefined =>
       totalsAt.get(scope, window, startMs),
     /** Every unit of every window there ever was, where it is not zero: for checks, not for the way of a request. */

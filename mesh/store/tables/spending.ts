@@ -160,7 +160,8 @@ export type SpendingGrouping = keyof typeof groupings;
 function sums(kept: readonly string[]): string {
   const columns = KEYS.map((key) => (kept.includes(key) ? key : `'' AS ${key}`)).join(", ");
   const counts = COUNTS.map((name) => `CAST(min(total(${name}), ${SAFE}) AS INTEGER) AS ${camel(name)}`).join(", ");
-  return `SELECT day, start_ms AS startMs, max(end_ms) AS endMs, ${columns}, ${counts} FROM usage_day
+  return `SELECT day, start_ms AS startMs, max(end_ms) AS endMs, ${columns}, ${counts}
+    FROM (SELECT * FROM usage_day UNION ALL SELECT * FROM ledger_journal_day)
     WHERE day >= ? AND start_ms >= ? GROUP BY start_ms, ${kept.join(", ")} ORDER BY start_ms, microUsd DESC LIMIT ?`;
 }
 

@@ -1,0 +1,137 @@
+/** The journal of the ledger: what it says is what the tables say once it is folded into them, and what memory says. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import test, { type TestContext } from "node:test";
+import fc from "fast-check";
+import type { Caps, Scope } from "../../mesh/ledger/ledger.ts";
+import { openReadOnly, openStore } from "../../mesh/store/open.ts";
+import type { Queries } from "../../mesh/store/queries.ts";
+import { auditKeys, openCore, SimulatedClock, stateFolder, type World } from "./world.ts";
+
+const HOUR_MS = 3_600_000;
+const budget: Caps = {
+  ...{ day: { tokens: 1_000_000 }, month: { usd: 1_000_000 } },
+  rolling: [{ spanMs: 6 * HOUR_MS, cap: { requests: 1_000 } }],
+  destinations: { "a.b": { day: { bytes: 1_000_000 }, month: {} } },
+};
+
+/** All that can be read of the ledger. */
+const allOf = ({ ledger, spending }: Queries): object => ({
+  counters: ledger.allCounters(),
+  windows: ledger.windows(),
+  newest: ledger.windows().map((window) => ledger.newestWindowStartMs(window)),
+  totals: ledger.windows().flatMap((window) => ledger.totals(window, 0, Number.MAX_SAFE_INTEGER)),
+  holds: ledger.holds(),
+  usage: ledger.usage(),
+  days: spending.days("all", "0000-01-01", 1_000),
+});
+
+function seen(path: string): object {
+  const store = openReadOnly(path);
+  try {
+    return allOf(store.query);
+  } finally {
+    store.close();
+  }
+}
+
+function rowsOf(path: string, table: string): number {
+  const db = new DatabaseSync(join(path, "cordon.sqlite"), { readOnly: true });
+  try {
+    return Number(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"]);
+  } finally {
+    db.close();
+  }
+}
+
+function start(t: TestContext, journalOpsMax: number): World & { readonly clock: SimulatedClock } {
+  const clock = new SimulatedClock("2026-05-10T10:00:00Z");
+  return { path: stateFolder(t), clock, keys: auditKeys(), caps: () => budget, journalOpsMax };
+}
+
+const step = fc.record({
+  agent: fc.constantFrom<Scope>("agent:a", "agent:b"),
+  model: fc.constantFrom("m", 'quoted "model"', "ümlaut\\"),
+  act: fc.constantFrom("settle", "estimate", "release", "unsent", "leave", "spend", "correct"),
+  tokens: fc.nat(900),
+  hours: fc.nat(9),
+});
+
+test("what readers see does not change when the journal is folded into the tables, at any age of them (property)", async (t) => {
+  const ages = fc.constantFrom(1, 2, 7, 1_000);
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), ages, async (steps, opsMax) => {
+      const world = start(t, opsMax);
+      const { store, ledger } = await openCore(world);
+      ledger.openScope("run:r", { tokens: 1_000_000 });
+      const estimates: string[] = [];
+      for (const { agent, model, act, tokens, hours } of steps) {
+        world.clock.pass(hours * HOUR_MS);
+        const scopes: readonly Scope[] = ["fleet", agent, "run:r"];
+        if (act === "spend") {
+          const spent = ledger.spend(scopes, { requests: 1, bytes: tokens, destination: "a.b" });
+          assert.ok(spent.ok);
+          await store.commit(spent.value);
+          continue;
+        }
+        const sent = { bytes: tokens, destination: "a.b", credential: "k", price: "p", run: "r" };
+        const held = ledger.reserve(scopes, { tokens: 900, microUsd: 90 }, model, sent);
+        assert.ok(held.ok);
+        const { id } = held.value;
+        await store.commit(held.value.writes);
+        const usage = { inputTokens: tokens, outputTokens: 1, cost: { tokens, microUsd: tokens % 91 } };
+        if (act === "settle") await store.commit(ledger.settle(id, usage).writes);
+        if (act === "release" || act === "unsent")
+          await store.commit(ledger.release(id, { unsent: act === "unsent" }).writes);
+        if (act === "estimate" || act === "correct") {
+          await store.commit(ledger.settle(id, usage, { estimate: true }).writes);
+          estimates.push(id);
+        }
+        if (act === "correct") {
+          const found = { ...usage, cost: { tokens: 1, microUsd: 1 } };
+          await store.commit(ledger.correct(estimates.shift() ?? "", found)?.writes ?? []);
+        }
+      }
+      const before = seen(world.path);
+      const lines = ledger.lines(["fleet", "agent:a"]);
+      await store.close();
+      assert.deepEqual(seen(world.path), before, "when nobody runs");
+      const folded = await openStore({ path: world.path, mode: "inline" });
+      assert.deepEqual(allOf(folded.query), before, "folded");
+      await folded.close();
+      assert.equal(rowsOf(world.path, "ledger_journal"), 0);
+      const again = await openCore({ ...world, run: 1 });
+      const settled = again.ledger.lines(["fleet", "agent:a"]).map((line) => line.settled);
+      const worst = lines.map((line) => line.settled + line.reserved);
+      assert.deepEqual(settled, worst, "memory goes on from there, with what was open settled at its worst");
+      await again.store.close();
+    }),
+    { seed: 20_261_123, numRuns: 25 },
+  );
+});
+
+test("an operation waits in the journal, and leaves it when the tables are written", async (t) => {
+  const world = start(t, 4);
+  const { store, ledger } = await openCore(world);
+  t.after(() => store.close());
+  const rows = (): number[] =>
+    ["ledger_journal", "budget_hold", "budget_total"].map((name) => rowsOf(world.path, name));
+  const ids: string[] = [];
+  const reserve = async (): Promise<void> => {
+    const held = ledger.reserve(["fleet"], { tokens: 1, microUsd: 1 }, "m");
+    assert.ok(held.ok);
+    await store.commit(held.value.writes);
+    ids.push(held.value.id);
+  };
+  for (let n = 0; n < 3; n++) await reserve();
+  assert.deepEqual(rows(), [3, 0, 0]);
+  await reserve();
+  assert.deepEqual(rows(), [0, 4, 3], "day, month and rolling window");
+  for (const id of ids.slice(0, 3)) await store.commit(ledger.release(id).writes);
+  assert.deepEqual(rows(), [3, 4, 3]);
+  assert.deepEqual(
+    store.query.ledger.holds().map(({ id }) => id),
+    ids.slice(3),
+  );
+});
