@@ -5,6 +5,8 @@ import { forgetPid, meshIsGone } from "../mesh-presence.ts";
 import { placesOf } from "../places.ts";
 
 const GONE_TIMEOUT_MS = 30_000;
+/** A thousand sandboxes are taken apart a few at a time. */
+const GONE_TIMEOUT_MS_EACH = 250;
 const POLL_MS = 100;
 
 export const down: Command = {
@@ -17,8 +19,9 @@ export const down: Command = {
     const { state } = placesOf(input, context);
     const desk = await openDesk(state);
     context.terminal.live("stopping …");
+    const { agents } = await desk.status();
     await desk.shutdown();
-    const deadline = context.clock.monotonicMs() + GONE_TIMEOUT_MS;
+    const deadline = context.clock.monotonicMs() + GONE_TIMEOUT_MS + agents.length * GONE_TIMEOUT_MS_EACH;
     while (!(await meshIsGone(state))) {
       if (context.clock.monotonicMs() > deadline) {
         throw new Failure(
