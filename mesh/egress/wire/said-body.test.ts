@@ -22,7 +22,11 @@ test("values of outermost names are exchanged, and nothing else of what was writ
   const text = `{ "a" : "a, \\"model\\":1}" ,"model":  "x/y" , "b":{"model":"inner"},"\\u006e": [1, 2]\n}`;
   assert.equal(
     changed(text, { model: "y", n: 7 }),
-    `{ "a" : "a, \\"model\\":1}" ,"model":"y", "b":{"model":"inner"},"\\u006e":7}`,
+    `{ "a" : "a, \\"model\\":1}" ,"model":"y"     , "b":{"model":"inner"},"\\u006e":7       }`,
+  );
+  assert.equal(
+    changed(text, { model: "much/longer", n: 7 }),
+    text.replace('  "x/y" ', '"much/longer"').replace(" [1, 2]\n", "7"),
   );
 });
 
@@ -104,3 +108,16 @@ for (const [format, calls] of [
       { seed: 11, numRuns: 400 },
     );
   });
+
+test("a body that was changed in its place is told anew for the way after, and what was sent stays", () => {
+  for (const filler of ["x", "x".repeat(20_000)]) {
+    const body = said(`{"p":"${filler}","model":"provider/one","n":10}`);
+    const first = withMembers(body, { model: "one", n: 5 });
+    assert.equal(first, body.bytes, "nothing was copied");
+    const sent = first.toString();
+    assert.deepEqual(JSON.parse(sent), { p: filler, model: "one", n: 5 });
+    const second = withMembers(body, { model: "another", n: 6 });
+    assert.equal(second.toString(), `{"p":"${filler}","model":"another","n":6}`);
+    assert.equal(first.toString(), sent);
+  }
+});

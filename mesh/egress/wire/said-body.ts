@@ -2,15 +2,20 @@ import type { JsonText } from "../../../lib/json.ts";
 
 /** A body as an agent wrote it, and that was understood completely: no name twice, none that is unknown. */
 export interface SaidBody extends JsonText {
+  /** Nobody else's: `withMembers` may write into it. */
   readonly bytes: Buffer;
+  /** It has. */
+  changed?: boolean;
 }
 
 /**
  * The body with other values of some of its outermost names; one that it has not is put before the others. All else stays
- * as it was written: to write a long prompt anew costs more than all the rest of its way. `undefined`: the name stays as
- * it is. The body must be an object that has a name.
+ * as it was written: to write a long prompt anew costs more than all the rest of its way. What fits where the old value
+ * was is written there, once: to copy a long prompt costs as much. `undefined`: the name stays as it is. The body must be
+ * an object that has a name.
  */
-export function withMembers({ text, bytes, members }: SaidBody, values: Readonly<Record<string, Written>>): Buffer {
+export function withMembers(said: SaidBody, values: Readonly<Record<string, Written>>): Buffer {
+  const { text, bytes, members } = said;
   const changes: { readonly from: number; readonly to: number; readonly text: string }[] = [];
   let added = "";
   for (const name in values) {
@@ -22,10 +27,28 @@ export function withMembers({ text, bytes, members }: SaidBody, values: Readonly
   }
   const begin = text.indexOf("{") + 1;
   if (added !== "") changes.push({ from: begin, to: begin, text: added });
-  changes.sort((a, b) => a.from - b.from);
   // Where each character is its byte, nothing is decoded and encoded again.
-  return text.length === bytes.length && bytes.length > SHORT_BYTES ? inBytes(bytes, changes) : inText(text, changes);
+  const ascii = text.length === bytes.length;
+  // What a way before has sent may still be on its way.
+  if (ascii && said.changed !== true && changes.every(fits)) {
+    said.changed = true;
+    for (const change of changes) inPlace(bytes, change);
+    return bytes;
+  }
+  changes.sort((a, b) => a.from - b.from);
+  return ascii && said.changed !== true && bytes.length > SHORT_BYTES ? inBytes(bytes, changes) : inText(text, changes);
 }
+
+const fits = ({ from, to, text }: Changes[number]): boolean => text.length <= to - from && ASCII.test(text);
+
+/** White space around a value says nothing (RFC 8259 §2). */
+function inPlace(bytes: Buffer, { from, to, text }: Changes[number]): void {
+  bytes.write(text, from, "latin1");
+  bytes.fill(SPACE, from + text.length, to);
+}
+
+const SPACE = 0x20;
+const ASCII = /^[\x20-\x7e]*$/;
 
 type Written = string | number | Readonly<Record<string, boolean>> | undefined;
 type Changes = readonly { readonly from: number; readonly to: number; readonly text: string }[];
