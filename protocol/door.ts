@@ -132,7 +132,7 @@ export const toolArguments = {
   "board.watch": z.strictObject({
     match: BoardGlob,
     /** `next` of the last answer, which acknowledges all up to it; absent = where this watch stood, at first now. */
-    after: z.int().min(0).optional(),
+    after: z.string().min(1).max(limits.board.cursorCharsMax).optional(),
     wait_ms: waitMs.optional(),
   }),
   "board.history": z.strictObject({ key: BoardKey, before_version: z.int().min(2).optional() }),
@@ -203,14 +203,13 @@ export interface ToolResults {
   "board.delete": { readonly key: string; readonly version: number };
   "board.watch": {
     readonly changes: readonly {
-      readonly seq: number;
       readonly key: string;
       readonly version: number;
       /** null: the version has left the history since. */
       readonly writer: string | null;
       readonly deleted: boolean;
     }[];
-    readonly next: number;
+    readonly next: string;
   };
   "board.history": {
     readonly versions: readonly {

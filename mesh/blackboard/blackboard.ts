@@ -8,6 +8,7 @@ import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { Store, Write } from "../store/store.ts";
 import type { BoardEntryRow, BoardListRow } from "../store/tables/board.ts";
+import type { CursorCipher } from "./cursor-cipher.ts";
 import { KeyCensus } from "./key-census.ts";
 import { Looks } from "./looks.ts";
 import { prefixesOf } from "./prefixes.ts";
@@ -48,6 +49,7 @@ export interface BoardOptions {
   /** Keys that match one of these are written once and never changed, by any verb. */
   readonly appendOnly?: readonly string[];
   readonly cipher?: ValueCipher;
+  readonly cursors?: CursorCipher;
   /** Number of the last change whose value was written before there was a cipher. */
   readonly plainUpTo?: number;
 }
@@ -80,14 +82,18 @@ export class Blackboard {
   /** The key up to which those that have expired were looked for; undefined while what was found goes to the disk. */
   #sweptTo: number | undefined = 0;
 
-  constructor(store: Store, clock: Clock, { appendOnly = [], cipher = plainValues, plainUpTo = 0 }: BoardOptions = {}) {
+  constructor(
+    store: Store,
+    clock: Clock,
+    { appendOnly = [], cipher = plainValues, cursors, plainUpTo = 0 }: BoardOptions = {},
+  ) {
     this.#store = store;
     this.#clock = clock;
     this.#appendOnly = appendOnly;
     this.#cipher = cipher;
     this.#plainUpTo = plainUpTo;
     this.#looks = new Looks(clock);
-    this.watches = new Watches(store, clock, this.#looks);
+    this.watches = new Watches(store, clock, this.#looks, cursors);
     this.#census = new KeyCensus(store.query.board.makers());
     this.#lastId = store.query.board.lastId();
   }

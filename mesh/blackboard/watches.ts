@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../lib/clock.ts";
 import { globMatches } from "../../lib/glob.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -8,6 +9,7 @@ import { Waiting } from "../bus/waiting.ts";
 import { defaultTenant } from "../store/statements.ts";
 import type { WatchRow } from "../store/tables/watches.ts";
 import type { Store, Write } from "../store/store.ts";
+import { plainCursors, type CursorCipher } from "./cursor-cipher.ts";
 import type { Looks } from "./looks.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -22,8 +24,26 @@ export interface Change {
 
 export interface Changes {
   readonly changes: readonly Change[];
-  /** Give it as `after` to go on; so everything up to it is acknowledged. */
+  /** All up to it was looked at. */
   readonly next: number;
+  readonly label: Label;
+}
+
+export interface Watch {
+  readonly watcher: string;
+  readonly match: string;
+}
+
+/** What was told of a watch's changes is acknowledged up to `seq`; up to `passed` there is nothing more that it may see. */
+export interface Place {
+  readonly seq: number;
+  readonly passed: number;
+}
+
+/** `next` is a cursor: given as `after`, it acknowledges what was told, and stays the same until there is more. */
+export interface News {
+  readonly changes: readonly Omit<Change, "seq">[];
+  readonly next: string;
   readonly label: Label;
 }
 
@@ -36,14 +56,18 @@ const nothing: Label = { integrity: "system", confidentiality: "internal", sourc
 export class Watches {
   readonly #store: Store;
   readonly #waiting: Waiting;
-  /** Cursors on their way to the disk. */
-  readonly #pending = new Map<string, number>();
+  readonly #cursors: CursorCipher;
+  /** Places on their way to the disk. */
+  readonly #pending = new Map<string, Place>();
+  /** How far the last look of each watch came; on disk when it asks again. */
+  readonly #looked = new Map<string, Place>();
   readonly #watchers = new Watchers();
   readonly #looks: Looks;
   #onNews: (watcher: string, key: string) => void = () => undefined;
 
-  constructor(store: Store, clock: Clock, looks: Looks) {
+  constructor(store: Store, clock: Clock, looks: Looks, cursors: CursorCipher = plainCursors) {
     this.#store = store;
+    this.#cursors = cursors;
     this.#waiting = new Waiting(clock);
     this.#looks = looks;
     for (const { watcher, match } of store.query.watches.all(defaultTenant)) this.#watchers.add(watcher, match);
@@ -66,11 +90,11 @@ export class Watches {
     const { watches } = this.#store.query;
     const oldest = this.head() - limits.board.watchScanRowsMax;
     const all = watches.all(defaultTenant);
-    const found = new Set(all.flatMap(({ watcher, seq }) => (seq < oldest ? [watcher] : [])));
+    const found = new Set(all.flatMap(({ watcher, passed }) => (passed < oldest ? [watcher] : [])));
     const watchesOf = Map.groupBy(all, ({ watcher }) => watcher);
     for (const change of watches.changes(defaultTenant, oldest, limits.board.watchScanRowsMax)) {
       for (const watcher of this.#watchers.of(change.key)) {
-        const missed = ({ match, seq }: WatchRow): boolean => seq < change.seq && globMatches(match, change.key);
+        const missed = ({ match, passed }: WatchRow): boolean => passed < change.seq && globMatches(match, change.key);
         if (!found.has(watcher) && watchesOf.get(watcher)?.some(missed) && visible(watcher, change.key))
           found.add(watcher);
       }
@@ -84,32 +108,33 @@ export class Watches {
   }
 
   /**
-   * Where a watcher goes on: after `after`, which acknowledges all before it, or where it stood; a new watch begins
-   * now. Commit `writes`, then call `done`.
+   * Where a watch goes on: after `after`, which acknowledges all before it, or where it stood; a new one begins now.
+   * Commit `writes`, then call `done`.
    */
   resume(
-    watcher: string,
-    match: string,
-    after: number | undefined,
-  ): Result<{ readonly from: number; readonly writes: readonly Write[]; done(): void }, Refusal> {
+    watch: Watch,
+    after: string | undefined,
+  ): Result<{ readonly place: Place; readonly writes: readonly Write[]; done(): void }, Refusal> {
+    const { watcher, match } = watch;
     const head = this.head();
-    const name = JSON.stringify([watcher, match]);
-    const stood = this.#pending.get(name) ?? this.#store.query.watches.cursor(defaultTenant, watcher, match);
-    if (after !== undefined && after > head)
-      return err(
-        refusal("malformed", `\`after\` is ${after}, the newest change is ${head}`, "use `next` of the last answer"),
-      );
+    const name = nameOf(watch);
+    const stood = this.#pending.get(name) ?? this.#store.query.watches.place(defaultTenant, watcher, match);
+    const told = after === undefined ? stood?.seq : this.#cursors.open(after, name);
+    if (after !== undefined && (told === undefined || told > head))
+      return err(refusal("malformed", "`after` is no cursor of this watch", "use `next` of its last answer"));
     const count = (): number => this.#store.query.watches.count(defaultTenant, watcher) + this.#pending.size;
     if (stood === undefined && count() >= limits.board.watchesPerReaderMax)
       return err(refusal("too_large", `\`${watcher}\` has ${count()} watches`, "use a pattern that you watch already"));
-    const from = after ?? stood ?? head;
-    if (from === stood) return ok({ from, writes: [], done: () => {} });
-    this.#pending.set(name, from);
+    const seq = told ?? head;
+    const known = [this.#looked.get(name), stood].map((place) => (place?.seq === seq ? place.passed : seq));
+    const place: Place = { seq, passed: Math.max(...known) };
+    if (place.seq === stood?.seq && place.passed === stood.passed) return ok({ place, writes: [], done: () => {} });
+    this.#pending.set(name, place);
     return ok({
-      from,
-      writes: [["watches.put", defaultTenant, watcher, match, from]],
+      place,
+      writes: [["watches.put", defaultTenant, watcher, match, place.seq, place.passed]],
       done: () => {
-        if (this.#pending.get(name) === from) this.#pending.delete(name);
+        if (this.#pending.get(name) === place) this.#pending.delete(name);
         if (stood === undefined) this.#watchers.add(watcher, match);
       },
     });
@@ -118,7 +143,25 @@ export class Watches {
   /** Forgets where a watcher stood that is no more. */
   forget(watcher: string): Write[] {
     this.#watchers.remove(watcher);
+    for (const row of this.#store.query.watches.all(defaultTenant))
+      if (row.watcher === watcher) this.#looked.delete(nameOf(row));
     return [["watches.remove", defaultTenant, watcher]];
+  }
+
+  /** What a watcher has not been told yet and may see, row by row; waits for it up to `waitMs`. */
+  async news(
+    { watcher, match, waitMs }: Watch & { readonly waitMs: number },
+    { seq, passed }: Place,
+    visible: (key: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<News> {
+    const look = { reader: watcher, match, from: passed, waitMs };
+    const { changes, next, label } = await this.changes(look, visible, signal);
+    const told = changes.at(-1)?.seq ?? seq;
+    const name = nameOf({ watcher, match });
+    this.#looked.set(name, { seq: told, passed: next });
+    const rows = changes.map(({ key, version, writer, deleted }) => ({ key, version, writer, deleted }));
+    return { changes: rows, next: this.#cursors.seal(told, name), label };
   }
 
   /** Changes after `from` that match and that the reader may see, row by row; waits for one up to `waitMs`. */
@@ -128,7 +171,6 @@ export class Watches {
     signal: AbortSignal,
   ): Promise<Changes> {
     let next = watch.from;
-    let scanned = 0;
     let label = nothing;
     const changes: Change[] = [];
     const told = (): Changes => ({ changes, next, label });
@@ -142,20 +184,21 @@ export class Watches {
         if (text !== null) label = joinLabels(label, JSON.parse(text) as Label);
         if (changes.length >= limits.board.watchRowsMax) return told();
       }
-      scanned += page.length;
-      if (page.length < PAGE_ROWS) return changes.length > 0 ? told() : null;
-      // So far and no further: whoever asks again goes on from here.
-      return scanned >= limits.board.watchScanRowsMax ? told() : undefined;
+      // However much of what others wrote lies in between: an answer before the end of it would tell how much it is.
+      if (page.length === PAGE_ROWS) return undefined;
+      return changes.length > 0 ? told() : null;
     };
     const found = await this.#looks.of(watch.reader, part, signal);
     if (found !== null) return found ?? told();
-    // From here on it is little at a time.
+    // From here on it is little at a time; what is more comes in turns of its own.
     const look = (): Changes | undefined => {
       const news = part();
-      return news === undefined ? told() : (news ?? undefined);
+      if (news === undefined) void setImmediate().then(() => this.#waiting.wake(watch.match));
+      return news ?? undefined;
     };
     return (await this.#waiting.until(watch.match, watch.waitMs, signal, look)) ?? told();
   }
 }
 
 const PAGE_ROWS = 50;
+const nameOf = ({ watcher, match }: Watch): string => JSON.stringify([watcher, match]);

@@ -18,16 +18,16 @@ export async function watchBoard(
   const asked = await ask(services, caller, action);
   if (!asked.ok) return asked;
   const { watches } = services.board;
-  const reader = `agent:${caller.agent}`;
-  const resumed = watches.resume(reader, match, after);
+  const watch = { watcher: `agent:${caller.agent}`, match, waitMs: wait_ms ?? 0 };
+  const resumed = watches.resume(watch, after);
   if (!resumed.ok) return resumed;
-  const { from, writes, done } = resumed.value;
-  await recordAllowed(services, caller, action, asked.value.rule, writes, { match, from });
+  const { place, writes, done } = resumed.value;
+  await recordAllowed(services, caller, action, asked.value.rule, writes, { match, from: place.seq });
   done();
   // Row by row, and at the time of the look: a pattern shows only what the reader may read.
   const visible = (key: string): boolean => decisionOf(services, caller, { verb: "board.read", key }).allow;
-  const found = await watches.changes({ reader, match, from, waitMs: wait_ms ?? 0 }, visible, signal);
-  return ok({ result: { changes: found.changes, next: found.next }, label: found.label });
+  const { changes, next, label } = await watches.news(watch, place, visible, signal);
+  return ok({ result: { changes, next }, label });
 }
 
 /** Who wrote which version of a key, newest first; values are read one by one. */

@@ -23,7 +23,8 @@ export const coordination = {
     appendOnlyPatternsMax: 100,
     watchesPerReaderMax: 64,
     watchRowsMax: 200,
-    /** Changes that one look of a watch passes over, so that a pattern that matches nothing keeps nobody waiting. */
+    cursorCharsMax: 64,
+    /** Changes that one look passes over to tell whether there is something new. */
     watchScanRowsMax: 5_000,
   },
   task: {

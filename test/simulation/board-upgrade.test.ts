@@ -59,8 +59,8 @@ test("a board of before the log keeps its versions, its deletions, its changes a
       board.history("b", undefined)?.map(({ version: n }) => n),
       [3, 2],
     );
-    const resumed = board.watches.resume("agent:w", "**", undefined);
-    assert.ok(resumed.ok && resumed.value.from === 3);
+    const resumed = board.watches.resume({ watcher: "agent:w", match: "**" }, undefined);
+    assert.ok(resumed.ok && resumed.value.place.seq === 3 && resumed.value.place.passed === 3);
     const seen = await board.watches.changes(
       { reader: "r", match: "**", from: 0, waitMs: 0 },
       () => true,

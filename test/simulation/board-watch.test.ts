@@ -4,10 +4,12 @@ import { createCipheriv, createDecipheriv } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { globMatches } from "../../lib/glob.ts";
+import { Secret } from "../../lib/redact.ts";
 import { Blackboard, type BoardOptions, type BoardWrite } from "../../mesh/blackboard/blackboard.ts";
 import { SimulatedCrash } from "../../mesh/store/inline.ts";
 import { openStore } from "../../mesh/store/open.ts";
 import type { Store } from "../../mesh/store/store.ts";
+import { cursorCipher } from "../../mesh/vault/cursor-cipher.ts";
 import { unlabelled } from "../../protocol/label.ts";
 import { limits } from "../../protocol/limits.ts";
 import { SimulatedClock, stateFolder } from "./world.ts";
@@ -63,18 +65,15 @@ test("a watch misses no version and invents none: writes, crashes at any point, 
       let { store, board } = await open();
       const acknowledged = new Map<string, number>();
       const seen: string[] = [];
+      const w = { watcher: "agent:w", match: "a/*" };
       const watch = async (): Promise<void> => {
-        const resumed = board.watches.resume("agent:w", "a/*", seen.length === 0 ? 0 : undefined);
+        const resumed = board.watches.resume(w, seen.length === 0 ? "0" : undefined);
         assert.ok(resumed.ok);
         await store.commit(resumed.value.writes);
         resumed.value.done();
-        const found = await board.watches.changes(
-          { reader: "r", match: "a/*", from: resumed.value.from, waitMs: 0 },
-          () => true,
-          never,
-        );
+        const found = await board.watches.news({ ...w, waitMs: 0 }, resumed.value.place, () => true, never);
         seen.push(...found.changes.map(({ key, version }) => `${key}@${version}`));
-        const moved = board.watches.resume("agent:w", "a/*", found.next);
+        const moved = board.watches.resume(w, found.next);
         assert.ok(moved.ok);
         await store.commit(moved.value.writes);
         moved.value.done();
@@ -124,13 +123,12 @@ test("a watch misses no version and invents none: writes, crashes at any point, 
 test("a watch shows only rows that the reader may read, wakes on a write, and begins now", (t) =>
   withBoard(t, {}, async (store, board) => {
     await write(store, board, entry("a/old", "1"));
-    const resumed = board.watches.resume("agent:r", "**", undefined);
+    const watch = { watcher: "agent:r", match: "**" };
+    const resumed = board.watches.resume(watch, undefined);
     assert.ok(resumed.ok);
-    const waiting = board.watches.changes(
-      { reader: "r", match: "**", from: resumed.value.from, waitMs: 60_000 },
-      (key) => key.startsWith("a/"),
-      never,
-    );
+    const { place } = resumed.value;
+    const visible = (key: string): boolean => key.startsWith("a/");
+    const waiting = board.watches.news({ ...watch, waitMs: 60_000 }, place, visible, never);
     await write(store, board, entry("b/secret", "2"));
     await write(store, board, entry("a/new", "3"));
     await write(store, board, entry("a/new", null));
@@ -142,11 +140,7 @@ test("a watch shows only rows that the reader may read, wakes on a write, and be
     assert.deepEqual(found.changes.map(({ key, version, deleted }) => [key, version, deleted]).slice(0, 1), [
       ["a/new", 1, false],
     ]);
-    const all = await board.watches.changes(
-      { reader: "r", match: "**", from: resumed.value.from, waitMs: 0 },
-      (key) => key.startsWith("a/"),
-      never,
-    );
+    const all = await board.watches.news({ ...watch, waitMs: 0 }, place, visible, never);
     assert.deepEqual(
       all.changes.map(({ key, version, deleted }) => [key, version, deleted]),
       [
@@ -154,19 +148,20 @@ test("a watch shows only rows that the reader may read, wakes on a write, and be
         ["a/new", 2, true],
       ],
     );
-    assert.equal(board.watches.resume("agent:r", "**", all.next + 1).ok, false);
+    assert.equal(board.watches.resume(watch, String(Number(all.next) + 1)).ok, false);
+    assert.equal(board.watches.resume(watch, "1.5").ok, false);
   }));
 
 test("a reader has so many watches, and no more", (t) =>
   withBoard(t, {}, async (store, board) => {
     for (let n = 0; n < limits.board.watchesPerReaderMax; n++) {
-      const resumed = board.watches.resume("agent:r", `k${n}`, 0);
+      const resumed = board.watches.resume({ watcher: "agent:r", match: `k${n}` }, "0");
       assert.ok(resumed.ok);
       await store.commit(resumed.value.writes);
       resumed.value.done();
     }
-    assert.equal(board.watches.resume("agent:r", "one-more", 0).ok, false);
-    assert.equal(board.watches.resume("agent:other", "one-more", 0).ok, true);
+    assert.equal(board.watches.resume({ watcher: "agent:r", match: "one-more" }, "0").ok, false);
+    assert.equal(board.watches.resume({ watcher: "agent:other", match: "one-more" }, "0").ok, true);
   }));
 
 test("hole: append-only keys overwritten by PUT — no verb changes one: write, compare-and-set, delete, expiry", (t) =>
@@ -294,7 +289,7 @@ test("who watches is told of exactly the changes that match, after every restart
     const board = new Blackboard(store, clock);
     if (life === 0) {
       for (const match of patterns) {
-        const resumed = board.watches.resume(`agent:${match}`, match, undefined);
+        const resumed = board.watches.resume({ watcher: `agent:${match}`, match }, undefined);
         assert.ok(resumed.ok);
         await store.commit(resumed.value.writes);
         resumed.value.done();
@@ -313,7 +308,7 @@ test("who watches is told of exactly the changes that match, after every restart
     );
     assert.deepEqual([...board.watches.behind(readable)].sort(), missed.map((match) => `agent:${match}`).sort());
     // Those who acknowledge all are no longer behind; the others still are after the restart.
-    const acknowledged = board.watches.resume("agent:**", "**", board.watches.head());
+    const acknowledged = board.watches.resume({ watcher: "agent:**", match: "**" }, String(board.watches.head()));
     assert.ok(acknowledged.ok);
     await store.commit(acknowledged.value.writes);
     acknowledged.value.done();
@@ -370,3 +365,63 @@ test("a write lets only those look whose pattern it fits, however many wait", as
     stop.abort();
     assert.deepEqual(await waiting[4], ["c", []]);
   }));
+
+test("a watcher learns nothing of changes that it may not see: neither their number, nor that there were any", async (t) => {
+  const path = stateFolder(t);
+  const clock = new SimulatedClock("2026-01-01T00:00Z");
+  const cursors = cursorCipher({ lasting: new Secret(new Uint8Array(96).fill(7)) });
+  const open = async () => {
+    const store = await openStore({ path, mode: "inline" });
+    return { store, board: new Blackboard(store, clock, { cursors }) };
+  };
+  let { store, board } = await open();
+  const watch = { watcher: "agent:r", match: "**" };
+  const other = { watcher: "agent:other", match: "**" };
+  const visible = (key: string): boolean => key.startsWith("mine/");
+  const ask = async (after: string | undefined, waitMs = 0) => {
+    const resumed = board.watches.resume(watch, after);
+    assert.ok(resumed.ok);
+    await store.commit(resumed.value.writes);
+    resumed.value.done();
+    const { changes, next } = await board.watches.news({ ...watch, waitMs }, resumed.value.place, visible, never);
+    return { next, text: JSON.stringify(changes), keys: changes.map(({ key }) => key) };
+  };
+  // More than a look at a turn passes over.
+  const noise = async (): Promise<void> => {
+    const made = Array.from({ length: 6_000 }, (_, n) => board.prepare(entry(`secret/${n % 50}`, "x")));
+    await store.commit(made.flatMap((each) => (each.ok ? each.value.writes : [])));
+    for (const each of made) if (each.ok) each.value.done();
+  };
+  const first = await ask(undefined);
+  await noise();
+  for (const after of [first.next, undefined, first.next]) assert.deepEqual(await ask(after), first);
+  await store.close();
+  ({ store, board } = await open());
+  for (const after of [undefined, first.next]) assert.deepEqual(await ask(after), first);
+  await noise();
+  await write(store, board, entry("mine/a", "1"));
+  const second = await ask(first.next);
+  assert.deepEqual(second.keys, ["mine/a"]);
+  assert.ok(!/\d{4}/.test(second.text) && second.next !== first.next && second.next.length === first.next.length);
+  // Who waits is not woken by it, and who has passed over it does not look at it again, nor has to be told of it.
+  const waiting = ask(second.next, 60_000);
+  await noise();
+  let over = false;
+  void waiting.then(() => (over = true));
+  for (let turn = 0; turn < 200; turn++) await new Promise((end) => setImmediate(end));
+  assert.ok(!over);
+  await write(store, board, entry("mine/b", "1"));
+  const third = await waiting;
+  assert.deepEqual(third.keys, ["mine/b"]);
+  await noise();
+  const { keys, next } = await ask(third.next);
+  assert.deepEqual([keys, next], [[], third.next]);
+  await ask(next);
+  assert.deepEqual([...board.watches.behind(() => false)], []);
+  // Again from an earlier place, and from no place of another's.
+  assert.deepEqual((await ask(first.next)).keys, ["mine/a", "mine/b"]);
+  for (const made of ["1", "12000", first.next.slice(1), cursors.seal(0, JSON.stringify(["agent:other", "**"]))])
+    assert.equal(board.watches.resume(watch, made).ok, false);
+  assert.equal(board.watches.resume(other, first.next).ok, false);
+  await store.close();
+});

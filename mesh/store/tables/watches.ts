@@ -19,10 +19,13 @@ export const watchTables = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** `passed`: where it is above `seq`, there is nothing between them that the watcher might see. */
+export const watchPlaces = "ALTER TABLE board_watch ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;";
+
 export const watchStatements = {
-  /** (tenant, watcher, match, seq): inserts, or moves the cursor, also back: a watcher may read again. */
-  "watches.put": `INSERT INTO board_watch (tenant, watcher, match, seq) VALUES (?, ?, ?, ?)
-    ON CONFLICT (tenant, watcher, match) DO UPDATE SET seq = excluded.seq`,
+  /** (tenant, watcher, match, seq, passed): inserts, or moves the place, also back: a watcher may read again. */
+  "watches.put": `INSERT INTO board_watch (tenant, watcher, match, seq, passed) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (tenant, watcher, match) DO UPDATE SET seq = excluded.seq, passed = excluded.passed`,
   /** (tenant, watcher): all of its watches. */
   "watches.remove": "DELETE FROM board_watch WHERE tenant = ? AND watcher = ?",
 } as const;
@@ -30,7 +33,8 @@ export const watchStatements = {
 export interface WatchRow {
   readonly watcher: string;
   readonly match: string;
-  readonly seq: number;
+  /** All up to it was acknowledged, or is not for the watcher to see. */
+  readonly passed: number;
 }
 
 /** `writer` and what follows is null when the version has been dropped from the history. */
@@ -51,16 +55,18 @@ export function watchQueries(prepare: Prepare) {
      WHERE k.tenant = ? AND l.seq > ? ORDER BY l.seq LIMIT ?`,
   );
   const head = prepare<{ seq: number | null }>("SELECT max(seq) AS seq FROM board_log");
-  const cursor = prepare<{ seq: number }>("SELECT seq FROM board_watch WHERE tenant = ? AND watcher = ? AND match = ?");
-  const all = prepare<WatchRow>("SELECT watcher, match, seq FROM board_watch WHERE tenant = ?");
+  const place = prepare<{ seq: number; passed: number }>(
+    "SELECT seq, max(seq, passed) AS passed FROM board_watch WHERE tenant = ? AND watcher = ? AND match = ?",
+  );
+  const all = prepare<WatchRow>("SELECT watcher, match, max(seq, passed) AS passed FROM board_watch WHERE tenant = ?");
   const count = prepare<{ n: number }>("SELECT count(*) AS n FROM board_watch WHERE tenant = ? AND watcher = ?");
   return {
     /** Changes after `seq`, in the order of commit. */
     changes: (tenant: string, seq: number, limit: number): ChangeRow[] => changes.all(tenant, seq, limit),
     /** The newest change that is on disk. */
     head: (): number => head.get()?.seq ?? 0,
-    cursor: (tenant: string, watcher: string, match: string): number | undefined =>
-      cursor.get(tenant, watcher, match)?.seq,
+    place: (tenant: string, watcher: string, match: string): { seq: number; passed: number } | undefined =>
+      place.get(tenant, watcher, match),
     /** Every watch and how far it has come. */
     all: (tenant: string): WatchRow[] => all.all(tenant),
     count: (tenant: string, watcher: string): number => count.get(tenant, watcher)?.n ?? 0,

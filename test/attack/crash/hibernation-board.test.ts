@@ -14,10 +14,10 @@ const place = "/data/next";
 tell("started", {});
 for (;;) {
   for (;;) {
-    const after = fs.existsSync(place) ? { after: Number(fs.readFileSync(place, "utf8")) } : {};
+    const after = fs.existsSync(place) ? { after: fs.readFileSync(place, "utf8") } : {};
     const { text } = await ask("POST", "/v1/tools/board.watch", { match: "**", ...after });
     const { changes, next } = JSON.parse(text).result;
-    fs.writeFileSync(place, String(next));
+    fs.writeFileSync(place, next);
     if (changes.length === 0) break;
     for (const { key, version } of changes) tell("seen", { change: key + "@" + version });
   }
