@@ -92,6 +92,22 @@ function agentsOf(guest: string): Agents {
   );
 }
 
+/** What frameworks, interpreters and tools do of their own accord must not look like an attempt to get out. */
+export async function assertTakenForHonest({ mesh }: GuestFleet): Promise<void> {
+  const seen = [];
+  for (let next = 0; ;) {
+    const page = await mesh.desk.events(next, 0);
+    if (page.events.length === 0) break;
+    seen.push(...page.events);
+    next = page.next;
+  }
+  assert.ok(seen.some(({ type }) => type === "sandbox.started"));
+  assert.deepEqual(
+    seen.filter(({ type }) => type === "sandbox.syscall_denied"),
+    [],
+  );
+}
+
 /** Environment and memory of every process of the fleet's sandboxes, and every file of its state. */
 export async function assertNoSecret({ mesh, canary }: GuestFleet, atLeast: number): Promise<void> {
   const processes = sandboxProcesses(mesh.installation);

@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { ANSWER, assertNoSecret, guestsFolder, startGuests, type GuestFleet } from "./fleet-of-guests.ts";
+import {
+  ANSWER,
+  assertNoSecret,
+  assertTakenForHonest,
+  guestsFolder,
+  startGuests,
+  type GuestFleet,
+} from "./fleet-of-guests.ts";
 
 const guests = ["mcp-client", "openai-agents", "vercel-ai", "langgraph", "mastra"];
 let fleet: GuestFleet;
@@ -75,4 +82,9 @@ test("a denied call over MCP is on record like any other", async () => {
 test("no guest's environment, memory or files hold the secret that paid for its calls", async () => {
   for (const guest of guests) await fleet.stepsOf(guest);
   await assertNoSecret(fleet, 2 * guests.length);
+});
+
+test("no guest is taken for an attacker", async () => {
+  for (const guest of guests) await fleet.stepsOf(guest);
+  await assertTakenForHonest(fleet);
 });

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ANSWER, assertNoSecret, startGuests, type GuestFleet } from "./fleet-of-guests.ts";
+import { ANSWER, assertNoSecret, assertTakenForHonest, startGuests, type GuestFleet } from "./fleet-of-guests.ts";
 
 const skip = process.env["CORDON_PACKAGES"] ? false : "fetches Debian packages: set CORDON_PACKAGES=1";
 
@@ -29,5 +29,10 @@ describe("guests on packages", { skip, timeout: 900_000 }, () => {
   it("hold no secret", async () => {
     for (const guest of ["python", "coding-agent"]) await fleet.stepsOf(guest);
     await assertNoSecret(fleet, 4);
+  });
+
+  it("are not taken for attackers", async () => {
+    for (const guest of ["python", "coding-agent"]) await fleet.stepsOf(guest);
+    await assertTakenForHonest(fleet);
   });
 });
