@@ -20,8 +20,6 @@ export class EventReader {
 
   /** Reads whole events. True when a secret ends in their text: then no more of them was read. */
   read(events: Buffer): boolean {
-    // Lines that end in another way are for a reader that knows them.
-    if (events.includes(CR)) return this.#event(events);
     for (let at = 0; at < events.length;) {
       const after = this.#form?.endIn(events, at) ?? -1;
       if (after >= 0) {
@@ -63,7 +61,6 @@ export class EventReader {
   }
 }
 
-const CR = 0x0d;
 const QUOTE = 0x22;
 const ESCAPE = 0x5c;
 const SPACE = 0x20;

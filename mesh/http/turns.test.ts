@@ -57,11 +57,15 @@ test("what comes while others wait stands behind them", async () => {
   assert.ok(turns.open);
 });
 
-test("work that waits is done although nothing else keeps the loop awake", async () => {
+test("work that waits keeps the loop awake; a turn that only ends does not", async () => {
+  const awake = (): number => process.getActiveResourcesInfo().filter((name) => name === "Immediate").length;
   const { turns, work } = working();
+  const before = awake();
   assert.ok(turns.open);
+  assert.equal(awake(), before);
   work(5);
   const { promise, resolve } = Promise.withResolvers<void>();
   turns.later(resolve);
+  assert.equal(awake(), before + 1);
   await promise;
 });
