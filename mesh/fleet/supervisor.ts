@@ -96,10 +96,17 @@ export class Supervisor {
     this.#closed = true;
     this.#ending.abort();
     for (const { stop } of this.#halted.values()) stop.abort();
-    const stops = [...this.#runners.values()].map((runner) => runner.stop("stopped", "the mesh is shutting down"));
-    // One that cannot be removed must not leave the others behind.
-    const failed = (await Promise.allSettled(stops)).find(({ status }) => status === "rejected");
-    if (failed?.status === "rejected") throw failed.reason;
+    const running = [...this.#runners.values()];
+    let failed = 0;
+    // A thousand that are asked to end at once would keep one another from it.
+    const stoppers = Array.from({ length: STOPS_AT_ONCE }, async () => {
+      for (let runner = running.shift(); runner; runner = running.shift())
+        // One that cannot be removed must not leave the others behind.
+        await runner.stop("stopped", "the mesh is shutting down").catch(() => failed++);
+    });
+    await Promise.all(stoppers);
+    // What the kernel would not let go of while so many ended.
+    if (failed > 0) await this.#parts.backend.sweep();
   }
 
   halted(agent: string): Refusal | undefined {
@@ -249,6 +256,8 @@ export class Supervisor {
 }
 
 const STARTS_AT_ONCE = 2;
+/** Many enough that those who take all the time they are given to end are waited for together. */
+const STOPS_AT_ONCE = 32;
 /** A timer cannot wait longer (2^31 - 1 ms). */
 const TIMER_MS_MAX = 2_147_483_647;
 const noAgent = (name: string): Refusal => refusal("not_found", `no agent \`${name}\``, "see `cordon status`");

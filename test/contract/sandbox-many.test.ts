@@ -17,11 +17,11 @@ const COUNT = Number(process.env["CORDON_SANDBOXES"] ?? 24);
 const STARTS_AT_ONCE = 4;
 const MiB = 1024 ** 2;
 
-/** A runtime that writes down when a `delete` begins and ends. */
+/** A runtime that takes its time for each `delete`, and writes down when it begins and ends. */
 async function tellingRuntime(host: TestHost, log: string): Promise<string> {
   const file = join(host.stateDir, "runtime-that-tells");
   const runtime = await findRuntime("");
-  const told = `echo b >>${log}; ${runtime} "$@"; code=$?; echo e >>${log}; exit $code`;
+  const told = `echo b >>${log}; sleep 0.5; ${runtime} "$@"; code=$?; echo e >>${log}; exit $code`;
   const script = `#!/bin/sh\nfor word in "$@"; do if [ "$word" = delete ]; then ${told}; fi; done\nexec ${runtime} "$@"\n`;
   writeFileSync(file, script, { mode: 0o755 });
   return file;
