@@ -130,9 +130,17 @@ export class WebSession {
     socket.on("error", () => socket.destroy());
     if (head.length > 0) socket.unshift(head);
     const front = frontOfHttp1(request, response, true);
-    void this.serve(entrance, front, (admitted, upstream, fields) => {
+    let relayed = false;
+    const answered = this.serve(entrance, front, (admitted, upstream, fields) => {
+      relayed = true;
       response.detachSocket(socket as Parameters<ServerResponse["detachSocket"]>[0]);
       return relayWebSocket(this.lane, admitted, { socket, upstream, fields });
+    });
+    // It was refused, or answered with something else: nobody reads here any more, to be told that the client has gone.
+    const leaving = { expire: () => void socket.destroy() };
+    socket.once("close", () => this.#deadlines.clear(leaving));
+    void answered.then(() => {
+      if (!relayed && !socket.destroyed) this.#deadlines.set(leaving, limits.web.idleTimeoutMs);
     });
   }
 

@@ -84,6 +84,9 @@ class WebSocketRelay {
     };
     pump(this.#client, (chunk) => this.#toUpstream(chunk));
     pump(this.#upstream, (chunk) => this.#toClient(chunk));
+    // Who has gone before the server agreed says so only once.
+    const gone = [this.#client, this.#upstream].some(({ destroyed, readableEnded }) => destroyed || readableEnded);
+    if (gone) this.#end("answered", "closed");
   }
 
   async #toUpstream(chunk: Buffer): Promise<void> {
@@ -184,8 +187,12 @@ class WebSocketRelay {
     this.#ended = true;
     this.#client.end();
     this.#upstream.destroy();
-    // The rest of what was written may still reach the client.
+    // The rest of what was written may still reach the client, as long as it takes of it; one that has gone takes nothing.
     this.#client.once("finish", () => this.#client.destroy());
+    if ("setTimeout" in this.#client)
+      (this.#client.setTimeout as (ms: number, late: () => void) => void)(limits.door.headTimeoutMs, () =>
+        this.#client.destroy(),
+      );
     const { hits: scrubbed } = this.#scrubber;
     this.#finish({ outcome, status: 101, sent: this.#sent, received: this.#received, scrubbed, reason });
   }
