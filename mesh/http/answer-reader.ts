@@ -15,7 +15,11 @@ const CR = 0x0d;
 const LF = 0x0a;
 /** 9 digits can say more than any answer may have, and stay exact. */
 const SIZE_DIGITS_MAX = 8;
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const STATUS_LINE = /^HTTP\/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+
+const MINOR_AT = "HTTP/1.".length;
+const STATUS_AT = "HTTP/1.1 ".length;
+const ZERO = 0x30;
 
 /** How an answer is read otherwise than one to a POST. */
 export interface Asked {
@@ -89,16 +93,16 @@ export class AnswerReader {
 
   #head(text: string): string | undefined {
     const lineEnd = text.indexOf("\r\n");
-    const [, minor, digits] = STATUS_LINE.exec(text.slice(0, lineEnd)) ?? [];
-    if (digits === undefined) return "its first line is not understood";
+    if (!STATUS_LINE.test(text.slice(0, lineEnd))) return "its first line is not understood";
+    const old = text.charCodeAt(MINOR_AT) === ZERO;
     const fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
     if (!fields) return "its head is not understood";
-    const status = Number(digits);
+    const status = Number(text.slice(STATUS_AT, STATUS_AT + 3));
     if (status < 200) {
       if (status === 101 || ++this.#interim > limits.http.interimAnswersMax) return `it answered ${status}`;
       return undefined;
     }
-    const fault = this.#frame(status, minor === "0", fields);
+    const fault = this.#frame(status, old, fields);
     if (fault !== undefined) return fault;
     this.#events.head(status, fields);
     if (this.#place === "sized" && this.#missing === 0) this.#end();
@@ -115,10 +119,11 @@ export class AnswerReader {
     if (coding !== undefined && !chunked) return "it is in a coding of the transfer that was not asked for";
     const length = said === undefined ? undefined : typeof said === "string" ? lengthOf(said) : undefined;
     if (said !== undefined && length === undefined) return "its length is not understood";
-    const connection = String(fields["connection"] ?? "").toLowerCase();
-    this.#keeps = !old && !/\bclose\b|\bupgrade\b/.test(connection);
-    const kept = /\btimeout=([0-9]{1,6})\b/.exec(String(fields["keep-alive"] ?? ""));
-    if (kept) this.keptMs = Number(kept[1]) * 1_000;
+    const connection = fields["connection"];
+    this.#keeps = !old && (connection === undefined || !/\bclose\b|\bupgrade\b/i.test(String(connection)));
+    const kept = fields["keep-alive"];
+    const seconds = kept === undefined ? undefined : /\btimeout=([0-9]{1,6})\b/.exec(String(kept))?.[1];
+    if (seconds !== undefined) this.keptMs = Number(seconds) * 1_000;
     this.#missing = length ?? 0;
     if (status === 204 || status === 304 || this.#asked.bodiless) {
       this.#missing = 0;
