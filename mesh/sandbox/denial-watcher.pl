@@ -107,11 +107,11 @@ sub connected {
   adopt("connection", $known->{token}, fileno $connection, $connection) or say_line("U", $known->{token});
 }
 
-# One descriptor, in one message; what the runtime says of the sandbox beside it is known already.
+# One descriptor, with the first bytes of a message; what the runtime says of the sandbox there is known already.
 sub received {
   my ($known, $fd) = @_;
   my ($text, $control) = ("", "");
-  vec($text, 65535, 8) = vec($control, 23, 8) = 0;
+  vec($text, 4095, 8) = vec($control, 23, 8) = 0;
   my $vector = pack "P Q", $text, length $text;
   my $message = pack "Q L x4 P Q P Q l x4", 0, 0, $vector, 1, $control, length $control, 0;
   my $MSG_CMSG_CLOEXEC = 0x40000000;

@@ -1,6 +1,7 @@
 /** Run by an ordinary user, inside his namespace (see sandbox-rootless.test.ts): the contract of every backend, and the fence. */
 import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { systemClock as clock } from "../../../lib/clock.ts";
 import { randomId as id } from "../../../lib/id.ts";
@@ -8,7 +9,7 @@ import { limits } from "../../../protocol/limits.ts";
 import { SandboxError, type SandboxSpec } from "../../../mesh/sandbox/backend.ts";
 import { fenceHolds, probeFence } from "../../../mesh/sandbox/probe.ts";
 import { userNamespace } from "../../../mesh/sandbox/rootless/namespace.ts";
-import { openHost, runToEnd, specOf, startWatched, type TestHost } from "../sandbox-fixture.ts";
+import { openHost, projectDir, runToEnd, specOf, startWatched, type TestHost } from "../sandbox-fixture.ts";
 import { sandboxContract } from "../sandbox-backend.ts";
 
 sandboxContract(
@@ -51,6 +52,22 @@ describe("the fence of an ordinary user", { timeout: 240_000 }, () => {
       [],
     );
     assert.ok(fenceHolds(results, "container"));
+  });
+
+  it("tells of a call of which only who wants out has need", async () => {
+    assert.equal(await host.backend.deniedCallsUnseen?.("container"), null);
+    const tries = `import fs from "node:fs"; import { spawnSync } from "node:child_process"; import { rawCalls } from "/code/elf.js";
+      import { forbiddenCalls, forThisMachine } from "/code/raw-calls.js";
+      fs.writeFileSync("/data/raw", rawCalls([forThisMachine(forbiddenCalls.setns)]), { mode: 0o755 });
+      console.log(Number(spawnSync("/data/raw").stdout.readBigInt64LE()));`;
+    const codeFolder = join(projectDir, "mesh/sandbox/probe");
+    const run = await startWatched(host.backend, specOf(tries, { limits: own, codeFolder }));
+    assert.equal(await run.ended(60_000), "-1\n");
+    const told = run.events.filter(({ type }) => type === "syscall_denied");
+    assert.deepEqual(
+      told.map((event) => event.type === "syscall_denied" && [event.call, event.count]),
+      [["setns", 1]],
+    );
   });
 
   it("has each limit of a sandbox in the kernel, and a bounded process for its /data", async () => {
