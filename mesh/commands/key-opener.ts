@@ -33,8 +33,13 @@ export async function keyOpenerOf(state: string, options: MeshOptions): Promise<
   // The file itself says what is missing.
   if (path === undefined) return undefined;
   const known = new Map<string, Secret>();
-  for (const each of wrapped)
-    if (!known.has(each.ciphertext)) known.set(each.ciphertext, await unwrapped(each, tokenIn(path)));
+  const token = tokenIn(path);
+  try {
+    for (const each of wrapped)
+      if (!known.has(each.ciphertext)) known.set(each.ciphertext, await unwrapped(each, token));
+  } finally {
+    token.erase();
+  }
   return openerWith(known);
 }
 
@@ -54,9 +59,17 @@ export async function transitProtection(options: MeshOptions, newKey: Buffer): P
   const ca = caPath === undefined ? null : readFileSync(caPath, "utf8");
   const secret = new Secret(newKey);
   const place = { address, mount, key, namespace, ca };
-  const ciphertext = await exchange(place, tokenIn(path), (setting, ask, signal) => wrap(setting, ask, secret, signal));
-  const wrapped: WrappedKey = { ...place, ciphertext };
-  const back = await unwrapped(wrapped, tokenIn(path));
+  // A pipe can be read once only.
+  const token = tokenIn(path);
+  let wrapped: WrappedKey;
+  let back: Secret;
+  try {
+    const ciphertext = await exchange(place, token, (setting, ask, signal) => wrap(setting, ask, secret, signal));
+    wrapped = { ...place, ciphertext };
+    back = await unwrapped(wrapped, token);
+  } finally {
+    token.erase();
+  }
   const same = areSame(secret, back);
   back.erase();
   if (!same)
@@ -84,7 +97,6 @@ async function exchange<T>(place: Omit<WrappedKey, "ciphertext">, token: Secret,
     if (done.ok) return done.value;
     throw new CommandError(`the vault key does not open: ${done.error.reason}: ${done.error.fix}`);
   } finally {
-    token.erase();
     await ask.close();
   }
 }

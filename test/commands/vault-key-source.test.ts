@@ -51,11 +51,20 @@ test("a key that a server wraps: protect, use, rotate, wrap anew, and back", asy
   assert.match(done(await home.cordon(["credential", "list"])), /openai/);
 });
 
+/** As `secret-tool lookup …` or `security find-generic-password … -w` would print it. */
+const piped = (option: string, printed: string) => ({
+  under: ["bash", "-c", `exec "$@" ${option} <(printf '%s\\n' '${printed}')`, "bash"],
+});
+
+test("a token that a program prints into a pipe wraps the key and opens it", async () => {
+  const token = piped("--vault-token-file", TOKEN);
+  done(await home.cordon(["credential", "add", "groq"], { input: VALUE }));
+  done(await home.cordon(["vault", "protect", "--transit", server.address], token));
+  assert.match(done(await home.cordon(["credential", "list"], token)), /groq/);
+  done(await home.cordon(["vault", "unprotect"], token));
+});
+
 test("a passphrase that a program prints into a pipe of the shell opens the key, and is in no file", async () => {
-  /** As `secret-tool lookup …` or `security find-generic-password … -w` would print it. */
-  const piped = (option: string, printed: string) => ({
-    under: ["bash", "-c", `exec "$@" ${option} <(printf '%s\\n' '${printed}')`, "bash"],
-  });
   done(await home.cordon(["vault", "protect"], piped("--new-passphrase-file", "from the keyring of the system")));
   const list = ["credential", "list"];
   assert.match(done(await home.cordon(list, piped("--passphrase-file", "from the keyring of the system"))), /openai/);
