@@ -23,6 +23,8 @@ grep -E ' - cgroup ' /proc/self/mountinfo | grep -v 'name=' | cut -d ' ' -f 5 | 
   for file in cpuset.cpus cpuset.mems; do
     [ ! -e "$group/$file" ] || [ -n "$(cat "$group/$file")" ] || cat "$mount/$file" >"$group/$file"
   done
+  # A mesh holds its group by a lock, which whoever may open it could take instead.
+  chmod 0700 -- "$group"
   # No other file: the limits of the group itself stay the operator's.
   chown -h "$uid" -- "$group" "$group/cgroup.procs"
 done

@@ -1,7 +1,16 @@
 /** How an ordinary user's mesh starts, is refused and ends; the fence itself is in sandbox-rootless.test.ts. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chownSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -92,6 +101,11 @@ describe("the sandboxes of an ordinary user's mesh", { skip, timeout: 290_000 },
 
   it("belong to one mesh of his at a time", soon, async () => {
     const { running } = await startVictim("onlyonea");
+    // The lock is on a folder that nobody else may open: others of the machine could hold it instead.
+    for (const mount of readdirSync("/sys/fs/cgroup")) {
+      const group = `/sys/fs/cgroup/${mount}/cordon-user-${user.id}`;
+      if (existsSync(group)) assert.equal(statSync(group).mode & 0o077, 0, group);
+    }
     const second = await user.enter("-e", "console.log('in')").finished;
     assert.equal(second.code, 1);
     assert.match(second.text, /^cordon: a mesh of `[^`]+` runs already[^]*^fix: /m);
