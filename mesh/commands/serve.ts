@@ -44,6 +44,7 @@ import { Watchman } from "../orchestrator/watchman.ts";
 import { Monitor } from "../monitor/monitor.ts";
 import { matrixOf } from "../policy/matrix.ts";
 import { openStore } from "../store/open.ts";
+import { roomOn, spaceAt } from "../store/room.ts";
 import { FileTools } from "../tools/files.ts";
 import { messageCode } from "../vault/message-code.ts";
 import { Vault } from "../vault/vault.ts";
@@ -196,6 +197,7 @@ async function start(
     ...sshOf(fleet, injector, clock),
     denials: denialsByCaller({ clock, audit }),
     files: new FileTools(fleet.files, ids),
+    room: roomOn(() => spaceAt(state), clock),
     tasks,
     taskWatch,
     halted: (agent) => supervisor.halted(agent),

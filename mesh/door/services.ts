@@ -95,6 +95,8 @@ export interface DoorServices {
   readonly tasks: Orchestrator;
   readonly taskWatch: Pick<Watchman, "wake">;
   readonly files: FileTools;
+  /** Whether agents may leave more on the disk; absent: as much as other limits let them. */
+  readonly room?: () => boolean;
   readonly monitor: Monitor;
   /** What each agent is told about itself. */
   readonly selves: ReadonlyMap<string, Self>;

@@ -43,9 +43,21 @@ export async function toolCall(
     await recordRefusal(services, caller, { verb: "tool.call", tool }, refused);
     return err(refused);
   }
+  if (KEPT.has(tool) && services.room?.() === false) {
+    const full = refusal("busy", "the disk of the mesh is nearly full", "free some space on it, then ask again");
+    await recordRefusal(services, caller, { verb: "tool.call", tool }, full);
+    services.monitor.emitSparsely("store.nearly_full", null);
+    return err(full);
+  }
   type Handler = (s: DoorServices, c: Caller, a: unknown, signal: AbortSignal) => Answer;
   return (tools[tool] as Handler)(services, caller, parsed.data, signal);
 }
+
+/** What they are given stays on the disk. */
+const KEPT: ReadonlySet<ToolName> = new Set([
+  ...(["board.write", "bus.publish", "bus.reply", "message.send", "output.write"] as const),
+  ...(["task.create", "task.handoff", "task.update"] as const),
+]);
 
 const tools: Tools = {
   async "files.list"(services, caller) {

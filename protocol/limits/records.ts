@@ -11,6 +11,10 @@ export const records = {
     /** Of the event loop, in which a transaction waits for company as long as each brings some. */
     gatherTurnsMax: 8,
     busyTimeoutMs: 5_000,
+    /** What agents cannot fill of the disk, so that the mesh goes on; of a small disk this share, if that is less. */
+    freeBytesMin: 512 * MiB,
+    freeShareMin: 0.05,
+    spaceLookMs: 500,
     walBytesMax: 64 * MiB,
     /** Of 4 KiB, in the log before it is copied back. */
     checkpointPagesMin: 4_096,
