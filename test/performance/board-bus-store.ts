@@ -4,7 +4,7 @@
  * flight, and as many of the very rows that a board write and a publication leave (the same tables and indices, the
  * value of the size that it has when it is sealed). Values of the board are sealed, as in a mesh. On a small state and on
  * one of a million rows, by callers that each wait for their own row, and by one that hands over all rows of a commit.
- * Then what an operation costs the processor, by part.
+ * Then what the large state costs against the small one, and what an operation costs the processor, by part.
  * Usage: node test/performance/board-bus-store.ts [--rows N] [--seconds S]
  */
 import { randomBytes } from "node:crypto";
@@ -306,7 +306,22 @@ try {
         .map(([part, each]) => `${part} ${each.toFixed(2)}`)
         .join(", ")}`,
     );
-  console.log(JSON.stringify({ rows, inFlight: IN_FLIGHT, rounds: ROUNDS, result, micros }));
+  // What a large state costs: its figures against those of the small one, of the raw rows and of ours, in the same run.
+  const growth = Object.keys(result).flatMap((name) => {
+    const [few, many] = [result[name], result[name.replace("1k", String(rows))]];
+    if (!name.includes("1k") || !few || !many) return [];
+    const times = (part: keyof Sample): number => Number((many[part] / few[part]).toFixed(2));
+    return [
+      {
+        [`1k -> ${rows}`]: name.replace(", 1k", "").replace(" rows", ""),
+        rate: times("perSecond"),
+        p50: times("p50Ms"),
+        p99: times("p99Ms"),
+      },
+    ];
+  });
+  console.table(growth);
+  console.log(JSON.stringify({ rows, inFlight: IN_FLIGHT, rounds: ROUNDS, result, growth, micros }));
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
