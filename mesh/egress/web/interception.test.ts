@@ -28,7 +28,7 @@ function begin() {
   let written = 0;
   const socket = new Duplex({ read() {}, write: (_bytes, _encoding, done) => void (++written <= 2 && done()) });
   socket.on("error", () => {});
-  serveHttp2(socket, deadlines, { asked: () => {}, unread: () => {} });
+  serveHttp2(socket, deadlines, { asked: () => {}, unread: () => {}, passedOver: () => {} });
   return { deadlines, socket };
 }
 

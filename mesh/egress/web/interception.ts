@@ -61,12 +61,16 @@ export class Interception {
   }
 }
 
+export interface Http2Events {
+  asked(front: Front): void;
+  /** The connection cannot be read, or its last stream; it ends. */
+  unread(error: Error): void;
+  /** Before a stream that was read there is one that was not. */
+  passedOver(): void;
+}
+
 /** Reads HTTP/2 on a connection; each stream is one request. */
-export function serveHttp2(
-  socket: Duplex,
-  deadlines: Deadlines,
-  on: { readonly asked: (front: Front) => void; readonly unread: (error: Error) => void },
-): void {
+export function serveHttp2(socket: Duplex, deadlines: Deadlines, on: Http2Events): void {
   const session = performServerHandshake(socket, {
     maxSessionMemory: SESSION_MEGABYTES_MAX,
     maxHeaderListPairs: limits.web.headerCountMax,
@@ -101,7 +105,11 @@ export function serveHttp2(
     session.destroy();
   });
   session.on("stream", (stream, headers, _flags, rawHeaders) => {
-    asked = stream.id ?? asked;
+    const id = stream.id ?? asked;
+    // Of what is turned away before anybody is told only the number is missing. A client may leave numbers out (RFC 9113
+    // §5.1.1), and no usual one does.
+    if (id > asked + (asked === 0 ? 1 : 2)) on.passedOver();
+    asked = id;
     stream.on("error", () => stream.destroy());
     on.asked(frontOfHttp2(stream, headers, rawHeaders));
   });

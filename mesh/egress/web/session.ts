@@ -75,6 +75,11 @@ export class WebSession {
           serveHttp2(socket, this.#deadlines, {
             asked: (front) => void this.serve(entrance, front, null),
             unread: (error) => this.#unread(error, socket),
+            passedOver: () => {
+              const remedy = "open streams one after the other, and send HTTP as its standard says";
+              const refused = refusal("malformed", "a stream was left out, or cannot be read", remedy);
+              this.#note({ verb: "web.request", host: to.host, port: to.port }, refused);
+            },
           });
         } catch (error) {
           this.lane.warden.fault(error);

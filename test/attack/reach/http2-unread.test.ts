@@ -85,6 +85,23 @@ test("a stream whose head cannot be read is evidence, also the first one", async
   inner.destroy();
 });
 
+test("a stream whose head cannot be read is evidence, also when a sound one follows at once", async () => {
+  const passedOver = (): number =>
+    place.records.filter(({ detail }) => /left out, or cannot be read/.test(JSON.stringify(detail["reason"]))).length;
+  const before = [unread(), passedOver()] as const;
+  const { inner } = await http2();
+  let back = Buffer.alloc(0);
+  inner.on("data", (piece: Buffer) => (back = Buffer.concat([back, piece])));
+  inner.write(Buffer.concat([PREFACE, head(1), head(3, ["X-Upper", "a"]), head(5), head(7)]));
+  await eventually("three answers", () =>
+    Promise.resolve(back.toString("latin1").split("fine").length > 3 || undefined),
+  );
+  await eventually("its record", () => Promise.resolve(passedOver() > before[1] || undefined));
+  inner.end();
+  await once(inner, "close");
+  assert.deepEqual([unread(), passedOver()], [before[0], before[1] + 1]);
+});
+
 test("a frame that breaks the connection is evidence", async () => {
   const before = unread();
   const { inner } = await http2();
@@ -94,6 +111,7 @@ test("a frame that breaks the connection is evidence", async () => {
 });
 
 test("what can be read leaves no such record", async () => {
+  const told = JSON.stringify(place.records).split("left out, or cannot be read").length;
   const before = unread();
   const { inner } = await http2();
   let back = Buffer.alloc(0);
@@ -108,6 +126,7 @@ test("what can be read leaves no such record", async () => {
   again.inner.write(Buffer.concat([PREFACE, head(1), GOAWAY]));
   await whatComes(again.inner);
   assert.equal(unread(), before);
+  assert.equal(JSON.stringify(place.records).split("left out, or cannot be read").length, told);
 });
 
 test("who says that it goes, and stays, holds no connection", async () => {
