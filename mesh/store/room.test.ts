@@ -10,7 +10,7 @@ test("the last of the disk is kept for the mesh, of a small one a part; it is lo
   let looks = 0;
   let space: Space = { free: 0, all: 0 };
   const room = roomOn(() => (looks++, space), { ...systemClock, monotonicMs: () => nowMs });
-  const { freeBytesMin, freeShareMin, spaceLookMs } = limits.store;
+  const { freeBytesMin, freeHundredthsMin, spaceLookMs } = limits.store;
   const later = (free: number, all: number): boolean => {
     space = { free, all };
     nowMs += spaceLookMs;
@@ -19,7 +19,8 @@ test("the last of the disk is kept for the mesh, of a small one a part; it is lo
   const large = 1_000 * freeBytesMin;
   assert.deepEqual([later(freeBytesMin, large), later(freeBytesMin - 1, large), later(0, large)], [true, false, false]);
   const small = freeBytesMin;
-  assert.deepEqual([later(small * freeShareMin, small), later(small * freeShareMin - 1, small)], [true, false]);
+  const part = (small * freeHundredthsMin) / 100;
+  assert.deepEqual([later(part, small), later(part - 1, small)], [true, false]);
   const before = looks;
   assert.deepEqual([room(), room(), looks], [false, false, before]);
   assert.ok(later(large, large));

@@ -13,7 +13,7 @@ export interface Space {
  * a store that cannot write ends the mesh, and no agent may bring that about.
  */
 export function roomOn(space: () => Space, clock: Clock): () => boolean {
-  const { freeBytesMin, freeShareMin, spaceLookMs } = limits.store;
+  const { freeBytesMin, freeHundredthsMin, spaceLookMs } = limits.store;
   let room = true;
   let lookedMs = -Infinity;
   return () => {
@@ -21,7 +21,7 @@ export function roomOn(space: () => Space, clock: Clock): () => boolean {
     if (nowMs - lookedMs < spaceLookMs) return room;
     lookedMs = nowMs;
     const { free, all } = space();
-    room = free >= Math.min(freeBytesMin, all * freeShareMin);
+    room = free >= Math.min(freeBytesMin, (all * freeHundredthsMin) / 100);
     return room;
   };
 }

@@ -10,10 +10,12 @@ export const records = {
     commitLaterMs: 5,
     /** Of the event loop, in which a transaction waits for company as long as each brings some. */
     gatherTurnsMax: 8,
+    /** Of text, by which a message to the writer is full: a transaction may take several. */
+    messageCharsMax: 16 * MiB,
     busyTimeoutMs: 5_000,
-    /** What agents cannot fill of the disk, so that the mesh goes on; of a small disk this share, if that is less. */
+    /** What agents cannot fill of the disk, so that the mesh goes on; of a small disk so many hundredths, if that is less. */
     freeBytesMin: 512 * MiB,
-    freeShareMin: 0.05,
+    freeHundredthsMin: 5,
     spaceLookMs: 500,
     walBytesMax: 64 * MiB,
     /** Of 4 KiB, in the log before it is copied back. */
