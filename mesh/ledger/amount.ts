@@ -23,10 +23,9 @@ export const minus = (a: Amount, b: Amount): Amount => ({
 });
 
 const SCOPE = /^(?:fleet|(?:team|tenant|agent):[a-z0-9-]+|run:[a-z0-9_-]+|step:[a-z0-9_-]+\/[A-Za-z0-9_.-]+)$/;
-const RUN = /^(?:run|step):/;
 
 /** A run or a step counts in one window that never resets; everything else in days, months and rolling windows. */
-export const isRunScope = (scope: Scope): boolean => RUN.test(scope);
+export const isRunScope = (scope: Scope): boolean => scope.startsWith("run:") || scope.startsWith("step:");
 
 export const isScope = (scope: string): scope is Scope =>
   scope.length <= limits.ledger.scopeCharsMax && SCOPE.test(scope);

@@ -81,14 +81,16 @@ export class Book implements Ledger {
     if (refused) return err(refused);
     const id = this.#ids.next("hold");
     assert(!this.#holds.has(id), "a hold has an id of its own");
-    const hold = { id, scopes: [...scopes], places, worst, requests, bytes, model, ...paid, atMs: this.#clock.nowMs() };
+    const own = Object.isFrozen(scopes) ? scopes : [...scopes];
+    const about = { id, scopes: own, places, placesText: placesText(places), atMs: this.#clock.nowMs() };
+    const hold: OpenHold = { ...about, worst, requests, bytes, model, ...paid };
     this.#holds.set(id, hold);
     for (const place of places) {
       this.#change(place, wanted, 1, NOTHING);
       this.#tidy(place);
     }
     this.#journal.opened(hold);
-    this.#journal.note(kinds.hold, id, changesText(wanted, 1, NOTHING), placesText(places), holdText(hold));
+    this.#journal.note(kinds.hold, id, changesText(wanted, 1, NOTHING), hold.placesText, holdText(hold));
     return ok({ id, worst, writes: this.#journal.writes });
   }
 
@@ -221,7 +223,7 @@ export class Book implements Ledger {
       this.#look(place);
     }
     this.#journal.ended(hold);
-    this.#journal.note(kinds.end, hold.id, changesText(reserved, -1, cost), placesText(hold.places), "null", charge);
+    this.#journal.note(kinds.end, hold.id, changesText(reserved, -1, cost), hold.placesText, "null", charge);
   }
 
   #change(place: PlaceKey, reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {
@@ -255,7 +257,7 @@ export class Book implements Ledger {
 const NOTHING: Readonly<Quantities> = zero();
 const CLOSED_KEPT = 1_000;
 
-const estimateRow = ({ id, places, model, atMs, credential, price, run }: OpenHold, cost: Amount): Write => [
-  "ledger.insertEstimate",
-  ...[id, placesText(places), cost.tokens, cost.microUsd, model, atMs, credential, price, run],
-];
+const estimateRow = (
+  { id, placesText: places, model, atMs, credential, price, run }: OpenHold,
+  cost: Amount,
+): Write => ["ledger.insertEstimate", ...[id, places, cost.tokens, cost.microUsd, model, atMs, credential, price, run]];

@@ -17,6 +17,8 @@ export interface RecoveredHold {
 export interface OpenHold extends RecoveredHold {
   /** Where it was reserved: there it will be settled, also after those windows have ended. */
   readonly places: readonly PlaceKey[];
+  /** The same as JSON. */
+  readonly placesText: string;
   readonly requests: number;
   readonly bytes: number;
   readonly credential: string;
@@ -35,7 +37,7 @@ export const holdRow = (hold: OpenHold): Row => [
   "ledger.insertHold",
   hold.id,
   JSON.stringify(hold.scopes),
-  placesText(hold.places),
+  hold.placesText,
   hold.worst.tokens,
   hold.worst.microUsd,
   hold.requests,
@@ -65,10 +67,12 @@ export const readPlaces = (text: string): PlaceKey[] =>
 
 export function readHold(row: HoldRow): OpenHold {
   const scopes = JSON.parse(row.scopes) as Scope[];
+  const places = row.windows.startsWith("{") ? firstForm(scopes, row.windows) : readPlaces(row.windows);
   return {
     id: row.id,
     scopes,
-    places: row.windows.startsWith("{") ? firstForm(scopes, row.windows) : readPlaces(row.windows),
+    places,
+    placesText: placesText(places),
     worst: { tokens: row.worstTokens, microUsd: row.worstMicroUsd },
     requests: row.requests,
     bytes: row.bytes,

@@ -21,11 +21,14 @@ export class Place implements PlaceKey {
   readonly endMs: number;
   readonly cap: CapUnits;
   readonly #counters: Counters;
+  /** Where the name of the destination begins, or -1. */
+  readonly mark: number;
   #counter: Counter | undefined;
   #text: string | undefined;
 
   constructor(counters: Counters, key: PlaceKey, endMs: number, cap: CapUnits) {
     this.scope = key.scope;
+    this.mark = key.scope.indexOf(">");
     this.window = key.window;
     this.startMs = key.startMs;
     this.endMs = endMs;
@@ -142,9 +145,10 @@ export class Places {
   }
 
   /** The caps that hold now where a hold was made, or none. */
-  capAt({ scope, window }: PlaceKey): CapUnits {
+  capAt(place: PlaceKey): CapUnits {
+    const { scope, window } = place;
     if (window === "run") return this.#open.get(scope) ?? NO_CAPS;
-    const mark = scope.indexOf(">");
+    const mark = place instanceof Place ? place.mark : scope.indexOf(">");
     const caps =
       mark < 0 ? this.#caps(scope) : own(this.#caps(scope.slice(0, mark) as Scope).destinations, scope.slice(mark + 1));
     if (window === "day" || window === "month") return caps?.[window] ?? NO_CAPS;

@@ -36,7 +36,7 @@ class Added implements Behind {
   readonly text: string;
   readonly #head: readonly SqlValue[];
   readonly #gone: () => void;
-  #counts: readonly number[] = [0, 0, 0, 0, 0, 0, 0];
+  readonly #counts = [0, 0, 0, 0, 0, 0, 0];
 
   constructor(head: readonly SqlValue[], gone: () => void) {
     this.#head = head;
@@ -45,7 +45,8 @@ class Added implements Behind {
   }
 
   add(counts: readonly number[]): void {
-    this.#counts = this.#counts.map((count, at) => Math.min(count + (counts[at] ?? 0), Number.MAX_SAFE_INTEGER));
+    for (let at = 0; at < this.#counts.length; at++)
+      this.#counts[at] = Math.min((this.#counts[at] ?? 0) + (counts[at] ?? 0), Number.MAX_SAFE_INTEGER);
   }
 
   lateRow(): Row {
@@ -73,16 +74,20 @@ export class DailySpending {
    * One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. Returns the columns
    * of the row as JSON without brackets.
    */
-  add(hold: Spent & { readonly places: readonly PlaceKey[] }, microUsd: number, usage: Usage | undefined): string {
-    const { startMs, endMs, name } = this.#dayOf(hold.places);
-    const key = keyOf(hold);
-    const text = `${startMs}\n${key.join("\n")}`;
-    let added = this.#added.get(text);
+  add(
+    hold: Spent & { readonly places: readonly PlaceKey[]; readonly placesText: string },
+    microUsd: number,
+    usage: Usage | undefined,
+  ): string {
+    // Where a call counts says when it was, whose, and for which run: what is read from it once holds for all alike.
+    const alike = `${hold.placesText}\n${hold.model}\n${hold.credential}\n${hold.price}\n${hold.run}`;
+    let added = this.#added.get(alike);
     if (!added) {
-      added = new Added([startMs, ...key, name, endMs], () => this.#added.delete(text));
-      this.#added.set(text, added);
+      const { startMs, endMs, name } = this.#dayOf(hold.places);
+      added = new Added([startMs, ...keyOf(hold), name, endMs], () => this.#added.delete(alike));
+      this.#added.set(alike, added);
     }
-    const counts = [1, usage ? 0 : 1, ...(usage ? countsOf(usage) : [0, 0, 0, 0]), microUsd];
+    const counts = usage ? [1, 0, ...countsOf(usage), microUsd] : [1, 1, 0, 0, 0, 0, microUsd];
     added.add(counts);
     this.#journal.changed(added);
     return `${added.text},${counts.join(",")}`;

@@ -89,6 +89,9 @@ test("the seal is asked once a flush, and stands in it last", async () => {
 
 test("a flush waits for company as long as every turn of the loop brings some, and not for ever", async () => {
   const { group, runs } = slowWriter();
+  for (const name of ["a", "b"]) void group.commit([row(name)]);
+  await turn();
+  group.acknowledge(runs.shift()?.upTo ?? 0);
   let made = 0;
   while (runs.length === 0 && made < 10 * limits.store.gatherTurnsMax) {
     void group.commit([row(String(made++))]);
@@ -96,6 +99,24 @@ test("a flush waits for company as long as every turn of the loop brings some, a
   }
   const first = runs[0]?.names.length ?? 0;
   assert.ok(first > 2 && first <= limits.store.gatherTurnsMax + 1, `${first} commits shared the first flush`);
+});
+
+test("who was alone the last time, and finds the writer idle, waits for nobody", async () => {
+  const { group, runs } = slowWriter();
+  const names = (): unknown[] => runs.map((run) => run.names);
+  void group.commit([row("first")]);
+  void group.commit([row("of the same tick")]);
+  await Promise.resolve();
+  assert.deepEqual(names(), [["first", "of the same tick"]]);
+  group.acknowledge(runs[0]?.upTo ?? 0);
+  void group.commit([row("now alone")]);
+  await Promise.resolve();
+  assert.equal(runs.length, 1, "it may have company, as the last had");
+  await nextTurn();
+  group.acknowledge(runs[1]?.upTo ?? 0);
+  void group.commit([row("alone again")]);
+  await Promise.resolve();
+  assert.deepEqual(names().slice(1), [["now alone"], ["alone again"]]);
 });
 
 test("what nobody waits for goes with the next flush, and by itself when its time is up", async () => {

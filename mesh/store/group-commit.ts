@@ -36,6 +36,9 @@ export class GroupCommit {
   #seq = 0;
   /** Commits that somebody waits for. */
   #awaited = 0;
+  #awaitedFlushed = 0;
+  /** The last flush was shared: the next one waits for company. */
+  #company = false;
   #gathering = false;
   #timer: NodeJS.Timeout | undefined;
   #flushed = 0;
@@ -57,7 +60,7 @@ export class GroupCommit {
     if (!this.#failure) this.#take(writes);
     if (this.#failure) return Promise.reject(this.#failure);
     this.#awaited++;
-    this.#gather();
+    this.#gather(true);
     return (this.#filling ??= { seq: 0, ...Promise.withResolvers<void>() }).promise;
   }
 
@@ -84,10 +87,14 @@ export class GroupCommit {
     this.flush();
   }
 
-  /** Flushes when a turn of the loop has brought nothing more to wait for: who is many shares the price of a flush. */
-  #gather(): void {
+  /**
+   * Flushes when a turn of the loop has brought nothing more to wait for: who is many shares the price of a flush. Who
+   * was alone the last time, and finds the writer idle, waits for nobody.
+   */
+  #gather(idle = false): void {
     if (this.#gathering || this.#acknowledged !== this.#flushed) return;
     this.#gathering = true;
+    if (idle && !this.#company) return queueMicrotask(() => this.#gathered());
     let seen = -1;
     let turns = 0;
     const turn = (): void => {
@@ -96,10 +103,14 @@ export class GroupCommit {
         setImmediate(turn);
         return;
       }
-      this.#gathering = false;
-      this.flush();
+      this.#gathered();
     };
     setImmediate(turn);
+  }
+
+  #gathered(): void {
+    this.#gathering = false;
+    this.flush();
   }
 
   /** `rows` is asked at every flush for what goes into the same transaction, last. */
@@ -130,6 +141,8 @@ export class GroupCommit {
     }
     this.#batch = [];
     this.#flushed = this.#seq;
+    this.#company = this.#awaited - this.#awaitedFlushed > 1;
+    this.#awaitedFlushed = this.#awaited;
     if (this.#filling) {
       this.#filling.seq = this.#seq;
       this.#running.push(this.#filling);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { limits } from "../../protocol/limits.ts";
 import { packed, unpacked } from "./packing.ts";
 import type { Row } from "./store.ts";
 
@@ -29,4 +30,17 @@ test("rows reach the writer as they were", () => {
     }),
     { seed: 6, numRuns: 500 },
   );
+});
+
+test("more text than a message takes goes in several, each row whole in one of them", () => {
+  const long = "x".repeat(limits.store.messageCharsMax / 2);
+  const rows: Row[] = ["a", "b", "c", "d", "e"].map((name) => ["meta.set", name, long]);
+  const names: unknown[][] = [];
+  for (let from = 0; from < rows.length;) {
+    const { to, ...message } = packed(rows, from);
+    names.push(unpacked(message).map(([, name]) => name));
+    assert.ok(to > from);
+    from = to;
+  }
+  assert.deepEqual(names, [["a", "b"], ["c", "d"], ["e"]]);
 });

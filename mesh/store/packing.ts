@@ -1,4 +1,5 @@
 import { assert } from "../../lib/assert.ts";
+import { limits } from "../../protocol/limits.ts";
 import { statements } from "./statements.ts";
 import type { Row, SqlValue } from "./store.ts";
 
@@ -22,10 +23,13 @@ const BIG = -4;
 const names = Object.keys(statements) as Row[0][];
 const numbers = new Map(names.map((name, number) => [name, number]));
 
-export function packed(rows: readonly Row[]): PackedRows {
+/** From row `from` on, until the text is long; `to` is the first row that is left. */
+export function packed(rows: readonly Row[], from = 0): PackedRows & { readonly to: number } {
   const codes: number[] = [];
   let text = "";
-  for (const row of rows) {
+  let to = from;
+  for (; to < rows.length && text.length < limits.store.messageCharsMax; to++) {
+    const row = rows[to] as Row;
     codes.push(numbers.get(row[0]) ?? NULL, row.length - 1);
     for (let at = 1; at < row.length; at++) {
       const value = row[at] as SqlValue;
@@ -41,7 +45,7 @@ export function packed(rows: readonly Row[]): PackedRows {
       }
     }
   }
-  return { codes: Float64Array.from(codes), text };
+  return { codes: new Float64Array(codes), text, to };
 }
 
 /** Of what `packed` made. */

@@ -42,7 +42,14 @@ function attach(worker: Worker, posted: SharedArrayBuffer, group: GroupCommit, f
     Atomics.notify(counter, 0);
   };
   return {
-    run: (writes, upTo) => post({ rows: packed(writes), upTo }),
+    run: (writes, upTo) => {
+      let from = 0;
+      do {
+        const { codes, text, to } = packed(writes, from);
+        post({ rows: { codes, text }, upTo: to === writes.length ? upTo : 0 });
+        from = to;
+      } while (from < writes.length);
+    },
     close: () => {
       closing = true;
       post({ close: true });

@@ -9,6 +9,7 @@ import { LogFile } from "./log-file.ts";
 import { unpacked, type PackedRows } from "./packing.ts";
 import type { StoreFailure, Row } from "./store.ts";
 
+/** `upTo` 0: more of the same transaction follows. */
 export type ToWriter = { readonly rows: PackedRows; readonly upTo: number } | { readonly close: true };
 export type FromWriter =
   | { readonly ready: true }
@@ -37,11 +38,15 @@ function serve(port: NonNullable<typeof parentPort>, { folder, posted }: WriterP
     const run = createBatchRunner(db);
     const log = new LogFile(join(folder, storeFiles.database));
     answer({ ready: true });
+    let writes: Row[] = [];
     for (;;) {
       const seen = Atomics.load(counter, 0);
-      const { writes, upTo, close } = drain(port);
-      if (writes.length > 0) run(writes);
-      if (upTo > 0) answer({ upTo });
+      const { upTo, close } = drain(port, writes);
+      if (upTo > 0) {
+        if (writes.length > 0) run(writes);
+        writes = [];
+        answer({ upTo });
+      }
       if (close) {
         db.close();
         return answer({ closed: true });
@@ -55,16 +60,15 @@ function serve(port: NonNullable<typeof parentPort>, { folder, posted }: WriterP
   }
 }
 
-/** All that came in since the last transaction; `upTo` 0: nothing. */
-function drain(port: NonNullable<typeof parentPort>) {
-  const writes: Row[] = [];
-  let upTo = 0;
+/** Adds to `writes` what came in; `upTo` 0: no transaction is whole. */
+function drain(port: NonNullable<typeof parentPort>, writes: Row[]) {
   for (let job = next(port); job; job = next(port)) {
-    if ("close" in job) return { writes, upTo, close: true };
+    if ("close" in job) return { upTo: 0, close: true };
     for (const write of unpacked(job.rows)) writes.push(write);
-    upTo = job.upTo;
+    // The next one waits for its own: what is not whole never shares a transaction with what is.
+    if (job.upTo > 0) return { upTo: job.upTo, close: false };
   }
-  return { writes, upTo, close: false };
+  return { upTo: 0, close: false };
 }
 
 function next(port: NonNullable<typeof parentPort>): ToWriter | undefined {

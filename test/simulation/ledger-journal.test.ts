@@ -135,3 +135,17 @@ test("an operation waits in the journal, and leaves it when the tables are writt
     ids.slice(3),
   );
 });
+
+test("a run that has ended is not forgotten as long as what it spent stands in the journal alone", async (t) => {
+  const { store, ledger } = await openCore(start(t, 1_000));
+  t.after(() => store.close());
+  ledger.openScope("run:r", { tokens: 10 });
+  const held = ledger.reserve(["run:r"], { tokens: 8, microUsd: 0 }, "m");
+  assert.ok(held.ok);
+  const usage = { inputTokens: 4, outputTokens: 4, cost: { tokens: 8, microUsd: 0 } };
+  await store.commit([...held.value.writes, ...ledger.settle(held.value.id, usage).writes]);
+  ledger.closeScope("run:r");
+  for (let n = 0; n < 3_000; n++) ledger.closeScope(`run:other${n}`);
+  ledger.openScope("run:r", { tokens: 10 });
+  assert.equal(ledger.left(["run:r"]).tokens, 2);
+});

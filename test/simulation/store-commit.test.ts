@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { openReadOnly, openStore } from "../../mesh/store/open.ts";
 import { StoreFailure, type Write } from "../../mesh/store/store.ts";
+import { limits } from "../../protocol/limits.ts";
 import { stateFolder } from "./world.ts";
 
 const hash = (n: number): Uint8Array => new Uint8Array(32).fill(n);
@@ -123,3 +124,18 @@ for (const mode of ["worker", "inline"] as const) {
     assert.equal(store.query.credentials.newest("default", "key")?.sealedValue.length, 0);
   });
 }
+
+test("worker: a transaction of several messages is whole, or nothing of it is there", async (t) => {
+  const path = stateFolder(t);
+  const store = await openStore({ path });
+  const long = "x".repeat(limits.store.messageCharsMax);
+  const parts = (name: string): Write[] => ["1", "2", "3"].map((part) => ["meta.set", name + part, long]);
+  await store.commit(parts("good"));
+  const twice: Write = ["audit.insert", 1, 1, "a", "mesh", "{}", hash(1)];
+  await assert.rejects(store.commit([...parts("bad"), twice, twice]), StoreFailure);
+  await store.close();
+  const again = await openStore({ path });
+  t.after(() => again.close());
+  const lengths = ["good1", "good2", "good3", "bad1", "bad2", "bad3"].map((key) => again.query.meta.get(key)?.length);
+  assert.deepEqual(lengths, [long.length, long.length, long.length, undefined, undefined, undefined]);
+});
