@@ -11,7 +11,7 @@
  *   GET  /v1/repositories                  -> Repositories; with `Upgrade: git` a session of one of them (GitOpening)
  *   GET  /openai/v1/models                 the models that the agent may call
  *   POST /openai/v1/chat/completions       OpenAI format, passed through; so are
- *   POST /openai/v1/{responses,embeddings,images/generations}
+ *   POST /openai/v1/{responses,embeddings,images/generations,audio/transcriptions}
  *   POST /anthropic[/v1]/messages          Anthropic format, passed through; so is
  *   POST /anthropic/v1/messages/count_tokens
  *   POST /gemini/{v1,v1beta}/models/{provider}/{model}:{generateContent,streamGenerateContent?alt=sse,batchEmbedContents}
@@ -41,6 +41,7 @@ export const doorRoutes = {
   openaiResponses: "/openai/v1/responses",
   openaiEmbeddings: "/openai/v1/embeddings",
   openaiImages: "/openai/v1/images/generations",
+  openaiTranscriptions: "/openai/v1/audio/transcriptions",
   anthropicMessages: "/anthropic/v1/messages",
   anthropicCount: "/anthropic/v1/messages/count_tokens",
   /** The same to clients that take `ANTHROPIC_BASE_URL` for the folder of the version. */

@@ -52,6 +52,8 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.workflow.stepTimeoutMsDefault <= limits.workflow.runTimeoutMsDefault, "a run outlives one attempt"],
   [limits.workflow.mapItemsDefault <= limits.workflow.mapItemsMax, "the default of map items is allowed"],
   [limits.door.bodyBytesMax < limits.rehearsal.bodyBytesMax, "a door body fits the rehearsal model"],
+  [limits.sound.bodyBytesMax * 1.5 < limits.sound.sentBytesMax, "sound fits what is sent on, with its frame"],
+  [limits.sound.bodyBytesMax <= limits.sound.heldBytesMax, "one sandbox can send the largest sound"],
   [
     limits.assault.siblingLifetimeMs > limits.assault.timeoutMs + limits.assault.startTimeoutMs,
     "the sibling outlives the attempts",

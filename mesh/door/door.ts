@@ -29,6 +29,7 @@ import { PlainResponse } from "../http/plain-response.ts";
 import { databasesOf, databaseWarden } from "./database-warden.ts";
 import { done, reply } from "./inbox-call.ts";
 import { mcpCall } from "./mcp.ts";
+import { formCall } from "./form-call.ts";
 import { modelCall } from "./model-call.ts";
 import { modelList } from "./model-list.ts";
 import { route, type DoorRequest } from "./route.ts";
@@ -209,7 +210,9 @@ export class Door implements DoorListener {
       case "self":
         return sendJson(response, 200, this.#services.selves.get(this.#caller.agent));
       case "model":
-        return modelCall(this.#services, this.#caller, asked, request, response);
+        return asked.wire === "openai.transcriptions"
+          ? formCall(this.#services, this.#caller, asked.wire, request, response)
+          : modelCall(this.#services, this.#caller, asked, request, response);
       case "mcp":
         return mcpCall(this.#services, this.#caller, request, response);
       case "authority":

@@ -5,7 +5,7 @@ import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Outcome } from "../egress/answer-relay.ts";
 import type { Injection } from "../egress/credentials.ts";
 import { familyOf, type Provider } from "../egress/providers.ts";
-import type { Meter } from "../egress/wire/format.ts";
+import { isHeldWhole, type Meter } from "../egress/wire/format.ts";
 import type { BudgetRefusal, Hold } from "../ledger/ledger.ts";
 import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase } from "../ledger/price.ts";
@@ -66,8 +66,10 @@ export async function reserve(
     call.inputTokensMax,
     call.choices,
   );
-  // Half a picture is none: it is held whole, or refused.
-  const outputTokens = call.drawn ? (call.outputTokens ?? 0) : Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
+  // Half a picture is none, nor is half a transcript: it is held whole, or refused.
+  const outputTokens = isHeldWhole(call)
+    ? (call.outputTokens ?? 0)
+    : Math.min(wanted, Math.max(payable, OUTPUT_TOKENS_MIN));
   const body = call.body(model, outputTokens, familyOf(provider));
   const held = services.ledger.reserve(
     scopes,

@@ -10,6 +10,7 @@ import { decisionOf } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { Departure } from "./departure.ts";
 import { NOTHING_MORE, reserve, type NotAdmitted } from "./model-attempt.ts";
+import { readForm } from "./model-form.ts";
 import { answerFromCache, AnswerTape, placeOf, type CachePlace } from "./model-cache.ts";
 import { sendAttempt, type AttemptEnd, type Exchange } from "./model-exchange.ts";
 import { linksOf, REASON_CHARS_MAX, refuse, type Links } from "./model-links.ts";
@@ -45,6 +46,7 @@ function understand(
   request: HttpRequest,
   from: FromPath | undefined,
 ): Soon<Result<Understood, Refusal>> {
+  if (format.form) return understandForm(services, caller, format, request);
   return afterwards(readJsonText(request, limits.door.bodyBytesMax), (body) => {
     if (!body.ok) return refuse(services, caller, body.error, "");
     const { value, bytes, exponents } = body.value;
@@ -59,6 +61,21 @@ function understand(
       return ok({ chain, links: ways, skipped, text: () => JSON.stringify(value), place });
     });
   });
+}
+
+async function understandForm(
+  services: DoorServices,
+  caller: Caller,
+  format: WireFormat,
+  request: HttpRequest,
+): Promise<Result<Understood, Refusal>> {
+  const read = await readForm(format, request);
+  if (!read.ok) return refuse(services, caller, read.error, "");
+  const { value, call } = read.value;
+  const links = await linksOf(services, caller, { body: value, call, format });
+  if (!links.ok) return links;
+  const place = placeOf(services, caller, [format.name], value, links.value);
+  return ok({ ...links.value, text: () => JSON.stringify(value), place });
 }
 
 /** The header that goes to the provider with the call. */

@@ -44,3 +44,13 @@ test("a longer answer is shortened, as the budget does", () => {
   assert.equal(tokens(100_000, null), limits.model.outputTokensDefault);
   assert.equal(tokens(100, 0), 0, "embeddings write nothing");
 });
+
+test("what is held whole is not shortened: its ceiling goes along, until its tokens are known", () => {
+  for (const whole of [{ heard: { ms: 1 } }, { drawn: { size: "auto", quality: "auto" } }] as const) {
+    const tokens = (ceilings: ModelLimits): number | null | undefined => {
+      const judged = judge(ceilings, { ...whole, outputTokens: null });
+      return judged.ok ? judged.value.outputTokens : undefined;
+    };
+    assert.deepEqual([tokens({}), tokens({ maxTokens: 100 })], [null, 100]);
+  }
+});

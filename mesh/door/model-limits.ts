@@ -1,7 +1,7 @@
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import type { ModelCall } from "../egress/wire/format.ts";
+import { isHeldWhole, type ModelCall } from "../egress/wire/format.ts";
 
 /** Ceilings of one agent's calls (`model_limits` of the fleet file); what is absent is not bounded further. */
 export interface ModelLimits {
@@ -23,8 +23,8 @@ export function withinLimits(agent: string, ceilings: ModelLimits, call: ModelCa
     const reason = `\`${name}\` is ${asked[name]}, and \`${agent}\` may have at most ${ceiling}`;
     return err(refusal("denied", reason, `raise \`agents.${agent}.model_limits.${name}\``));
   }
-  // What is drawn is not shortened: who asks for more is refused when its tokens are known.
-  if (call.drawn) return ok({ ...call, outputTokens: ceilings.maxTokens ?? null });
+  // What is drawn or heard is not shortened: who asks for more is refused when its tokens are known.
+  if (isHeldWhole(call)) return ok({ ...call, outputTokens: ceilings.maxTokens ?? null });
   const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
   return ok({ ...call, outputTokens: Math.min(wanted, ceilings.maxTokens ?? Infinity) });
 }

@@ -6,7 +6,9 @@ import type { Provider } from "../egress/providers.ts";
 import { translationTo, type Translation } from "../egress/translate/translations.ts";
 import { drawnTokensMax } from "../egress/wire/drawn-tokens.ts";
 import type { ModelCall, WireFormat } from "../egress/wire/format.ts";
+import { heardBound } from "../egress/wire/heard-tokens.ts";
 import { imageTokensMax } from "../egress/wire/image-tokens.ts";
+import { transcriptionsFormats } from "../egress/wire/openai-transcriptions.ts";
 import type { Price } from "../ledger/price.ts";
 import { askNow, decisionOf, recordRefusal } from "./ask.ts";
 import { withinLimits, type ModelLimits } from "./model-limits.ts";
@@ -124,7 +126,8 @@ function linkTo(
   const said = translation ? saidIn(translation, body, call) : ok(call);
   if (!said.ok) return said;
   const price = services.prices.priceOf(provider.priceList ?? provider.name, model, call.outputTokens === 0);
-  if (!price) {
+  // One that is stated by time is none for anything but sound.
+  if (!price || (price.byTime && !said.value.heard)) {
     return err(
       refusal(
         "unsupported",
@@ -137,7 +140,17 @@ function linkTo(
   if (!images.ok) return images;
   const drawn = said.value.drawn && drawnTokensMax(provider, model, price, said.value.drawn);
   if (drawn && !drawn.ok) return drawn;
+  const heard = said.value.heard && heardBound(provider, model, price, said.value.heard);
+  if (heard && !heard.ok) return heard;
   const ceiling = said.value.outputTokens ?? Infinity;
+  if (heard && heard.value.outputTokens > ceiling)
+    return err(
+      refusal(
+        "denied",
+        `a transcript has up to ${heard.value.outputTokens} tokens, and an answer may have ${ceiling}`,
+        "raise `model_limits.max_tokens`",
+      ),
+    );
   if (drawn && drawn.value > ceiling)
     return err(
       refusal(
@@ -149,6 +162,12 @@ function linkTo(
   const bounded = { ...said.value };
   if (drawn) bounded.outputTokens = drawn.value;
   bounded.inputTokensMax += images.value;
+  if (heard) {
+    bounded.outputTokens = heard.value.outputTokens;
+    bounded.inputTokensMax += heard.value.inputTokens;
+    const { price: priceOfSound, report } = heard.value;
+    return ok({ call: bounded, provider, model, price: priceOfSound, rule, format: transcriptionsFormats[report] });
+  }
   return ok({ call: bounded, provider, model, price, rule, format: translation?.upstream ?? format, translation });
 }
 

@@ -1,6 +1,7 @@
 import type { Balance } from "../egress/balance.ts";
 import type { Circuits } from "../egress/health.ts";
 import type { Provider } from "../egress/providers.ts";
+import { isHeldWhole } from "../egress/wire/format.ts";
 import type { BudgetRefusal } from "../ledger/ledger.ts";
 import { worstCase } from "../ledger/price.ts";
 import { OUTPUT_TOKENS_MIN } from "./model-attempt.ts";
@@ -67,7 +68,12 @@ export const isShut = (way: Way, routing: Routing | undefined): boolean =>
 export function mayFit({ scope, unit }: BudgetRefusal, refused: Way, way: Way): boolean {
   if (scope.includes(">")) return way.provider.name !== refused.provider.name;
   const least = ({ link: { price, call } }: Way) =>
-    worstCase(price, call.inputTokensMax, call.drawn ? (call.outputTokens ?? 0) : OUTPUT_TOKENS_MIN, call.choices);
+    worstCase(
+      price,
+      call.inputTokensMax,
+      isHeldWhole(call) ? (call.outputTokens ?? 0) : OUTPUT_TOKENS_MIN,
+      call.choices,
+    );
   if (unit === "usd") return least(way).microUsd < least(refused).microUsd;
   return unit === "tokens" && least(way).tokens < least(refused).tokens;
 }

@@ -24,6 +24,7 @@ const modelRoutes: Readonly<Record<string, WireName>> = {
   [doorRoutes.openaiResponses]: "openai.responses",
   [doorRoutes.openaiEmbeddings]: "openai.embeddings",
   [doorRoutes.openaiImages]: "openai.images",
+  [doorRoutes.openaiTranscriptions]: "openai.transcriptions",
   [doorRoutes.anthropicMessages]: "anthropic.messages",
   [doorRoutes.anthropicMessagesShort]: "anthropic.messages",
   [doorRoutes.anthropicCount]: "anthropic.count",

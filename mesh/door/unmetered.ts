@@ -4,7 +4,10 @@ import { anthropicRefusal, geminiRefusal, openaiRefusal } from "../egress/wire/p
 /** What official clients also offer, and why it is no route here: no meter, no route. */
 const reasons: readonly (readonly [path: string, reason: string])[] = [
   ["/openai/v1/images/", "a picture that is made from others has no bound that can be reserved"],
-  ["/openai/v1/audio/", "sound is charged by time, which nothing in the request bounds"],
+  [
+    "/openai/v1/audio/",
+    "speech is charged by the time of a sound that is not made yet, and translation is not metered",
+  ],
   ["/openai/v1/videos", "a generated video has no bound that can be reserved"],
   ["/openai/v1/realtime", "a session that stays open has no bound that can be reserved"],
   ["/openai/v1/completions", "the older format has no meter"],

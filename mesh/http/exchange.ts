@@ -40,7 +40,8 @@ function jsonTextOf(body: Result<Buffer, Refusal>): Result<JsonText & { readonly
 const notJson = (fault: string): Result<never, Refusal> =>
   err(refusal("malformed", fault, "send one JSON object in UTF-8"));
 
-function readBody(request: HttpRequest, bytesMax: number): Soon<Result<Buffer, Refusal>> {
+/** The whole body, as it is. */
+export function readBody(request: HttpRequest, bytesMax: number): Soon<Result<Buffer, Refusal>> {
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) return tooLarge(bytesMax);
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity")

@@ -19,6 +19,8 @@ export interface Price {
   readonly worstOutput: number;
   /** What the model can hold at once, input and output together; absent: not known. */
   readonly contextTokens?: number;
+  /** It is stated for the time of sound (`timedPrice`), and says nothing about text. */
+  readonly byTime?: true;
 }
 
 /** The four counts are disjoint: a token that was read from a cache is not in `inputTokens`. */

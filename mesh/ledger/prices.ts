@@ -4,6 +4,7 @@ import { limits } from "../../protocol/limits.ts";
 import { dearer } from "./dearer.ts";
 import { compilePrice, flatPrice, type Price, type Rate } from "./price.ts";
 import type { PriceFile } from "./price-file.ts";
+import { timedPrice } from "./timed-price.ts";
 
 /** A price that the fleet file states, for a model of one's own. Rates are micro-USD for a million tokens; zero is allowed. */
 export interface PriceOverride {
@@ -142,7 +143,8 @@ function lookUp(providerId: string, model: string, nowMs: number, inputOnly: boo
   const name = `${providerId}/${model}`;
   const other = Object.hasOwn(dearer, name) ? dearer[name] : undefined;
   const both = other ? [...lists, { input_mtok: other.input, output_mtok: other.output }] : lists;
-  const price = compilePrice(other ? `${LIST}, the dearer of two lists` : LIST, both, inputOnly);
+  const price =
+    compilePrice(other ? `${LIST}, the dearer of two lists` : LIST, both, inputOnly) ?? timedPrice(LIST, both);
   const contextTokens = found.model.context_window;
   return price && contextTokens !== undefined ? { ...price, contextTokens } : price;
 }

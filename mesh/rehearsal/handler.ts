@@ -19,6 +19,7 @@ import { geminiFor } from "./wire/gemini.ts";
 import { openAiImages } from "./wire/images.ts";
 import { openAi } from "./wire/openai.ts";
 import { responses } from "./wire/responses.ts";
+import { openAiTranscriptions } from "./wire/transcriptions.ts";
 
 export interface HandlerOptions {
   readonly scenarios: ReadonlyMap<string, Scenario>;
@@ -54,8 +55,13 @@ export async function handle(
   if (format === anthropic && request.headers["anthropic-version"] === undefined) {
     return reply.fail("malformed", "anthropic-version: header is required");
   }
-  const body = await readBody(request, limits.rehearsal.bodyBytesMax);
-  if (!body) return reply.fail("too_large", `the request is larger than ${limits.rehearsal.bodyBytesMax} bytes`, true);
+  const bytesMax = known.form ? limits.sound.sentBytesMax : limits.rehearsal.bodyBytesMax;
+  const body = await readBody(request, bytesMax);
+  if (!body) return reply.fail("too_large", `the request is larger than ${bytesMax} bytes`, true);
+  if (known.form) {
+    const made = await known.form(request.headers["content-type"] ?? "", body);
+    return made.ok ? reply.json(made.value) : reply.fail("malformed", made.error);
+  }
   const json = parseJson(body, limits.door.jsonDepthMax);
   if (!json.ok) return reply.fail("malformed", json.error);
   if (known.simple) {
@@ -71,6 +77,8 @@ interface Route {
   readonly format: WireFormat;
   /** For calls that are answered at once, without a scenario. */
   readonly simple?: (body: unknown, bytes: number) => Result<unknown, string>;
+  /** The same for calls that are sent as a form. */
+  readonly form?: (contentType: string, body: Buffer) => Promise<Result<unknown, string>>;
 }
 
 function routeOf(path: string): Route | undefined {
@@ -83,6 +91,8 @@ function routeOf(path: string): Route | undefined {
       return { format: openAi, simple: openAiEmbeddings };
     case "/v1/images/generations":
       return { format: openAi, simple: openAiImages };
+    case "/v1/audio/transcriptions":
+      return { format: openAi, form: openAiTranscriptions };
     case "/v1/messages":
       return { format: anthropic };
     case "/v1/messages/count_tokens":

@@ -87,6 +87,20 @@ export const border = {
     cachedAnswerBytesMax: 1 * MiB,
     cacheTtlMsMax: 86_400_000,
   },
+  /** Sound that a model is to hear, in a form (multipart/form-data). */
+  sound: {
+    bodyBytesMax: 8 * MiB,
+    /** The same as it is sent on, where each sample has three bytes instead of two. */
+    sentBytesMax: 13 * MiB,
+    /** Bodies of the calls that one sandbox has open. */
+    heldBytesMax: 32 * MiB,
+    partsMax: 16,
+    partHeadBytesMax: 1 * KiB,
+    fieldBytesMax: 8 * KiB,
+    samplesPerTurnMax: 32_768,
+    /** What a provider reports of one call and is believed, in seconds. */
+    reportedSecondsMax: 1_000_000,
+  },
   /** When an agent is taken for one that runs away, if the fleet file says nothing else. */
   runaway: {
     identicalCallsDefault: 50,

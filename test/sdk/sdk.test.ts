@@ -70,9 +70,12 @@ test("openai", async () => {
     ...{ responses: PLAIN, responsesStream: PLAIN, responsesTools: ANSWER },
     ...{ embeddings: "16 16", bounded: "length", unknownModel: 403 },
     ...{ image: "PNG PNG", imageAuto: "1", speech: 422 },
+    ...{ transcription: "6", transcriptionVerbose: "6 3", transcriptionOfMp3: 422 },
   });
   assert.equal(steps["responsesStream"]?.["same"], true);
   assert.equal(steps["image"]?.["usage"], 2 * 272);
+  assert.equal(steps["transcription"]?.["usage"], 30);
+  assert.match(String(steps["transcriptionOfMp3"]?.["error"]), /cordon: .*convert it: ffmpeg/);
   assert.match(String(steps["speech"]?.["error"]), /cordon: no meter, no route/);
 });
 
@@ -115,16 +118,17 @@ test("a refusal is terminal: no client tries again", async () => {
     await stepsOf(agent);
     const refused = (await callsOf(agent)).filter(({ detail }) => detail["allow"] === false);
     const models = refused.filter(({ detail }) => detail["verb"] === "model.call");
-    assert.equal(models.length, 1, `${agent}: ${JSON.stringify(models)}`);
+    assert.equal(models.length, agent === "openai" ? 2 : 1, `${agent}: ${JSON.stringify(models)}`);
   }
 });
 
 test("an exhausted budget ends each call at its first answer", async () => {
   const steps = outcomes(await stepsOf("poor"));
-  const { models: _models, speech: _speech, ...calls } = steps;
+  const { models: _models, speech: _speech, transcriptionOfMp3: _mp3, ...calls } = steps;
   assert.deepEqual(new Set(Object.values(calls)), new Set([402, 403]));
   const refused = (await callsOf("poor")).filter(({ detail }) => detail["verb"] === "model.call");
-  assert.equal(refused.length, Object.keys(calls).length, "one record a call");
+  // And the one whose sound cannot be read, which costs nothing.
+  assert.equal(refused.length, Object.keys(calls).length + 1, "one record a call");
 });
 
 test("every call that was answered is settled, and nothing stays reserved", async () => {

@@ -5,6 +5,7 @@ import type { TokenUsage } from "../../ledger/price.ts";
 import type { SaidBody } from "./said-body.ts";
 import type { Api } from "../providers.ts";
 import type { Drawn } from "./drawn-tokens.ts";
+import type { Heard } from "./heard-tokens.ts";
 
 /** One kind of call that the door takes: a way to ask, with its meter, its bound and its refusal. */
 export type WireName =
@@ -12,6 +13,7 @@ export type WireName =
   | "openai.responses"
   | "openai.embeddings"
   | "openai.images"
+  | "openai.transcriptions"
   | "anthropic.messages"
   | "anthropic.count"
   | "gemini.generate"
@@ -44,12 +46,23 @@ export interface ModelCall {
   readonly images: readonly ImageSize[];
   /** Pictures are asked for: their tokens depend on the model (drawn-tokens.ts), and are held whole or not at all. */
   readonly drawn?: Drawn;
+  /** Sound is to be heard: what that costs depends on the model (heard-tokens.ts), and is held whole or not at all. */
+  readonly heard?: Heard;
   /** Tools declared. */
   readonly tools: number;
   /** As the agent asked; null = not given. */
   readonly temperature: number | null;
   /** The body for the provider, bounded to `outputTokens` per answer. */
   body(upstreamModel: string, outputTokens: number, provider: string): Buffer;
+}
+
+/** What such a call costs cannot be made smaller: the budget pays all of it, or refuses. */
+export const isHeldWhole = (call: ModelCall): boolean => call.drawn !== undefined || call.heard !== undefined;
+
+/** A call that was sent as a form, and what stands for it where calls are told apart. */
+export interface ReadForm {
+  readonly call: ModelCall;
+  readonly value: Json;
 }
 
 /** Text of one channel (a choice, a block) continues in that channel's next event. */
@@ -98,6 +111,8 @@ export interface WireFormat {
   headers(agent: (name: string) => string | undefined): Readonly<Record<string, string>>;
   /** `said`: the body in its own words, which some formats send on, but for what the mesh exchanges. */
   parse(body: Json, bytes: number, from?: FromPath, said?: SaidBody): Result<ModelCall, Refusal>;
+  /** Of calls that are sent as a form: read in the place of `parse`. */
+  form?(contentType: string, body: Buffer): Promise<Result<ReadForm, Refusal>>;
   meter(): Meter;
   /** How long a provider may need until it answers, where that is longer than for text. */
   readonly firstByteMs?: number;

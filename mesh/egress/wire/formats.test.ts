@@ -13,10 +13,13 @@ const MODEL = "p/m";
 const messages = [{ role: "user", content: "hi" }];
 const parts = [{ text: "hi" }];
 
+/** What is sent as a form has tests of its own. */
+type JsonName = Exclude<WireName, "openai.transcriptions">;
+
 /** Of each format: its smallest call, a plain answer that costs 7 in and 3 out where it reports, and its own form of an error. */
 const corpus: Readonly<
   Record<
-    WireName,
+    JsonName,
     { body: object; stream?: object; answer: object; reports?: false; free?: true; drawn?: true; message: string[] }
   >
 > = {
@@ -70,8 +73,8 @@ const corpus: Readonly<
     ...{ answer: { embeddings: [{ values: [1] }] }, reports: false, message: ["error", "message"] },
   },
 };
-const all = Object.entries(corpus) as [WireName, (typeof corpus)[WireName]][];
-const parse = (name: WireName, more: object = {}, stream = false) =>
+const all = Object.entries(corpus) as [JsonName, (typeof corpus)[JsonName]][];
+const parse = (name: JsonName, more: object = {}, stream = false) =>
   wireFormats[name].parse({ ...corpus[name].body, ...more }, 1_000, { model: MODEL, stream });
 
 /** Method and target of every route that leads to a model. */
@@ -87,7 +90,7 @@ test("every model route has a format, and every format a route", () => {
     return routed.ok && routed.value.kind === "model" ? [routed.value.wire] : [];
   });
   assert.deepEqual(new Set(reached), new Set(Object.keys(wireFormats)));
-  assert.deepEqual(new Set(Object.keys(wireFormats)), new Set(Object.keys(corpus)));
+  assert.deepEqual(new Set(Object.keys(wireFormats)), new Set([...Object.keys(corpus), "openai.transcriptions"]));
   for (const [name, format] of Object.entries(wireFormats)) assert.equal(format.name, name);
 });
 
@@ -95,7 +98,7 @@ test("what has no meter is no route, and the refusal says why", () => {
   for (const path of [
     "images/edits",
     "images/variations",
-    "audio/transcriptions",
+    "audio/translations",
     "audio/speech",
     "completions",
     "files",

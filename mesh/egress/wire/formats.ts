@@ -7,6 +7,7 @@ import { openaiFormat } from "./openai.ts";
 import { embeddingsFormat } from "./openai-embeddings.ts";
 import { imagesFormat } from "./openai-images.ts";
 import { responsesFormat } from "./openai-responses.ts";
+import { transcriptionsFormat } from "./openai-transcriptions.ts";
 
 /** No meter, no route: what is not in this table cannot be asked for. */
 export const wireFormats: Readonly<Record<WireName, WireFormat>> = {
@@ -14,6 +15,7 @@ export const wireFormats: Readonly<Record<WireName, WireFormat>> = {
   "openai.responses": responsesFormat,
   "openai.embeddings": embeddingsFormat,
   "openai.images": imagesFormat,
+  "openai.transcriptions": transcriptionsFormat,
   "anthropic.messages": anthropicFormat,
   "anthropic.count": countFormat,
   "gemini.generate": geminiFormat,

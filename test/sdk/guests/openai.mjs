@@ -1,10 +1,29 @@
-import OpenAI from "openai";
+import { Readable } from "node:stream";
+import OpenAI, { toFile } from "openai";
 import { MODEL, QUESTION, run } from "./tell.mjs";
 
 const client = new OpenAI();
 const ask = { model: MODEL, messages: [{ role: "user", content: QUESTION }] };
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
 const tools = [{ type: "function", function: { name: "weather", description: "Tells the weather.", parameters } }];
+
+/** So many seconds of 16-bit PCM, 16 kHz, one channel. */
+function wav(seconds) {
+  const samples = Buffer.alloc(seconds * 32_000, "weather ");
+  const head = Buffer.alloc(44);
+  head.write("RIFF....WAVEfmt ", "latin1");
+  head.writeUInt32LE(samples.length + 36, 4);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(16_000, 24);
+  head.writeUInt32LE(32_000, 28);
+  head.writeUInt16LE(2, 32);
+  head.writeUInt16LE(16, 34);
+  head.write("data", 36, "latin1");
+  head.writeUInt32LE(samples.length, 40);
+  return Buffer.concat([head, samples]);
+}
 
 await run("openai", {
   async models() {
@@ -78,6 +97,24 @@ await run("openai", {
   async imageAuto() {
     const { data } = await client.images.generate({ model: MODEL, prompt: "a cat" });
     return { text: String(data.length) };
+  },
+  async transcription() {
+    const { text, usage } = await client.audio.transcriptions.create({
+      model: MODEL,
+      file: await toFile(wav(3), "a.wav"),
+    });
+    return { text: String(text.split(" ").length), usage: usage.input_tokens };
+  },
+  /** With all that its route takes, and the same sound by a stream. */
+  async transcriptionVerbose() {
+    const file = await toFile(Readable.from([wav(3)]), "a.wav", { type: "audio/wav" });
+    const more = { prompt: "weather", language: "en", temperature: 0, response_format: "verbose_json" };
+    const { text, duration } = await client.audio.transcriptions.create({ model: MODEL, file, ...more });
+    return { text: `${text.split(" ").length} ${duration}` };
+  },
+  async transcriptionOfMp3() {
+    const file = await toFile(Buffer.from("fffb9064", "hex"), "a.mp3");
+    return client.audio.transcriptions.create({ model: MODEL, file });
   },
   speech: () => client.audio.speech.create({ model: MODEL, voice: "alloy", input: "a cat" }),
 });
