@@ -69,7 +69,7 @@ export async function open(path: string, steps: number, kind: StepKind): Promise
       const folder = `${path}-policy`;
       mkdirSync(folder);
       const db = openWriter(folder);
-      const pragma = (name: string): unknown => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+      const pragma = (name: string): string => String(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
       const policy = `journal_mode ${pragma("journal_mode")}, synchronous ${pragma("synchronous")}`;
       db.close();
       return policy;
