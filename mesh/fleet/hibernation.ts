@@ -68,14 +68,14 @@ export class Hibernation {
   /** Passes some time, and learns from it how late others are who wait for their turn at a door. */
   async #listen(forMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
-    const { turnMs, lateMsMax, calmMax } = limits.hibernation;
+    const { turnMs, lateMsMax, restTimesMax } = limits.hibernation;
     let latestMs = 0;
     for (let passedMs = 0; passedMs < forMs && !signal.aborted; passedMs += turnMs) {
       const fromMs = clock.monotonicMs();
       await clock.sleep(turnMs, signal).catch(() => undefined);
       latestMs = Math.max(latestMs, clock.monotonicMs() - fromMs - turnMs);
     }
-    this.#calm = latestMs > lateMsMax ? Math.min(calmMax, this.#calm * 2) : Math.max(1, this.#calm * 0.9);
+    this.#calm = latestMs > lateMsMax ? Math.min(restTimesMax, this.#calm * 2) : Math.max(1, this.#calm * 0.9);
   }
 
   /** Puts to sleep whoever has been idle for long enough, or, when others wait for room, for a moment: the longest first. */

@@ -74,7 +74,7 @@ export const sandboxes = {
     restMsMax: 600,
     /** How late the mesh may be for a turn in a storm before it rests longer, by which factor at most, and how often that is looked at. */
     lateMsMax: 5,
-    calmMax: 3,
+    restTimesMax: 3,
     turnMs: 10,
   },
   /** Root file systems that are not ours: images, folders, packages. */

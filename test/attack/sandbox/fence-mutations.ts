@@ -342,7 +342,7 @@ const limits: readonly Mutation[] = [
   {
     element: "limit: processor, after the burst",
     edits: [sandbox("running-sandbox.ts", "    void this.#endBurst();\n", "")],
-    caught: contract("oci", "lowers the processor share after the start"),
+    caught: fence("is held to its limits by the kernel"),
   },
   {
     element: "limit: processor, in the burst",
