@@ -1,7 +1,7 @@
 /**
  * Separator-aware globs over `/`-separated keys: `*` matches one whole segment or a part of one,
  * `**` (a segment of its own) any number of segments, also none. No other character is special.
- * Allocates nothing; only the last star of each kind is ever tried again, so time is O(pattern × key).
+ * Only the last double star is ever tried again, so time is O(pattern × key).
  */
 export function globMatches(pattern: string, key: string): boolean {
   // Most pairs differ before the first star: that is found without looking at segments.
@@ -58,25 +58,25 @@ function segmentEnd(text: string, from: number): number {
 const isDoubleStar = (pattern: string, from: number, to: number): boolean =>
   to - from === 2 && pattern.charCodeAt(from) === STAR && pattern.charCodeAt(from + 1) === STAR;
 
-/** One segment of the pattern, [p, pEnd), against one of the key, [k, kEnd). */
+/**
+ * One segment of the pattern, [p, pEnd), against one of the key, [k, kEnd). What stands between two stars is looked for as a
+ * whole, and what stands after the last one only at the end: character by character a pattern could be made that costs much.
+ */
 function segmentMatches(pattern: string, p: number, pEnd: number, key: string, k: number, kEnd: number): boolean {
-  let afterStar = -1;
-  let mark = 0;
-  while (k < kEnd) {
-    const code = p < pEnd ? pattern.charCodeAt(p) : -1;
-    if (code === STAR) {
-      afterStar = ++p;
-      mark = k;
-    } else if (code === key.charCodeAt(k)) {
-      p++;
-      k++;
-    } else if (afterStar >= 0) {
-      p = afterStar;
-      k = ++mark;
-    } else {
-      return false;
-    }
+  let at = k;
+  let next = p;
+  for (; next < pEnd && pattern.charCodeAt(next) !== STAR; next++, at++)
+    if (at >= kEnd || pattern.charCodeAt(next) !== key.charCodeAt(at)) return false;
+  if (next === pEnd) return at === kEnd;
+  for (;;) {
+    while (next < pEnd && pattern.charCodeAt(next) === STAR) next++;
+    const star = pattern.indexOf("*", next);
+    const isLast = star < 0 || star >= pEnd;
+    const piece = pattern.slice(next, isLast ? pEnd : star);
+    if (isLast) return piece.length <= kEnd - at && key.startsWith(piece, kEnd - piece.length);
+    const found = key.indexOf(piece, at);
+    if (found < 0 || found + piece.length > kEnd) return false;
+    at = found + piece.length;
+    next = star;
   }
-  while (p < pEnd && pattern.charCodeAt(p) === STAR) p++;
-  return p === pEnd;
 }
