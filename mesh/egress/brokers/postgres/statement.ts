@@ -144,14 +144,17 @@ function faultOfSet(statement: readonly Token[], readOnly: boolean): Refused {
  * How pg_dump narrows what its session may call, where the server knows that setting. Whatever stands behind these names
  * in the session's search path: no other value is set.
  */
-const NARROWING = tokensOf(
-  "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
-);
+const of = (kind: Token["kind"], ...texts: readonly string[]): Token[] => texts.map((text) => ({ kind, text }));
+const NARROWING: readonly Token[] = [
+  ...[...of("word", "select", "set_config"), ...of("sign", "("), ...of("word", "name"), ...of("sign", ",")],
+  ...[...of("text", "view, foreign-table"), ...of("sign", ","), ...of("word", "false"), ...of("sign", ")")],
+  ...[...of("word", "from", "pg_settings", "where", "name"), ...of("sign", "=")],
+  ...of("text", "restrict_nonsystem_relation_kind"),
+];
 
 const isNarrowing = (statement: readonly Token[]): boolean =>
-  NARROWING.ok &&
-  statement.length === NARROWING.value.length &&
-  NARROWING.value.every(({ kind, text }, at) => statement[at]?.kind === kind && statement[at]?.text === text);
+  statement.length === NARROWING.length &&
+  NARROWING.every(({ kind, text }, at) => statement[at]?.kind === kind && statement[at]?.text === text);
 
 /** `set_config` does what SET does, so it takes the same names, and these written out. */
 function faultOfNames(statement: readonly Token[]): Refused {
