@@ -33,15 +33,28 @@ export function itemsOf(state: RunState, step: string): readonly Json[] {
  * not, because a condition tells of what it has seen. Standby steps may see every step.
  */
 export function labelFor(workflow: Workflow, state: RunState, step: Step): Label {
-  // A set goes on to what is added to it while it is gone through.
-  const before = new Set(step.standby ? workflow.steps.map((each) => each.id) : step.needs);
   let label = state.label;
-  for (const id of before) {
-    for (const need of stepOf(workflow, id)?.needs ?? []) before.add(need);
+  for (const id of before(workflow, step)) {
     const known = state.tasks.get(id)?.label;
     if (known && known !== label) label = joinLabels(label, known);
   }
   return label;
+}
+
+const gathered = new WeakMap<Workflow, Map<string, readonly string[]>>();
+
+/** The steps from which anything can have come: no event changes them, so they are gathered once. */
+function before(workflow: Workflow, step: Step): readonly string[] {
+  let ofSteps = gathered.get(workflow);
+  if (!ofSteps) gathered.set(workflow, (ofSteps = new Map()));
+  let ids = ofSteps.get(step.id);
+  if (!ids) {
+    // A set goes on to what is added to it while it is gone through.
+    const found = new Set(step.standby ? workflow.steps.map(({ id }) => id) : step.needs);
+    for (const id of found) for (const need of stepOf(workflow, id)?.needs ?? []) found.add(need);
+    ofSteps.set(step.id, (ids = [...found]));
+  }
+  return ids;
 }
 
 /** What the work of a task is handed, all references resolved and checked; the error names what does not fit. */
