@@ -16,7 +16,7 @@ export interface SaidBody extends JsonText {
  */
 export function withMembers(said: SaidBody, values: Readonly<Record<string, Written>>): Buffer {
   const { text, bytes, members } = said;
-  const changes: { readonly from: number; readonly to: number; readonly text: string }[] = [];
+  const changes: { readonly from: number; readonly to: number; text: string }[] = [];
   let added = "";
   for (const name in values) {
     const value = values[name];
@@ -35,6 +35,9 @@ export function withMembers(said: SaidBody, values: Readonly<Record<string, Writ
     for (const change of changes) inPlace(bytes, change);
     return bytes;
   }
+  // The same call has the same bytes, whichever way is asked first.
+  if (ascii && changes.every(fits))
+    for (const change of changes) change.text = change.text.padEnd(change.to - change.from);
   changes.sort((a, b) => a.from - b.from);
   return ascii && said.changed !== true && bytes.length > SHORT_BYTES ? inBytes(bytes, changes) : inText(text, changes);
 }
