@@ -200,7 +200,12 @@ export class Connection {
     const sound = keeps && sent && !exchange.paused && this.#socket.writableLength === 0 && this.isOpen;
     if (sound) this.#owner.free(this, keptMs ?? limits.http.idleMs);
     else this.close();
-    exchange.handler.onResponseEnd?.(exchange, {});
+    try {
+      exchange.handler.onResponseEnd?.(exchange, {});
+    } catch (error) {
+      // As in `#told`: an answer can be whole, and still more than its reader can read.
+      if (!exchange.aborted) exchange.handler.onResponseError?.(exchange, error as Error);
+    }
   }
 
   #fail(error: Error): void {

@@ -11,7 +11,10 @@ import { limits } from "../../../protocol/limits.ts";
 import { Deadlines } from "../../http/deadlines.ts";
 import { Turns } from "../../http/turns.ts";
 import { stillClock } from "../../http/testing/still-clock.ts";
+import { AnswerRelay, type Outcome } from "../answer-relay.ts";
 import { wasNotSent } from "../failures.ts";
+import type { Provider } from "../providers.ts";
+import { AnthropicMeter } from "../wire/anthropic-meter.ts";
 import { CertificateAuthority } from "../web/certificate-authority.ts";
 import { Pool } from "./pool.ts";
 import { ReadBuffer } from "./read-buffer.ts";
@@ -218,6 +221,27 @@ test("what waits for its turn of the loop comes whole, in order, and before the 
     assert.deepEqual([told[8]?.error?.code, seen], ["ECONNRESET", whole]);
   }
   assert.ok(connections() <= 8 + 3, "and each connection is used again");
+});
+
+test("what a handler cannot read of a whole answer ends its exchange, and nothing else", async () => {
+  // A plain answer of a model that was asked for such words for a tool: V8 writes names that are numbers by recursion.
+  const depth = 20_000;
+  const input = `${'{"1":'.repeat(depth)}1${"}".repeat(depth)}`;
+  const body = `{"content":[{"type":"tool_use","id":"a","name":"b","input":${input}}],"usage":{}}`;
+  const { pool, connections } = await serve((socket) => socket.write(answer(body)));
+  const ended = Promise.withResolvers<Outcome>();
+  const relay = new AnswerRelay(
+    {
+      provider: { name: "p", baseUrl: "http://upstream/" } as Provider,
+      ...{ meter: new AnthropicMeter(), stream: false, outputTokensMax: 1e9, injection: null },
+    },
+    { head() {}, write: () => true, drained() {} },
+    ended.resolve,
+  );
+  pool.dispatch({ path: "/x", headers: {}, body: Buffer.from("{}"), firstByteMs: 5_000 }, relay);
+  const outcome = await ended.promise;
+  assert.deepEqual([outcome.kind, outcome.billed], ["failed", "unknown"]);
+  assert.deepEqual([(await ask(pool)).status, connections()], [200, 1]);
 });
 
 test("over TLS the end of a connection comes with its last bytes, and after them", async () => {
