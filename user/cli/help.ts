@@ -6,7 +6,10 @@ import type { Terminal } from "./terminal.ts";
 
 const groups: readonly (readonly [heading: string, names: readonly string[]])[] = [
   ["start here", ["demo", "init", "check", "up", "down"]],
-  ["work with a running fleet", ["status", "chat", "logs", "events", "exec", "tasks", "costs", "budget", "audit", "hooks"]],
+  [
+    "work with a running fleet",
+    ["status", "chat", "logs", "events", "exec", "tasks", "costs", "budget", "audit", "hooks"],
+  ],
   ["workflows", ["plan", "run", "runs", "replay", "trace"]],
   ["set up", ["credential", "models", "vault", "doctor", "assault", "rehearsal", "version"]],
 ];
