@@ -50,6 +50,7 @@ import { messageCode } from "../vault/message-code.ts";
 import { Vault } from "../vault/vault.ts";
 import { CredentialWatch } from "../vault/watch.ts";
 import { boardNews } from "./board-news.ts";
+import { Closing } from "./closing.ts";
 import { postgresOf } from "./databases.ts";
 import { sshOf } from "./repositories.ts";
 import { departed } from "./departed.ts";
@@ -69,15 +70,12 @@ import { stateFolder } from "./state.ts";
 import { startsOf } from "./triggered.ts";
 import { atWork, createWorkflowEngine, deskRuns } from "./workflows.ts";
 
-/** What is to be closed at the end, in the order in which it was opened. */
-type Closing = (() => Promise<unknown>)[];
-
 /** `serve`: the mesh. Resolves with the exit code when it has ended and nothing of it is left. */
 export async function serve(options: MeshOptions): Promise<number> {
   const fleet = withFolders(loadFleet(options.fleet ?? "cordon.yaml"), options);
   const state = stateFolder(options.state);
   const end = Promise.withResolvers<number>();
-  const closing: Closing = [];
+  const closing = new Closing((fault) => process.stderr.write(fault));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end.resolve(0));
   if (options.attached) endWithStarter(() => end.resolve(0));
   try {
@@ -85,9 +83,7 @@ export async function serve(options: MeshOptions): Promise<number> {
     await Promise.race([start(fleet, state, options, closing, end), end.promise]);
     return await end.promise;
   } finally {
-    // One that fails must not keep the others open.
-    for (const close of closing.toReversed())
-      await close().catch((error: unknown) => process.stderr.write(`while ending: ${String(error)}\n`));
+    await closing.end();
   }
 }
 
