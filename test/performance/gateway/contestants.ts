@@ -53,7 +53,11 @@ export async function started(
 }
 
 /** Those with which the command line starts the mesh. */
-export const MESH_FLAGS = ["--disallow-code-generation-from-strings", "--no-parallel-scavenge", "--max-semi-space-size=8"];
+export const MESH_FLAGS = [
+  "--disallow-code-generation-from-strings",
+  "--no-parallel-scavenge",
+  "--max-semi-space-size=8",
+];
 const flagsOf = (file: string): string[] => (file === "./cordon.ts" ? [...MESH_FLAGS, ...profiling()] : []);
 
 /** `CORDON_PROFILE=FOLDER` writes a profile of the mesh there. */
