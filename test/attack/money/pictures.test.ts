@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 import type { AuditRow } from "../../../protocol/desk.ts";
 import { observeBudgets, type BudgetObserver } from "../../fleet/budget-observer.ts";
 import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
+import { dayOf, holdsOfCrowd, recordsOf } from "./crowd.ts";
 
 /** A picture of low quality and the smallest size, as the provider's table has it; and the dearest of the table. */
 const [LOW, DEAREST] = [272, 6_240];
@@ -73,10 +74,7 @@ after(async () => {
 
 const told = (agent: string, kind: string): Promise<Record<string, unknown>> =>
   eventually(`${kind} of ${agent}`, async () => (await printed(mesh, agent, kind))[0], 60_000);
-async function records(kind: string, agent: string): Promise<AuditRow[]> {
-  const { records: all } = await mesh.desk.audit(0, 1_000);
-  return all.filter((each) => each.kind === kind && each.subject === `agent:${agent}`);
-}
+const records = (kind: string, agent: string): Promise<AuditRow[]> => recordsOf(mesh, kind, agent);
 
 test("each picture is held as its table says, and settled by the report", async () => {
   const { drawn } = await told("painter", "painted");
@@ -118,30 +116,10 @@ test("what has no bound is refused before anything is held or sent", async () =>
 });
 
 test("of forty at once only those pass that the tenant's cap can pay; none is made smaller", async () => {
-  // What is refused when the cap is used up halts the agent: then the rest is never told, and the audit knows it.
-  await eventually(
-    "the end of the crowd",
-    async () => {
-      const crowd = (await mesh.desk.status()).agents.find(({ name }) => name === "crowd");
-      const ended = crowd?.phase === "halted" || (await printed(mesh, "crowd", "crowded")).length > 0;
-      return ended || undefined;
-    },
-    60_000,
-  );
-  const held = await eventually("the end of every hold", async () => {
-    const found = await records("model.reserved", "crowd");
-    return found.length > 0 && found.length === (await records("model.settled", "crowd")).length ? found : undefined;
-  });
+  const held = await holdsOfCrowd(mesh, 60_000);
   assert.ok(held.length === 3 || held.length === 4, `${held.length} of ${LOW} tokens and a few for 1200`);
   for (const { detail } of held) assert.ok(Number(detail["tokens"]) > LOW && Number(detail["tokens"]) < LOW + 200);
-  const refused = (await records("decision", "crowd")).filter(({ detail }) => detail["allow"] === false);
-  assert.ok(
-    refused.some(({ detail }) => detail["code"] === "budget_exhausted"),
-    JSON.stringify(refused[0]),
-  );
-  const line = (await mesh.desk.costs()).lines.find(
-    ({ scope, window, unit }) => scope === "tenant:museum" && window === "day" && unit === "tokens",
-  );
+  const line = await dayOf(mesh, "museum");
   assert.ok(line && line.cap === 1_200 && line.settled <= 1_200 && line.settled >= 3 * LOW && line.reserved === 0);
 });
 

@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 import type { AuditRow } from "../../../protocol/desk.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
+import { dayOf, holdsOfCrowd, recordsOf } from "./crowd.ts";
 
 /** Of the shortest sound: 30 seconds at 20 tokens, and an answer of 2,000. */
 const HELD = 2_600;
@@ -137,10 +138,7 @@ after(() => mesh.stop());
 
 const told = (agent: string, kind: string): Promise<Record<string, unknown>> =>
   eventually(`${kind} of ${agent}`, async () => (await printed(mesh, agent, kind))[0], 180_000);
-async function records(kind: string, agent: string): Promise<AuditRow[]> {
-  const { records: all } = await mesh.desk.audit(0, 1_000);
-  return all.filter((each) => each.kind === kind && each.subject === `agent:${agent}`);
-}
+const records = (kind: string, agent: string): Promise<AuditRow[]> => recordsOf(mesh, kind, agent);
 
 interface Heard {
   readonly status: number;
@@ -193,29 +191,9 @@ test("what is not understood, or whose length is not certain, is refused before 
 });
 
 test("of fifty at once only those pass that the tenant's cap can pay", async () => {
-  // What is refused when the cap is used up halts the agent: then the rest is never told, and the audit knows it.
-  await eventually(
-    "the end of the crowd",
-    async () => {
-      const crowd = (await mesh.desk.status()).agents.find(({ name }) => name === "crowd");
-      const ended = crowd?.phase === "halted" || (await printed(mesh, "crowd", "crowded")).length > 0;
-      return ended || undefined;
-    },
-    180_000,
-  );
-  const held = await eventually("the end of every hold", async () => {
-    const found = await records("model.reserved", "crowd");
-    return found.length > 0 && found.length === (await records("model.settled", "crowd")).length ? found : undefined;
-  });
+  const held = await holdsOfCrowd(mesh, 180_000);
   for (const { detail } of held) assert.ok([HELD, 3_200].includes(Number(detail["tokens"])), "none was made smaller");
-  const refused = (await records("decision", "crowd")).filter(({ detail }) => detail["allow"] === false);
-  assert.ok(
-    refused.some(({ detail }) => detail["code"] === "budget_exhausted"),
-    JSON.stringify(refused[0]),
-  );
-  const line = (await mesh.desk.costs()).lines.find(
-    ({ scope, window, unit }) => scope === "tenant:hall" && window === "day" && unit === "tokens",
-  );
+  const line = await dayOf(mesh, "hall");
   assert.ok(line && line.cap !== null && line.settled <= line.cap && line.reserved === 0, JSON.stringify(line));
 });
 
