@@ -9,7 +9,7 @@ import { refreshName } from "../egress/sources/oauth.ts";
 import { openStore } from "../store/open.ts";
 import { Vault, type PutOptions } from "../vault/vault.ts";
 import { CommandError } from "./failure.ts";
-import { keyOpenerOf } from "./key-opener.ts";
+import { keyOpenerOf, type HeldToken } from "./key-opener.ts";
 import { openKey } from "./state-key.ts";
 import { existingState, stateFolder } from "./state.ts";
 
@@ -51,12 +51,13 @@ export async function withVault(
   options: MeshOptions,
   make: boolean,
   act: (opened: OpenedVault) => Promise<void> | void,
+  token?: HeldToken,
 ): Promise<void> {
   const folder = stateFolder(make ? options.state : existingState(options.state));
   const store = await openStore({ path: folder });
   let audit: OpenAudit | undefined;
   try {
-    const key = await openKey(store, folder, await keyOpenerOf(folder, options));
+    const key = await openKey(store, folder, await keyOpenerOf(folder, options, token));
     audit = createAudit({ store, clock: systemClock, signer: key.auditSigner, macKey: key.auditMac });
     const vault = new Vault({ store, audit, clock: systemClock, key, random: randomBytes });
     await act({ vault, audit, key, folder });

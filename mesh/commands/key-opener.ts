@@ -6,7 +6,7 @@ import { travelsInClear } from "../config/transport.ts";
 import { endpoint, type Endpoint } from "../egress/sources/endpoint.ts";
 import { unwrap, wrap, type TransitFault, type TransitSetting } from "../egress/sources/transit.ts";
 import type { MeshOptions } from "../main.ts";
-import { KEY_FILE, NEXT_KEY_FILE, wrappedIn, type KeyOpener } from "../vault/key-file.ts";
+import { KEY_FILE, NEXT_KEY_FILE, opensAlone, wrappedIn, type KeyOpener } from "../vault/key-file.ts";
 import type { Protection } from "../vault/passphrase.ts";
 import { areSame, openerWith, wrappedHead, type WrappedKey } from "../vault/wrapped-key.ts";
 import { CommandError } from "./failure.ts";
@@ -16,15 +16,24 @@ import { passphraseOf } from "./passphrase.ts";
  * What opens the key file of a state: nothing, a passphrase, or a key that a server unwraps. What was asked for must be what
  * the file is: nobody who expects the one gets the other.
  */
-export async function keyOpenerOf(state: string, options: MeshOptions): Promise<KeyOpener | undefined> {
+export async function keyOpenerOf(
+  state: string,
+  options: MeshOptions,
+  held?: HeldToken,
+): Promise<KeyOpener | undefined> {
   const path = options["vault-token-file"];
-  const wrapped = [KEY_FILE, NEXT_KEY_FILE].flatMap((name) => wrappedIn(state, name) ?? []);
-  const [first] = wrapped;
+  const first = wrappedIn(state, KEY_FILE);
+  // A next key stands in the same protection as the one before it: it says nothing of what opens the state.
   if (first === undefined) {
     if (path !== undefined && options.transit === undefined && existsSync(join(state, KEY_FILE)))
       throw new CommandError(
         "`--vault-token-file` is given, and the vault key of this state opens without it: " +
           "wrap it with `cordon vault protect --transit ADDRESS`, or leave the option out",
+      );
+    if (options["passphrase-file"] !== undefined && opensAlone(state))
+      throw new CommandError(
+        "`--passphrase-file` is given, and the vault key of this state opens without it: " +
+          "protect it with `cordon vault protect`, or leave the option out",
       );
     return passphraseOf(options);
   }
@@ -33,25 +42,39 @@ export async function keyOpenerOf(state: string, options: MeshOptions): Promise<
   // The file itself says what is missing.
   if (path === undefined) return undefined;
   const known = new Map<string, Secret>();
-  const token = tokenIn(path);
+  const token = held ?? heldToken(options);
   try {
-    for (const each of wrapped)
-      if (!known.has(each.ciphertext)) known.set(each.ciphertext, await unwrapped(each, token));
+    const next = wrappedIn(state, NEXT_KEY_FILE);
+    for (const each of next ? [first, next] : [first])
+      if (!known.has(each.ciphertext)) known.set(each.ciphertext, await unwrapped(each, token.read()));
   } finally {
-    token.erase();
+    if (!held) token.erase();
   }
   return openerWith(known);
 }
 
+/** The token of the command line, read when it is first needed, and once: a pipe holds it no longer then. */
+export interface HeldToken {
+  read(): Secret;
+  erase(): void;
+}
+export function heldToken({ "vault-token-file": path }: MeshOptions): HeldToken {
+  let known: Secret | undefined;
+  return {
+    read() {
+      if (path === undefined) throw new CommandError("no token is given: add `--vault-token-file FILE`");
+      return (known ??= tokenIn(path));
+    },
+    erase: () => known?.erase(),
+  };
+}
+
 /** A new key, wrapped by the server, and unwrapped again before anything depends on it. */
-export async function transitProtection(options: MeshOptions, newKey: Buffer): Promise<Protection> {
+export async function transitProtection(options: MeshOptions, newKey: Buffer, held?: HeldToken): Promise<Protection> {
   const { transit: address = "", "transit-mount": mount = "transit", "transit-key": key = "cordon" } = options;
-  const [path, namespace, caPath] = [
-    options["vault-token-file"],
-    options["transit-namespace"] ?? null,
-    options["transit-ca"],
-  ];
-  if (path === undefined) throw new CommandError("no token is given: add `--vault-token-file FILE`");
+  const [namespace, caPath] = [options["transit-namespace"] ?? null, options["transit-ca"]];
+  if (options["vault-token-file"] === undefined)
+    throw new CommandError("no token is given: add `--vault-token-file FILE`");
   if (!/^https?:\/\/[^\s?#@]{1,500}$/.test(address) || URL.parse(address) === null || travelsInClear(address))
     throw new CommandError(`\`--transit\` is no https address: give that of the server, such as https://vault:8200`);
   for (const name of [mount, key, ...(namespace === null ? [] : [namespace])])
@@ -59,16 +82,16 @@ export async function transitProtection(options: MeshOptions, newKey: Buffer): P
   const ca = caPath === undefined ? null : readFileSync(caPath, "utf8");
   const secret = new Secret(newKey);
   const place = { address, mount, key, namespace, ca };
-  // A pipe can be read once only.
-  const token = tokenIn(path);
+  const token = held ?? heldToken(options);
   let wrapped: WrappedKey;
   let back: Secret;
   try {
-    const ciphertext = await exchange(place, token, (setting, ask, signal) => wrap(setting, ask, secret, signal));
+    const given = token.read();
+    const ciphertext = await exchange(place, given, (setting, ask, signal) => wrap(setting, ask, secret, signal));
     wrapped = { ...place, ciphertext };
-    back = await unwrapped(wrapped, token);
+    back = await unwrapped(wrapped, given);
   } finally {
-    token.erase();
+    if (!held) token.erase();
   }
   const same = areSame(secret, back);
   back.erase();

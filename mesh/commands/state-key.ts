@@ -6,6 +6,7 @@ import type { Queries } from "../store/queries.ts";
 import type { Store } from "../store/store.ts";
 import { KEY_BYTES } from "../vault/envelope.ts";
 import {
+  dropDrafts,
   dropNextKey,
   KEY_FILE,
   keepNextKey,
@@ -41,6 +42,7 @@ export async function openKey(store: Store, state: string, opener?: KeyOpener): 
   const found = chosen(store.query, state, opener);
   if (found?.next) promoteNextKey(state);
   else dropNextKey(state);
+  dropDrafts(state);
   const key = found?.key ?? keyOf(keepKeyFile(state, randomBytes), store.query);
   if (store.query.meta.get(FINGERPRINT) === undefined) await store.commit([["meta.set", FINGERPRINT, key.fingerprint]]);
   return key;

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { MeshOptions } from "../main.ts";
 import { KEY_BYTES } from "../vault/envelope.ts";
-import { keepNextKey, promoteNextKey } from "../vault/key-file.ts";
+import { replaceKeyFile } from "../vault/key-file.ts";
 import { newSalt, protectionOf } from "../vault/passphrase.ts";
-import { OPERATOR, withVault } from "./credential.ts";
+import { OPERATOR, withVault, type OpenedVault } from "./credential.ts";
 import { CommandError } from "./failure.ts";
-import { transitProtection } from "./key-opener.ts";
+import { heldToken, transitProtection, type HeldToken } from "./key-opener.ts";
 import { readPassphrase } from "./passphrase.ts";
 import { rotateMasterKey } from "./state-key.ts";
 
@@ -13,23 +13,28 @@ import { rotateMasterKey } from "./state-key.ts";
 export async function vault(options: MeshOptions, [verb = ""]: readonly string[]): Promise<number> {
   if (!["rotate", "protect", "unprotect"].includes(verb))
     throw new CommandError(`no \`vault ${verb}\`: use rotate, protect or unprotect`);
-  await withVault(options, false, async (opened) => {
-    const { folder, key } = opened;
-    if (verb === "rotate") return void (await rotateMasterKey(folder, opened.vault, key, OPERATOR));
-    const path = options["new-passphrase-file"];
-    const byServer = verb === "protect" && options.transit !== undefined;
-    if (verb === "protect" && (path === undefined) === !byServer)
-      throw new CommandError("say what protects it: `--new-passphrase-file FILE`, or `--transit ADDRESS`");
-    const protection = byServer
-      ? await transitProtection(options, randomBytes(KEY_BYTES))
-      : path === undefined
-        ? undefined
-        : protectionOf(readPassphrase(path), newSalt(randomBytes));
-    const by = byServer ? { server: options.transit ?? "", key: options["transit-key"] ?? "cordon" } : {};
-    await opened.audit.record({ kind: `vault.${verb}ed`, subject: OPERATOR, detail: by });
-    // The same key in another form: whichever of the two files a crash leaves, it opens everything.
-    keepNextKey(folder, { master: key.file.master, ...(protection && { protection }) }, randomBytes);
-    promoteNextKey(folder);
-  });
+  const token = heldToken(options);
+  try {
+    await withVault(options, false, (opened) => change(verb, options, opened, token), token);
+  } finally {
+    token.erase();
+  }
   return 0;
+}
+
+async function change(verb: string, options: MeshOptions, opened: OpenedVault, token: HeldToken): Promise<void> {
+  const { folder, key } = opened;
+  if (verb === "rotate") return void (await rotateMasterKey(folder, opened.vault, key, OPERATOR));
+  const path = options["new-passphrase-file"];
+  const byServer = verb === "protect" && options.transit !== undefined;
+  if (verb === "protect" && (path === undefined) === !byServer)
+    throw new CommandError("say what protects it: `--new-passphrase-file FILE`, or `--transit ADDRESS`");
+  const protection = byServer
+    ? await transitProtection(options, randomBytes(KEY_BYTES), token)
+    : path === undefined
+      ? undefined
+      : protectionOf(readPassphrase(path), newSalt(randomBytes));
+  const by = byServer ? { server: options.transit ?? "", key: options["transit-key"] ?? "cordon" } : {};
+  await opened.audit.record({ kind: `vault.${verb}ed`, subject: OPERATOR, detail: by });
+  replaceKeyFile(folder, { master: key.file.master, ...(protection && { protection }) }, randomBytes);
 }

@@ -4,9 +4,10 @@ import {
   fsyncSync,
   linkSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
-  unlinkSync,
+  rmSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -94,35 +95,44 @@ export function wrappedIn(stateFolder: string, name: string): WrappedKey | undef
   return readWrapped(bytes)?.wrapped;
 }
 
-/** A new master key, written whole under another name, then linked: a crash leaves no half key, and of two first starts one wins. */
+/** Whether who has the file needs nothing else. */
+export function opensAlone(stateFolder: string): boolean {
+  const bytes = readKey(join(stateFolder, KEY_FILE));
+  const alone = bytes !== undefined && !isProtected(bytes) && !isWrapped(bytes);
+  bytes?.fill(0);
+  return alone;
+}
+
+/** A new master key; of two first starts one wins. */
 export function keepKeyFile(stateFolder: string, random: RandomBytes): KeyFile {
-  const path = join(stateFolder, KEY_FILE);
   const bytes = random(KEY_BYTES);
-  const draft = `${path}.${random(6).toString("hex")}`;
-  write(draft, bytes);
   try {
-    linkSync(draft, path);
-    syncFolder(stateFolder);
+    write(stateFolder, KEY_FILE, bytes, random, linkSync);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
     return openKeyFile(stateFolder) ?? { master: new Secret(bytes) };
-  } finally {
-    unlinkSync(draft);
   }
   return { master: new Secret(bytes) };
 }
 
-/** Writes a key beside the one that holds, in the same protection; `promoteNextKey` makes it the one that holds. */
-export function keepNextKey(stateFolder: string, { master, protection }: KeyFile, random: RandomBytes): void {
-  const path = join(stateFolder, NEXT_KEY_FILE);
-  const bytes = master.reveal((plain) => (protection ? protect(plain, protection, random) : Buffer.from(plain)));
+/** The same key in another protection, in one step: what a crash leaves is the one or the other. */
+export function replaceKeyFile(stateFolder: string, file: KeyFile, random: RandomBytes): void {
+  const bytes = protectedBytes(file, random);
   try {
-    write(path, bytes);
+    write(stateFolder, KEY_FILE, bytes, random, renameSync);
+  } finally {
+    bytes.fill(0);
+  }
+}
+
+/** Writes a key beside the one that holds, in the same protection; `promoteNextKey` makes it the one that holds. */
+export function keepNextKey(stateFolder: string, file: KeyFile, random: RandomBytes): void {
+  const bytes = protectedBytes(file, random);
+  try {
+    write(stateFolder, NEXT_KEY_FILE, bytes, random, linkSync);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") {
-      dropNextKey(stateFolder);
-      throw cause;
-    }
+    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+    const path = join(stateFolder, NEXT_KEY_FILE);
     // The rows may be wrapped with that one already, and it has only not got its name: it is not ours to remove.
     throw new VaultError(`a new master key waits in \`${path}\` already: start the mesh again, which takes it up`, {
       cause,
@@ -130,8 +140,10 @@ export function keepNextKey(stateFolder: string, { master, protection }: KeyFile
   } finally {
     bytes.fill(0);
   }
-  syncFolder(stateFolder);
 }
+
+const protectedBytes = ({ master, protection }: KeyFile, random: RandomBytes): Buffer =>
+  master.reveal((plain) => (protection ? protect(plain, protection, random) : Buffer.from(plain)));
 
 export function promoteNextKey(stateFolder: string): void {
   renameSync(join(stateFolder, NEXT_KEY_FILE), join(stateFolder, KEY_FILE));
@@ -139,12 +151,14 @@ export function promoteNextKey(stateFolder: string): void {
 }
 
 export function dropNextKey(stateFolder: string): void {
-  try {
-    unlinkSync(join(stateFolder, NEXT_KEY_FILE));
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-  }
+  rmSync(join(stateFolder, NEXT_KEY_FILE), { force: true });
 }
+
+/** What a crash has left of files that were being written: the key can stand in them without its protection. */
+export function dropDrafts(stateFolder: string): void {
+  for (const name of readdirSync(stateFolder)) if (DRAFT.test(name)) rmSync(join(stateFolder, name));
+}
+const DRAFT = /^vault\.key(?:\.next)?\.[0-9a-f]{12}$/;
 
 /** The longest form: a head that names a server, and the box. */
 const FILE_BYTES_MAX = WRAPPED_HEAD_BYTES_MAX + 1_024;
@@ -175,16 +189,37 @@ function readKey(path: string): Buffer | undefined {
   }
 }
 
-function write(path: string, bytes: Uint8Array): void {
-  const file = openSync(path, "wx", 0o600);
-  writeSync(file, bytes);
-  fsyncSync(file);
-  closeSync(file);
+/** Whole under another name first, so that no crash leaves half a key under this one. */
+function write(
+  folder: string,
+  name: string,
+  bytes: Uint8Array,
+  random: RandomBytes,
+  give: typeof linkSync | typeof renameSync,
+): void {
+  const path = join(folder, name);
+  const draft = `${path}.${random(6).toString("hex")}`;
+  try {
+    const file = openSync(draft, "wx", 0o600);
+    try {
+      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    give(draft, path);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  syncFolder(folder);
 }
 
 /** The name must be on disk before anything that was sealed with the key. */
 function syncFolder(folder: string): void {
   const file = openSync(folder, "r");
-  fsyncSync(file);
-  closeSync(file);
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }

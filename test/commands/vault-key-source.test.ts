@@ -61,6 +61,10 @@ test("a token that a program prints into a pipe wraps the key and opens it", asy
   done(await home.cordon(["credential", "add", "groq"], { input: VALUE }));
   done(await home.cordon(["vault", "protect", "--transit", server.address], token));
   assert.match(done(await home.cordon(["credential", "list"], token)), /groq/);
+  const key = (): string => readFileSync(join(home.state, "vault.key"), "latin1");
+  const wrapped = key();
+  done(await home.cordon(["vault", "protect", "--transit", server.address], token));
+  assert.notEqual(key(), wrapped, "one that is wrapped is wrapped anew: the pipe is read once for both");
   done(await home.cordon(["vault", "unprotect"], token));
 });
 
@@ -70,4 +74,7 @@ test("a passphrase that a program prints into a pipe of the shell opens the key,
   assert.match(done(await home.cordon(list, piped("--passphrase-file", "from the keyring of the system"))), /openai/);
   assert.match((await home.cordon(list, piped("--passphrase-file", "from another keyring"))).stderr, /another one/);
   assert.match((await home.cordon(list)).stderr, /protected by a passphrase/);
+  done(await home.cordon(["vault", "unprotect"], piped("--passphrase-file", "from the keyring of the system")));
+  const expecting = await home.cordon(list, piped("--passphrase-file", "from the keyring of the system"));
+  assert.match(expecting.stderr, /opens without it.*protect it with/s);
 });

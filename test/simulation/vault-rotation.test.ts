@@ -23,7 +23,7 @@ import { Secret } from "../../lib/redact.ts";
 import { openKey, rotateMasterKey, type StateKey } from "../../mesh/commands/state-key.ts";
 import { openStore } from "../../mesh/store/open.ts";
 import type { Store } from "../../mesh/store/store.ts";
-import { keepNextKey, promoteNextKey, VaultError } from "../../mesh/vault/key-file.ts";
+import { keepNextKey, replaceKeyFile, VaultError } from "../../mesh/vault/key-file.ts";
 import { newSalt, protectionOf } from "../../mesh/vault/passphrase.ts";
 import { Vault } from "../../mesh/vault/vault.ts";
 
@@ -145,8 +145,7 @@ test("a key under a passphrase opens with it alone, is rotated without asking, a
   const state = await freshState();
   await opened(state, ({ key }) => {
     const protection = protectionOf(Buffer.from(PASSPHRASE), newSalt(randomBytes));
-    keepNextKey(state, { master: key.file.master, protection }, randomBytes);
-    promoteNextKey(state);
+    replaceKeyFile(state, { master: key.file.master, protection }, randomBytes);
     return Promise.resolve();
   });
   await assert.rejects(
@@ -186,8 +185,7 @@ test("what was entered to open a key does not outlive the opening, also where it
   const state = await freshState();
   await opened(state, ({ key }) => {
     const protection = protectionOf(Buffer.from(PASSPHRASE), newSalt(randomBytes));
-    keepNextKey(state, { master: key.file.master, protection }, randomBytes);
-    promoteNextKey(state);
+    replaceKeyFile(state, { master: key.file.master, protection }, randomBytes);
     return Promise.resolve();
   });
   const given = Buffer.from(PASSPHRASE);
