@@ -2,8 +2,12 @@
  * What the gateway costs, beside a bare proxy and other gateways, in turns in one run: client and provider on one core, each
  * gateway in a process of its own on the other. CPU-seconds are those of all threads of the gateway. Read the ratios.
  *
- * Usage: node test/performance/gateway.ts [--rounds N] [--scale X] [--rows N] [--only NAME,NAME] [--state FOLDER]
- * `--rounds 1 --scale 0.3 --rows 0` is a short look; `--only nginx,Cordon` leaves the others out; `--state` is where the
+ * Before the first round all are warmed up alike: with the same load for as long, so that what is measured is a server that
+ * has run for a minute, and not the compiling of its code.
+ *
+ * Usage: node test/performance/gateway.ts [--rounds N] [--scale X] [--warm SECONDS] [--rows N] [--only NAME,NAME]
+ * [--state FOLDER]
+ * `--rounds 1 --scale 0.3 --warm 5 --rows 0` is a short look; `--only nginx,Cordon` leaves the others out; `--state` is where the
  * meshes keep their state (a disk with its own price of a flush).
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -26,13 +30,17 @@ import {
 } from "./gateway/contestants.ts";
 import { Course, type Samples } from "./gateway/course.ts";
 import { withPast } from "./gateway/past.ts";
+import { flushUsIn } from "./gateway/process-costs.ts";
 import { printReport } from "./gateway/report.ts";
 import { abortMs, boardReads, HELD_STREAMS, heldStreams } from "./gateway/single-trials.ts";
 
 const text = { type: "string" } as const;
-const { values } = parseArgs({ options: { rounds: text, scale: text, rows: text, only: text, state: text } });
+const { values } = parseArgs({
+  options: { rounds: text, scale: text, warm: text, rows: text, only: text, state: text },
+});
 const rounds = Number(values.rounds ?? 5);
 const scale = Number(values.scale ?? 1);
+const warmS = Number(values.warm ?? 60);
 const rows = Number(values.rows ?? 1_000_000);
 const only = values.only?.split(",");
 
@@ -83,9 +91,13 @@ try {
   });
   const course = new Course(client, loads(scale));
   const samples: Samples = new Map();
-  for (let round = 0; round <= rounds; round++) {
-    // The first round warms up.
-    await course.round(all, round === 0 ? new Map() : samples);
+  const warmRounds = Math.max(1, Math.ceil(warmS / course.roundSeconds));
+  for (let round = 1; round <= warmRounds; round++) {
+    await course.round(all, new Map());
+    say(`warm-up ${round} of ${warmRounds}`);
+  }
+  for (let round = 1; round <= rounds; round++) {
+    await course.round(all, samples);
     say(`round ${round} of ${rounds}`);
   }
   const trials = {
@@ -93,7 +105,14 @@ try {
     held: await heldStreams(all, client, Math.round(HELD_STREAMS * Math.min(1, scale))),
     board: await boardReads(all, course),
   };
-  printReport({ rounds, rows, samples, trials });
+  printReport({
+    rounds,
+    warmS: warmRounds * course.roundSeconds,
+    flushUs: flushUsIn(stateFolder),
+    rows,
+    samples,
+    trials,
+  });
 } finally {
   await endAll();
   for (const each of new Set([folder, stateFolder])) rmSync(each, { recursive: true, force: true });

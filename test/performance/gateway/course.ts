@@ -30,6 +30,11 @@ export class Course {
     this.loads = kinds;
   }
 
+  /** Of load on each contestant in one round, over all kinds. */
+  get roundSeconds(): number {
+    return Object.values(this.loads).reduce((sum, { ms }) => sum + ms, 0) / 1_000;
+  }
+
   /** Every kind, and in each all contestants one after the other, so that a noisy moment hits none of them alone. */
   async round(contestants: readonly Contestant[], samples: Samples): Promise<void> {
     for (const kind of Object.keys(this.loads) as Kind[])

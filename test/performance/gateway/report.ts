@@ -6,6 +6,10 @@ import { HELD_STREAMS, type abortMs, type boardReads, type heldStreams } from ".
 
 export interface Results {
   readonly rounds: number;
+  /** Of load on each before the first round. */
+  readonly warmS: number;
+  /** What it costs to have something on the disk of the states: it is in all that waits for a decision. */
+  readonly flushUs: number;
   readonly rows: number;
   readonly samples: Samples;
   readonly trials: {
@@ -16,7 +20,7 @@ export interface Results {
 }
 
 /** Prints what was measured of each contestant, then each target with the level that was reached, then all of it as JSON. */
-export function printReport({ rounds, rows, samples, trials }: Results): void {
+export function printReport({ rounds, warmS, flushUs, rows, samples, trials }: Results): void {
   const figures = figuresOf(samples, trials);
   const columns: readonly (readonly [title: string, figure: keyof Figures, digits: number])[] = [
     ["added p50 1 µs", "addedOneP50Us", 0],
@@ -44,13 +48,18 @@ export function printReport({ rounds, rows, samples, trials }: Results): void {
       `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms (${reads} reads)`;
     console.log(`\nboard read: idle ${of(board.idle)}; beside 16 streams ${of(board.busy)}`);
   }
+  console.log(
+    `warmed up: each with ${warmS.toFixed(0)} s of the same load; a flush to the disk: p50 ${flushUs.toFixed(0)} µs, which the added times hold`,
+  );
   console.log(`held streams: ${held.get("Cordon")?.count ?? 0}\n`);
   const lines = targets(figures, board).map((target) => ({ ...target, level: levelOf(target) }));
   for (const { what, value, steps, atLeast, level } of lines)
     console.log(
       `${what.padEnd(52)} ${value.toFixed(2).padStart(8)}  ${atLeast ? "≥" : "≤"} ${steps.join(" → ").padEnd(20)} ${level}`,
     );
-  console.log(`\n${JSON.stringify({ rounds, rows, figures: Object.fromEntries(figures), targets: lines, board })}`);
+  console.log(
+    `\n${JSON.stringify({ rounds, warmS, flushUs, rows, figures: Object.fromEntries(figures), targets: lines, board })}`,
+  );
 }
 
 const shown = (value: number | undefined, digits: number): string =>
