@@ -8,7 +8,8 @@ import * as amounts from "./amount.ts";
 import { isRunScope, least, minus, nothing, units, zero, type Quantities } from "./amount.ts";
 import { change, Counters, lower, type Counter } from "./counters.ts";
 import { CurrentWindows } from "./current-windows.ts";
-import { heldBy, holdText, placesText, readPlaces, type OpenHold } from "./hold.ts";
+import { aboutNothing, Forms } from "./forms.ts";
+import { readPlaces, worstOf, type OpenHold } from "./hold.ts";
 import { changesText, Journal, kinds } from "./journal.ts";
 import type { Amount, BudgetRefusal, Caps, CapUnits, Departed, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
 import { Notices, type BudgetNotice } from "./notices.ts";
@@ -34,6 +35,7 @@ export class Book implements Ledger {
   readonly usage: UsageTotals;
   readonly windows: CurrentWindows;
   readonly places: Places;
+  readonly forms: Forms;
   readonly #store: Store;
   readonly #journal: Journal;
   readonly #clock: Clock;
@@ -55,6 +57,7 @@ export class Book implements Ledger {
     this.#ids = parts.ids;
     this.#journal = new Journal(parts.clock, parts.journalOpsMax);
     this.#spending = new DailySpending(parts.timeZone, this.#journal);
+    this.forms = new Forms((form) => this.#spending.columns(form));
     this.#notices = new Notices(parts.onNotice ?? (() => {}));
     this.usage = new UsageTotals(parts.store.query.ledger.usage(), this.#journal);
     this.windows = new CurrentWindows({
@@ -74,23 +77,22 @@ export class Book implements Ledger {
     amounts.assertCount(requests, "requests");
     amounts.assertCount(bytes, "bytes");
     assert(model.length <= limits.ledger.modelCharsMax, "a model name is short");
-    const paid = { credential: credential ?? "", price, run };
+    const about = { model, credential: credential ?? "", price, run };
     const places = this.places.of(scopes, destination);
     const wanted: Quantities = { tokens: worst.tokens, usd: worst.microUsd, requests, bytes };
     const refused = this.places.refusal(places, wanted);
     if (refused) return err(refused);
     const id = this.#ids.next("hold");
     assert(!this.#holds.has(id), "a hold has an id of its own");
-    const own = Object.isFrozen(scopes) ? scopes : [...scopes];
-    const about = { id, scopes: own, places, placesText: placesText(places), atMs: this.#clock.nowMs() };
-    const hold: OpenHold = { ...about, worst, requests, bytes, model, ...paid };
+    const form = this.forms.of(scopes, places, about);
+    const hold: OpenHold = { id, form, places, held: wanted, atMs: this.#clock.nowMs() };
     this.#holds.set(id, hold);
     for (const place of places) {
       this.#change(place, wanted, 1, NOTHING);
       this.#tidy(place);
     }
     this.#journal.opened(hold);
-    this.#journal.note(kinds.hold, id, changesText(wanted, 1, NOTHING), hold.placesText, holdText(hold));
+    this.#journal.note(kinds.hold, id, form, changesText(wanted, 1, NOTHING), `,${hold.atMs}`);
     return ok({ id, worst, writes: this.#journal.writes });
   }
 
@@ -107,7 +109,9 @@ export class Book implements Ledger {
       this.#tidy(place);
       this.#look(place);
     }
-    this.#journal.note(kinds.spend, "", changesText(NOTHING, 1, wanted), placesText(places));
+    this.#journal.note(
+      ...([kinds.spend, "", this.forms.of(scopes, places, aboutNothing), changesText(NOTHING, 1, wanted)] as const),
+    );
     return ok(this.#journal.writes);
   }
 
@@ -129,7 +133,7 @@ export class Book implements Ledger {
     amounts.assertUsage(reported);
     const hold = this.#holds.get(holdId);
     if (!hold) return { writes: [], above: nothing };
-    const cost = least(reported.cost, hold.worst);
+    const cost = least(reported.cost, worstOf(hold));
     const writes = this.#charge(hold, cost, reported, estimate);
     return { writes, above: minus(reported.cost, cost) };
   }
@@ -137,22 +141,23 @@ export class Book implements Ledger {
   release(holdId: string, { unsent = false }: { readonly unsent?: boolean } = {}) {
     const hold = this.#holds.get(holdId);
     if (!hold) return { writes: [] };
-    this.#end(hold, unsent ? NOTHING : { ...heldBy(hold), tokens: 0, usd: 0 });
+    this.#end(hold, unsent ? NOTHING : { ...hold.held, tokens: 0, usd: 0 });
     return { writes: this.#journal.writes };
   }
 
   /** What a crash left open: charged in full, as an estimate. */
   endAtWorst(hold: OpenHold): readonly Write[] {
-    return this.#charge(hold, hold.worst, { inputTokens: 0, outputTokens: 0, cost: hold.worst }, true);
+    const cost = worstOf(hold);
+    return this.#charge(hold, cost, { inputTokens: 0, outputTokens: 0, cost }, true);
   }
 
   /** Ends a hold at `cost`. An estimate has a row of its own, at once. */
   #charge(hold: OpenHold, cost: Amount, usage: Usage, estimate: boolean): readonly Write[] {
-    const day = this.#spending.add(hold, cost.microUsd, estimate ? undefined : usage);
-    const charged = hold.scopes.filter((scope) => !isRunScope(scope));
-    for (const scope of charged) this.usage.add(scope, hold.model, usage, cost.microUsd);
-    const charge = `[[${day}],${JSON.stringify(charged)},${usage.inputTokens},${usage.outputTokens}]`;
-    this.#end(hold, { ...heldBy(hold), tokens: cost.tokens, usd: cost.microUsd }, charge);
+    const { form, held } = hold;
+    const counts = this.#spending.add(form, cost.microUsd, estimate ? undefined : usage);
+    for (const scope of form.charged) this.usage.add(scope, form.model, usage, cost.microUsd);
+    const settled = { tokens: cost.tokens, usd: cost.microUsd, requests: held.requests, bytes: held.bytes };
+    this.#end(hold, settled, `,${counts.join()},${usage.inputTokens},${usage.outputTokens}`);
     return estimate ? [...this.#journal.writes, estimateRow(hold, cost)] : this.#journal.writes;
   }
 
@@ -216,14 +221,14 @@ export class Book implements Ledger {
 
   /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
   #end(hold: OpenHold, cost: Readonly<Quantities>, charge?: string): void {
-    this.#holds.delete(hold.id);
-    const reserved = heldBy(hold);
-    for (const place of hold.places) {
-      this.#change(place, reserved, -1, cost);
+    const { id, form, places, held } = hold;
+    this.#holds.delete(id);
+    for (const place of places) {
+      this.#change(place, held, -1, cost);
       this.#look(place);
     }
     this.#journal.ended(hold);
-    this.#journal.note(kinds.end, hold.id, changesText(reserved, -1, cost), hold.placesText, "null", charge);
+    this.#journal.note(kinds.end, id, form, changesText(held, -1, cost), charge);
   }
 
   #change(place: PlaceKey, reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {
@@ -257,7 +262,7 @@ export class Book implements Ledger {
 const NOTHING: Readonly<Quantities> = zero();
 const CLOSED_KEPT = 1_000;
 
-const estimateRow = (
-  { id, placesText: places, model, atMs, credential, price, run }: OpenHold,
-  cost: Amount,
-): Write => ["ledger.insertEstimate", ...[id, places, cost.tokens, cost.microUsd, model, atMs, credential, price, run]];
+const estimateRow = ({ id, form, atMs }: OpenHold, cost: Amount): Write => [
+  ...(["ledger.insertEstimate", id, form.placesText, cost.tokens, cost.microUsd] as const),
+  ...[form.model, atMs, form.credential, form.price, form.run],
+];

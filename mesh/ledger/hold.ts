@@ -2,7 +2,8 @@ import type { Row } from "../store/store.ts";
 import type { HoldRow } from "../store/tables/ledger.ts";
 import type { Quantities } from "./amount.ts";
 import type { Amount, Scope } from "./ledger.ts";
-import { placeText, type PlaceKey } from "./places.ts";
+import type { Form, Forms } from "./forms.ts";
+import type { PlaceKey } from "./places.ts";
 import type { WindowKind } from "./windows.ts";
 
 /** A reservation that a crash left open, settled at its worst case. */
@@ -14,49 +15,29 @@ export interface RecoveredHold {
   readonly atMs: number;
 }
 
-export interface OpenHold extends RecoveredHold {
+export interface OpenHold {
+  readonly id: string;
+  readonly form: Form;
   /** Where it was reserved: there it will be settled, also after those windows have ended. */
   readonly places: readonly PlaceKey[];
-  /** The same as JSON. */
-  readonly placesText: string;
-  readonly requests: number;
-  readonly bytes: number;
-  readonly credential: string;
-  readonly price: string;
-  readonly run: string;
+  /** What is reserved in each place. */
+  readonly held: Readonly<Quantities>;
+  readonly atMs: number;
 }
 
-export const heldBy = ({ worst, requests, bytes }: OpenHold): Quantities => ({
-  tokens: worst.tokens,
-  usd: worst.microUsd,
-  requests,
-  bytes,
+export const worstOf = ({ held }: OpenHold): Amount => ({ tokens: held.tokens, microUsd: held.usd });
+
+export const recoveredHold = (hold: OpenHold): RecoveredHold => ({
+  ...{ id: hold.id, scopes: hold.form.scopes, worst: worstOf(hold), model: hold.form.model, atMs: hold.atMs },
 });
 
-export const holdRow = (hold: OpenHold): Row => [
-  "ledger.insertHold",
-  hold.id,
-  JSON.stringify(hold.scopes),
-  hold.placesText,
-  hold.worst.tokens,
-  hold.worst.microUsd,
-  hold.requests,
-  hold.bytes,
-  hold.model,
-  hold.atMs,
-  hold.credential,
-  hold.price,
-  hold.run,
+export const holdRow = ({ id, form, held, atMs }: OpenHold): Row => [
+  ...(["ledger.insertHold", id, form.scopesText, form.placesText] as const),
+  ...[held.tokens, held.usd, held.requests, held.bytes],
+  ...[form.model, atMs, form.credential, form.price, form.run],
 ];
 
 export const deleteHoldRow = (id: string): Row => ["ledger.deleteHold", id];
-
-/** In the journal. */
-export const holdText = ({ scopes, worst, requests, bytes, model, atMs, credential, price, run }: OpenHold): string =>
-  `[${JSON.stringify(scopes)},${worst.tokens},${worst.microUsd},${requests},${bytes},${JSON.stringify(model)},${atMs},` +
-  `${JSON.stringify(credential)},${JSON.stringify(price)},${JSON.stringify(run)}]`;
-
-export const placesText = (places: readonly PlaceKey[]): string => `[${places.map(placeText).join()}]`;
 
 export const readPlaces = (text: string): PlaceKey[] =>
   (JSON.parse(text) as [Scope, PlaceKey["window"], number][]).map(([scope, window, startMs]) => ({
@@ -65,23 +46,11 @@ export const readPlaces = (text: string): PlaceKey[] =>
     startMs,
   }));
 
-export function readHold(row: HoldRow): OpenHold {
+export function readHold(row: HoldRow, forms: Forms): OpenHold {
   const scopes = JSON.parse(row.scopes) as Scope[];
   const places = row.windows.startsWith("{") ? firstForm(scopes, row.windows) : readPlaces(row.windows);
-  return {
-    id: row.id,
-    scopes,
-    places,
-    placesText: placesText(places),
-    worst: { tokens: row.worstTokens, microUsd: row.worstMicroUsd },
-    requests: row.requests,
-    bytes: row.bytes,
-    model: row.model,
-    atMs: row.atMs,
-    credential: row.credential,
-    price: row.price,
-    run: row.run,
-  };
+  const held = { tokens: row.worstTokens, usd: row.worstMicroUsd, requests: row.requests, bytes: row.bytes };
+  return { id: row.id, form: forms.of(scopes, places, row), places, held, atMs: row.atMs };
 }
 
 /** Before there were other windows, a hold named the start of its day and its month. */

@@ -2,6 +2,7 @@ import type { LateRow, LateRows, Row, Write } from "../store/store.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Quantities } from "./amount.ts";
+import type { Form } from "./forms.ts";
 import { deleteHoldRow, holdRow, type OpenHold } from "./hold.ts";
 
 /** A row of a table that the journal is ahead of, until it is written. */
@@ -14,7 +15,7 @@ export const kinds = { end: 0, hold: 1, spend: 2 } as const;
 
 /**
  * Makes what the ledger does durable: each transaction gets one row, with all operations since the last
- * (`ledgerJournal`). The tables follow now and then, as they stand in memory then, and the journal is empty again.
+ * (`ledgerForms`). The tables follow now and then, as they stand in memory then, and the journal is empty again.
  */
 export class Journal implements LateRows {
   /** To be committed in the tick of the operation. */
@@ -23,6 +24,9 @@ export class Journal implements LateRows {
   readonly #opsMax: number;
   #ops = "";
   #count = 0;
+  /** How often, and the forms that the journal needs since and that are not written. */
+  #emptied = 0;
+  #forms: Form[] = [];
   #behindSinceMs = 0;
   #tablesNow = false;
   #behind: Behind[] = [];
@@ -37,11 +41,14 @@ export class Journal implements LateRows {
     this.#opsMax = opsMax;
   }
 
-  /** `places`, `hold` and `charge` are JSON. */
-  note(kind: number, id: string, changes: string, places: string, hold = "null", charge = "null"): void {
+  /** `more` is empty, or begins with a comma. */
+  note(kind: number, id: string, form: Form, changes: string, more = ""): void {
     if (this.#count++ === 0) this.#behindSinceMs = this.#clock.monotonicMs();
-    const mark = this.#ops === "" ? "[" : ",[";
-    this.#ops += `${mark}${kind},${JSON.stringify(id)},${changes},${places},${hold},${charge}]`;
+    if (form.writtenSince !== this.#emptied) {
+      form.writtenSince = this.#emptied;
+      this.#forms.push(form);
+    }
+    this.#ops += `${this.#ops === "" ? "[" : ",["}${kind},"${id}",${form.id},${changes}${more}]`;
   }
 
   opened(hold: OpenHold): void {
@@ -77,9 +84,11 @@ export class Journal implements LateRows {
       (this.#count > 0 && this.#clock.monotonicMs() - this.#behindSinceMs >= limits.ledger.journalMsMax);
     if (due) return this.#tables();
     if (this.#ops === "") return [];
-    const row: Row = ["ledger.journal", `[${this.#ops}]`];
+    const rows = this.#forms.map((form) => form.row());
+    rows.push(["ledger.journal", `[${this.#ops}]`]);
+    this.#forms = [];
     this.#ops = "";
-    return [row];
+    return rows;
   }
 
   #tables(): Row[] {
@@ -91,9 +100,10 @@ export class Journal implements LateRows {
     for (const hold of this.#unwritten) rows.push(holdRow(hold));
     for (const id of this.#ended) rows.push(deleteHoldRow(id));
     for (const row of this.#after) rows.push(row);
-    rows.push(["ledger.emptyJournal"]);
+    rows.push(["ledger.emptyJournal"], ["ledger.emptyForms"]);
     this.#unwritten.clear();
-    [this.#behind, this.#ended, this.#after] = [[], [], []];
+    [this.#behind, this.#ended, this.#after, this.#forms] = [[], [], [], []];
+    this.#emptied++;
     this.#ops = "";
     this.#count = 0;
     this.#tablesNow = false;

@@ -3,7 +3,7 @@ import type { Audit } from "../audit/audit.ts";
 import type { Store } from "../store/store.ts";
 import { isRunScope } from "./amount.ts";
 import type { Book } from "./book.ts";
-import { readHold, type RecoveredHold } from "./hold.ts";
+import { readHold, recoveredHold, type RecoveredHold } from "./hold.ts";
 import { bucketsOf, rollingSpanMs, windowKinds } from "./windows.ts";
 
 /** An estimate whose figure was not found in so long stays what it is. */
@@ -15,19 +15,21 @@ export async function recover(
   { store, audit, clock }: { readonly store: Store; readonly audit: Audit; readonly clock: Clock },
 ): Promise<RecoveredHold[]> {
   const { ledger } = store.query;
-  const left = ledger.holds().map(readHold);
-  const open = book.windows.now();
-  for (const kind of windowKinds) book.counters.load(ledger.totals(kind, open[kind].startMs));
+  const open = ledger.holds().map((row) => readHold(row, book.forms));
+  const left = open.map(recoveredHold);
+  const now = book.windows.now();
+  for (const kind of windowKinds) book.counters.load(ledger.totals(kind, now[kind].startMs));
   for (const name of ledger.windows()) {
     const spanMs = rollingSpanMs(name);
     if (spanMs === undefined) continue;
     const { firstMs, startMs } = bucketsOf(spanMs, book.windows.latestMs());
     book.counters.load(ledger.totals(name, firstMs, startMs));
   }
-  for (const place of left.flatMap((hold) => hold.places)) book.bring(place);
+  for (const place of open.flatMap(({ places }) => places)) book.bring(place);
   book.lookSilently();
-  const recorded = left.map((hold) => {
-    const detail = { hold: hold.id, scopes: hold.scopes, model: hold.model, ...hold.worst };
+  const recorded = open.map((hold) => {
+    const { id, scopes, model, worst } = recoveredHold(hold);
+    const detail = { hold: id, scopes, model, ...worst };
     return audit.record({ kind: "ledger.recovered", subject: "mesh", detail }, book.endAtWorst(hold));
   });
   if (ledger.oldEstimates(clock.nowMs() - ESTIMATE_KEPT_MS))

@@ -1,17 +1,9 @@
-import type { Row, SqlValue } from "../store/store.ts";
+import type { Row } from "../store/store.ts";
+import type { About, DayColumns, Form } from "./forms.ts";
 import type { Behind, Journal } from "./journal.ts";
 import type { Usage } from "./ledger.ts";
 import type { PlaceKey } from "./places.ts";
 import { calendar } from "./windows.ts";
-
-/** What a row of a day is kept apart by, besides what its places say. */
-interface Spent {
-  readonly model: string;
-  readonly credential: string;
-  readonly price: string;
-  /** Empty: that of the scopes. */
-  readonly run: string;
-}
 
 interface Day {
   readonly startMs: number;
@@ -29,19 +21,14 @@ export function dayNames(timeZone: string): (atMs: number) => string {
   return (atMs) => format.format(atMs);
 }
 
-/** What several calls have spent alike, until the row that adds it goes out. */
+/** What several calls of one form have spent, until the row that adds it goes out. */
 class Added implements Behind {
   behind = false;
-  /** The columns that are the same for all of them, as JSON without brackets. */
-  readonly text: string;
-  readonly #head: readonly SqlValue[];
-  readonly #gone: () => void;
+  readonly #form: Form;
   readonly #counts = [0, 0, 0, 0, 0, 0, 0];
 
-  constructor(head: readonly SqlValue[], gone: () => void) {
-    this.#head = head;
-    this.text = JSON.stringify(head).slice(1, -1);
-    this.#gone = gone;
+  constructor(form: Form) {
+    this.#form = form;
   }
 
   add(counts: readonly number[]): void {
@@ -50,8 +37,8 @@ class Added implements Behind {
   }
 
   lateRow(): Row {
-    this.#gone();
-    return ["spending.add", ...this.#head, ...this.#counts];
+    this.#form.added = undefined;
+    return ["spending.add", ...this.#form.day, ...this.#counts];
   }
 }
 
@@ -60,8 +47,6 @@ export class DailySpending {
   readonly #windowAt: ReturnType<typeof calendar>;
   readonly #name: (atMs: number) => string;
   #last: Day | undefined;
-  /** What was spent since the tables were last written. */
-  readonly #added = new Map<string, Added>();
   readonly #journal: Journal;
 
   constructor(timeZone: string, journal: Journal) {
@@ -70,32 +55,24 @@ export class DailySpending {
     this.#name = dayNames(timeZone);
   }
 
-  /**
-   * One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. Returns the columns
-   * of the row as JSON without brackets.
-   */
-  add(
-    hold: Spent & { readonly places: readonly PlaceKey[]; readonly placesText: string },
-    microUsd: number,
-    usage: Usage | undefined,
-  ): string {
-    // Where a call counts says when it was, whose, and for which run: what is read from it once holds for all alike.
-    const alike = `${hold.placesText}\n${hold.model}\n${hold.credential}\n${hold.price}\n${hold.run}`;
-    let added = this.#added.get(alike);
-    if (!added) {
-      const { startMs, endMs, name } = this.#dayOf(hold.places);
-      added = new Added([startMs, ...keyOf(hold), name, endMs], () => this.#added.delete(alike));
-      this.#added.set(alike, added);
-    }
+  /** One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. Returns the counts. */
+  add(form: Form, microUsd: number, usage: Usage | undefined): readonly number[] {
+    const added = (form.added ??= new Added(form));
     const counts = usage ? [1, 0, ...countsOf(usage), microUsd] : [1, 1, 0, 0, 0, 0, microUsd];
     added.add(counts);
     this.#journal.changed(added);
-    return `${added.text},${counts.join(",")}`;
+    return counts;
   }
 
   /** The provider's figure for an estimate; `freed`: how much was charged too much. */
-  correct(spent: Spent, places: readonly PlaceKey[], freed: number, usage: Usage): Row {
+  correct(spent: About, places: readonly PlaceKey[], freed: number, usage: Usage): Row {
     return ["spending.correct", ...countsOf(usage), freed, this.#dayOf(places).startMs, ...keyOf({ ...spent, places })];
+  }
+
+  /** The columns of a row that are the same for all calls of a form: where they count says when, and whose they are. */
+  columns(form: About & { readonly places: readonly PlaceKey[] }): DayColumns {
+    const { startMs, endMs, name } = this.#dayOf(form.places);
+    return [startMs, ...keyOf(form), name, endMs];
   }
 
   /** Every reservation of an agent counts in days; one for a run alone belongs to the start of time. */
@@ -117,7 +94,7 @@ function countsOf({ inputTokens, cacheReadTokens = 0, cacheWriteTokens = 0, outp
 }
 
 /** agent, model, run, teams, tenant, credential, price: each scope of a call is known by the places where it counts. */
-function keyOf({ places, model, credential, price, run }: Spent & { readonly places: readonly PlaceKey[] }): string[] {
+function keyOf({ places, model, credential, price, run }: About & { readonly places: readonly PlaceKey[] }): string[] {
   // In one pass: nothing else of a call looks at its scopes as text.
   const names = { agent: "", run: "", team: "", tenant: "" };
   for (const { scope } of places) {

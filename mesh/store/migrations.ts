@@ -4,7 +4,7 @@ import { boardLog, boardMakers, boardTables } from "./tables/board.ts";
 import { credentialLifecycle, credentialTables } from "./tables/credentials.ts";
 import { hookTables } from "./tables/hooks.ts";
 import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
-import { ledgerJournal } from "./tables/ledger-journal.ts";
+import { ledgerForms, ledgerJournal } from "./tables/ledger-journal.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleDigests, scheduleTables } from "./tables/schedule.ts";
@@ -34,6 +34,7 @@ export const migrations: readonly string[] = [
   boardMakers,
   watchPlaces,
   ledgerJournal,
+  ledgerForms,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

@@ -47,6 +47,9 @@ export const records = {
     /** Operations, and their age, by which the tables may be behind the journal: who reads adds them up. */
     journalOpsMax: 1_024,
     journalMsMax: 10_000,
+    /** Forms of operations that are found at once, of one list of scopes; and all that are found by their text. */
+    formsOfScopesMax: 32,
+    formsMax: 4_096,
     overridesShownMax: 500,
   },
 } as const;
