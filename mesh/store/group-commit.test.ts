@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limits } from "../../protocol/limits.ts";
 import { GroupCommit, type Executor } from "./group-commit.ts";
-import type { Row } from "./store.ts";
+import { StoreFailure, type Row } from "./store.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 /** As many turns as a flush waits for company when none comes, and one more. */
@@ -163,4 +163,52 @@ test("a late row is asked for once a flush, as it is then, and one that does not
   const refused = assert.rejects(group.commit([{ lateRow: () => ["meta.set", "k", 0.5] }]), /not a safe integer/);
   await nextTurn();
   await refused;
+});
+
+test("of a crowd one half goes on while the rows of the other are written", async () => {
+  const { group, runs } = slowWriter();
+  const CROWD = 2 * limits.store.crowdCommitsMin;
+  let ended = 0;
+  let commits = 0;
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      commits++;
+      await group.commit([row("a")]);
+      ended++;
+    }
+  };
+  for (let n = 0; n < CROWD; n++) void lane();
+  await nextTurn();
+  const sizes = (): number[] => runs.map(({ names }) => names.length);
+  assert.deepEqual(sizes(), [CROWD]);
+  group.acknowledge(runs[0]?.upTo ?? 0);
+  // While the other half waits for its turn, the writer has the rows of the first.
+  while (runs.length < 2) await turn();
+  assert.deepEqual(sizes(), [CROWD, CROWD / 2]);
+  await nextTurn();
+  assert.equal(ended, CROWD, "all that was on disk was told, at once or a turn later");
+  for (let flush = 1; flush < 6; flush++) {
+    const made = commits;
+    group.acknowledge(runs[flush]?.upTo ?? 0);
+    assert.equal(runs.length, flush + 2, "what waits is on its way before anybody is told");
+    assert.equal(commits, made);
+    await nextTurn();
+    assert.equal(runs[flush + 1]?.names.length, CROWD / 2);
+    assert.equal(ended, CROWD + (flush * CROWD) / 2);
+  }
+});
+
+test("who waits is told in the order of the commits, also half a crowd later, and is told what is on disk when a later flush fails", async () => {
+  const { group, runs } = slowWriter();
+  const told: number[] = [];
+  const CROWD = 3 * limits.store.crowdCommitsMin;
+  for (let n = 0; n < CROWD; n++) void group.commit([row("a")]).then(() => told.push(n));
+  await nextTurn();
+  group.acknowledge(runs[0]?.upTo ?? 0);
+  group.fail(new StoreFailure("io", "the disk has gone"));
+  await nextTurn();
+  assert.deepEqual(
+    told,
+    Array.from({ length: CROWD }, (_, n) => n),
+  );
 });

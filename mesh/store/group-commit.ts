@@ -10,9 +10,14 @@ export interface Executor {
   close(): Promise<void>;
 }
 
-/** What goes to the disk together; `seq` is that of the last commit in it. All who wait for it share one promise. */
-interface Flush {
+const { crowdCommitsMin } = limits.store;
+/** So many commits of a flush share one promise. */
+const WAITING_COMMITS = crowdCommitsMin / 4;
+
+/** Commits of one flush that wait for it with one promise; `seq` is that of the last one in the flush. */
+interface Waiting {
   seq: number;
+  commits: number;
   readonly promise: Promise<void>;
   resolve(): void;
   reject(failure: StoreFailure): void;
@@ -26,9 +31,9 @@ export class GroupCommit {
   readonly failed: Promise<StoreFailure>;
   readonly #executor: Executor;
   readonly #folder: string;
-  /** Those that somebody waits for, and that are on their way; then the one that is being filled. */
-  #running: Flush[] = [];
-  #filling: Flush | undefined;
+  /** Those that somebody waits for, and that are on their way; then those of the flush that is being filled. */
+  #running: Waiting[] = [];
+  #filling: Waiting[] = [];
   readonly #tellFailure: (failure: StoreFailure) => void;
   readonly #laterMs: number;
   #batch: Row[] = [];
@@ -61,7 +66,11 @@ export class GroupCommit {
     if (this.#failure) return Promise.reject(this.#failure);
     this.#awaited++;
     this.#gather(true);
-    return (this.#filling ??= { seq: 0, ...Promise.withResolvers<void>() }).promise;
+    let last = this.#filling.at(-1);
+    if (last === undefined || last.commits >= WAITING_COMMITS)
+      this.#filling.push((last = { seq: 0, commits: 0, ...Promise.withResolvers<void>() }));
+    last.commits++;
+    return last.promise;
   }
 
   /** Goes with the next flush; nobody waits for it. */
@@ -143,19 +152,31 @@ export class GroupCommit {
     this.#flushed = this.#seq;
     this.#company = this.#awaited - this.#awaitedFlushed > 1;
     this.#awaitedFlushed = this.#awaited;
-    if (this.#filling) {
-      this.#filling.seq = this.#seq;
-      this.#running.push(this.#filling);
-      this.#filling = undefined;
+    for (const waiting of this.#filling) {
+      waiting.seq = this.#seq;
+      this.#running.push(waiting);
     }
+    this.#filling = [];
     this.#executor.run(rows, this.#seq);
   }
 
   /** Everything up to `seq` is on disk. */
   acknowledge(seq: number): void {
     this.#acknowledged = seq;
-    while (this.#running[0] && this.#running[0].seq <= seq) this.#running.shift()?.resolve();
-    if (this.#running.length > 0 || this.#filling || (this.#seq !== this.#flushed && !this.#timer)) this.#gather();
+    const beyond = this.#running.findIndex((waiting) => waiting.seq > seq);
+    const done = this.#running.splice(0, beyond < 0 ? this.#running.length : beyond);
+    // A crowd falls into halves that take turns: one makes its rows while those of the other are written.
+    if (commitsOf(this.#filling) >= crowdCommitsMin / 2) this.flush();
+    else if (commitsOf(done) >= crowdCommitsMin) this.#resolveLater(done.splice(Math.ceil(done.length / 2)));
+    for (const { resolve } of done) resolve();
+    if (this.#filling.length > 0 || (this.#seq !== this.#flushed && !this.#timer)) this.#gather();
+  }
+
+  #resolveLater(done: readonly Waiting[]): void {
+    setImmediate(() => {
+      this.flush();
+      for (const { resolve } of done) resolve();
+    });
   }
 
   fail(failure: StoreFailure): void {
@@ -166,8 +187,8 @@ export class GroupCommit {
 
   #refuseAll(failure: StoreFailure): void {
     this.#failure = failure;
-    const waiting = this.#filling ? [...this.#running, this.#filling] : this.#running;
-    [this.#running, this.#filling] = [[], undefined];
+    const waiting = [...this.#running, ...this.#filling];
+    [this.#running, this.#filling] = [[], []];
     for (const { reject } of waiting) reject(failure);
   }
 
@@ -184,6 +205,7 @@ export class GroupCommit {
   }
 }
 
+const commitsOf = (waiting: readonly Waiting[]): number => waiting.reduce((sum, { commits }) => sum + commits, 0);
 const isRow = (write: Write): write is Row => Array.isArray(write);
 
 const parameterCounts = new Map<string, number>();

@@ -29,8 +29,8 @@ export type Write = Row | LateRow | LateRows;
  */
 export interface Store {
   /**
-   * Resolves when all of `writes` are on disk, together; calls take effect in the order in which they were made. The
-   * promise is that of the transaction: all who wait for it have the same.
+   * Resolves when all of `writes` are on disk, together; calls take effect in the order in which they were made. Many
+   * that share a transaction share the promise.
    */
   commit(writes: readonly Write[]): Promise<void>;
   /** On disk with the next transaction, `commitLaterMs` from now at the latest; what fails is told by `failed`. */

@@ -10,6 +10,8 @@ export const records = {
     commitLaterMs: 5,
     /** Of the event loop, in which a transaction waits for company as long as each brings some. */
     gatherTurnsMax: 8,
+    /** So many that waited for one transaction go on in two halves, and fill the next one while one is written. */
+    crowdCommitsMin: 128,
     /** Of text, by which a message to the writer is full: a transaction may take several. */
     messageCharsMax: 16 * MiB,
     busyTimeoutMs: 5_000,
@@ -27,7 +29,13 @@ export const records = {
     /** Up to this size every page is checked at each start; above it the tables that grow without end are left out. */
     fullCheckBytesMax: 256 * MiB,
   },
-  audit: { detailBytesMax: 16 * KiB, checkpointRecordsMax: 1_000, checkpointIntervalMs: 5_000 },
+  audit: {
+    detailBytesMax: 16 * KiB,
+    checkpointRecordsMax: 1_000,
+    checkpointIntervalMs: 5_000,
+    /** Of records that are stored as one row; the last of them may go beyond. */
+    segmentCharsMax: MiB,
+  },
   ledger: {
     /** Fleet, teams, tenant, agent; run, map and item of each workflow in a workflow. */
     scopesMax: 32,
