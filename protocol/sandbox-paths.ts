@@ -10,6 +10,8 @@ export const sandboxPaths = {
   init: "/opt/cordon/agent/init/main.js",
   /** What git takes for `ssh`. */
   gitSsh: "/opt/cordon/agent/init/git-ssh.js",
+  /** What a relay container runs, which no sandbox has use for. */
+  doorRelay: "/opt/cordon/agent/relay/main.js",
 } as const;
 
 /** Where our runtime stands in a root file system that is not ours: it has libraries of its own there. */

@@ -43,7 +43,7 @@ async function onBackend(name: string, options: MeshOptions): Promise<AssaultRep
   try {
     const backend = await localBackend({
       ...{ installation: id.next("i").slice(2, 10), state, clock },
-      backend: name === "docker" ? { name, socketPath: options.socket ?? null } : undefined,
+      backend: name === "docker" ? { name, socketPath: options.socket ?? null, relay: false } : undefined,
     });
     const short = await backend.shortfalls(isolation);
     if (short.length > 0)

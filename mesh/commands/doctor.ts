@@ -5,6 +5,7 @@ import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import type { MeshOptions } from "../main.ts";
 import { type Isolation, isolations, type SandboxBackend } from "../sandbox/backend.ts";
+import { doorsOfUsualEngine } from "../sandbox/docker/topology.ts";
 import { surroundingsOf } from "../sandbox/probe-attempts.ts";
 import { fenceHolds, probeFence } from "../sandbox/probe.ts";
 import { localBackend } from "./machine.ts";
@@ -89,8 +90,9 @@ async function aboutDeniedCalls(backend: SandboxBackend, isolation: Isolation): 
 /** What `backend: docker` would give: an offer, which a fleet file may ask for; its fence is probed when it does. */
 async function dockerLevels(state: string): Promise<Check[]> {
   const about = { installation: randomId.next("i").slice(2, 10), state, clock: systemClock };
-  const backend = await localBackend({ ...about, backend: { name: "docker", socketPath: null } });
-  return Promise.all(
+  const backend = await localBackend({ ...about, backend: { name: "docker", socketPath: null, relay: false } });
+  const doors = await doorsOfUsualEngine(systemClock);
+  const levels = await Promise.all(
     isolations.map(async (isolation) => {
       const short = await backend.shortfalls(isolation);
       const what = short.map((each) => `${each.what} (${each.remedy})`).join("; ");
@@ -98,6 +100,7 @@ async function dockerLevels(state: string): Promise<Check[]> {
       return { name: `docker: isolation ${isolation}`, ok: true, detail, fix: "" };
     }),
   );
+  return doors === null ? levels : [...levels, { name: "docker: doors", ok: true, detail: doors, fix: "" }];
 }
 
 function checkNode(): Check {

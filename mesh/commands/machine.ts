@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../lib/clock.ts";
+import { randomId } from "../../lib/id.ts";
+import type { Fleet } from "../config/fleet.ts";
 import { readSurroundings } from "../config/surroundings.ts";
 import { createDockerBackend } from "../sandbox/docker/backend.ts";
 import { createOciBackend } from "../sandbox/oci.ts";
-import { ensureRootfs } from "../sandbox/rootfs.ts";
+import { ensureRootfs, entriesWithRelay } from "../sandbox/rootfs.ts";
 import { rootfsCache } from "./root-file-systems.ts";
 import { runtimeProfiles } from "../sandbox/runtime-profile.ts";
 import { findRuntime } from "../sandbox/runtime.ts";
@@ -18,19 +20,22 @@ export async function localBackend(parts: {
   readonly state: string;
   readonly clock: Clock;
   /** As the fleet file asks; absent: the `oci` backend. */
-  readonly backend?: { readonly name: "docker"; readonly socketPath: string | null } | undefined;
+  readonly backend?: Fleet["backend"] | undefined;
 }): Promise<SandboxBackend> {
   const { installation, state, clock } = parts;
   const cacheDir = rootfsCache(state);
   // Who cannot use it lacks more than that: the backend says all of it.
   const rootfs =
     process.getuid?.() === 0
-      ? await ensureRootfs({ cacheDir, projectDir, nodePath: process.execPath, clock })
+      ? await ensureRootfs({
+          ...{ cacheDir, projectDir, nodePath: process.execPath, clock },
+          ...(parts.backend?.name === "docker" && { entries: entriesWithRelay }),
+        })
       : join(cacheDir, "not-built");
   if (parts.backend?.name === "docker") {
-    const { socketPath } = parts.backend;
+    const { socketPath, relay } = parts.backend;
     return createDockerBackend({
-      ...{ installation, stateDir: state, rootfs, clock },
+      ...{ installation, stateDir: state, rootfs, clock, id: randomId, relay },
       ...(socketPath !== null && { socketPath }),
     });
   }

@@ -56,7 +56,7 @@ export function describe(source: Source, issue: z.core.$ZodIssue, keys: readonly
 const knownKeys = [
   ...["web", "ca", "bindings", "to", "in", "require", "methods", "paths", "address", "tls"],
   ...["version", "fleet", "time_zone", "files", "rehearsal", "budget", "providers", "defaults", "agents"],
-  ...["backend", "docker", "socket"],
+  ...["backend", "docker", "socket", "relay"],
   ...["databases", "database", "role", "read_only", "auth"],
   ...["repositories", "key", "passphrase", "host_key", "push", "refs", "force", "delete"],
   ...[

@@ -48,7 +48,12 @@ export interface Fleet {
   /** Credentials that the mesh fetches by itself; absent = none. */
   readonly sources?: readonly SourceSetting[];
   /** What builds the sandboxes; absent = the `oci` backend. */
-  readonly backend?: { readonly name: "docker"; readonly socketPath: string | null };
+  readonly backend?: {
+    readonly name: "docker";
+    readonly socketPath: string | null;
+    /** Doors go through relays although they could be mounted. */
+    readonly relay: boolean;
+  };
   /** A file of certificates in PEM that are trusted upstream, too. */
   readonly web?: { readonly ca: string | null };
   /** `ca` is a path here; absent = none. */

@@ -181,7 +181,9 @@ class Reader {
 
   #backend(): Pick<Fleet, "backend"> {
     const { backend, docker } = this.#form;
-    if (backend === "docker") return { backend: { name: backend, socketPath: docker?.socket ?? null } };
+    if (backend === "docker") {
+      return { backend: { name: backend, socketPath: docker?.socket ?? null, relay: docker?.relay ?? false } };
+    }
     if (docker !== undefined) this.#fault(["docker"], "`docker` is set and not used", "add `backend: docker`");
     return {};
   }

@@ -183,7 +183,11 @@ export const FleetForm = z.strictObject({
   rehearsal: z.string().min(1).max(512).optional(),
   backend: z.enum(["oci", "docker"]).optional(),
   docker: z
-    .strictObject({ socket: z.string().max(107).regex(/^\//, "must be the absolute path of a Unix socket") })
+    .strictObject({
+      socket: z.string().max(107).regex(/^\//, "must be the absolute path of a Unix socket").optional(),
+      /** Doors go through relays, as with Docker Desktop, also where they could be mounted. */
+      relay: z.boolean().optional(),
+    })
     .optional(),
   budget: Budget.optional(),
   blackboard: z

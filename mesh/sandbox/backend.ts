@@ -54,6 +54,19 @@ export type SandboxEvent =
   | { readonly type: "syscall_denied"; readonly call: string; readonly pid: number | null; readonly count: number }
   /** Its refused calls are not seen any more. They are still refused. */
   | { readonly type: "syscalls_unwatched" }
+  /** The relay through which its door goes has ended, and with it all that was under way there; it is replaced, or the sandbox ends. */
+  | { readonly type: "door_lost" }
+  /** Its door stands again, through another relay under another key. */
+  | { readonly type: "door_mended" }
+  /**
+   * Somebody came to the port of its relay with its key after that had been used, with one that is not its, or without; or more came
+   * than are heard. `count`: since the last such event.
+   */
+  | {
+      readonly type: "relay_refused";
+      readonly reason: "used key" | "foreign key" | "no key" | "crowd";
+      readonly count: number;
+    }
   /** It has asked for more processor time than its share, without a pause, for `seconds`. */
   | { readonly type: "cpu_throttled"; readonly seconds: number }
   /**

@@ -44,6 +44,8 @@ type Entry = { readonly from: string } | { readonly content: string };
 /** Raise it when `build` lays the same files out in another way: modes, owners. */
 const LAYOUT = 2;
 const AGENT_ENTRIES = ["agent/init/main.ts"];
+/** Of a root file system that containers of the docker engine are made from: relays run in it, too. */
+export const entriesWithRelay: readonly string[] = [...AGENT_ENTRIES, "agent/relay/main.ts"];
 const ROOTFS = /^rootfs-[0-9a-f]{32}$/;
 const BUILDING = /^building-(\d+)-/;
 

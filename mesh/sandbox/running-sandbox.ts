@@ -46,6 +46,8 @@ export interface Started {
   readonly output: SandboxOutput;
   /** A process without which the sandbox must not be; absent or null: there is none. */
   readonly companion?: Companion | null;
+  /** What was to be told before anybody could listen. */
+  readonly told?: readonly SandboxEvent[];
   /** Called once, after everything is gone or has been found stuck. */
   readonly onGone: () => Promise<void>;
 }
@@ -59,7 +61,7 @@ export class RunningSandbox implements Sandbox, Watched {
   readonly #clock: Clock;
   readonly #started: Started;
   readonly #listeners: ((event: SandboxEvent) => void)[] = [];
-  /** First and last event, for a listener that comes late. */
+  /** First and last event, and what was told before the first, for a listener that comes late. */
   readonly #milestones: SandboxEvent[] = [];
   #oomKills = 0;
   #pidsRefused = 0;
@@ -81,7 +83,7 @@ export class RunningSandbox implements Sandbox, Watched {
     this.#clock = clock;
     this.#started = started;
     this.#throttledSinceMs = clock.monotonicMs();
-    this.#milestones.push({ type: "started", pid: started.pid });
+    this.#milestones.push({ type: "started", pid: started.pid }, ...(started.told ?? []));
     void this.#endBurst();
   }
 

@@ -108,7 +108,28 @@ export const sandboxes = {
     lineCharsMax: 4 * KiB,
   },
   /** The Docker Engine API. */
-  docker: { answerBytesMax: 8 * MiB, lastOutputMs: 1_000 },
+  docker: {
+    answerBytesMax: 8 * MiB,
+    lastOutputMs: 1_000,
+    /** Of the relay of one door, where it has one: its container, and the folder that holds the door's socket. */
+    relayMemoryBytes: 128 * MiB,
+    relayTasksMax: 32,
+    relayFolderBytesMax: 64 * KiB,
+    relayFolderFilesMax: 8,
+    /** Bytes that wait in one direction of one connection to the door; of an answer to its orders. */
+    relayStreamBytesMax: 32 * KiB,
+    relayAnswerBytesMax: 4 * KiB,
+    /** At its port: connections at once and a second, how long each has to show its key, and a relay to be linked. */
+    relayConnectionsMax: 8,
+    relayConnectionsBurst: 32,
+    relayConnectionsPerSecond: 4,
+    relayHandshakeMs: 5_000,
+    relayLinkMs: 15_000,
+    /** Refused connections are told of at once, then together. */
+    relayRefusedWindowMs: 10_000,
+    /** A relay that ends while its sandbox runs is replaced so often in a minute; then the sandbox is ended. */
+    relayRestartsPerMinuteMax: 3,
+  },
   /** What the built-in agent bounds by itself; the mesh does not rely on any of it. */
   agent: {
     roundsMax: 32,

@@ -29,7 +29,7 @@ async function openDocker(installation = randomId.next("t").slice(2, 10)) {
   const stateDir = mkdtempSync(join(tmpdir(), "cordon-state-"));
   const rootfs = await buildRootfs();
   const socketPath = engine?.socketPath ?? "";
-  const again = () => createDockerBackend({ installation, stateDir, rootfs, socketPath, clock });
+  const again = () => createDockerBackend({ installation, stateDir, rootfs, socketPath, clock, id: randomId });
   const close = async (): Promise<void> => {
     await again().sweep();
     const left = leftoversOf(installation, stateDir);
@@ -141,7 +141,13 @@ describe("docker backend: host side", { skip, timeout: 120_000 }, () => {
 
   it("says what an engine lacks that is not there", async () => {
     const host = await openDocker();
-    const options = { installation: host.installation, stateDir: host.stateDir, rootfs: host.rootfs, clock };
+    const options = {
+      installation: host.installation,
+      stateDir: host.stateDir,
+      rootfs: host.rootfs,
+      clock,
+      id: randomId,
+    };
     const absent = createDockerBackend({ ...options, socketPath: "/nonexistent/docker.sock" });
     const found = await absent.shortfalls("container");
     assert.match(found[0]?.what ?? "", /`\/nonexistent\/docker\.sock` does not answer/);

@@ -56,7 +56,7 @@ export const buildRootfs = (): Promise<string> =>
     projectDir,
     nodePath: process.execPath,
     clock,
-    entries: ["lib/assert.ts"],
+    entries: ["lib/assert.ts", "agent/relay/main.ts"],
   }));
 
 export interface HostOptions {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
+import { randomId } from "../../lib/id.ts";
 import { firstProcess } from "../../mesh/fleet/first-process.ts";
 import { ensureGuestRootfs } from "../../mesh/sandbox/rootfs-guest.ts";
 import { ensureRootfs } from "../../mesh/sandbox/rootfs.ts";
@@ -41,7 +42,8 @@ async function openDocker(): Promise<Place> {
   const stateDir = mkdtempSync(join(tmpdir(), "cordon-state-"));
   const installation = freshId("t").slice(2, 10);
   const { socketPath } = engine;
-  const backend = createDockerBackend({ installation, stateDir, rootfs: await buildRootfs(), socketPath, clock });
+  const rootfs = await buildRootfs();
+  const backend = createDockerBackend({ installation, stateDir, rootfs, socketPath, clock, id: randomId });
   const close = async (): Promise<void> => {
     await backend.sweep();
     await engine.close();

@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { systemClock as clock } from "../../lib/clock.ts";
+import { randomId } from "../../lib/id.ts";
 import { createDockerBackend } from "../../mesh/sandbox/docker/backend.ts";
 import { runtimeProfiles } from "../../mesh/sandbox/runtime-profile.ts";
 import { findRuntime } from "../../mesh/sandbox/runtime.ts";
@@ -53,6 +54,7 @@ else {
     rootfs: host.rootfs,
     socketPath,
     clock,
+    id: randomId,
   };
   const docker = createDockerBackend(options);
   const plan = { against: BARE_DOCKER, backend: docker } as const;

@@ -3,11 +3,13 @@ import { chmod } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
 import type { Clock } from "../../../lib/clock.ts";
+import type { Id } from "../../../lib/id.ts";
 import {
   type Exit,
   type Isolation,
   type SandboxBackend,
   SandboxError,
+  type SandboxEvent,
   type SandboxSpec,
   type Shortfall,
 } from "../backend.ts";
@@ -15,17 +17,22 @@ import { Cgroup } from "../cgroup.ts";
 import { type Build, LocalBackend } from "../local-backend.ts";
 import { SandboxOutput } from "../output.ts";
 import { placesOf } from "../places.ts";
-import { cgroupPathOf, startTimeOf } from "../proc.ts";
+import { cgroupPathOf, confirmFence, signalProcess, startTimeOf } from "../proc.ts";
 import { RunningSandbox } from "../running-sandbox.ts";
 import type { Runtime } from "../runtime.ts";
 import { mountVolume } from "../volume.ts";
-import { containerOf, LABEL_INSTALLATION, LABEL_SANDBOX } from "./container.ts";
+import { containerOf } from "./container.ts";
+import { DoorRelay } from "./door-relay.ts";
 import { DOCKER_SOCKET, DockerEngine } from "./engine.ts";
 import { execIn } from "./exec.ts";
 import { FrameReader } from "./frames.ts";
 import { ensureImage, idOf } from "./image.ts";
+import { engineInfo } from "./info.ts";
 import { dockerProfiles } from "./profile.ts";
+import { RELAY_UID } from "./relay-container.ts";
+import { Resources } from "./resources.ts";
 import { dockerShortfalls } from "./shortfalls.ts";
+import { topologyOf, type Way, wayOf } from "./topology.ts";
 
 /** The engine learns of an end a moment after the kernel. */
 const EXIT_ATTEMPTS = 50;
@@ -37,7 +44,11 @@ export interface DockerOptions {
   /** From `ensureRootfs`. */
   readonly rootfs: string;
   readonly socketPath?: string;
+  /** Doors go through relays although they could be mounted. */
+  readonly relay?: boolean;
   readonly clock: Clock;
+  /** Draws the keys of relays. */
+  readonly id: Id;
 }
 
 export function createDockerBackend(options: DockerOptions): SandboxBackend {
@@ -52,12 +63,16 @@ class DockerBackend extends LocalBackend {
   );
   readonly #options: DockerOptions;
   readonly #engine: DockerEngine;
+  readonly #resources: Resources;
   readonly #images = new Map<string, Promise<string>>();
+  readonly #relays = new Map<string, DoorRelay>();
+  #way: Promise<Way | null> | undefined;
 
   constructor(options: DockerOptions) {
     super(placesOf(options.installation, options.stateDir), options.clock);
     this.#options = options;
     this.#engine = new DockerEngine(options.socketPath ?? DOCKER_SOCKET, options.clock);
+    this.#resources = new Resources(this.#engine, options.installation, options.clock);
   }
 
   shortfalls(isolation: Isolation): Promise<readonly Shortfall[]> {
@@ -84,9 +99,11 @@ class DockerBackend extends LocalBackend {
     if (spec.isolation === "microvm") throw new SandboxError("isolation `microvm` cannot be had here", "use `gvisor`");
     const { profile, runtimes } = dockerProfiles[spec.isolation];
     const imported = this.#imageId(spec.rootfs ?? this.#options.rootfs);
+    const told: SandboxEvent[] = [];
+    const opened = this.#openDoor(build, told);
     const parts = await Promise.allSettled([
       imported,
-      this.openDoor(spec, at, range),
+      opened,
       mountVolume(this.places, spec.volume, spec.limits.diskBytes, range, at.data, this.clock),
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
@@ -94,7 +111,8 @@ class DockerBackend extends LocalBackend {
     const image = await imported;
     const codeFolder = await this.shownCode(build, profile);
     await chmod(at.dir, 0o711);
-    const plan = { spec, at, image, profile, codeFolder, hostId: range.hostId, runtime: runtimes[0] ?? "" };
+    const doorVolume = (await opened)?.volume ?? null;
+    const plan = { spec, at, image, profile, codeFolder, doorVolume, hostId: range.hostId, runtime: runtimes[0] ?? "" };
     const body = containerOf({ ...plan, installation: this.places.installation });
     const name = `cordon-${this.places.installation}-${spec.id}`;
     const container = idOf(await this.#engine.ask("POST", `/containers/create?name=${name}`, body), "Id");
@@ -136,8 +154,68 @@ class DockerBackend extends LocalBackend {
       },
     };
     const { clock } = this;
-    made.sandbox = new RunningSandbox(spec, clock, { engine, pid, startTime, cgroup, data: at.data, output, onGone });
+    made.sandbox = new RunningSandbox(spec, clock, {
+      engine,
+      pid,
+      startTime,
+      cgroup,
+      data: at.data,
+      output,
+      told,
+      onGone,
+    });
+    if (this.#relays.get(spec.id)?.isGone) signalProcess(pid, startTime, "SIGKILL");
     return made.sandbox;
+  }
+
+  /** As a socket of this machine, or, where there can be none, through a relay, which is returned. */
+  async #openDoor(build: Build, told: SandboxEvent[]): Promise<DoorRelay | null> {
+    const { spec, at, range, made } = build;
+    const way = await this.#wayOfRelays();
+    if (way === null) {
+      await this.openDoor(spec, at, range);
+      return null;
+    }
+    // Closed to everybody: the mesh itself is who comes there.
+    await spec.door.listen(at.door);
+    await chmod(at.door, 0o600);
+    const image = await this.#imageId(this.#options.rootfs);
+    const plan = { installation: this.places.installation, id: spec.id, hostId: range.hostId, image, way };
+    const relay = new DoorRelay(plan, {
+      ...{ engine: this.#engine, resources: this.#resources, clock: this.clock, id: this.#options.id },
+      ...{ door: at.door, cpus: spec.limits.cpus },
+      confirm: (container) => this.#confirmRelay(build, container),
+      tell: (event) => (made.sandbox ? made.sandbox.emit(event) : void told.push(event)),
+      gone: () => made.sandbox && signalProcess(made.sandbox.pid, made.sandbox.startTime, "SIGKILL"),
+    });
+    // Closed by `forget`, on whatever way down.
+    this.#relays.set(spec.id, relay);
+    await relay.open();
+    return relay;
+  }
+
+  /** Null: doors are sockets of this machine. Asked once, for an engine does not move. */
+  #wayOfRelays(): Promise<Way | null> {
+    this.#way ??= engineInfo(this.#engine).then(
+      (info) => (topologyOf(info, this.#options.relay ?? false) === "relay" ? wayOf(info) : null),
+      (error: unknown) => {
+        this.#way = undefined;
+        throw error;
+      },
+    );
+    return this.#way;
+  }
+
+  async #confirmRelay({ host, range }: Build, container: string): Promise<void> {
+    const pid = await this.#pidOf(container);
+    const startTime = startTimeOf(pid);
+    // One that has ended already has given its word to nobody.
+    if (startTime === null) throw new SandboxError("the relay of the door has ended at once", "see `cordon doctor`");
+    await confirmFence(pid, startTime, range.hostId + RELAY_UID, dockerProfiles.container.profile, this.clock);
+    const { relayMemoryBytes, relayTasksMax } = limits.docker;
+    const cgroup = new Cgroup(host.cgroups, (await cgroupPathOf(pid)) ?? "");
+    const fault = await cgroup.faultOf(pid, relayMemoryBytes, relayTasksMax);
+    if (fault !== null) throw new SandboxError(`the fence of a relay is not complete: ${fault}`, "update docker");
   }
 
   /** Imported once for all starts; one that failed is tried again by the next. */
@@ -169,25 +247,13 @@ class DockerBackend extends LocalBackend {
     return found.State?.Pid ?? 0;
   }
 
-  /** By its labels, never by a name that anybody could have chosen. */
   protected override async forget(id: string): Promise<void> {
-    for (const { Id } of await this.#containers(`${LABEL_SANDBOX}=${id}`)) {
-      const { status, body } = await this.#engine.try("DELETE", `/containers/${Id}?force=1&v=1`);
-      // 404: gone already; 409: another removal of it is under way.
-      if (status >= 400 && status !== 404 && status !== 409) {
-        throw new SandboxError(`docker did not remove sandbox \`${id}\`: ${JSON.stringify(body)}`, "restart docker");
-      }
-    }
+    await this.#relays.get(id)?.close();
+    this.#relays.delete(id);
+    await this.#resources.remove(id);
   }
 
   protected override async known(): Promise<readonly string[]> {
-    return (await this.#containers()).map(({ Labels }) => Labels[LABEL_SANDBOX] ?? "").filter((id) => id !== "");
-  }
-
-  async #containers(...labels: readonly string[]) {
-    const label = [`${LABEL_INSTALLATION}=${this.places.installation}`, ...labels];
-    const filters = encodeURIComponent(JSON.stringify({ label }));
-    const found = await this.#engine.ask("GET", `/containers/json?all=1&filters=${filters}`);
-    return found as readonly { readonly Id: string; readonly Labels: Readonly<Record<string, string>> }[];
+    return [...new Set((await this.#resources.list()).map(({ sandbox }) => sandbox))];
   }
 }

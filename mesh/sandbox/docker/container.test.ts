@@ -17,7 +17,8 @@ const spec: SandboxSpec = {
 };
 const at = sandboxPlacesOf(placesOf("abcdefgh", "/s"), "a");
 const { profile } = dockerProfiles.container;
-const plan = { spec, at, installation: "abcdefgh", image: "sha256:0", runtime: "runc", profile, hostId: 0x7000_0000 };
+const image = { image: "sha256:0", runtime: "runc", profile };
+const plan = { spec, at, installation: "abcdefgh", ...image, hostId: 0x7000_0000, doorVolume: null };
 const container = containerOf({ ...plan, codeFolder: "/c" });
 const { HostConfig: host } = container;
 

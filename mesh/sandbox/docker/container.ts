@@ -15,9 +15,44 @@ import {
 import type { SandboxPlaces } from "../places.ts";
 import type { RuntimeProfile } from "../runtime-profile.ts";
 import { seccompFor } from "../seccomp.ts";
+import { dirname } from "node:path";
 
 export const LABEL_INSTALLATION = "dev.cordon.installation";
+/** Of everything that belongs to one sandbox: its relay, the network of that, and the folder that both share. */
 export const LABEL_SANDBOX = "dev.cordon.sandbox";
+
+/** What no container of ours is without, whatever it runs. */
+export function fenceOf({ clone3 }: Pick<RuntimeProfile, "clone3">) {
+  const seccomp = seccompFor(process.arch, clone3);
+  assert(seccomp, "the start of a sandbox was refused on an architecture without a system-call list");
+  return {
+    IpcMode: "none",
+    CgroupnsMode: "private",
+    Privileged: false,
+    CapDrop: ["ALL"],
+    SecurityOpt: ["no-new-privileges", `seccomp=${JSON.stringify(seccomp)}`],
+    ReadonlyRootfs: true,
+    MaskedPaths: maskedPaths.filter((path) => path !== "/dev/tty"),
+    ReadonlyPaths: readonlyPaths,
+    OomScoreAdj: 500,
+    Ulimits: rlimits.map(([type, value]) => ({
+      Name: type.replace("RLIMIT_", "").toLowerCase(),
+      Soft: value,
+      Hard: value,
+    })),
+    // What is printed goes to whoever is attached, held back by him, and is kept nowhere.
+    LogConfig: { Type: "none" },
+    RestartPolicy: { Name: "no" },
+    AutoRemove: false,
+    Init: false,
+  };
+}
+
+/** In the place of the engine's own: no pseudo-terminals, no message queues. */
+export const emptyFolders = {
+  "/dev/pts": "ro,nosuid,nodev,noexec,mode=755,size=4096",
+  "/dev/mqueue": "ro,nosuid,nodev,noexec,mode=755,size=4096",
+};
 
 export interface ContainerPlan {
   readonly spec: SandboxSpec;
@@ -31,11 +66,12 @@ export interface ContainerPlan {
   /** First id of the sandbox's host range. The engine gives no user namespace, so inside it has its host id. */
   readonly hostId: number;
   readonly codeFolder: string | null;
+  /** Name of the volume in which a relay holds the door; null: it is a socket of the host. */
+  readonly doorVolume: string | null;
 }
 
-export function containerOf({ spec, at, installation, image, runtime, profile, hostId, codeFolder }: ContainerPlan) {
-  const seccomp = seccompFor(process.arch, profile.clone3);
-  assert(seccomp, "the start of a sandbox was refused on an architecture without a system-call list");
+export function containerOf(plan: ContainerPlan) {
+  const { spec, at, installation, image, runtime, profile, hostId, codeFolder, doorVolume } = plan;
   const { memoryBytes, cpus, pids } = spec.limits;
   const user = hostId + SANDBOX_UID;
   const bind = (Source: string, Target: string, ReadOnly: boolean): object => ({
@@ -61,29 +97,20 @@ export function containerOf({ spec, at, installation, image, runtime, profile, h
     Healthcheck: { Test: ["NONE"] },
     Labels: { [LABEL_INSTALLATION]: installation, [LABEL_SANDBOX]: spec.id },
     HostConfig: {
+      ...fenceOf(profile),
       Runtime: runtime,
       NetworkMode: "none",
       // The engine writes the host's resolvers into every container, network or not.
       Dns: ["127.0.0.1"],
       DnsSearch: ["."],
-      IpcMode: "none",
-      CgroupnsMode: "private",
-      Privileged: false,
-      CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges", `seccomp=${JSON.stringify(seccomp)}`],
-      ReadonlyRootfs: true,
-      MaskedPaths: maskedPaths.filter((path) => path !== "/dev/tty"),
-      ReadonlyPaths: readonlyPaths,
       Mounts: [
         bind(at.data, sandboxPaths.data, false),
-        bind(at.door, sandboxPaths.door, true),
+        doorVolume === null ? bind(at.door, sandboxPaths.door, true) : doorFolder(doorVolume, true),
         ...(codeFolder === null ? [] : [bind(codeFolder, sandboxPaths.code, true)]),
       ],
       Tmpfs: {
         "/tmp": `rw,nosuid,nodev,noexec,mode=1777,size=${limits.sandbox.tmpBytesMax},nr_inodes=${limits.sandbox.tmpFilesMax}`,
-        // In the place of the engine's own: no pseudo-terminals, no message queues.
-        "/dev/pts": "ro,nosuid,nodev,noexec,mode=755,size=4096",
-        "/dev/mqueue": "ro,nosuid,nodev,noexec,mode=755,size=4096",
+        ...emptyFolders,
         ...(profile.process === "agent" ? {} : { "/sys": "ro,nosuid,nodev,noexec,mode=555,size=4096" }),
       },
       Memory: memoryBytes,
@@ -92,17 +119,15 @@ export function containerOf({ spec, at, installation, image, runtime, profile, h
       CpuPeriod: CPU_PERIOD_US,
       CpuQuota: Math.max(CPU_PERIOD_US, cpuQuotaUs(cpus)),
       CpuShares: Math.max(2, Math.round(cpus * 1024)),
-      OomScoreAdj: 500,
-      Ulimits: rlimits.map(([type, value]) => ({
-        Name: type.replace("RLIMIT_", "").toLowerCase(),
-        Soft: value,
-        Hard: value,
-      })),
-      // What is printed goes to whoever is attached, held back by him, and is kept nowhere.
-      LogConfig: { Type: "none" },
-      RestartPolicy: { Name: "no" },
-      AutoRemove: false,
-      Init: false,
     },
   };
 }
+
+/** Where sandbox and relay meet: the volume's folder, for a relay that comes later brings a socket of its own. */
+export const doorFolder = (volume: string, readOnly: boolean): object => ({
+  Type: "volume",
+  Source: volume,
+  Target: dirname(sandboxPaths.door),
+  ReadOnly: readOnly,
+  VolumeOptions: { NoCopy: true },
+});

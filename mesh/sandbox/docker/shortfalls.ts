@@ -3,18 +3,9 @@ import { type Isolation, SandboxError, type Shortfall } from "../backend.ts";
 import { userNamespace } from "../rootless/namespace.ts";
 import { hostShortfalls } from "../shortfalls.ts";
 import type { DockerEngine } from "./engine.ts";
+import { type EngineInfo, engineInfo } from "./info.ts";
 import { dockerProfiles } from "./profile.ts";
-
-interface EngineInfo {
-  readonly OSType?: string;
-  readonly Runtimes?: Readonly<Record<string, unknown>>;
-  readonly SecurityOptions?: readonly string[];
-  readonly MemoryLimit?: boolean;
-  readonly SwapLimit?: boolean;
-  readonly PidsLimit?: boolean;
-  readonly CpuCfsQuota?: boolean;
-  readonly OperatingSystem?: string;
-}
+import { isDesktop } from "./topology.ts";
 
 export async function dockerShortfalls(
   engine: DockerEngine,
@@ -31,7 +22,7 @@ export async function dockerShortfalls(
   }
   let info: EngineInfo;
   try {
-    info = (await engine.ask("GET", "/info", undefined, 5_000)) as EngineInfo;
+    info = await engineInfo(engine);
   } catch (error) {
     if (!(error instanceof SandboxError)) throw error;
     return [{ what: error.message, remedy: "run `apt-get install docker.io` and start the docker service" }];
@@ -41,10 +32,10 @@ export async function dockerShortfalls(
 
 function engineFaults(info: EngineInfo): Shortfall[] {
   const found: Shortfall[] = [];
-  if (info.OSType !== "linux" || /Docker Desktop/.test(info.OperatingSystem ?? "")) {
+  if (isDesktop(info)) {
     found.push({
-      what: "the docker engine runs in a machine of its own, into which neither /data nor the door can be mounted",
-      remedy: "use a docker engine on the same Linux machine",
+      what: "the docker engine runs in a machine of its own (Docker Desktop): doors would go through relays, but a /data of a size that holds and the kernel's own word on the fence are not to be had there",
+      remedy: "use a docker engine on the same Linux machine, or run Cordon in a virtual machine with Linux",
     });
   }
   const options = info.SecurityOptions ?? [];
