@@ -3,7 +3,7 @@ import { limits } from "../../protocol/limits.ts";
 import type { Deadlines, Mortal } from "./deadlines.ts";
 import { PlainRequest } from "./plain-request.ts";
 import { PlainResponse, type Bearer } from "./plain-response.ts";
-import { readRequestHead } from "./request-head.ts";
+import { beginsRequestHead, readRequestHead } from "./request-head.ts";
 
 /** What a connection works with. */
 export interface Host {
@@ -63,16 +63,16 @@ export class PlainConnection implements Bearer, Mortal {
 
   readonly #onData = (bytes: Buffer): void => {
     if (this.#leaving) return;
-    if (!this.#request) return this.#begin(bytes);
+    if (!this.#request) return this.#begin(this.#held.length > 0 ? Buffer.concat([this.#held, bytes]) : bytes);
     const request = this.#request;
     const rest = request.whole ? bytes : this.#more(request, bytes);
     if (rest.length > 0) this.#hold(rest);
   };
 
   readonly #onEnd = (): void => {
-    // Who sends nothing more and has no answer yet will not read it either.
-    if (this.#response) this.socket.destroy();
-    else this.socket.end();
+    // What has been answered is still to arrive. Who sends nothing more and has no answer yet will not read it either.
+    if (this.#leaving || (!this.#response && this.socket.writableLength > 0)) this.socket.end();
+    else this.socket.destroy();
   };
 
   readonly #onError = (): void => {
@@ -88,7 +88,8 @@ export class PlainConnection implements Bearer, Mortal {
 
   #begin(bytes: Buffer): void {
     const head = readRequestHead(bytes);
-    if (!head) return this.#handOver(bytes);
+    if (!head) return beginsRequestHead(bytes) ? this.#await(bytes) : this.#handOver(bytes);
+    this.#held = NOTHING;
     const request = new PlainRequest(head, () => this.socket.resume());
     const rest = request.push(bytes.subarray(head.bytes));
     this.#request = request;
@@ -99,6 +100,12 @@ export class PlainConnection implements Bearer, Mortal {
     if (request.whole) this.#host.deadlines.clear(this);
     else this.#host.deadlines.set(this, limits.door.requestTimeoutMs);
     this.#host.handle(request, response);
+  }
+
+  /** The rest of a head. A server made to read half a one would cost more than all else about its connection. */
+  #await(bytes: Buffer): void {
+    if (this.#held.length === 0) this.#host.deadlines.set(this, limits.door.headTimeoutMs);
+    this.#held = bytes;
   }
 
   /** More of a body. */

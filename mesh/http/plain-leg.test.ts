@@ -142,13 +142,29 @@ test("whatever is no plain request takes its connection to Node's server, with e
     socket.destroy();
   }
   assert.deepEqual(read, { plainly: 2, byNode: 4 });
-  const slow = dial(path);
-  slow.socket.write("POST /a HTTP/1.1\r\nHo");
+});
+
+test("a head in pieces is waited for here; what it turns out not to be is Node's, with every byte", async () => {
+  const { path, read } = await serve(echo);
+  const { socket, heard, until } = dial(path);
+  socket.setNoDelay(true).write(post("[0]"));
+  await until(() => heard.text.endsWith('"body":[0]}'));
+  for (const byte of post("[3]")) {
+    socket.write(byte);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await until(() => heard.text.endsWith('"body":[3]}'));
+  socket.write("POST /a HTTP/1.1\r\nHo");
   await new Promise((resolve) => setTimeout(resolve, 20));
-  slow.socket.write("st: x\r\nContent-Length: 3\r\n\r\n[3]");
-  await slow.until(() => slow.heard.text.endsWith('"body":[3]}'));
-  assert.equal(read.byNode, 5);
-  slow.socket.destroy();
+  socket.write("st: x\r\nContent-Length: 3\r\n\r\n[4]");
+  await until(() => heard.text.endsWith('"body":[4]}'));
+  assert.deepEqual(read, { plainly: 3, byNode: 0 });
+  socket.write("POST /b HTTP/1.1\r\nHo");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  socket.write("st: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[5]\r\n0\r\n\r\n");
+  await until(() => heard.text.endsWith('"body":[5]}'));
+  assert.deepEqual(read, { plainly: 3, byNode: 1 });
+  socket.destroy();
 });
 
 test("no second request hides behind a first", async () => {

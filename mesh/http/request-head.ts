@@ -41,6 +41,15 @@ export function readRequestHead(bytes: Buffer, known?: KnownFields): RequestHead
   return { method, target, headers, length, keeps, bytes: end + HEAD_END.length };
 }
 
+const BEGINNINGS = ["GET /", "POST /"];
+
+/** Whether `bytes`, which `readRequestHead` could not read, may only want the rest of their head. */
+export function beginsRequestHead(bytes: Buffer): boolean {
+  if (bytes.length > headBytesMax / 2 || bytes.includes(HEAD_END)) return false;
+  const start = bytes.toString("latin1", 0, 6);
+  return BEGINNINGS.some((beginning) => start.startsWith(beginning) || beginning.startsWith(start));
+}
+
 /** All that the lines after the first one say. */
 type Block = Pick<RequestHead, "headers" | "length" | "keeps">;
 
