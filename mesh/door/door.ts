@@ -23,6 +23,7 @@ import {
   type HttpResponse,
 } from "../http/exchange.ts";
 import { Deadlines } from "../http/deadlines.ts";
+import { OwedAnswers } from "../http/owed-answers.ts";
 import { PlainLeg } from "../http/plain-leg.ts";
 import { PlainRequest } from "../http/plain-request.ts";
 import { PlainResponse } from "../http/plain-response.ts";
@@ -57,6 +58,7 @@ export class Door implements DoorListener {
   readonly #databases: DatabaseLane | undefined;
   readonly #repositories: RepositoryLane | undefined;
   readonly #activity: Activity;
+  readonly #owed = new OwedAnswers();
   #concurrent = 0;
 
   constructor(services: DoorServices, caller: Caller) {
@@ -84,6 +86,7 @@ export class Door implements DoorListener {
       },
       (request, response) => {
         response.on("error", () => response.destroy());
+        this.#owed.add(request, response);
         this.#admit(request, response);
       },
     );
@@ -99,7 +102,7 @@ export class Door implements DoorListener {
     this.#server.on("clientError", (_error, socket) => socket.destroy());
     this.#web = services.web?.session(caller.sandbox, webWarden(services, caller), services.http1 !== "node");
     this.#server.on("connect", (request, socket, head) => {
-      if (!this.#web || !this.#bucket.take()) return void socket.destroy();
+      if (!this.#web || this.#owed.on(socket) || !this.#bucket.take()) return void socket.destroy();
       socket.once("close", this.#activity.begin());
       return this.#web.connect(request.url ?? "", socket, head);
     });
@@ -107,7 +110,7 @@ export class Door implements DoorListener {
     this.#repositories = services.ssh?.lane(repositoryWarden(services, caller));
     this.#server.on("upgrade", ({ url, headers }, socket, head) => {
       const lane = url === doorRoutes.repositories ? this.#repositories : this.#databases;
-      if (!lane || !this.#bucket.take()) return void socket.destroy();
+      if (!lane || this.#owed.on(socket) || !this.#bucket.take()) return void socket.destroy();
       socket.once("close", this.#activity.begin());
       const agreed = `connection: upgrade\r\nupgrade: ${headers.upgrade ?? ""}`;
       socket.write(`HTTP/1.1 101 Switching Protocols\r\n${agreed}\r\n\r\n`);

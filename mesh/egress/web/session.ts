@@ -4,6 +4,7 @@ import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { TokenBucket } from "../../http/bucket.ts";
 import { Deadlines } from "../../http/deadlines.ts";
+import { OwedAnswers } from "../../http/owed-answers.ts";
 import { placeholderOf } from "./binding.ts";
 import { exchange, type Lane } from "./exchange.ts";
 import { answerRefusal, frontOfHttp1, type Front } from "./front.ts";
@@ -24,6 +25,7 @@ export class WebSession {
   /** Reads HTTP/1.1 out of tunnels; it listens nowhere. */
   readonly #server: Server;
   readonly #entrances = new WeakMap<object, NonNullable<Entrance>>();
+  readonly #owed = new OwedAnswers();
   readonly #tunnels = new Set<Duplex>();
   readonly #plain: boolean;
   readonly #deadlines: Deadlines;
@@ -49,7 +51,10 @@ export class WebSession {
         requireHostHeader: false,
         shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
       },
-      (request, response) => void this.request(request, response, this.#entrances.get(request.socket) ?? null),
+      (request, response) => {
+        this.#owed.add(request, response);
+        void this.request(request, response, this.#entrances.get(request.socket) ?? null);
+      },
     );
     this.#server.maxHeadersCount = limits.web.headerCountMax;
     this.#server.timeout = limits.web.idleTimeoutMs;
@@ -58,9 +63,11 @@ export class WebSession {
       const remedy = "ask the door itself for each tunnel";
       this.#turnAway(socket, refusal("unsupported", "a tunnel within a tunnel is not opened", remedy));
     });
-    this.#server.on("upgrade", (request, socket, head) =>
-      this.upgrade(request, socket, head, this.#entrances.get(request.socket) ?? null),
-    );
+    this.#server.on("upgrade", (request, socket, head) => {
+      if (!this.#owed.on(socket)) return this.upgrade(request, socket, head, this.#entrances.get(socket) ?? null);
+      const remedy = "wait for the answer, or use another connection";
+      this.#turnAway(socket, refusal("malformed", "WebSocket is asked for while an answer is owed", remedy));
+    });
   }
 
   /** Keys are made for sandboxes that use them only. */
