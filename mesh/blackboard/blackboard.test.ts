@@ -297,3 +297,36 @@ test("one writer makes a part of the keys only, also over a restart; what is the
       );
     }
   }));
+
+test("however many keys are on their way to the disk, each is compared with; what is there is forgotten and read again", () =>
+  withBoard(async (opened) => {
+    const { board, store } = opened;
+    const count = limits.board.headsKnownMax + 2_000;
+    const prepare = (key: string, ifVersion: number) => {
+      const made = board.prepare(entry(key, "v", { ifVersion }));
+      return made.ok ? made.value : undefined;
+    };
+    const made = Array.from({ length: count }, (_, n) => prepare(`k/${n}`, 0));
+    const writes = made.flatMap((one) => one?.writes ?? []);
+    assert.equal(prepare("k/0", 0), undefined);
+    const again = prepare("k/1", 1);
+    assert.equal(prepare("k/1", 1), undefined);
+    await store.commit([...writes, ...(again?.writes ?? [])]);
+    for (const one of [...made, again]) one?.done();
+    let asked = 0;
+    const { head } = store.query.board;
+    store.query.board.head = (...of) => (asked++, head(...of));
+    // Each new key takes the place of one that is on the disk.
+    const more = Array.from({ length: 3_000 }, (_, n) => prepare(`more/${n}`, 0));
+    assert.ok(more.every(Boolean));
+    asked = 0;
+    for (const [key, version] of [
+      ...[0, 1_000, 2_500, count - 1].map((n) => [`k/${n}`, 1] as const),
+      ["k/1", 2],
+    ] as const) {
+      assert.equal(prepare(key, version - 1), undefined, key);
+      assert.equal(prepare(key, version)?.version, version + 1, key);
+    }
+    assert.ok(asked > 0, "the first keys were forgotten");
+    assert.equal(prepare("more/0", 0), undefined);
+  }));

@@ -62,6 +62,8 @@ interface Head {
   readonly expiresAtMs: number | null;
   /** Whom the key counts for; null: for nobody, since it does not live. */
   readonly maker: string | null;
+  /** False on its way there. */
+  onDisk: boolean;
 }
 
 /** Versioned keys shared by the fleet. Who may see which key is decided by the caller, row by row. */
@@ -69,10 +71,10 @@ export class Blackboard {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly watches: Watches;
-  /** Versions on their way to the disk: compare-and-set must see them, readers must not. */
-  readonly #pending = new Map<string, Head>();
-  /** What is on the disk, of keys that were written of late: nobody else writes there. */
+  /** Of keys that were written of late, also what is on its way to the disk: compare-and-set must see it, readers must not. */
   readonly #heads = new Map<string, Head>();
+  /** Those that were written first; it goes on where it stood. */
+  #oldest = this.#heads.keys();
   readonly #appendOnly: readonly string[];
   readonly #cipher: ValueCipher;
   readonly #plainUpTo: number;
@@ -106,7 +108,7 @@ export class Blackboard {
     write: BoardWrite,
   ): Result<{ readonly version: number; readonly writes: readonly Write[]; done(): void }, Refusal> {
     const { key } = write;
-    const row = this.#pending.get(key) ?? this.#heads.get(key) ?? this.#committed(key);
+    const row = this.#heads.get(key) ?? this.#committed(key);
     const liveVersion = row && this.#lives(row) ? row.version : 0;
     if (write.ifVersion !== undefined && write.ifVersion !== liveVersion) {
       return err(
@@ -134,22 +136,23 @@ export class Blackboard {
     const id = row?.id ?? ++this.#lastId;
     const version = (row?.version ?? 0) + 1;
     const expiresAtMs = write.ttlSeconds === undefined ? null : nowMs + write.ttlSeconds * 1000;
-    const pending: Head = { id, version, live: write.value !== null, expiresAtMs, maker };
-    this.#pending.set(key, pending);
+    const head: Head = { id, version, live: write.value !== null, expiresAtMs, maker, onDisk: false };
+    this.#remember(key, head);
     const value = write.value === null ? "" : this.#cipher.seal(write.value, { key, version });
     const { label, writer, session } = write;
     const deleted = write.value === null ? 1 : 0;
+    const writes: Write[] = [];
+    if (!row) writes.push(["board.insertKey", id, defaultTenant, key, maker]);
+    else if (row.maker !== maker) writes.push(["board.setMaker", maker, id]);
+    const text = JSON.stringify(label);
+    writes.push(["board.insert", id, version, value, text, writer, session, nowMs, expiresAtMs, deleted]);
+    writes.push(["board.setHead", id]);
+    if (fixed === undefined) trim(writes, id, version);
     return ok({
       version,
-      writes: [
-        ...(row ? [] : [["board.insertKey", id, defaultTenant, key, maker] as const]),
-        ...(row && row.maker !== maker ? [["board.setMaker", maker, id] as const] : []),
-        ["board.insert", id, version, value, JSON.stringify(label), writer, session, nowMs, expiresAtMs, deleted],
-        ["board.setHead", id],
-        ...(fixed === undefined ? trimmed(id, version) : []),
-      ],
+      writes,
       done: () => {
-        if (this.#pending.get(key) === pending) this.#remember(key, pending);
+        head.onDisk = true;
         this.watches.wake(key);
       },
     });
@@ -161,20 +164,26 @@ export class Blackboard {
     if (from === undefined) return;
     const page = this.#store.query.board.page(from, SWEPT_KEYS);
     const writes: Write[] = [];
+    const swept: Head[] = [];
     for (const { id, key, version, maker, deleted, expiresAtMs } of page) {
-      const known = this.#pending.get(key) ?? this.#heads.get(key);
-      const head = { id, version, live: deleted === 0, expiresAtMs, maker };
+      const known = this.#heads.get(key);
+      const head = { id, version, live: deleted === 0, expiresAtMs, maker, onDisk: false };
       if (maker === null || this.#lives(head) || (known && (known.version !== version || known.maker === null)))
         continue;
       this.#census.remove(maker);
-      this.#remember(key, { ...head, maker: null });
+      const retired = { ...head, maker: null };
+      this.#remember(key, retired);
+      swept.push(retired);
       writes.push(["board.setMaker", null, id]);
     }
     this.#sweptTo = undefined;
     const next = page.length < SWEPT_KEYS ? 0 : (page.at(-1)?.id ?? 0);
     // What fails is told by the store itself.
     this.#store.commit(writes).then(
-      () => (this.#sweptTo = next),
+      () => {
+        this.#sweptTo = next;
+        for (const head of swept) head.onDisk = true;
+      },
       () => {},
     );
   }
@@ -287,14 +296,19 @@ export class Blackboard {
   }
 
   #remember(key: string, head: Head): void {
-    this.#pending.delete(key);
-    this.#heads.delete(key);
     this.#heads.set(key, head);
-    if (this.#heads.size <= limits.board.headsKnownMax) return;
-    for (const oldest of this.#heads.keys()) {
-      this.#heads.delete(oldest);
-      break;
+    for (let looks = 0; looks < FORGET_LOOKS && this.#heads.size > limits.board.headsKnownMax; looks++) {
+      const { value: oldest } = this.#oldest.next();
+      if (oldest === undefined) this.#oldest = this.#heads.keys();
+      else this.#forget(oldest);
     }
+  }
+
+  /** What is not on the disk cannot be read there: its turn comes again. */
+  #forget(key: string): void {
+    const head = this.#heads.get(key);
+    this.#heads.delete(key);
+    if (head?.onDisk === false) this.#heads.set(key, head);
   }
 
   #value(row: BoardEntryRow): string {
@@ -306,7 +320,7 @@ export class Blackboard {
     const row = this.#store.query.board.head(defaultTenant, key);
     if (!row) return undefined;
     const { id, version, deleted, expiresAtMs, maker } = row;
-    return { id, version, live: deleted === 0, expiresAtMs, maker };
+    return { id, version, live: deleted === 0, expiresAtMs, maker, onDisk: true };
   }
 
   #lives(row: { readonly live: boolean; readonly expiresAtMs: number | null }): boolean {
@@ -318,6 +332,8 @@ const PAGE_KEYS = 200;
 /** To compare a key with a pattern can take long: between so many there may be a pause. */
 const PART_KEYS = 8;
 const SWEPT_KEYS = 500;
+/** For each that is remembered, so that it is never much, and more than one goes where it has become too many. */
+const FORGET_LOOKS = 4;
 /** Some keys have been looked at. */
 const PAUSE = Symbol("pause");
 
@@ -338,7 +354,7 @@ const appendOnly = (key: string, pattern: string, change: string): Refusal =>
 const oldestKept = (version: number): number => version - limits.board.versionsPerKeyMax + 1;
 
 /** In steps, because the store has to walk the whole history to find its end. */
-function trimmed(id: number, version: number): Write[] {
+function trim(writes: Write[], id: number, version: number): void {
   const oldest = oldestKept(version);
-  return oldest > 1 && version % limits.board.versionsTrimmedMin === 0 ? [["board.dropBelow", id, oldest]] : [];
+  if (oldest > 1 && version % limits.board.versionsTrimmedMin === 0) writes.push(["board.dropBelow", id, oldest]);
 }

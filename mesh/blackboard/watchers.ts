@@ -2,6 +2,7 @@ import { globMatches } from "../../lib/glob.ts";
 
 /** Keys whose first segment a pattern names, or all of them. */
 const ANY = "*";
+const nobody: ReadonlySet<string> = new Set();
 const groupOf = (match: string): string => {
   const [first = ""] = match.split("/", 1);
   return first.includes("*") ? ANY : first;
@@ -27,6 +28,7 @@ export class Watchers {
 
   /** Each once, however many of its patterns match. */
   of(key: string): ReadonlySet<string> {
+    if (this.#groups.size === 0) return nobody;
     const found = new Set<string>();
     for (const name of [groupOf(key), ANY])
       for (const [match, watchers] of this.#groups.get(name) ?? [])
