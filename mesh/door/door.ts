@@ -24,6 +24,7 @@ import {
 } from "../http/exchange.ts";
 import { Deadlines } from "../http/deadlines.ts";
 import { OwedAnswers } from "../http/owed-answers.ts";
+import { Turns } from "../http/turns.ts";
 import { PlainLeg } from "../http/plain-leg.ts";
 import { PlainRequest } from "../http/plain-request.ts";
 import { PlainResponse } from "../http/plain-response.ts";
@@ -58,6 +59,8 @@ export class Door implements DoorListener {
   readonly #databases: DatabaseLane | undefined;
   readonly #repositories: RepositoryLane | undefined;
   readonly #activity: Activity;
+  /** Of the loop, for what one sandbox asks: its burst of requests would be everybody's time. */
+  readonly #turns: Turns;
   readonly #owed = new OwedAnswers();
   #concurrent = 0;
 
@@ -66,6 +69,7 @@ export class Door implements DoorListener {
     this.#services = services;
     this.#caller = caller;
     this.#activity = new Activity(services.clock);
+    this.#turns = new Turns(services.clock);
     this.#deadlines = new Deadlines(services.clock);
     this.#bucket = new TokenBucket(services.clock, door.requestsBurst, door.requestsPerSecond);
     this.#server = createServer(
@@ -87,14 +91,14 @@ export class Door implements DoorListener {
       (request, response) => {
         response.on("error", () => response.destroy());
         this.#owed.add(request, response);
-        this.#admit(request, response);
+        this.#take(request, response);
       },
     );
     if (services.http1 !== "node")
       this.#plain = new PlainLeg(
         this.#server,
         { clock: services.clock, deadlines: this.#deadlines },
-        (request, response) => this.#admit(request, response),
+        (request, response) => this.#take(request, response),
       );
     this.#server.maxHeadersCount = door.headerCountMax;
     this.#pace = new ConnectionPace(this.#server, services.clock);
@@ -144,6 +148,11 @@ export class Door implements DoorListener {
     return Promise.all([promise, this.#web?.close(), this.#databases?.close(), this.#repositories?.close()]).then(
       () => {},
     );
+  }
+
+  #take(request: HttpRequest, response: HttpResponse): void {
+    if (this.#turns.open) return this.#admit(request, response);
+    this.#turns.later(() => response.destroyed || this.#admit(request, response));
   }
 
   #admit(request: HttpRequest, response: HttpResponse): void {
