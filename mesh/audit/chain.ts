@@ -18,7 +18,18 @@ export interface AuditSigner {
 /** Stands before the first record. */
 export const genesisHash: Uint8Array = sha256("cordon.audit.v1");
 
-/** SHA-256(previous hash ‖ every field with its length before it), so that no two records give the same bytes. */
+/** Of a record in the form in which it is stored. */
+export const hashOf = (previous: Uint8Array, record: AuditRecord & { readonly line?: string }): Uint8Array =>
+  record.line === undefined ? recordHash(previous, record) : lineHash(previous, record.seq, record.line);
+
+/** SHA-256(previous hash ‖ seq ‖ a space ‖ line), of a record in a segment: the line is what is stored. */
+export const lineHash = (previous: Uint8Array, seq: number, line: string): Uint8Array =>
+  hashAfter(previous, `${seq} ${line}`);
+
+/**
+ * Of a record that is a row of its own: SHA-256(previous hash ‖ every field with its length before it), so that no two
+ * records give the same bytes; nor do one of either form, as a colon is no space.
+ */
 export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Array {
   const text =
     field(String(record.seq)) +
@@ -26,6 +37,10 @@ export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Arra
     field(record.kind) +
     field(record.subject) +
     field(record.detail);
+  return hashAfter(previous, text);
+}
+
+function hashAfter(previous: Uint8Array, text: string): Uint8Array {
   scratch.set(previous);
   const fits = previous.length + text.length * UTF8_PER_UNIT_MAX <= scratch.length;
   const length = fits ? scratch.write(text, previous.length, "utf8") : -1;

@@ -5,18 +5,22 @@ import { limits } from "../../protocol/limits.ts";
 import { StoreFailure, type Row, type Store, type Write } from "../store/store.ts";
 import type { Audit, AuditEvent } from "./audit.ts";
 import type { AuditRecordRow } from "../store/tables/audit.ts";
+import { lineOf } from "../store/tables/audit-segment.ts";
 import { robbed } from "./beginning.ts";
 import {
   checkpointBytes,
   genesisHash,
+  hashOf,
   headMac,
-  recordHash,
+  lineHash,
   sameBytes,
   type AuditSigner,
   type Signed,
 } from "./chain.ts";
 import { canonicalDetail } from "./event.ts";
+import { Segments } from "./segments.ts";
 
+const NONE: readonly Write[] = [];
 const DONE = Promise.resolve();
 
 export interface AuditParts {
@@ -45,10 +49,11 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
 
   /** One seal a transaction, over the last of its records: those before it in the same one would be replaced. */
   let unsealed = false;
+  const segments = new Segments();
   store.sealWith(() => {
     if (!unsealed) return [];
     unsealed = false;
-    return [seal()];
+    return [...segments.rows(), seal()];
   });
 
   /** The seal knows its checkpoints, so each comes with a new one. */
@@ -73,30 +78,24 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
     );
   };
 
-  /** The rows of a commit: `writes`, and the record that follows from the last one. */
-  const chained = (event: AuditEvent, writes: readonly Write[]): Write[] => {
-    const record = {
-      seq: seq + 1,
-      atMs: clock.nowMs(),
-      kind: event.kind,
-      subject: event.subject,
+  /** The record follows from the last one, and goes with the transaction of `writes`; returned is what else goes there. */
+  const chained = (event: AuditEvent, writes: readonly Write[]): readonly Write[] => {
+    const line = lineOf({
+      ...{ atMs: clock.nowMs(), kind: event.kind, subject: event.subject },
       detail: canonicalDetail(event),
-    };
-    hash = recordHash(hash, record);
-    seq = record.seq;
+    });
+    seq++;
+    hash = lineHash(hash, seq, line);
+    segments.add(seq, line, hash);
     unsealed = true;
-    const rows: Write[] = [
-      ...writes,
-      ["audit.insert", seq, record.atMs, record.kind, record.subject, record.detail, hash],
-    ];
-    if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) rows.push(...checkpoint());
-    else signLater();
-    return rows;
+    if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) return [...writes, ...checkpoint()];
+    signLater();
+    return writes;
   };
 
   return {
-    record: (event, writes = [], when) => {
-      let rows: Write[];
+    record: (event, writes = NONE, when) => {
+      let rows: readonly Write[];
       try {
         rows = chained(event, writes);
       } catch (error) {
@@ -133,7 +132,7 @@ function sealedHead(store: Store, key: KeyObject): { seq: number; hash: Uint8Arr
     headSeq === last.seq &&
     headHash &&
     sealed &&
-    sameBytes(recordHash(before?.hash ?? genesisHash, last), last.hash) &&
+    sameBytes(hashOf(before?.hash ?? genesisHash, last), last.hash) &&
     sameBytes(headHash, last.hash) &&
     sameBytes(sealed, headMac(key, last.seq, last.hash, signed));
   if (whole) return { seq: last.seq, hash: last.hash, signed };

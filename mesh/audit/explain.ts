@@ -1,6 +1,6 @@
 import type { Queries } from "../store/queries.ts";
 import type { AuditRecordRow } from "../store/tables/audit.ts";
-import { recordHash, sameBytes } from "./chain.ts";
+import { hashOf, sameBytes } from "./chain.ts";
 
 /** How far ahead the true record is looked for. */
 const LOOK_AHEAD_ROWS = 1_000;
@@ -29,4 +29,4 @@ export function explain(
 }
 
 const follows = (row: AuditRecordRow, seq: number, previous: Uint8Array): boolean =>
-  sameBytes(recordHash(previous, { ...row, seq }), row.hash);
+  sameBytes(hashOf(previous, { ...row, seq }), row.hash);

@@ -5,16 +5,9 @@ import { limits } from "../../protocol/limits.ts";
 import type { Queries } from "../store/queries.ts";
 import type { AuditCheckpointRow, AuditRecordRow } from "../store/tables/audit.ts";
 import { robbed } from "./beginning.ts";
-import {
-  checkpointBytes,
-  checkpointSigned,
-  genesisHash,
-  headMac,
-  recordHash,
-  sameBytes,
-  type Signed,
-} from "./chain.ts";
+import { checkpointBytes, checkpointSigned, genesisHash, hashOf, headMac, sameBytes, type Signed } from "./chain.ts";
 import { explain } from "./explain.ts";
+import { StoredRecords } from "./stored.ts";
 
 export interface VerifyKeys {
   /** SubjectPublicKeyInfo, DER. */
@@ -39,19 +32,23 @@ export async function verifyAudit(query: AuditQueries, keys: VerifyKeys): Promis
   const bad = (fault: Fault): AuditVerdict => ({ ok: false, records: seq, ...fault });
   if (robbed(query)) return bad({ badSeq: 1, fault: "missing: the state has agents or credentials, and no record" });
 
-  for (let after = Number.MIN_SAFE_INTEGER; ;) {
-    const rows = query.audit.page(after, PAGE_ROWS).filter((row) => row.seq <= end);
+  const stored = new StoredRecords(query);
+  for (let sincePause = 0; ;) {
+    const rows = stored.next();
+    const [first] = rows;
+    // What begins beyond the end was appended since.
+    if (!first || first.seq > end) break;
     for (const row of rows) {
-      if (row.seq !== seq + 1 || !sameBytes(recordHash(hash, row), row.hash)) {
+      if (row.seq !== seq + 1 || !sameBytes(hashOf(hash, row), row.hash)) {
         return bad({ badSeq: Math.min(row.seq, seq + 1), fault: explain(query, row, seq, hash) });
       }
       ({ seq, hash } = row);
       const fault = checkpoints.check(row);
       if (fault) return bad(fault);
     }
-    const last = rows.at(-1);
-    if (!last || last.seq >= end) break;
-    after = last.seq;
+    sincePause += rows.length;
+    if (sincePause < PAGE_ROWS) continue;
+    sincePause = 0;
     // Other work of the process goes on between two pages.
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -50,7 +50,7 @@ async function auditPage({ store }: DeskServices, { query }: DeskRequest): Promi
   await store.commit([]);
   const after = whole(query, "after", Number.MAX_SAFE_INTEGER);
   const rows = store.query.audit.page(after, whole(query, "limit", AUDIT_PER_PAGE) || AUDIT_PER_PAGE);
-  const records: AuditRow[] = rows.map((row) => ({
+  const records: AuditRow[] = rows.map(({ line: _stored, ...row }) => ({
     ...row,
     detail: JSON.parse(row.detail) as AuditRow["detail"],
     hash: Buffer.from(row.hash).toString("hex"),

@@ -94,7 +94,15 @@ function identify(db: DatabaseSync, folder: string): number {
 
 const LOGS = ["topic_message", "hook_delivery"];
 /** Tables that grow without end; the audit has a chain of its own, and SQLite finds a bad page when it reads it. */
-const GROWING: readonly string[] = ["audit", "board_log", "message", "reply", "workflow_event", ...LOGS];
+const GROWING: readonly string[] = [
+  "audit",
+  "audit_segment",
+  "board_log",
+  "message",
+  "reply",
+  "workflow_event",
+  ...LOGS,
+];
 
 /** Every page of a small database; of a large one the tables that the mesh loads when it starts. */
 function checkPages(db: DatabaseSync, folder: string, file: string): void {

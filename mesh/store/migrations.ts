@@ -1,5 +1,5 @@
 import { agentTables } from "./tables/agents.ts";
-import { auditTables } from "./tables/audit.ts";
+import { auditSegments, auditTables } from "./tables/audit.ts";
 import { boardLog, boardMakers, boardTables } from "./tables/board.ts";
 import { credentialLifecycle, credentialTables } from "./tables/credentials.ts";
 import { hookTables } from "./tables/hooks.ts";
@@ -35,6 +35,7 @@ export const migrations: readonly string[] = [
   watchPlaces,
   ledgerJournal,
   ledgerForms,
+  auditSegments,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

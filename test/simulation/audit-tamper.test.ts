@@ -9,13 +9,21 @@ import { createAudit } from "../../mesh/audit/create.ts";
 import { verifyAudit } from "../../mesh/audit/verify.ts";
 import { openReadOnly, openStore } from "../../mesh/store/open.ts";
 import { limits } from "../../protocol/limits.ts";
+import { asRows, withFirstForm } from "./audit-forms.ts";
 import { auditKeys, SimulatedClock, stateFolder } from "./world.ts";
 
 const RECORDS = 12;
 const keys = auditKeys();
 
-/** A closed state with `RECORDS` records, and the verdict on what `tamper` leaves of it. */
-async function chain(t: TestContext, records = RECORDS): Promise<string> {
+/** How many records of a chain are stored as they were before there were segments. */
+const OLD = [0, 5, RECORDS];
+/** Where records move: one that comes to stand in another form is altered. */
+const ONE_FORM = [0, RECORDS];
+/** Where each record is looked at: some of either form. */
+const BOTH_FORMS = [5];
+
+/** A closed state with `records` records, the first `old` of them rows of their own. */
+async function chain(t: TestContext, records = RECORDS, old = 0): Promise<string> {
   const path = stateFolder(t);
   const clock = new SimulatedClock("2026-03-01T10:00:00Z");
   const store = await openStore({ path, mode: "inline" });
@@ -28,6 +36,9 @@ async function chain(t: TestContext, records = RECORDS): Promise<string> {
   );
   await audit.close();
   await store.close();
+  const db = new DatabaseSync(join(path, "cordon.sqlite"));
+  if (old > 0) withFirstForm(db, old, keys);
+  db.close();
   return path;
 }
 
@@ -44,13 +55,16 @@ async function verdictAfter(path: string, tamper: (db: DatabaseSync) => void, wi
   }
 }
 
-/** What a tamperer does inside a transaction that is rolled back, so that one chain serves many attempts. */
-async function attempt(path: string, sql: string, withMac = true) {
+/** What a tamperer does to the records, in whatever form they are stored; the chain is whole again after it. */
+const attempt = (path: string, sql: string, withMac = true) =>
+  attemptOn(path, (db) => asRows(db, () => db.exec(sql)), withMac);
+
+async function attemptOn(path: string, tamper: (db: DatabaseSync) => void, withMac = true) {
   const before = new DatabaseSync(join(path, "cordon.sqlite"));
-  const tables = ["audit", "audit_checkpoint", "audit_head"];
+  const tables = ["audit", "audit_segment", "audit_checkpoint", "audit_head"];
   for (const table of tables) before.exec(`CREATE TABLE kept_${table} AS SELECT * FROM ${table}`);
   before.close();
-  const verdict = await verdictAfter(path, (db) => db.exec(sql), withMac);
+  const verdict = await verdictAfter(path, tamper, withMac);
   const after = new DatabaseSync(join(path, "cordon.sqlite"));
   for (const table of tables) {
     after.exec(`DELETE FROM ${table}; INSERT INTO ${table} SELECT * FROM kept_${table}; DROP TABLE kept_${table}`);
@@ -67,71 +81,85 @@ function assertFound(verdict: Awaited<ReturnType<typeof verdictAfter>>, badSeq: 
 }
 
 test("an untouched chain verifies, with its checkpoint and its seal", async (t) => {
-  const path = await chain(t);
-  const verdict = await verdictAfter(path, () => {});
-  assert.equal(verdict.ok && verdict.records, RECORDS);
-  assert.equal(verdict.ok && verdict.checkpoints, 1);
+  for (const old of OLD) {
+    const path = await chain(t, RECORDS, old);
+    const verdict = await verdictAfter(path, () => {});
+    assert.equal(verdict.ok && verdict.records, RECORDS);
+    assert.equal(verdict.ok && verdict.checkpoints, 1);
+  }
 });
 
 test("every field of every record, flipped, is found at its position", async (t) => {
-  const path = await chain(t);
-  const flips = [
-    "at_ms = at_ms + 1",
-    "kind = kind || 'x'",
-    "subject = subject || 'x'",
-    "detail = '{}'",
-    "hash = randomblob(32)",
-  ];
-  for (let seq = 1; seq <= RECORDS; seq++) {
-    for (const flip of flips) {
-      assertFound(await attempt(path, `UPDATE audit SET ${flip} WHERE seq = ${seq}`), seq, /altered/);
+  for (const old of BOTH_FORMS) {
+    const path = await chain(t, RECORDS, old);
+    const flips = [
+      "at_ms = at_ms + 1",
+      "kind = kind || 'x'",
+      "subject = subject || 'x'",
+      "detail = '{}'",
+      "hash = randomblob(32)",
+    ];
+    for (let seq = 1; seq <= RECORDS; seq++) {
+      for (const flip of flips) {
+        assertFound(await attempt(path, `UPDATE audit SET ${flip} WHERE seq = ${seq}`), seq, /altered/);
+      }
     }
   }
 });
 
 test("a dropped record is missing, at its position", async (t) => {
-  const path = await chain(t);
-  for (let seq = 1; seq < RECORDS; seq++) {
-    assertFound(await attempt(path, `DELETE FROM audit WHERE seq = ${seq}`), seq, /missing/);
+  for (const old of OLD) {
+    const path = await chain(t, RECORDS, old);
+    for (let seq = 1; seq < RECORDS; seq++) {
+      assertFound(await attempt(path, `DELETE FROM audit WHERE seq = ${seq}`), seq, /missing/);
+    }
   }
 });
 
 test("a dropped record whose successors move up is found at its position", async (t) => {
-  const path = await chain(t);
-  const sql =
-    "DELETE FROM audit WHERE seq = 5; UPDATE audit SET seq = -seq WHERE seq > 5; UPDATE audit SET seq = -seq - 1 WHERE seq < 0";
-  assertFound(await attempt(path, sql), 5, /altered|missing/);
+  for (const old of OLD) {
+    const path = await chain(t, RECORDS, old);
+    const sql =
+      "DELETE FROM audit WHERE seq = 5; UPDATE audit SET seq = -seq WHERE seq > 5; UPDATE audit SET seq = -seq - 1 WHERE seq < 0";
+    assertFound(await attempt(path, sql), 5, /altered|missing/);
+  }
 });
 
 test("two records that change places are found and called reordered", async (t) => {
-  const path = await chain(t);
-  for (const [a, b] of [
-    [1, 2],
-    [3, 9],
-    [11, 12],
-  ] as const) {
-    const sql = `UPDATE audit SET seq = -1 WHERE seq = ${a}; UPDATE audit SET seq = ${a} WHERE seq = ${b}; UPDATE audit SET seq = ${b} WHERE seq = -1`;
-    assertFound(await attempt(path, sql), a, new RegExp(`reordered: the true record stands at ${b}`));
+  for (const old of ONE_FORM) {
+    const path = await chain(t, RECORDS, old);
+    for (const [a, b] of [
+      [1, 2],
+      [3, 9],
+      [11, 12],
+    ] as const) {
+      const sql = `UPDATE audit SET seq = -1 WHERE seq = ${a}; UPDATE audit SET seq = ${a} WHERE seq = ${b}; UPDATE audit SET seq = ${b} WHERE seq = -1`;
+      assertFound(await attempt(path, sql), a, new RegExp(`reordered: the true record stands at ${b}`));
+    }
   }
 });
 
 test("an inserted record is found: between two, before the first, after the last", async (t) => {
-  const path = await chain(t);
-  const forged = (seq: number): string =>
-    `INSERT INTO audit VALUES (${seq}, 1, 'forged', 'mesh', '{}', randomblob(32))`;
-  const between = `UPDATE audit SET seq = -seq WHERE seq > 4; UPDATE audit SET seq = -seq + 1 WHERE seq < 0; ${forged(5)}`;
-  assertFound(await attempt(path, between), 5, /inserted/);
-  assertFound(await attempt(path, forged(0)), 0, /inserted/);
-  assertFound(await attempt(path, forged(-3)), -3, /inserted/);
-  assertFound(await attempt(path, forged(RECORDS + 1)), RECORDS + 1, /altered|inserted/);
+  for (const old of ONE_FORM) {
+    const path = await chain(t, RECORDS, old);
+    const forged = (seq: number): string =>
+      `INSERT INTO audit VALUES (${seq}, 1, 'forged', 'mesh', '{}', randomblob(32))`;
+    const between = `UPDATE audit SET seq = -seq WHERE seq > 4; UPDATE audit SET seq = -seq + 1 WHERE seq < 0; ${forged(5)}`;
+    assertFound(await attempt(path, between), 5, /inserted/);
+    assertFound(await attempt(path, forged(0)), 0, /inserted/);
+    assertFound(await attempt(path, forged(-3)), -3, /inserted/);
+    assertFound(await attempt(path, forged(RECORDS + 1)), RECORDS + 1, /altered|inserted/);
+  }
 });
 
 test("a truncated tail is found, also when its checkpoint goes with it", async (t) => {
-  const path = await chain(t);
-  for (let seq = 1; seq <= RECORDS; seq++) {
-    assertFound(await attempt(path, `DELETE FROM audit WHERE seq >= ${seq}`), seq, /tail dropped/);
-    const both = `DELETE FROM audit WHERE seq >= ${seq}; DELETE FROM audit_checkpoint`;
-    assertFound(await attempt(path, both), seq, /tail dropped/);
+  for (const old of OLD) {
+    const path = await chain(t, RECORDS, old);
+    for (let seq = 1; seq <= RECORDS; seq++) {
+      assertFound(await attempt(path, `DELETE FROM audit WHERE seq >= ${seq}`), seq, /tail dropped/);
+      const both = `DELETE FROM audit WHERE seq >= ${seq}; DELETE FROM audit_checkpoint`;
+      assertFound(await attempt(path, both), seq, /tail dropped/);
+    }
   }
 });
 
@@ -198,14 +226,14 @@ test("the chain goes on after a restart, and not on an end that was not sealed",
   const verdict = await verdictAfter(path, () => {});
   assert.equal(verdict.ok && verdict.records, RECORDS + 1);
 
-  await verdictAfter(path, (db) => db.exec(`DELETE FROM audit WHERE seq = ${RECORDS + 1}`));
+  await verdictAfter(path, (db) => asRows(db, () => db.exec(`DELETE FROM audit WHERE seq = ${RECORDS + 1}`)));
   const cut = await openStore({ path, mode: "inline" });
   t.after(() => cut.close());
   assert.throws(() => createAudit({ store: cut, clock, ...keys }), /not the end that was sealed.*audit verify/);
 });
 
 test("evidence that is gone altogether is missed wherever there is something that it must have recorded", async (t) => {
-  const wipe = "DELETE FROM audit; DELETE FROM audit_head; DELETE FROM audit_checkpoint;";
+  const wipe = "DELETE FROM audit; DELETE FROM audit_segment; DELETE FROM audit_head; DELETE FROM audit_checkpoint;";
   const agent = "INSERT INTO agent VALUES ('agt_1', 'default', 'a', 1, 0, 'running', NULL);";
   const credential =
     "INSERT INTO credential (tenant, name, version, wrapped_key, sealed_value, created_at_ms, uses, revoked) VALUES ('default', 'c', 1, x'', x'', 1, 0, 1);";
@@ -233,7 +261,8 @@ test("a checkpoint that is removed is missed by the seal, long before the next i
 
 test("a last record whose fields were changed is not gone on from", async (t) => {
   const path = await chain(t);
-  await verdictAfter(path, (db) => db.exec(`UPDATE audit SET detail = '{"number":99}' WHERE seq = ${RECORDS}`));
+  const change = `UPDATE audit SET detail = '{"number":99}' WHERE seq = ${RECORDS}`;
+  await verdictAfter(path, (db) => asRows(db, () => db.exec(change)));
   const store = await openStore({ path, mode: "inline" });
   t.after(() => store.close());
   const clock = new SimulatedClock("2026-03-02T10:00:00Z");
@@ -280,7 +309,9 @@ test("an event that is not evidence is refused and moves nothing: secrets, other
 });
 
 test("a character that moves from one field to the next is found", async (t) => {
-  const path = await chain(t);
-  const sql = `UPDATE audit SET kind = kind || substr(subject, 1, 1), subject = substr(subject, 2) WHERE seq = 4`;
-  assertFound(await attempt(path, sql), 4, /altered/);
+  for (const old of OLD) {
+    const path = await chain(t, RECORDS, old);
+    const sql = `UPDATE audit SET kind = kind || substr(subject, 1, 1), subject = substr(subject, 2) WHERE seq = 4`;
+    assertFound(await attempt(path, sql), 4, /altered/);
+  }
 });

@@ -1,4 +1,5 @@
 import type { Prepare } from "../database.ts";
+import { recordsOf, type AuditSegmentRow } from "./audit-segment.ts";
 
 /** The evidence: rows are inserted and never changed, but for the one row of the head. */
 export const auditTables = `
@@ -26,8 +27,23 @@ export const auditTables = `
   ) STRICT;
 `;
 
+/**
+ * What goes to the disk together is one row. Records of before are rows of `audit`; all are one chain. The hashes stand
+ * first: a row that does not fit a page keeps its beginning there.
+ */
+export const auditSegments = `
+  CREATE TABLE audit_segment (
+    first   INTEGER PRIMARY KEY,
+    last    INTEGER NOT NULL,
+    hashes  BLOB NOT NULL,
+    records TEXT NOT NULL
+  ) STRICT;
+`;
+
 export const auditStatements = {
-  /** (seq, at_ms, kind, subject, detail: canonical JSON, hash: 32 bytes) */
+  /** (first seq, last seq, hashes: 32 bytes each, records: a line each) */
+  "audit.insertSegment": "INSERT INTO audit_segment (first, last, hashes, records) VALUES (?, ?, ?, ?)",
+  /** (seq, at_ms, kind, subject, detail: canonical JSON, hash: 32 bytes): the first form; the pasts of simulations have it. */
   "audit.insert": "INSERT INTO audit (seq, at_ms, kind, subject, detail, hash) VALUES (?, ?, ?, ?, ?, ?)",
   /** (seq, hash: 32 bytes, mac: 32 bytes): the one row; the last of a flush wins. */
   "audit.setHead": `INSERT INTO audit_head (id, seq, hash, mac) VALUES (1, ?, ?, ?)
@@ -36,7 +52,7 @@ export const auditStatements = {
   "audit.insertCheckpoint": "INSERT INTO audit_checkpoint (seq, hash, at_ms, signature) VALUES (?, ?, ?, ?)",
 } as const;
 
-/** `detail` is the canonical JSON that was hashed. */
+/** `detail` is the canonical JSON that was hashed; `line`: the record of a segment, as it stands there. */
 export interface AuditRecordRow {
   readonly seq: number;
   readonly atMs: number;
@@ -44,6 +60,7 @@ export interface AuditRecordRow {
   readonly subject: string;
   readonly detail: string;
   readonly hash: Uint8Array;
+  readonly line?: string;
 }
 export interface AuditCheckpointRow {
   readonly seq: number;
@@ -61,17 +78,25 @@ export interface AuditExtentRow {
   readonly headMac: Uint8Array | null;
 }
 
+/** A segment may be large (`limits.audit.segmentCharsMax`). */
+const SEGMENTS_AT_ONCE = 16;
 const RECORD = "seq, at_ms AS atMs, kind, subject, detail, hash";
 const CHECKPOINT = "seq, hash, at_ms AS atMs, signature";
 
 export function auditQueries(prepare: Prepare) {
-  const page = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`);
-  const last = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit ORDER BY seq DESC LIMIT 1`);
+  const rows = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`);
+  const SEGMENT = "SELECT first, last, records, hashes FROM audit_segment";
+  const segments = prepare<AuditSegmentRow>(`${SEGMENT} WHERE first > ? ORDER BY first LIMIT ?`);
+  const before = prepare<{ first: number }>(
+    "SELECT first FROM audit_segment WHERE first <= ? ORDER BY first DESC LIMIT 1",
+  );
   const checkpoints = prepare<AuditCheckpointRow>(
     `SELECT ${CHECKPOINT} FROM audit_checkpoint WHERE seq > ? ORDER BY seq LIMIT ?`,
   );
   const extent = prepare<AuditExtentRow>(`
-    SELECT (SELECT max(seq) FROM audit) AS lastSeq, (SELECT max(seq) FROM audit_checkpoint) AS lastCheckpointSeq,
+    SELECT (SELECT max(seq) FROM (SELECT max(seq) AS seq FROM audit
+        UNION ALL SELECT (SELECT max(first, last) FROM audit_segment ORDER BY first DESC LIMIT 1))) AS lastSeq,
+      (SELECT max(seq) FROM audit_checkpoint) AS lastCheckpointSeq,
       (SELECT count(*) FROM audit_checkpoint) AS checkpointCount,
       (SELECT seq FROM audit_head) AS headSeq, (SELECT hash FROM audit_head) AS headHash,
       (SELECT mac FROM audit_head) AS headMac`);
@@ -83,11 +108,30 @@ export function auditQueries(prepare: Prepare) {
     headHash: null,
     headMac: null,
   };
+  /** From the segment on in which the record after `afterSeq` stands, as far as they are needed. */
+  const segmented = (afterSeq: number, limit: number): AuditRecordRow[] => {
+    const found: AuditRecordRow[] = [];
+    let after = (before.get(afterSeq)?.first ?? Number.MIN_SAFE_INTEGER) - 1;
+    while (found.length < limit) {
+      const some = segments.all(after, SEGMENTS_AT_ONCE);
+      for (const row of some.flatMap(recordsOf)) if (row.seq > afterSeq) found.push(row);
+      if (some.length < SEGMENTS_AT_ONCE) break;
+      after = some.at(-1)?.first ?? after;
+    }
+    return found;
+  };
+  const page = (afterSeq: number, limit: number): AuditRecordRow[] =>
+    [...rows.all(afterSeq, limit), ...segmented(afterSeq, limit)].sort((a, b) => a.seq - b.seq).slice(0, limit);
+  const readExtent = (): AuditExtentRow => extent.get() ?? nothing;
   return {
     /** Records after `afterSeq`, oldest first. */
-    page: (afterSeq: number, limit: number): AuditRecordRow[] => page.all(afterSeq, limit),
-    last: (): AuditRecordRow | undefined => last.get(),
+    page,
+    last: (): AuditRecordRow | undefined => page((readExtent().lastSeq ?? 0) - 1, 1)[0],
+    /** Those of the first form alone. */
+    rows: (afterSeq: number, limit: number): AuditRecordRow[] => rows.all(afterSeq, limit),
+    /** Those that begin after `afterFirst`. */
+    segments: (afterFirst: number, limit: number): AuditSegmentRow[] => segments.all(afterFirst, limit),
     checkpoints: (afterSeq: number, limit: number): AuditCheckpointRow[] => checkpoints.all(afterSeq, limit),
-    extent: (): AuditExtentRow => extent.get() ?? nothing,
+    extent: readExtent,
   };
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { openReadOnly } from "../../../mesh/store/open.ts";
 import type { AuditRow, AuditVerdict } from "../../../protocol/desk.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { attackerPrelude, eventually, printed, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
@@ -67,13 +68,16 @@ after(async () => {
 });
 
 function readRecords(state: string): AuditRow[] {
-  const db = new DatabaseSync(join(state, "cordon.sqlite"), { readOnly: true });
-  const rows = db.prepare(
-    "SELECT seq, at_ms AS atMs, kind, subject, detail, hex(hash) AS hash FROM audit ORDER BY seq",
-  );
-  const found = rows.all() as unknown as (Omit<AuditRow, "detail"> & { readonly detail: string })[];
-  db.close();
-  return found.map((row) => ({ ...row, detail: JSON.parse(row.detail) as AuditRow["detail"] }));
+  const store = openReadOnly(state);
+  try {
+    return store.query.audit.page(0, Number.MAX_SAFE_INTEGER).map(({ line: _stored, ...row }) => ({
+      ...row,
+      detail: JSON.parse(row.detail) as AuditRow["detail"],
+      hash: Buffer.from(row.hash).toString("hex"),
+    }));
+  } finally {
+    store.close();
+  }
 }
 
 /** A copy of the stopped state, changed by hand; its key lies beside it, as it would. */

@@ -1,7 +1,9 @@
 /** What somebody with write access to the database, but without the key, can do to the evidence. */
 import { generateKeyPairSync, sign } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
-import { checkpointBytes, genesisHash, recordHash, type AuditRecord } from "../../../mesh/audit/chain.ts";
+import { checkpointBytes, genesisHash, lineHash } from "../../../mesh/audit/chain.ts";
+import { lineOf } from "../../../mesh/store/tables/audit-segment.ts";
+import { asRows, rowsOf } from "../../simulation/audit-forms.ts";
 
 export interface Extent {
   /** Seq of the last record. */
@@ -19,10 +21,11 @@ export interface Attempt {
   readonly end?: true;
 }
 
-const sql =
-  (text: string): Attempt["tamper"] =>
+const rows =
+  (change: Attempt["tamper"]): Attempt["tamper"] =>
   (db) =>
-    db.exec(text);
+    asRows(db, change);
+const sql = (text: string): Attempt["tamper"] => rows((db) => db.exec(text));
 
 const flips: Readonly<Record<string, string>> = {
   at_ms: "at_ms = at_ms + 1",
@@ -113,7 +116,7 @@ export function moved({ last }: Extent): Record<string, Attempt> {
     },
     "one put in before the first": { tamper: sql(copy(3, 0)), badSeq: 0, fault: /^inserted/ },
     "one put in after the last": {
-      tamper: (db) => append(db, last),
+      tamper: rows((db) => append(db, last)),
       badSeq: last + 1,
       fault: /^inserted: it stands after the sealed end/,
       end: true,
@@ -157,25 +160,25 @@ export function unproved({ last, checkpoints }: Extent): Record<string, Attempt>
       end: true,
     },
     "calculated anew from a changed record": {
-      tamper: (db) => rechain(db, middle),
+      tamper: rows((db) => rechain(db, middle)),
       badSeq: signedAfter,
       fault: /^checkpoint broken/,
       end: true,
     },
     "calculated anew, the later checkpoints removed": {
-      tamper: (db) => {
+      tamper: rows((db) => {
         rechain(db, last - 5);
         db.exec(`DELETE FROM audit_checkpoint WHERE seq >= ${last - 5}`);
-      },
+      }),
       badSeq: last,
       fault: wrongSeal,
       end: true,
     },
     "calculated anew and signed with a key of one's own": {
-      tamper: (db) => {
+      tamper: rows((db) => {
         rechain(db, middle);
         resign(db);
-      },
+      }),
       badSeq: first,
       fault: /^checkpoint broken/,
       end: true,
@@ -183,19 +186,13 @@ export function unproved({ last, checkpoints }: Extent): Record<string, Attempt>
   };
 }
 
-type Row = AuditRecord & { readonly hash: Uint8Array };
-const rowsOf = (db: DatabaseSync): Row[] =>
-  db
-    .prepare("SELECT seq, at_ms AS atMs, kind, subject, detail, hash FROM audit ORDER BY seq")
-    .all() as unknown as Row[];
-
 /** Makes the chain fit again from the record `from`, which says something else now; the seal's hash, too. */
 function rechain(db: DatabaseSync, from: number): void {
   db.exec(`UPDATE audit SET detail = '{"allow":true}' WHERE seq = ${from}`);
   let hash = genesisHash;
   const update = db.prepare("UPDATE audit SET hash = ? WHERE seq = ?");
   for (const row of rowsOf(db)) {
-    hash = recordHash(hash, row);
+    hash = lineHash(hash, row.seq, lineOf(row));
     if (row.seq >= from) update.run(hash, row.seq);
   }
   db.prepare("UPDATE audit_head SET hash = ?").run(hash);
@@ -220,6 +217,6 @@ function append(db: DatabaseSync, last: number): void {
   const record = { seq: last + 1, atMs: 1, kind: "operator.exec", subject: "principal:operator", detail: "{}" };
   db.prepare("INSERT INTO audit (seq, at_ms, kind, subject, detail, hash) VALUES (?, ?, ?, ?, ?, ?)").run(
     ...[record.seq, record.atMs, record.kind, record.subject, record.detail],
-    recordHash(previous, record),
+    lineHash(previous, record.seq, lineOf(record)),
   );
 }
