@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, before, describe, it as test } from "node:test";
 import { type Isolation, SandboxError, type SandboxBackend, type SandboxSpec } from "../../mesh/sandbox/backend.ts";
 import { eventually } from "../fleet/running-mesh.ts";
 import * as fixture from "./sandbox-fixture.ts";
@@ -30,28 +30,31 @@ export interface Traits {
   readonly user?: "of the host's range";
   /** For the machine on which tests run. */
   readonly skip?: string | false;
+  /** What differs from a backend that is held to the whole contract; the rest is that one's. Absent: the whole. */
+  readonly only?: RegExp;
 }
 
 const FOREVER = "setInterval(() => {}, 1e6);";
 
 export function sandboxContract(name: string, traits: Traits, makeBackend: () => Promise<BackendUnderTest>): void {
-  const { isolation, tellsSignals } = traits;
+  const { isolation, tellsSignals, only = /./ } = traits;
+  const it = (what: string, run: () => Promise<void>): void => void (only.test(what) && test(what, run));
   const specOf = (script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec =>
     fixture.specOf(script, { isolation, ...changes });
   const runToEnd = (backend: SandboxBackend, script: string, changes: Partial<SandboxSpec> = {}): Promise<string> =>
     fixture.runToEnd(backend, script, { isolation, ...changes });
   describe(`${name} backend`, { skip: skipUnlessRoot || (traits.skip ?? false), timeout: 120_000 }, () => {
-    let test: BackendUnderTest;
-    before(async () => void (test = await makeBackend()));
-    after(() => test?.close());
-    const nothingLeft = (): void => assert.deepEqual(test.leftovers(), []);
+    let host: BackendUnderTest;
+    before(async () => void (host = await makeBackend()));
+    after(() => host?.close());
+    const nothingLeft = (): void => assert.deepEqual(host.leftovers(), []);
 
     it("has no shortfall for what it builds, and names one for what it cannot and then does not", async () => {
-      assert.deepEqual(await test.backend.shortfalls(isolation), []);
+      assert.deepEqual(await host.backend.shortfalls(isolation), []);
       for (const refused of traits.refused) {
-        const found = await test.backend.shortfalls(refused);
+        const found = await host.backend.shortfalls(refused);
         assert.ok(found.length > 0 && found.every((s) => s.what !== "" && s.remedy !== ""));
-        await assert.rejects(test.backend.start(specOf("", { isolation: refused })), SandboxError);
+        await assert.rejects(host.backend.start(specOf("", { isolation: refused })), SandboxError);
       }
       nothingLeft();
     });
@@ -59,7 +62,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
     it("runs the command as user 1000 with the given environment only", async () => {
       const script = `console.log(JSON.stringify({ uid: process.getuid(), gid: process.getgid(), groups: process.getgroups(),
         env: process.env, cwd: process.cwd(), host: (await import("node:os")).hostname() }))`;
-      const seen = JSON.parse(await runToEnd(test.backend, script, { environment: { GREETING: "hello world" } }));
+      const seen = JSON.parse(await runToEnd(host.backend, script, { environment: { GREETING: "hello world" } }));
       const uid = traits.user === undefined ? 1000 : seen.uid;
       assert.ok(uid === 1000 || (uid > 0x7000_0000 && uid % 2048 === 1000));
       assert.deepEqual(seen, {
@@ -78,7 +81,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       const aborted = tellsSignals === "all" ? /^null SIG(ABRT|TRAP|SEGV|ILL)$/ : /^(132|133|134|139) null$/;
       const ends = { "process.exit(7)": /^7 null$/, "console.log(1)": /^0 null$/, "process.abort()": aborted };
       for (const [script, told] of Object.entries(ends)) {
-        const run = await startWatched(test.backend, specOf(script));
+        const run = await startWatched(host.backend, specOf(script));
         await run.ended();
         assert.equal(run.events[0]?.type, "started");
         const last = run.events.at(-1);
@@ -90,7 +93,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
     it("says when a sandbox wants more processor time than its share", async () => {
       // So small that it gets all of it on a machine where everybody wants more, too: else nobody holds it back.
       const limits = { memoryBytes: 192 * MiB, cpus: 0.02, pids: 64, diskBytes: 8 * MiB };
-      const run = await startWatched(test.backend, specOf("for (;;);", { limits }));
+      const run = await startWatched(host.backend, specOf("for (;;);", { limits }));
       try {
         await run.until((events) => events.some((event) => event.type === "cpu_throttled"), 60_000);
       } finally {
@@ -102,7 +105,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       const door = testDoor();
       const script = `import http from "node:http"; http.get({ socketPath: "/run/cordon/door.sock", path: "/hello" },
         (r) => r.on("data", (d) => console.log(String(d))));`;
-      assert.equal(await runToEnd(test.backend, script, { door }), "open\n");
+      assert.equal(await runToEnd(host.backend, script, { door }), "open\n");
       assert.deepEqual(door.requests, ["/hello"]);
       assert.equal(door.closed, true);
     });
@@ -111,11 +114,11 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       const volume = freshId("vol");
       const write = `import fs from "node:fs"; fs.writeFileSync("/data/note", "kept"); console.log(fs.readdirSync("/data").join())`;
       const read = `import fs from "node:fs"; console.log(fs.existsSync("/data/note") && fs.readFileSync("/data/note", "utf8"))`;
-      assert.equal(await runToEnd(test.backend, write, { volume }), "note\n");
-      assert.equal(await runToEnd(test.backend, read, { volume }), "kept\n");
-      assert.equal(await runToEnd(test.backend, read), "false\n");
-      await test.backend.eraseVolume(volume);
-      assert.equal(await runToEnd(test.backend, read, { volume }), "false\n");
+      assert.equal(await runToEnd(host.backend, write, { volume }), "note\n");
+      assert.equal(await runToEnd(host.backend, read, { volume }), "kept\n");
+      assert.equal(await runToEnd(host.backend, read), "false\n");
+      await host.backend.eraseVolume(volume);
+      assert.equal(await runToEnd(host.backend, read, { volume }), "false\n");
     });
 
     it("shows the code folder read-only, and nothing there without one", async () => {
@@ -129,8 +132,8 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       chmodSync(codeFolder, 0o777);
       writeFileSync(join(codeFolder, "main.js"), "");
       try {
-        assert.equal(await runToEnd(test.backend, script, { codeFolder }), "true EROFS\n");
-        assert.match(await runToEnd(test.backend, script), /^false (EROFS|EACCES)\n$/);
+        assert.equal(await runToEnd(host.backend, script, { codeFolder }), "true EROFS\n");
+        assert.match(await runToEnd(host.backend, script), /^false (EROFS|EACCES)\n$/);
       } finally {
         rmSync(home, { recursive: true });
       }
@@ -138,13 +141,13 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
 
     it("lets a program open its standard output anew", async () => {
       const script = `import fs from "node:fs"; for (const p of ["/dev/stdout", "/proc/self/fd/2"]) fs.writeFileSync(p, p + "\\n")`;
-      const lines = (await runToEnd(test.backend, script)).split("\n").toSorted();
+      const lines = (await runToEnd(host.backend, script)).split("\n").toSorted();
       assert.deepEqual(lines, ["", "/dev/stdout", "/proc/self/fd/2"]);
     });
 
     it("gives a program outputs that block, each a pipe of the program's own", async () => {
       const script = `import fs from "node:fs"; for (const n of [1, 2]) console.log(/flags:\\s*([0-7]+)/.exec(fs.readFileSync("/proc/self/fdinfo/" + n, "utf8"))[1])`;
-      const flags = (await runToEnd(test.backend, script)).trim().split("\n");
+      const flags = (await runToEnd(host.backend, script)).trim().split("\n");
       assert.deepEqual(
         flags.map((octal) => Number.parseInt(octal, 8) & constants.O_NONBLOCK),
         [0, 0],
@@ -153,7 +156,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
 
     it("starts and stops many at once, again and again", async () => {
       for (let round = 0; round < 3; round++) {
-        const texts = await Promise.all([1, 2, 3].map((n) => runToEnd(test.backend, `console.log(${n})`)));
+        const texts = await Promise.all([1, 2, 3].map((n) => runToEnd(host.backend, `console.log(${n})`)));
         assert.deepEqual(texts, ["1\n", "2\n", "3\n"]);
         nothingLeft();
       }
@@ -161,7 +164,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
 
     it("stops: SIGTERM first, SIGKILL after the grace, every process with it", async () => {
       const polite = await startWatched(
-        test.backend,
+        host.backend,
         specOf(`process.on("SIGTERM", () => { console.log("bye"); process.exit(0) }); console.log("up"); ${FOREVER}`),
       );
       await polite.until((_, text) => text.includes("up"));
@@ -169,7 +172,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       assert.equal(await polite.ended(), "up\nbye\n");
       const script = `import { spawn } from "node:child_process"; process.on("SIGTERM", () => {});
         spawn("/bin/node", ["-e", "process.on('SIGTERM',()=>{});setInterval(()=>{},1e6);console.log('child')"], { stdio: "inherit", detached: true }); ${FOREVER}`;
-      const stubborn = await startWatched(test.backend, specOf(script));
+      const stubborn = await startWatched(host.backend, specOf(script));
       await stubborn.until((_, text) => text.includes("child"));
       await stubborn.sandbox.stop(50);
       const killed = tellsSignals === "none" ? { exitCode: 137, signal: null } : { exitCode: null, signal: "SIGKILL" };
@@ -179,7 +182,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
     });
 
     it("runs an operator's command inside the same fence, bounded in output and time", async () => {
-      const run = await startWatched(test.backend, specOf(`console.log("up"); ${FOREVER}`));
+      const run = await startWatched(host.backend, specOf(`console.log("up"); ${FOREVER}`));
       await run.until((_, text) => text.includes("up"));
       const exec = (code: string, bounds = { outputBytesMax: 4096, timeoutMs: 5_000 }) =>
         run.sandbox.exec(["/bin/node", "-e", code], bounds);
@@ -206,7 +209,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
 
     it("lowers the processor share after the start", async () => {
       const limits = { memoryBytes: 192 * 1024 ** 2, cpus: 0.2, pids: 64, diskBytes: 8 * 1024 ** 2 };
-      const run = await startWatched(test.backend, specOf(`console.log("up"); for (;;);`, { limits }));
+      const run = await startWatched(host.backend, specOf(`console.log("up"); for (;;);`, { limits }));
       await run.until((_, text) => text.includes("up"));
       await new Promise((resolve) => setTimeout(resolve, 700));
       const [before, t0] = [(await run.sandbox.usage()).cpuUs, performance.now()];
@@ -217,7 +220,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
     });
 
     it("holds a sandbox back when nobody reads its output, and can still stop it", async () => {
-      const sandbox = await test.backend.start(
+      const sandbox = await host.backend.start(
         specOf(`import fs from "node:fs"; for (;;) fs.writeSync(1, "x".repeat(65536));`),
       );
       // Asks for the first bytes and then takes none of them.
@@ -236,10 +239,10 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
 
     it("refuses an id or a volume in use", async () => {
       const spec = specOf(FOREVER);
-      const sandbox = await test.backend.start(spec);
-      await assert.rejects(test.backend.start({ ...spec, door: testDoor(), volume: freshId("v") }), SandboxError);
-      await assert.rejects(test.backend.start({ ...specOf(FOREVER), volume: spec.volume }), SandboxError);
-      await assert.rejects(test.backend.eraseVolume(spec.volume), SandboxError);
+      const sandbox = await host.backend.start(spec);
+      await assert.rejects(host.backend.start({ ...spec, door: testDoor(), volume: freshId("v") }), SandboxError);
+      await assert.rejects(host.backend.start({ ...specOf(FOREVER), volume: spec.volume }), SandboxError);
+      await assert.rejects(host.backend.eraseVolume(spec.volume), SandboxError);
       await sandbox.stop(0);
     });
 
@@ -247,14 +250,14 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
       const door = testDoor();
       const broken: SandboxSpec = specOf("", { command: ["/bin/absent"], door });
       await assert.rejects(
-        test.backend.start(broken),
+        host.backend.start(broken),
         (e: unknown) => e instanceof SandboxError && e.remedy !== "" && /absent/.test(e.message),
       );
       assert.equal(door.closed, true);
       nothingLeft();
       const deaf = { listen: () => Promise.reject(new Error("no door")), close: async () => undefined };
       await assert.rejects(
-        test.backend.start(specOf("", { door: deaf })),
+        host.backend.start(specOf("", { door: deaf })),
         (e: unknown) => e instanceof SandboxError && /no door/.test(e.message),
       );
       nothingLeft();
@@ -263,7 +266,7 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
     for (const [what, change] of Object.entries(badSpecs)) {
       it(`refuses ${what} before it builds anything`, async () => {
         await assert.rejects(
-          test.backend.start(specOf("", change)),
+          host.backend.start(specOf("", change)),
           (e: unknown) => e instanceof SandboxError && e.remedy !== "" && !/doctor/.test(e.remedy),
         );
         nothingLeft();

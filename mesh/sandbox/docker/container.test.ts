@@ -63,6 +63,11 @@ describe("the container", () => {
     assert.deepEqual(container.Labels, { [LABEL_INSTALLATION]: "abcdefgh", [LABEL_SANDBOX]: "a" });
     assert.deepEqual([host.LogConfig, host.RestartPolicy], [{ Type: "none" }, { Name: "no" }]);
   });
+  it("finds a door that goes through a relay in a folder that it cannot write to, and nothing of the host there", () => {
+    const [, door] = containerOf({ ...plan, doorVolume: "v", codeFolder: null }).HostConfig.Mounts;
+    const options = { ReadOnly: true, VolumeOptions: { NoCopy: true } };
+    assert.deepEqual(door, { Type: "volume", Source: "v", Target: "/run/cordon", ...options });
+  });
   it("leaves room for the threads of an application kernel, and hides its /sys", () => {
     const strong = containerOf({ ...plan, profile: dockerProfiles.gvisor.profile, codeFolder: null }).HostConfig;
     assert.ok(strong.PidsLimit > 7);

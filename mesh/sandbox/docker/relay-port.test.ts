@@ -133,13 +133,13 @@ describe("the port of a relay", { timeout: 60_000 }, () => {
   it("is taken by no relay for the mesh when it does not know the key", async () => {
     const { orders } = await portOf();
     for (const psk of [Buffer.from("another"), null]) {
-      const false_ = createTlsServer({ ...relayTls, pskCallback: () => psk });
-      false_.on("tlsClientError", (_, socket) => socket.destroy());
-      await once(false_.listen(0, "127.0.0.1"), "listening");
-      const address = false_.address();
+      const impostor = createTlsServer({ ...relayTls, pskCallback: () => psk });
+      impostor.on("tlsClientError", (_, socket) => socket.destroy());
+      await once(impostor.listen(0, "127.0.0.1"), "listening");
+      const address = impostor.address();
       assert.ok(address !== null && typeof address === "object");
       await assert.rejects(linkTo({ ...orders, port: address.port }));
-      false_.close();
+      impostor.close();
     }
   });
 
