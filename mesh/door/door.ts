@@ -1,4 +1,5 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Duplex } from "node:stream";
 import type { Json } from "../../lib/json.ts";
 import type { Result } from "../../lib/result.ts";
 import type { Soon } from "../../lib/soon.ts";
@@ -106,15 +107,16 @@ export class Door implements DoorListener {
     this.#server.on("clientError", (_error, socket) => socket.destroy());
     this.#web = services.web?.session(caller.sandbox, webWarden(services, caller), services.http1 !== "node");
     this.#server.on("connect", (request, socket, head) => {
-      if (!this.#web || this.#owed.on(socket) || !this.#bucket.take()) return void socket.destroy();
+      if (!this.#mayLeave(request, socket) || !this.#web) return void socket.destroy();
       socket.once("close", this.#activity.begin());
       return this.#web.connect(request.url ?? "", socket, head);
     });
     this.#databases = services.postgres?.lane(databaseWarden(services, caller));
     this.#repositories = services.ssh?.lane(repositoryWarden(services, caller));
-    this.#server.on("upgrade", ({ url, headers }, socket, head) => {
+    this.#server.on("upgrade", (request, socket, head) => {
+      const { url, headers } = request;
       const lane = url === doorRoutes.repositories ? this.#repositories : this.#databases;
-      if (!lane || this.#owed.on(socket) || !this.#bucket.take()) return void socket.destroy();
+      if (!this.#mayLeave(request, socket) || !lane) return void socket.destroy();
       socket.once("close", this.#activity.begin());
       const agreed = `connection: upgrade\r\nupgrade: ${headers.upgrade ?? ""}`;
       socket.write(`HTTP/1.1 101 Switching Protocols\r\n${agreed}\r\n\r\n`);
@@ -153,6 +155,12 @@ export class Door implements DoorListener {
   #take(request: HttpRequest, response: HttpResponse): void {
     if (this.#turns.open) return this.#admit(request, response);
     this.#turns.later(() => response.destroyed || this.#admit(request, response));
+  }
+
+  /** Whether a connection may go on in another protocol. Node's server has let go of it: nobody else hears of its errors. */
+  #mayLeave(request: IncomingMessage, socket: Duplex): boolean {
+    socket.on("error", () => socket.destroy());
+    return !this.#owed.on(request) && this.#bucket.take();
   }
 
   #admit(request: HttpRequest, response: HttpResponse): void {

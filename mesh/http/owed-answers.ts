@@ -15,7 +15,8 @@ export class OwedAnswers {
     response.once("finish", told).once("close", told);
   }
 
-  on(socket: object): boolean {
+  /** Whether one is owed on the connection of this request; what Node hands over for it may be another stream. */
+  on({ socket }: IncomingMessage): boolean {
     return (this.#owed.get(socket)?.size ?? 0) > 0;
   }
 }

@@ -127,7 +127,8 @@ export class PlainConnection implements Bearer, Mortal {
   }
 
   #next(): void {
-    if (this.socket.destroyed) return;
+    // One that could not be written to is about to end.
+    if (this.socket.destroyed || this.socket.errored) return;
     this.#idle();
     const held = this.#held;
     this.#held = NOTHING;

@@ -99,7 +99,7 @@ export class PlainTunnel implements Mortal {
   }
 
   #next(): void {
-    if (this.#front || this.socket.destroyed || this.#leaving) return;
+    if (this.#front || this.socket.destroyed || this.socket.errored || this.#leaving) return;
     const held = this.#held;
     this.#held = NOTHING;
     if (held.length > 0) this.#begin(held);

@@ -59,14 +59,16 @@ export class WebSession {
     this.#server.maxHeadersCount = limits.web.headerCountMax;
     this.#server.timeout = limits.web.idleTimeoutMs;
     this.#server.on("clientError", (error, socket) => this.#unread(error, socket));
-    this.#server.on("connect", (_request, socket: Duplex) => {
+    this.#server.on("connect", (request, socket: Duplex) => {
       const remedy = "ask the door itself for each tunnel";
-      this.#turnAway(socket, refusal("unsupported", "a tunnel within a tunnel is not opened", remedy));
+      const refused = refusal("unsupported", "a tunnel within a tunnel is not opened", remedy);
+      this.#turnAway(socket, refused, this.#entrances.get(request.socket) ?? null);
     });
     this.#server.on("upgrade", (request, socket, head) => {
-      if (!this.#owed.on(socket)) return this.upgrade(request, socket, head, this.#entrances.get(socket) ?? null);
+      const entrance = this.#entrances.get(request.socket) ?? null;
+      if (!this.#owed.on(request)) return this.upgrade(request, socket, head, entrance);
       const remedy = "wait for the answer, or use another connection";
-      this.#turnAway(socket, refusal("malformed", "WebSocket is asked for while an answer is owed", remedy));
+      this.#turnAway(socket, refusal("malformed", "WebSocket is asked for while an answer is owed", remedy), entrance);
     });
   }
 
@@ -115,8 +117,10 @@ export class WebSession {
     );
   }
 
-  #turnAway(socket: Duplex, refused: Refusal): void {
-    const to = this.#entrances.get(socket)?.to;
+  #turnAway(socket: Duplex, refused: Refusal, entrance = this.#entrances.get(socket) ?? null): void {
+    const to = entrance?.to;
+    // Node's server may have let go of it: nobody else hears of its errors.
+    socket.on("error", () => socket.destroy());
     this.#note({ verb: "web.request", ...(to && { host: to.host, port: to.port }) }, refused);
     // Where something was answered before, another answer could be taken for it.
     socket.destroy();

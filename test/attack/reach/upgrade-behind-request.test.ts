@@ -55,6 +55,9 @@ test("in a tunnel, WebSocket behind a request", async () => {
   const first = `POST /first HTTP/1.1\r\nHost: ${at}\r\n${odd}`;
   const text = await told(`${tunnel}${first}GET /second HTTP/1.1\r\nHost: ${at}\r\n${upgrade}`);
   assert.match(text, /^HTTP\/1\.1 200 [^\r]*\r\n\r\n$/, "the tunnel, and no answer in it");
+  // Where a body is still to come, Node hands over a stream of its own.
+  const late = await told(`${tunnel}${first}GET /second HTTP/1.1\r\nHost: ${at}\r\nContent-Length: 5\r\n${upgrade}`);
+  assert.equal(late, text);
   assert.ok(!arrived.some((request) => request.includes("/second")));
   assert.ok(place.records.some(({ detail }) => JSON.stringify(detail).includes("while an answer is owed")));
 });
@@ -64,6 +67,7 @@ test("at the door, a tunnel and a session of a database behind a request", async
   assert.equal(await told(`${first}CONNECT ${at} HTTP/1.1\r\nHost: ${at}\r\n\r\n`), "");
   const session = "GET /v1/databases HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: postgres\r\n\r\n";
   assert.equal(await told(`${first}${session}`), "");
+  assert.equal(await told(`${first}${session.replace("Host: x", "Content-Length: 5")}`), "");
 });
 
 test("a request behind an answer that was told goes on in WebSocket", async () => {
@@ -87,6 +91,23 @@ test("a request behind an answer that was told goes on in WebSocket", async () =
   (await reached("/fifth")).write("HTTP/1.1 400 no\r\nContent-Length: 2\r\n\r\nno");
   await heard(/400[^]*no/);
   socket.destroy();
+});
+
+test("a client that has gone before it is turned away", async () => {
+  const refused = "GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n";
+  const more = [
+    "GET /v1/databases HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: postgres\r\n\r\n",
+    `CONNECT ${at} HTTP/1.1\r\nHost: ${at}\r\n\r\n`,
+  ];
+  for (const then of [...more, ...more]) {
+    const socket = connect(place.socketPath).on("error", () => {});
+    await once(socket, "connect");
+    socket.write(`${refused}${then}`);
+    socket.destroy();
+    await once(socket, "close");
+  }
+  // Whoever comes after them is served.
+  assert.match(await told(`GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 404/);
 });
 
 test("nothing was thrown that nobody caught", () => assert.deepEqual(crashes, []));
