@@ -22,19 +22,18 @@ export function boardCipher({ lasting }: Pick<MasterKey, "lasting">, random: Ran
   const place = ({ key, version }: { readonly key: string; readonly version: number }): Buffer =>
     Buffer.from(`board/${version}/${key}`);
   let drawn: Uint8Array = new Uint8Array();
+  let used = 0;
   /** Each byte that was drawn is in one nonce only. */
   const nextNonce = (): Uint8Array => {
-    if (drawn.length === 0) drawn = random(NONCES_DRAWN * NONCE_BYTES);
-    const nonce = drawn.subarray(0, NONCE_BYTES);
-    drawn = drawn.subarray(NONCE_BYTES);
-    return nonce;
+    if (used === drawn.length) [drawn, used] = [random(NONCES_DRAWN * NONCE_BYTES), 0];
+    return drawn.subarray(used, (used += NONCE_BYTES));
   };
   return {
     seal(value, at) {
       const nonce = nextNonce();
       const box = createCipheriv("aes-256-gcm", secret, nonce, { authTagLength: TAG_BYTES }).setAAD(place(at));
-      const body = Buffer.concat([box.update(value, "utf8"), box.final()]);
-      return MARK + Buffer.concat([nonce, box.getAuthTag(), body]).toString("base64");
+      const body = [box.update(value, "utf8"), box.final()];
+      return MARK + Buffer.concat([nonce, box.getAuthTag(), ...body]).toString("base64");
     },
     open(sealed, at) {
       if (!sealed.startsWith(MARK)) throw new Error("a value of the board is not sealed");
