@@ -61,7 +61,7 @@ export class DoorRelay {
     const { engine } = this.#parts;
     const made = await Promise.allSettled([
       engine.ask("POST", "/volumes/create", volumeOf(this.#plan)),
-      engine.ask("POST", "/networks/create", networkOf(this.#plan)).then((answer) => idOf(answer, "Id")),
+      this.#makeNetwork(),
     ]);
     // Both have settled, so that the way down finds all that there is.
     for (const part of made) if (part.status === "rejected") throw part.reason;
@@ -75,6 +75,18 @@ export class DoorRelay {
     this.#closed = true;
     this.#port?.close();
     await this.#mending;
+  }
+
+  async #makeNetwork(): Promise<string> {
+    try {
+      return idOf(await this.#parts.engine.ask("POST", "/networks/create", networkOf(this.#plan)), "Id");
+    } catch (error) {
+      // Its usual pools are about thirty networks.
+      if (!(error instanceof SandboxError && /address pool/.test(error.message))) throw error;
+      const remedy =
+        "cut the `default-address-pools` in the engine's daemon.json smaller, for example to a `size` of 29";
+      throw new SandboxError(error.message, remedy, { cause: error });
+    }
   }
 
   async #gatewayOf(network: string): Promise<string> {

@@ -44,12 +44,12 @@ describe("the container of a relay", () => {
     for (const line of container.Env) assert.match(line, /^(HOSTNAME|PATH=\/bin|HOME=\/data|TMPDIR=\/tmp)$/);
   });
 
-  it("is a user of its own, and shares with the sandbox a folder in memory, of the sandbox's group, that nobody can list", () => {
+  it("is a user of its own, and shares with the sandbox a folder in memory, of the sandbox's group, closed to others", () => {
     assert.equal(container.User, `${0x7000_0000 + 1001}:${0x7000_0000 + 1001}`);
     const { DriverOpts: mount } = volumeOf(plan);
     assert.deepEqual([mount.type, mount.device], ["tmpfs", "tmpfs"]);
     const owners = `uid=${0x7000_0000 + 1001},gid=${0x7000_0000 + 1000}`;
-    assert.equal(mount.o, `size=65536,nr_inodes=8,${owners},mode=2710,nosuid,nodev,noexec`);
+    assert.equal(mount.o, `size=65536,nr_inodes=8,${owners},mode=2750,nosuid,nodev,noexec`);
   });
 
   it("stands alone in a network without a way out", () => {

@@ -26,12 +26,12 @@ type Owner = Pick<RelayPlan, "installation" | "id">;
 export const relayName = ({ installation, id }: Owner): string => `cordon-${installation}-${id}.relay`;
 const labelsOf = ({ installation, id }: Owner) => ({ [LABEL_INSTALLATION]: installation, [LABEL_SANDBOX]: id });
 
-/** In memory, gone with its last user: the relay writes there, the sandbox's group passes through, nobody can list it. */
+/** In memory, gone with its last user: the relay writes there, the sandbox's group reads, nobody else comes in. */
 export function volumeOf(plan: RelayPlan) {
   const { relayFolderBytesMax: bytes, relayFolderFilesMax: files } = limits.docker;
   const [user, group] = [plan.hostId + RELAY_UID, plan.hostId + SANDBOX_UID];
   // Set-gid: what the relay makes there belongs to the sandbox's group, of which the relay itself is none.
-  const options = `size=${bytes},nr_inodes=${files},uid=${user},gid=${group},mode=2710,nosuid,nodev,noexec`;
+  const options = `size=${bytes},nr_inodes=${files},uid=${user},gid=${group},mode=2750,nosuid,nodev,noexec`;
   return {
     Name: relayName(plan),
     Driver: "local",

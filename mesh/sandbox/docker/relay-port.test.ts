@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import type { ClientHttp2Session } from "node:http2";
+import { constants, type ClientHttp2Session } from "node:http2";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { after, afterEach, before, describe, it } from "node:test";
-import { createServer as createTlsServer } from "node:tls";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { openLink } from "../../../agent/relay/link.ts";
 import { type Clock, systemClock } from "../../../lib/clock.ts";
+import { CertificateAuthority } from "../../egress/web/certificate-authority.ts";
 import { randomId } from "../../../lib/id.ts";
 import { type RelayOrders, relayTls } from "../../../protocol/door-relay.ts";
 import { limits } from "../../../protocol/limits.ts";
@@ -132,8 +133,9 @@ describe("the port of a relay", { timeout: 60_000 }, () => {
 
   it("is taken by no relay for the mesh when it does not know the key", async () => {
     const { orders } = await portOf();
-    for (const psk of [Buffer.from("another"), null]) {
-      const impostor = createTlsServer({ ...relayTls, pskCallback: () => psk });
+    const { key, cert } = new CertificateAuthority("x", systemClock).issue(orders.host);
+    for (const own of [{ pskCallback: () => Buffer.from("another") }, { pskCallback: () => null }, { key, cert }]) {
+      const impostor = createTlsServer({ ...relayTls, ...own });
       impostor.on("tlsClientError", (_, socket) => socket.destroy());
       await once(impostor.listen(0, "127.0.0.1"), "listening");
       const address = impostor.address();
@@ -159,6 +161,28 @@ describe("the port of a relay", { timeout: 60_000 }, () => {
     await assert.rejects(linkTo(orders));
     await systemClock.sleep(0);
     assert.ok(told.every(({ count }) => count > 0));
+  });
+
+  it("survives a relay that speaks no HTTP/2, or asks for something else, and ends it alone", async () => {
+    const [bad, good] = [await portOf(), await portOf()];
+    const link = await linkTo(good.orders);
+    const { host, port, identity, key } = bad.orders;
+    const psk = { pskCallback: () => ({ identity, psk: Buffer.from(key, "latin1") }) };
+    const socket = connectTls({ host, port, ...relayTls, ...psk, checkServerIdentity: () => undefined });
+    socket.on("error", () => undefined).resume();
+    await once(socket, "secureConnect");
+    socket.write(Buffer.alloc(4_096, "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n"));
+    await bad.lost;
+    for (const method of ["GET", "HEAD", "POST"]) {
+      const stream = link.request({ ":method": method, ":path": "/" }).on("error", () => undefined);
+      await brokenOff(stream);
+    }
+    for (let n = 0; n < 200; n++) ask(link).close(constants.NGHTTP2_CANCEL);
+    const stream = ask(link);
+    stream.end("still here");
+    const socketOf = (text: string) => guests.find((guest) => String(guest.read() ?? "") === text);
+    while (!socketOf("still here")) await systemClock.sleep(5);
+    assert.ok(good.port.linked && guests.length <= 201);
   });
 
   it("lets no relay open more than a door takes, or leave more waiting than a connection may", async () => {

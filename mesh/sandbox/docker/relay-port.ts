@@ -3,7 +3,7 @@
  * for which this port was made, whatever is said here. Who holds the key twice, another's, or none is turned away and told of.
  */
 import { constants } from "node:crypto";
-import { performServerHandshake, type ServerHttp2Session } from "node:http2";
+import { constants as http2, performServerHandshake, type ServerHttp2Session } from "node:http2";
 import { connect } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { limits } from "../../../protocol/limits.ts";
@@ -128,10 +128,13 @@ export class RelayPort {
       if (!this.#closed) this.#options.on.lost();
     });
     // Room for each stream, so that one that the door does not read holds back no other.
-    session.once("connect", () =>
-      session.setLocalWindowSize(limits.docker.relayStreamBytesMax * limits.door.connectionsMax),
-    );
-    session.on("stream", (stream) => {
+    session.once("connect", () => {
+      if (session.destroyed) return;
+      session.setLocalWindowSize(limits.docker.relayStreamBytesMax * limits.door.connectionsMax);
+    });
+    session.on("stream", (stream, { ":method": method }) => {
+      stream.on("error", () => undefined);
+      if (method !== "CONNECT") return stream.close(http2.NGHTTP2_REFUSED_STREAM);
       stream.respond({ ":status": 200 });
       joinStreams(stream, connect({ path: this.#options.door, allowHalfOpen: true }));
     });
