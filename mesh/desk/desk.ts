@@ -95,7 +95,8 @@ export class Desk {
     );
     server.maxHeadersCount = limits.door.headerCountMax;
     server.maxConnections = limits.desk.connectionsMax;
-    server.on("connect", (_request, socket) => socket.destroy());
+    // Node's server has let go of it: nobody else hears of its errors.
+    server.on("connect", (_request, socket) => socket.on("error", () => undefined).destroy());
     this.#servers.push(server);
     return server;
   }

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { AddressBuckets } from "./address-buckets.ts";
@@ -43,8 +44,10 @@ export class WebhookListener {
     this.#server.maxHeadersCount = limits.door.headerCountMax;
     this.#server.maxConnections = limits.hook.connectionsMax;
     this.#server.on("clientError", (_error, socket) => socket.destroy());
-    this.#server.on("connect", (_request, socket) => socket.destroy());
-    this.#server.on("upgrade", (_request, socket) => socket.destroy());
+    // Node's server has let go of it: nobody else hears of its errors.
+    const leave = (_request: IncomingMessage, socket: Duplex): void =>
+      void socket.on("error", () => undefined).destroy();
+    this.#server.on("connect", leave).on("upgrade", leave);
   }
 
   /** Resolves with the port. */
