@@ -78,7 +78,7 @@ test("whatever form is accepted, the platform's reader finds the same parts in i
   await fc.assert(
     fc.asyncProperty(form, alter, async (written, change) => {
       const body = change(written);
-      const read = readFormData(TYPE, body);
+      const read = await readFormData(TYPE, body);
       if (!read.ok) return;
       accepted++;
       const found = await oracle(TYPE, body);
@@ -102,7 +102,7 @@ test("what the platform's own writer makes of a form is read", async () => {
   data.set("file", new File([new Uint8Array([1, 0, 255])], 'sp"eech.wav', { type: "audio/wav" }));
   const request = new Request("http://x/", { method: "POST", body: data });
   const type = request.headers.get("content-type") ?? "";
-  const read = readFormData(type, Buffer.from(await request.arrayBuffer()));
+  const read = await readFormData(type, Buffer.from(await request.arrayBuffer()));
   assert.ok(read.ok, read.ok ? "" : read.error);
   assert.deepEqual(
     read.value.map(({ name, isFile }) => [name, isFile]),
@@ -115,7 +115,7 @@ test("what the platform's own writer makes of a form is read", async () => {
   assert.deepEqual(read.value[2]?.content, Buffer.from([1, 0, 255]));
 });
 
-test("tricks with boundaries, heads and names are refused", () => {
+test("tricks with boundaries, heads and names are refused", async () => {
   const part = { name: "a", content: "1" };
   const good = formOf([part]).toString();
   const changed = (from: string, to: string): Buffer => Buffer.from(good.replace(from, to));
@@ -158,9 +158,10 @@ test("tricks with boundaries, heads and names are refused", () => {
     ],
     nothing: [TYPE, Buffer.alloc(0)],
   };
-  assert.ok(readFormData(TYPE, formOf([part])).ok);
-  assert.ok(readFormData(`multipart/form-data; boundary="${BOUNDARY}"`, formOf([part])).ok);
-  for (const [name, [type, body]] of Object.entries(cases)) assert.equal(readFormData(type, body).ok, false, name);
+  assert.ok((await readFormData(TYPE, formOf([part]))).ok);
+  assert.ok((await readFormData(`multipart/form-data; boundary="${BOUNDARY}"`, formOf([part]))).ok);
+  for (const [name, [type, body]] of Object.entries(cases))
+    assert.equal((await readFormData(type, body)).ok, false, name);
 });
 
 test("a form that is written has these parts, for both readers; one that would hold its boundary is not written", async () => {
@@ -168,7 +169,7 @@ test("a form that is written has these parts, for both readers; one that would h
   const fields = { model: "m\r\n--x", prompt: "ü" };
   const body = writeFormData(fields, file);
   assert.ok(body);
-  const read = readFormData(FORM_TYPE, body);
+  const read = await readFormData(FORM_TYPE, body);
   assert.ok(read.ok);
   const wanted = [
     ...Object.entries(fields).map(([name, text]) => [name, false, Buffer.from(text).toString("latin1")]),
@@ -180,9 +181,33 @@ test("a form that is written has these parts, for both readers; one that would h
   assert.equal(writeFormData({ model: "m", prompt: `a ${boundary} b` }, file), undefined);
 });
 
-test("a form of a thousand beginnings of its boundary is read in one go", () => {
+test("a form of a thousand beginnings of its boundary is read in one go", async () => {
   const begun = `\r\n--${BOUNDARY.slice(0, -1)}`;
   const body = formOf([{ name: "file", fileName: "x", content: begun.repeat(30_000) }]);
-  const read = readFormData(TYPE, body);
+  const read = await readFormData(TYPE, body);
   assert.ok(read.ok && read.value[0]?.content.length === begun.length * 30_000);
+});
+
+test("a boundary is found wherever a turn of the search ends", async () => {
+  for (let bytes = 32 * 1_024 - 200; bytes < 32 * 1_024 + 40; bytes++) {
+    const read = await readFormData(TYPE, formOf([{ name: "file", fileName: "x", content: "-".repeat(bytes) }]));
+    assert.ok(read.ok && read.value[0]?.content.length === bytes, `${bytes}`);
+  }
+});
+
+test("megabytes made for a slow search leave everybody else their turns", async () => {
+  const mark = `${"a".repeat(69)}b`;
+  const head = `--${mark}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n`;
+  const body = Buffer.from(`${head}${"a".repeat(4 * 1_024 ** 2)}\r\n--${mark}--`);
+  let turns = 0;
+  let over = false;
+  const tick = (): void => {
+    turns++;
+    if (!over) setImmediate(tick);
+  };
+  tick();
+  const read = await readFormData(`multipart/form-data; boundary=${mark}`, body);
+  over = true;
+  assert.ok(read.ok && read.value[0]?.content.length === 4 * 1_024 ** 2);
+  assert.ok(turns >= 100, `${turns} turns`);
 });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
 
@@ -13,16 +14,16 @@ export interface FormPart {
  * part or after the last, no white space after a boundary, no folded line, no head besides the two of a form. The
  * boundary stands nowhere but between parts, so that no reader can find others. The error says what is wrong.
  */
-export function readFormData(contentType: string, body: Buffer): Result<readonly FormPart[], string> {
+export async function readFormData(contentType: string, body: Buffer): Promise<Result<readonly FormPart[], string>> {
   const boundary = boundaryOf(contentType);
   if (boundary === undefined) return err("the type is not `multipart/form-data; boundary=...`");
   const { partsMax, fieldBytesMax } = limits.sound;
   const parts: FormPart[] = [];
   const mark = Buffer.from(boundary, "latin1");
   // As if a line had ended before the first one, each boundary is a line.
-  if (body.indexOf(mark) !== DASHES.length || !body.subarray(0, DASHES.length).equals(DASHES))
-    return err("the body does not begin with its boundary");
   let at = DASHES.length + mark.length;
+  if (body.subarray(0, at).indexOf(mark) !== DASHES.length || !body.subarray(0, DASHES.length).equals(DASHES))
+    return err("the body does not begin with its boundary");
   for (;;) {
     const rest = body.subarray(at, at + 2);
     if (rest.equals(DASHES)) {
@@ -31,7 +32,7 @@ export function readFormData(contentType: string, body: Buffer): Result<readonly
     }
     if (!rest.equals(LINE_END)) return err("a boundary is not a line of its own");
     if (parts.length >= partsMax) return err(`the form has more than ${partsMax} parts`);
-    const next = body.indexOf(mark, at);
+    const next = await placeOf(mark, body, at);
     if (next < 0) return err("the last boundary is missing");
     const contentEnd = next - DASHES.length - LINE_END.length;
     if (contentEnd < at + 2 || !body.subarray(contentEnd, next).equals(LINE_END_DASHES))
@@ -46,6 +47,21 @@ export function readFormData(contentType: string, body: Buffer): Result<readonly
   }
 }
 
+/**
+ * Where the mark stands next; -1: nowhere. A search that leaps as far as it can leaps one byte at a time where the text is made for
+ * it: megabytes of such a text must not keep everybody else waiting.
+ */
+async function placeOf(mark: Buffer, body: Buffer, from: number): Promise<number> {
+  for (let at = from; ; at += SEARCHED_PER_TURN_BYTES) {
+    const end = at + SEARCHED_PER_TURN_BYTES;
+    const found = body.subarray(at, end + mark.length - 1).indexOf(mark);
+    if (found >= 0) return at + found;
+    if (end >= body.length) return -1;
+    await nextTurn();
+  }
+}
+
+const SEARCHED_PER_TURN_BYTES = 32 * 1_024;
 const DASHES = Buffer.from("--");
 const LINE_END = Buffer.from("\r\n");
 const LINE_END_DASHES = Buffer.from("\r\n--");

@@ -34,7 +34,7 @@ test("a call is understood whole, and written anew for its provider", async () =
     ["openai/whisper-1", 1_000, 0.2, 1, false],
   );
   assert.ok(understood.inputTokensMax >= Buffer.byteLength("Zürich"));
-  const sent = readFormData(FORM_TYPE, understood.body("whisper-1", 0, "openai"));
+  const sent = await readFormData(FORM_TYPE, understood.body("whisper-1", 0, "openai"));
   assert.ok(sent.ok);
   const parts = new Map(sent.value.map(({ name, content }) => [name, content]));
   assert.equal(parts.get("model")?.toString(), "whisper-1");

@@ -53,7 +53,7 @@ export const transcriptionsFormats: Readonly<Record<HeardReport, WireFormat>> = 
 };
 
 async function readForm(contentType: string, body: Buffer): Promise<Result<ReadForm, Refusal>> {
-  const form = readFormData(contentType, body);
+  const form = await readFormData(contentType, body);
   if (!form.ok) return err(refusal("malformed", form.error, "send multipart/form-data as the official clients do"));
   const fields: (readonly [string, string])[] = [];
   let sound: FormPart | undefined;
