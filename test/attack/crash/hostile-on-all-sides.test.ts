@@ -15,7 +15,7 @@ import { RUN_DIR } from "../../../mesh/sandbox/places.ts";
 import { freePort } from "../../fleet/free-port.ts";
 import { eventually, startMesh, type MeshFixture } from "../../fleet/running-mesh.ts";
 import { answerTo, requestOf } from "./hostile-world.ts";
-import { diceOf, oneOf } from "./mutations.ts";
+import { diceOf, oneOf, type Dice } from "./mutations.ts";
 
 const huntMs = Number(process.env["CORDON_HUNT_SECONDS"] ?? 6) * 1_000;
 const seed = Number(process.env["CORDON_HUNT_SEED"] ?? 1);
@@ -25,6 +25,7 @@ const AGENTS = [..."abcdefghijkl"].slice(0, huntMs > 30_000 ? 12 : 4);
 const CONNECTIONS = 6;
 /** One turn of the loop that takes longer is everybody's time: of the processor, which no other process takes part of. */
 const TURN_CPU_MS_MAX = 500;
+const PATIENCE_MS = 120_000;
 const GROWTH_BYTES_MAX = 400 * 1024 ** 2;
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-hunt-"));
@@ -110,7 +111,7 @@ after(async () => {
 });
 
 /** Answers each request, or a part of it, and sometimes ends in a bad way. */
-function serve(socket: Socket, dice: ReturnType<typeof diceOf>): void {
+function serve(socket: Socket, dice: Dice): void {
   sockets.add(socket);
   socket.on("error", () => {}).on("close", () => sockets.delete(socket));
   const say = async (request: string): Promise<void> => {
@@ -131,9 +132,9 @@ function serve(socket: Socket, dice: ReturnType<typeof diceOf>): void {
   });
 }
 
-/** One connection after another to one door, until the time is over. */
-async function attack(door: string | number, dice: ReturnType<typeof diceOf>, until: number): Promise<void> {
-  while (performance.now() < until) {
+/** One connection after another to one door. */
+async function attack(door: string | number, dice: Dice, goesOn: () => boolean): Promise<void> {
+  while (goesOn()) {
     const socket = typeof door === "string" ? connect(door) : connect(door, "127.0.0.1");
     socket.on("error", () => {}).on("data", () => answered++);
     const closed = once(socket, "close").catch(() => {});
@@ -150,7 +151,7 @@ async function attack(door: string | number, dice: ReturnType<typeof diceOf>, un
     const end = dice(10);
     if (end === 0) socket.destroy();
     else if (end === 1) socket.end();
-    const quiet = new Promise((resolve) => setTimeout(resolve, 200));
+    const quiet = new Promise((resolve) => setTimeout(resolve, 400));
     await Promise.race([
       closed,
       quiet,
@@ -179,6 +180,12 @@ test("whatever agents ask and servers answer, the mesh goes on", async (t) => {
     }
   });
   const until = performance.now() + huntMs;
+  // A machine that is busy with other things has more time.
+  const enough = (): boolean => asked > 300 && served > 50 && answered > 200;
+  const goesOn = (): boolean => {
+    const overMs = performance.now() - until;
+    return mesh.errors() === "" && (overMs < 0 || (overMs < PATIENCE_MS && !enough()));
+  };
   const dice = diceOf(seed + 1);
   const home = join(RUN_DIR, mesh.installation);
   const doors = readdirSync(home)
@@ -187,7 +194,7 @@ test("whatever agents ask and servers answer, the mesh goes on", async (t) => {
   assert.equal(doors.length, AGENTS.length);
   // And somebody on the host without the desk's token.
   const work = [...doors, desk].flatMap((door) =>
-    Array.from({ length: CONNECTIONS }, () => attack(door, diceOf(dice(2 ** 31)), until)),
+    Array.from({ length: CONNECTIONS }, () => attack(door, diceOf(dice(2 ** 31)), goesOn)),
   );
   let worstMs = 0;
   let worstRss = 0;
@@ -208,7 +215,7 @@ test("whatever agents ask and servers answer, the mesh goes on", async (t) => {
     JSON.stringify({ seed, asked, answered, served, worstMs, growthMiB: (worstRss - quiet.worstRss) / 1024 ** 2 }),
   );
   assert.equal(mesh.errors(), "", "nothing was thrown that nobody caught");
-  assert.ok(asked > 100 && served > 20 && answered > 50, JSON.stringify({ asked, served, answered }));
+  assert.ok(enough(), JSON.stringify({ asked, served, answered }));
   const faults: MeshEvent[] = [];
   for (let next = 0; ;) {
     const page = await mesh.desk.events(next, 0);
