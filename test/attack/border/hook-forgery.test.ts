@@ -58,13 +58,33 @@ after(async () => {
 const nowSeconds = (shift = 0): number => Math.floor(systemClock.nowMs() / 1000) + shift;
 const hex = (text: string, secret = SECRET): string => createHmac("sha256", secret).update(text).digest("hex");
 
-function post(path: string, body: string, headers: Record<string, string | string[]> = {}): Promise<number> {
+function post(
+  path: string,
+  body: string,
+  headers: Record<string, string | string[]> = {},
+  method = "POST",
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: "127.0.0.1", port, path, method: "POST", headers, agent: false }, (incoming) => {
+    const outgoing = request({ host: "127.0.0.1", port, path, method, headers, agent: false }, (incoming) => {
       incoming.resume().on("end", () => resolve(incoming.statusCode ?? 0));
     });
     outgoing.on("error", reject);
     outgoing.end(body);
+  });
+}
+/** Sends `pieces` of a body that says so much of its size; 0: the connection was cut before an answer was read. */
+function inPieces(pieces: readonly string[], length: Record<string, string>): Promise<number> {
+  return new Promise((resolve) => {
+    const headers = { ...length, "x-hub-signature-256": `sha256=${hex(pieces.join(""))}` };
+    const outgoing = request({ host: "127.0.0.1", port, path: "/hooks/repo", method: "POST", headers, agent: false });
+    outgoing.on("response", (incoming) => {
+      resolve(incoming.statusCode ?? 0);
+      incoming.resume().on("end", () => outgoing.destroy());
+    });
+    outgoing.on("error", () => resolve(0));
+    outgoing.flushHeaders();
+    for (const piece of pieces) outgoing.write(piece);
+    if (pieces.length > 0) outgoing.end();
   });
 }
 const github = (body: string, signature = `sha256=${hex(body)}`): Promise<number> =>
@@ -178,6 +198,9 @@ test("oversized, truncated, compressed, no JSON, against the schema, to another 
   const big = JSON.stringify("x".repeat(limits.hook.bodyBytesMax));
   const bodies = await added(async () => {
     assert.equal(await github(big), 413);
+    // Who says that it is too large is answered before it has sent any of it; who does not say is cut off in the middle.
+    assert.equal(await inPieces([], { "content-length": String(big.length) }), 413);
+    assert.ok([0, 413].includes(await inPieces([big.slice(0, 10), big.slice(10)], { "transfer-encoding": "chunked" })));
     assert.equal(
       await post("/hooks/repo", "{}", { "content-encoding": "gzip", "x-hub-signature-256": `sha256=${hex("{}")}` }),
       413,
@@ -187,6 +210,7 @@ test("oversized, truncated, compressed, no JSON, against the schema, to another 
     assert.equal(await standard('{"type":"x","more":1}', "evt_schema"), 422);
     assert.equal(await post("/hooks/../v1/shutdown", "{}"), 400);
     assert.equal(await post("/v1/shutdown", "{}"), 400);
+    assert.equal(await post("/hooks/repo", '"put"', { "x-hub-signature-256": `sha256=${hex('"put"')}` }, "PUT"), 400);
     const statuses: number[] = [];
     for (let n = 0; n < 6; n++) statuses.push(await post("/hooks/other", `[${n}]`, { "x-signature": hex(`[${n}]`) }));
     assert.ok(statuses.includes(429), String(statuses));
