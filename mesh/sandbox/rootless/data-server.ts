@@ -3,7 +3,7 @@
  * sandbox, in a control group of its own that bounds what an agent can make it use. It ends when /data is unmounted.
  */
 import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { limits } from "../../../protocol/limits.ts";
 import type { Clock } from "../../../lib/clock.ts";
@@ -41,8 +41,8 @@ const OPTIONS =
 /** What the mount is told to come from: the agent sees it, and the path of the image is none of its business. */
 export const sourceOf = (image: string): string =>
   `cordon-${createHash("sha256").update(image).digest("hex").slice(0, 32)}`;
-/** e2fsck(8): nothing was wrong, and all that was wrong is mended. */
-const WHOLE = 1;
+/** e2fsck(8): all that was wrong is mended. */
+const MENDED = 1;
 
 /** Mounts the image at `point`; resolves with the process that serves it. Throws SandboxError when the kernel does not bound it. */
 export async function serveImage(image: string, point: string, serving: Serving): Promise<Companion> {
@@ -50,7 +50,8 @@ export async function serveImage(image: string, point: string, serving: Serving)
   const { dataServerMemoryBytes, dataServerTasksMax, startTimeoutMs } = limits.sandbox;
   await makeGroup(serving);
   const folders = [...new Set(CONTROLLERS.map((name) => cgroups.folder(name, group)))];
-  const words = ["fuse2fs", image, point, "-s", "-o", `${OPTIONS},fsname=${sourceOf(image)}`];
+  const serve = ["fuse2fs", image, point, "-s", "-o", `${OPTIONS},fsname=${sourceOf(image)}`];
+  const words = [...(await fenceOf(image, "+sys_admin")), ...serve];
   const [program, ...rest] = intoGroups(folders, words);
   await writeFile(log, "", { mode: 0o600 });
   const code = await runReaped(program, rest, { output: log, clock, timeoutMs: startTimeoutMs });
@@ -60,9 +61,47 @@ export async function serveImage(image: string, point: string, serving: Serving)
   if (code !== 0 || pid === undefined || more.length > 0 || startTime === null) {
     throw new SandboxError(`\`fuse2fs\` could not serve /data: exit code ${code}`, "see `cordon doctor`");
   }
-  const fault = await own.faultOf(pid, dataServerMemoryBytes, dataServerTasksMax);
-  if (fault !== null) throw new SandboxError(`the server of /data is not bounded: ${fault}`, "see `cordon doctor`");
+  const fault = (await own.faultOf(pid, dataServerMemoryBytes, dataServerTasksMax)) ?? (await faultOf(pid));
+  if (fault !== null) throw new SandboxError(`the server of /data is not fenced: ${fault}`, "see `cordon doctor`");
   return { pid, startTime };
+}
+
+/** The right to mount, which it does itself: mounting cannot be done for it by whoever starts it. */
+const SYS_ADMIN = 1n << 21n;
+const OWN_NAMESPACES = ["net", "ipc", "uts"] as const;
+const OPEN_FILES_MAX = 64;
+
+/**
+ * What reads and writes what an agent has made has no network, no right but to mount, can gain none, and leaves no memory on the
+ * disk; no file of its grows past the image. The server's mounts are the mesh's, for there its own must be seen, and its process
+ * ids too, for it goes into the background and the first process of a namespace would end it then.
+ */
+async function fenceOf(image: string, ...rights: readonly "+sys_admin"[]): Promise<readonly string[]> {
+  const { size } = await stat(image);
+  return [
+    ...["unshare", ...OWN_NAMESPACES.map((name) => `--${name}`), "--"],
+    ...["prlimit", "--core=0:0", `--nofile=${OPEN_FILES_MAX}:${OPEN_FILES_MAX}`, `--fsize=${size}:${size}`, "--"],
+    ...["setpriv", "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all"],
+    ...[`--bounding-set=${["-all", ...rights].join(",")}`, "--"],
+  ];
+}
+
+/** As the kernel shows it; null: all of it stands. */
+async function faultOf(pid: number): Promise<string | null> {
+  const status = await readFile(`/proc/${pid}/status`, "latin1").catch(() => "");
+  const value = (name: string): string => new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1] ?? "";
+  if (value("NoNewPrivs") !== "1") return "new privileges can be gained";
+  for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+    if (!/^[0-9a-f]+$/.test(value(set)) || (BigInt(`0x${value(set)}`) & ~SYS_ADMIN) !== 0n)
+      return `too much is left in ${set}`;
+  }
+  for (const name of OWN_NAMESPACES) {
+    const [ours, its] = await Promise.all(
+      ["self", pid].map((of) => readlink(`/proc/${of}/ns/${name}`).catch(() => "")),
+    );
+    if (its === "" || its === ours) return `the ${name} namespace is the mesh's`;
+  }
+  return null;
 }
 
 async function makeGroup({ cgroups, group, cpus }: Serving): Promise<void> {
@@ -79,8 +118,13 @@ async function makeGroup({ cgroups, group, cpus }: Serving): Promise<void> {
 /** After a server that was killed the image may hold half a change. An image that cannot be mended is refused. */
 export async function mendImage(volume: string, image: string, clock: Clock): Promise<void> {
   const bounds = { output: "/dev/null", clock, timeoutMs: limits.sandbox.startTimeoutMs };
-  const check = (how: string): Promise<number> => runReaped("e2fsck", [how, image], bounds);
-  if ((await check("-p")) <= WHOLE || (await check("-fy")) <= WHOLE) return;
+  const [program = "", ...fence] = await fenceOf(image);
+  const check = (how: string): Promise<number> => runReaped(program, [...fence, "e2fsck", how, image], bounds);
+  for (const how of ["-p", "-fy"]) {
+    const code = await check(how);
+    // What starts it may fail with the same code as it has for an image that it has mended: that is asked of the image itself.
+    if (code === 0 || (code === MENDED && (await check("-n")) === 0)) return;
+  }
   throw new SandboxError(
     `volume \`${volume}\` is damaged, and e2fsck cannot mend it`,
     `look at \`${image}\`, or erase the volume`,

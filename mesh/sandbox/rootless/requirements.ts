@@ -10,7 +10,10 @@ import { SYSTEM_PATH } from "../process.ts";
 import { givenGroupOf, nameOf, type UserNamespace } from "./namespace.ts";
 
 const script = fileURLToPath(new URL("../../../scripts/allow-rootless.sh", import.meta.url));
-const PROGRAMS: Readonly<Record<string, string>> = { newuidmap: "uidmap", newgidmap: "uidmap", fuse2fs: "fuse2fs" };
+const PROGRAMS: Readonly<Record<string, string>> = {
+  ...{ newuidmap: "uidmap", newgidmap: "uidmap", fuse2fs: "fuse2fs" },
+  ...{ unshare: "util-linux", prlimit: "util-linux", setpriv: "util-linux" },
+};
 /** Where Debian's and Ubuntu's kernels can take from user namespaces what they are for; read as a number. */
 const SWITCHES: Readonly<Record<string, (value: number) => boolean>> = {
   "user.max_user_namespaces": (value) => value > 0,

@@ -1,6 +1,6 @@
 /** Run by an ordinary user, inside his namespace (see sandbox-rootless.test.ts): the contract of every backend, and the fence. */
 import assert from "node:assert/strict";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { systemClock as clock } from "../../../lib/clock.ts";
@@ -84,6 +84,19 @@ describe("the fence of an ordinary user", { timeout: 240_000 }, () => {
     assert.equal(groupFile("memory", spec, "memory.memsw.limit_in_bytes", ".data"), bytes);
     assert.equal(groupFile("pids", spec, "pids.max", ".data"), String(limits.sandbox.dataServerTasksMax));
     assert.equal(groupFile("cpu", spec, "cpu.cfs_quota_us", ".data"), "25000");
+    const proc = (name: string): string => readFileSync(`/proc/${server}/${name}`, "latin1");
+    const status = proc("status");
+    assert.match(status, /^NoNewPrivs:\s*1$/m);
+    // CAP_SYS_ADMIN of the user's own namespace, and nothing else.
+    for (const set of ["CapPrm", "CapEff", "CapBnd"]) assert.match(status, new RegExp(`^${set}:\\s*0*200000$`, "m"));
+    for (const set of ["CapInh", "CapAmb"]) assert.match(status, new RegExp(`^${set}:\\s*0+$`, "m"));
+    for (const name of ["net", "ipc", "uts"]) {
+      assert.notEqual(readlinkSync(`/proc/${server}/ns/${name}`), readlinkSync(`/proc/self/ns/${name}`), name);
+    }
+    assert.match(proc("net/dev"), /^ *lo:/m);
+    assert.doesNotMatch(proc("net/dev"), /^ *(?!lo:)\w+:/m);
+    assert.match(proc("limits"), /^Max core file size +0 +0 /m);
+    assert.match(proc("limits"), new RegExp(`^Max file size +${own.diskBytes} +${own.diskBytes} `, "m"));
     const resident = /VmRSS:\s*(\d+) kB/.exec(readFileSync(`/proc/${server}/status`, "utf8"))?.[1];
     console.log(`# fuse2fs has ${resident} KiB of memory`);
     await run.sandbox.stop(0);
