@@ -24,7 +24,14 @@ export const hashOf = (previous: Uint8Array, record: AuditRecord & { readonly li
 
 /** SHA-256(previous hash ‖ seq ‖ a space ‖ line), of a record in a segment: the line is what is stored. */
 export const lineHash = (previous: Uint8Array, seq: number, line: string): Uint8Array =>
-  hashAfter(previous, `${seq} ${line}`);
+  bytesOf(nextHash(textOf(previous), seq, line));
+
+/** The same, of hashes as text of one byte a character: to make an object of bytes costs as much as to hash. */
+export const nextHash = (previous: string, seq: number, line: string): string => hashAfter(previous, `${seq} ${line}`);
+
+export const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1");
+export const textOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 
 /**
  * Of a record that is a row of its own: SHA-256(previous hash ‖ every field with its length before it), so that no two
@@ -37,15 +44,14 @@ export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Arra
     field(record.kind) +
     field(record.subject) +
     field(record.detail);
-  return hashAfter(previous, text);
+  return bytesOf(hashAfter(textOf(previous), text));
 }
 
-function hashAfter(previous: Uint8Array, text: string): Uint8Array {
-  scratch.set(previous);
+function hashAfter(previous: string, text: string): string {
   const fits = previous.length + text.length * UTF8_PER_UNIT_MAX <= scratch.length;
-  const length = fits ? scratch.write(text, previous.length, "utf8") : -1;
-  const bytes = fits ? scratch.subarray(0, previous.length + length) : Buffer.concat([previous, Buffer.from(text)]);
-  return digest("sha256", bytes, "buffer");
+  if (!fits) return digest("sha256", Buffer.concat([bytesOf(previous), Buffer.from(text)]), "latin1");
+  const begin = scratch.write(previous, 0, "latin1");
+  return digest("sha256", scratch.subarray(0, begin + scratch.write(text, begin, "utf8")), "latin1");
 }
 
 /** The same for each record: most are a few hundred bytes. */

@@ -8,12 +8,14 @@ import type { AuditRecordRow } from "../store/tables/audit.ts";
 import { lineOf } from "../store/tables/audit-segment.ts";
 import { robbed } from "./beginning.ts";
 import {
+  bytesOf,
   checkpointBytes,
   genesisHash,
   hashOf,
   headMac,
-  lineHash,
+  nextHash,
   sameBytes,
+  textOf,
   type AuditSigner,
   type Signed,
 } from "./chain.ts";
@@ -41,11 +43,11 @@ export interface OpenAudit extends Audit {
 /** Goes on from the chain in the store. Throws StoreFailure (`corrupt`) when its end is not the one that was sealed. */
 export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenAudit {
   const key = macKey.reveal((bytes) => createSecretKey(bytes));
-  let { seq, hash, signed } = sealedHead(store, key);
+  let { seq, hash, signed } = textual(sealedHead(store, key));
   let timer: AbortController | undefined;
   let closed = false;
 
-  const seal = (): Row => ["audit.setHead", seq, hash, headMac(key, seq, hash, signed)];
+  const seal = (): Row => ["audit.setHead", seq, bytesOf(hash), headMac(key, seq, bytesOf(hash), signed)];
 
   /** One seal a transaction, over the last of its records: those before it in the same one would be replaced. */
   let unsealed = false;
@@ -61,7 +63,8 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
     const atMs = clock.nowMs();
     signed = { count: signed.count + 1, lastSeq: seq };
     unsealed = true;
-    return [["audit.insertCheckpoint", seq, hash, atMs, signer.sign(checkpointBytes(seq, hash, atMs))]];
+    const bytes = bytesOf(hash);
+    return [["audit.insertCheckpoint", seq, bytes, atMs, signer.sign(checkpointBytes(seq, bytes, atMs))]];
   };
 
   /** One sleep at a time: the head is signed at most `checkpointIntervalMs` after the record that moved it. */
@@ -85,7 +88,7 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
       detail: canonicalDetail(event),
     });
     seq++;
-    hash = lineHash(hash, seq, line);
+    hash = nextHash(hash, seq, line);
     segments.add(seq, line, hash);
     unsealed = true;
     if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) return [...writes, ...checkpoint()];
@@ -105,7 +108,7 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
       store.commitLater(rows);
       return DONE;
     },
-    head: () => ({ seq, hash }),
+    head: () => ({ seq, hash: bytesOf(hash) }),
     close: async () => {
       if (closed) return;
       closed = true;
@@ -114,6 +117,8 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
     },
   };
 }
+
+const textual = ({ hash, ...more }: ReturnType<typeof sealedHead>) => ({ ...more, hash: textOf(hash) });
 
 function sealedHead(store: Store, key: KeyObject): { seq: number; hash: Uint8Array; signed: Signed } {
   const {

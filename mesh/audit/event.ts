@@ -9,18 +9,34 @@ const SUBJECT = /^(mesh|(agent|principal):[a-z0-9][a-z0-9:_.@-]*)$/;
 
 /** The canonical text of an event's detail; a caller that breaks the form of an event is a fault of ours. */
 export function canonicalDetail(event: AuditEvent): string {
-  assert(event.kind.length <= 64 && KIND.test(event.kind), "an audit kind is dotted lower-case words");
   assert(
-    event.subject.length <= 128 && SUBJECT.test(event.subject),
+    kinds.has(event.kind) || (event.kind.length <= 64 && KIND.test(event.kind)),
+    "an audit kind is dotted lower-case words",
+  );
+  assert(
+    subjects.has(event.subject) || (event.subject.length <= 128 && SUBJECT.test(event.subject)),
     "an audit subject is an agent, a principal or mesh",
   );
-  const detail = canonicalText(event.detail);
+  remember(kinds, event.kind);
+  remember(subjects, event.subject);
+  const detail = canonicalText(event.kind, event.detail);
   assert(Buffer.byteLength(detail) <= limits.audit.detailBytesMax, "an audit detail is small");
   return detail;
 }
 
+/** Those that were looked at: few, and asked for with every record. */
+const kinds = new Set<string>();
+const subjects = new Set<string>();
+const SOUND_MAX = 4_096;
+
+function remember(sound: Set<string>, name: string): void {
+  if (sound.size < SOUND_MAX) sound.add(name);
+}
+
 /** The names of one set in order, each as it stands before its value. */
 interface Form {
+  /** As they come. */
+  readonly keys: readonly string[];
   readonly names: readonly string[];
   readonly heads: readonly string[];
 }
@@ -28,13 +44,20 @@ interface Form {
 /** By the names as they come: the kinds of records are few, and to sort names costs more than to write them. */
 const forms = new Map<string, Form>();
 const FORMS_MAX = 256;
+/** Of each kind the last: most records have the names of the one before. */
+const last = new Map<string, Form>();
 const FORM_CHARS_MAX = 1_024;
 
 /** The same as `canonicalJson`, which it is tested against; each field is looked at once. */
-function canonicalText(detail: AuditEvent["detail"]): string {
+function canonicalText(kind: string, detail: AuditEvent["detail"]): string {
   assertPlainObject(detail);
   const keys = Object.keys(detail);
-  const { names, heads } = formOf(keys);
+  let form = last.get(kind);
+  if (!form || !sameNames(form.keys, keys)) {
+    form = formOf(keys);
+    if (last.size < FORMS_MAX || last.has(kind)) last.set(kind, form);
+  }
+  const { names, heads } = form;
   let text = "";
   for (let at = 0; at < names.length; at++) {
     const value = detail[names[at] ?? ""];
@@ -59,9 +82,15 @@ function formOf(keys: readonly string[]): Form {
   const known = forms.get(key);
   if (known?.names.length === keys.length) return known;
   const names = keys.toSorted();
-  const form = { names, heads: names.map((name, at) => `${at === 0 ? "" : ","}${JSON.stringify(name)}:`) };
+  const form = { keys, names, heads: names.map((name, at) => `${at === 0 ? "" : ","}${JSON.stringify(name)}:`) };
   if (forms.size < FORMS_MAX && key.length <= FORM_CHARS_MAX) forms.set(key, form);
   return form;
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 /** Nothing but JSON: a Secret, or any other object that renders itself, is a mistake even when it renders safely. */

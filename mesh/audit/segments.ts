@@ -1,21 +1,22 @@
 import { limits } from "../../protocol/limits.ts";
 import type { Row } from "../store/store.ts";
-import { HASH_BYTES } from "../store/tables/audit-segment.ts";
+import { bytesOf } from "./chain.ts";
 
 /** Records on their way to the disk: what goes there together is one row. */
 export class Segments {
   #first = 0;
   #last = 0;
   #lines = "";
-  #hashes: Uint8Array[] = [];
+  /** As text of one byte a character. */
+  #hashes = "";
   #full: Row[] = [];
 
-  /** `seq` is the next one. */
-  add(seq: number, line: string, hash: Uint8Array): void {
+  /** `seq` is the next one; the hash as text. */
+  add(seq: number, line: string, hash: string): void {
     if (this.#hashes.length === 0) [this.#first, this.#lines] = [seq, line];
     else this.#lines += `\n${line}`;
     this.#last = seq;
-    this.#hashes.push(hash);
+    this.#hashes += hash;
     if (this.#lines.length >= limits.audit.segmentCharsMax) this.#end();
   }
 
@@ -28,8 +29,7 @@ export class Segments {
   }
 
   #end(): void {
-    const hashes = Buffer.concat(this.#hashes, this.#hashes.length * HASH_BYTES);
-    this.#full.push(["audit.insertSegment", this.#first, this.#last, hashes, this.#lines]);
-    [this.#lines, this.#hashes] = ["", []];
+    this.#full.push(["audit.insertSegment", this.#first, this.#last, bytesOf(this.#hashes), this.#lines]);
+    [this.#lines, this.#hashes] = ["", ""];
   }
 }

@@ -53,7 +53,7 @@ export const records = {
     /** Of one view of what was spent on each day. */
     spendingRowsMax: 40_000,
     /** Operations, and their age, by which the tables may be behind the journal: who reads adds them up. */
-    journalOpsMax: 1_024,
+    journalOpsMax: 4_096,
     journalMsMax: 10_000,
     /** Forms of operations that are found at once, of one list of scopes; and all that are found by their text. */
     formsOfScopesMax: 32,
