@@ -89,7 +89,8 @@ async function fenceOf(image: string, ...rights: readonly "+sys_admin"[]): Promi
 /** As the kernel shows it; null: all of it stands. */
 async function faultOf(pid: number): Promise<string | null> {
   const status = await readFile(`/proc/${pid}/status`, "latin1").catch(() => "");
-  const value = (name: string): string => new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1] ?? "";
+  const lines = status.split("\n").map((line) => line.split(":\t"));
+  const value = (name: string): string => lines.find(([known]) => known === name)?.[1] ?? "";
   if (value("NoNewPrivs") !== "1") return "new privileges can be gained";
   for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
     if (!/^[0-9a-f]+$/.test(value(set)) || (BigInt(`0x${value(set)}`) & ~SYS_ADMIN) !== 0n)
