@@ -103,3 +103,23 @@ test("a state whose journal misses a form does not open: what it says would be l
   db.close();
   await assert.rejects(openStore({ path, mode: "inline" }), StoreFailure);
 });
+
+test("a run that was forgotten and comes back counts where it is then, not where its form was made", async (t) => {
+  const { store, ledger } = await openCore({ ...world(t), journalOpsMax: 1 });
+  t.after(() => store.close());
+  const spend = async (tokens: number): Promise<void> => {
+    const held = ledger.reserve(["run:r"], { tokens, microUsd: 0 }, "m");
+    assert.ok(held.ok);
+    await store.commit(held.value.writes);
+    const cost = { tokens, microUsd: 0 };
+    await store.commit(ledger.settle(held.value.id, { inputTokens: tokens, outputTokens: 0, cost }).writes);
+  };
+  ledger.openScope("run:r", { tokens: 10 });
+  await spend(7);
+  ledger.closeScope("run:r");
+  for (let n = 0; n < 3_000; n++) ledger.closeScope(`run:other${n}`);
+  ledger.openScope("run:r", { tokens: 10 });
+  assert.equal(ledger.left(["run:r"]).tokens, 3);
+  await spend(2);
+  assert.equal(ledger.left(["run:r"]).tokens, 1);
+});
