@@ -28,14 +28,24 @@ test("so many deliveries are handed on at once, and no more; when one has ended 
     });
   const { requestsConcurrentMax } = limits.hook;
   const held = Array.from({ length: requestsConcurrentMax }, post);
-  while (ends.length < requestsConcurrentMax) await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(await post(), 503);
+  const handedOn = async (count: number, answered: () => boolean): Promise<void> => {
+    while (ends.length < count && !answered()) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const asked = () => {
+    let status = 0;
+    const answer = post().then((given) => (status = given));
+    return { answer, answered: () => status !== 0 };
+  };
+  await handedOn(requestsConcurrentMax, () => false);
+  const beyond = asked();
+  await handedOn(requestsConcurrentMax + 1, beyond.answered);
   assert.equal(ends.length, requestsConcurrentMax);
-  ends.shift()?.();
+  assert.equal(await beyond.answer, 503);
+  ends[0]?.();
   assert.equal(await Promise.race(held), 202);
-  const another = post();
-  while (ends.length < requestsConcurrentMax) await new Promise((resolve) => setImmediate(resolve));
+  const another = asked();
+  await handedOn(requestsConcurrentMax + 1, another.answered);
   for (const end of ends) end();
-  assert.equal(await another, 202);
+  assert.equal(await another.answer, 202);
   assert.deepEqual(await Promise.all(held), Array(requestsConcurrentMax).fill(202));
 });
