@@ -37,6 +37,11 @@ test("names that hold a separator are not taken for others", () => {
   for (const detail of [fields, others, { a: 1, b: 2, c: 3 }]) assert.equal(textOf(detail), canonicalJson(detail));
 });
 
+test("a record of the same kind that says more, less or something else is written whole", () => {
+  for (const detail of [{ a: 1 }, { a: 1, b: 2 }, { b: 2, a: 1 }, { b: 2 }, { a: 1, c: 3 }, {}, { a: 1 }])
+    assert.equal(textOf(detail), canonicalJson(detail));
+});
+
 test("what is not plain JSON is a fault, at the top and below", () => {
   const own: unknown = Object.create({ inherited: 1 });
   for (const broken of [new Secret(Buffer.from("x")), own, Number.NaN, Infinity, undefined, 1n, new Date(0)]) {
