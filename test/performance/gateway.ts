@@ -93,7 +93,7 @@ try {
   const samples: Samples = new Map();
   const warmRounds = Math.max(1, Math.ceil(warmS / course.roundSeconds));
   for (let round = 1; round <= warmRounds; round++) {
-    await course.round(all, new Map());
+    await course.round(all);
     say(`warm-up ${round} of ${warmRounds}`);
   }
   for (let round = 1; round <= rounds; round++) {

@@ -35,12 +35,15 @@ export class Course {
     return Object.values(this.loads).reduce((sum, { ms }) => sum + ms, 0) / 1_000;
   }
 
-  /** Every kind, and in each all contestants one after the other, so that a noisy moment hits none of them alone. */
-  async round(contestants: readonly Contestant[], samples: Samples): Promise<void> {
+  /**
+   * Every kind, and in each all contestants one after the other, so that a noisy moment hits none of them alone. Without
+   * `samples` it warms up, which all do alike.
+   */
+  async round(contestants: readonly Contestant[], samples?: Samples): Promise<void> {
     for (const kind of Object.keys(this.loads) as Kind[])
       for (const contestant of contestants) {
-        const sample = belongs(contestant, kind) ? await this.#slice(contestant, kind) : undefined;
-        if (!sample) continue;
+        const sample = !samples || belongs(contestant, kind) ? await this.#slice(contestant, kind) : undefined;
+        if (!sample || !samples) continue;
         const own = samples.get(contestant.name) ?? new Map<Kind, Sample[]>();
         samples.set(contestant.name, own.set(kind, [...(own.get(kind) ?? []), sample]));
       }
