@@ -98,6 +98,12 @@ test("what has expired is not there: for readers, lists, comparisons and deletio
     assert.equal(await write(opened, entry("k", "x", { ifVersion: 1 })), "conflict");
     assert.equal(await write(opened, entry("k", null)), "not_found");
     assert.equal(await write(opened, entry("k", "2", { ifVersion: 0 })), 2);
+    // Versions that were written for ever end with the key.
+    assert.equal(await write(opened, entry("k", "3", { ttlSeconds: 10 })), 3);
+    assert.equal(board.read("k", 2)?.value, "2");
+    clock.ms += 10_000;
+    assert.equal(board.read("k", 2), undefined);
+    assert.equal(board.history("k", undefined), undefined);
   }));
 
 test("a list shows live rows that match and that the reader may see, in order, bounded", () =>

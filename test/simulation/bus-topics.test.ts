@@ -155,6 +155,26 @@ test("the same key of the same sender is one message for the window, also over a
   await bus.store.close();
 });
 
+test("hole: reusable names as identity — who leaves the fleet leaves no cursor, delivery or dead letter to the next of that name", async (t) => {
+  const path = stateFolder(t);
+  const clock = new SimulatedClock("2026-01-01T00:00Z");
+  let bus = await open(path, clock);
+  for (const body of ["1", "2", "3", "4", "5"]) await bus.publish(body);
+  const taken = (await bus.pull("a", 4)).map(({ id }) => id);
+  await bus.ack("a", [taken[0] ?? "", taken[2] ?? ""]);
+  await bus.ack("a", [taken[3] ?? ""], "not mine");
+  assert.equal(bus.dead("a").length, 1);
+  await bus.store.commit(bus.topics.forget("a"));
+  assert.deepEqual(bus.dead("a"), []);
+  const pulled = async (count: number) => (await bus.pull("a", count)).map(({ body, attempt }) => [body, attempt]);
+  assert.deepEqual(await pulled(1), [["1", 1]]);
+  await bus.store.close();
+  bus = await open(path, clock, 1);
+  const others = ["2", "3", "4", "5"].map((body) => [body, 1]);
+  assert.deepEqual(await pulled(10), [["1", 2], ...others]);
+  await bus.store.close();
+});
+
 test("a subscriber that never comes blocks neither publishers nor others; what it lost is a dead letter", (t) =>
   withTopics(t, async (bus) => {
     await bus.pull("slow");
