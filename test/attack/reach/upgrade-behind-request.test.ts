@@ -43,7 +43,7 @@ async function told(bytes: string): Promise<string> {
   let text = "";
   socket.on("data", (piece: Buffer) => (text += piece.toString("latin1"))).on("error", () => {});
   socket.write(bytes);
-  await once(socket, "close");
+  await once(socket, "close", { signal: AbortSignal.timeout(30_000) });
   return text;
 }
 
