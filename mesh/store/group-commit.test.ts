@@ -212,3 +212,15 @@ test("who waits is told in the order of the commits, also half a crowd later, an
     Array.from({ length: CROWD }, (_, n) => n),
   );
 });
+
+test("few of the first half do not go out alone: they wait for company, as ever", async () => {
+  const { group, runs } = slowWriter();
+  const CROWD = 2 * limits.store.crowdCommitsMin;
+  const again = (n: number): boolean => n === 0 || n >= CROWD / 2;
+  for (let n = 0; n < CROWD; n++)
+    void group.commit([row("a")]).then(() => (again(n) ? group.commit([row("again")]) : undefined));
+  await nextTurn();
+  group.acknowledge(runs[0]?.upTo ?? 0);
+  while (runs.length < 2) await turn();
+  assert.equal(runs[1]?.names.length, 1 + CROWD / 2);
+});

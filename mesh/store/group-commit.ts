@@ -174,7 +174,8 @@ export class GroupCommit {
 
   #resolveLater(done: readonly Waiting[]): void {
     setImmediate(() => {
-      this.flush();
+      // Few that came at once gather more first.
+      if (commitsOf(this.#filling) >= WAITING_COMMITS) this.flush();
       for (const { resolve } of done) resolve();
     });
   }
