@@ -23,7 +23,7 @@ export async function followFleet(desk: Desk, context: Pick<Context, "terminal">
 }
 
 export function eventLine(event: MeshEvent): Line {
-  const detail = Object.entries(event.detail).map(([name, value]) => `${name}=${String(value)}`);
+  const detail = Object.entries(event.detail).map(([name, value]) => `${name}=${inOneLine(String(value))}`);
   const time = Number.isFinite(event.atMs) ? new Date(event.atMs).toISOString().slice(11, 19) : "";
   return [
     tint("faint", `${time} `),
@@ -33,6 +33,9 @@ export function eventLine(event: MeshEvent): Line {
     tint("faint", ` ${detail.join(" ")}`),
   ];
 }
+
+/** An agent that could begin a line would tell of events that never were. */
+const inOneLine = (text: string): string => text.replaceAll("\n", "\\u{a}").replaceAll("\t", "\\u{9}");
 
 function toneOf(type: string): Tone {
   if (/denied|refused|exhausted|halted/.test(type)) return "warn";
