@@ -1,7 +1,7 @@
 import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Soon } from "../../lib/soon.ts";
-import type { Refusal } from "../../protocol/refusal.ts";
+import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import { decide, type Action, type Decision } from "../policy/decide.ts";
 import type { Write } from "../store/store.ts";
 import { evidenceOf, type Caller, type DoorServices } from "./services.ts";
@@ -74,4 +74,17 @@ export async function recordRefusal(
   const evidence = evidenceOf(services.workOf?.(caller));
   await services.denials(caller).record({ code, reason: reason.slice(0, 400), ...about, ...evidence });
   services.monitor.emit("call.denied", caller.agent, { code, reason: reason.slice(0, 400) });
+}
+
+/** Refuses what would stay on a disk that is nearly full: its last room is for the mesh and its evidence. Undefined: there is room. */
+export async function noRoom(
+  services: DoorServices,
+  caller: Caller,
+  about: { readonly [key: string]: Json },
+): Promise<Refusal | undefined> {
+  if (services.room?.() !== false) return undefined;
+  const full = refusal("busy", "the disk of the mesh is nearly full", "free some space on it, then ask again");
+  await recordRefusal(services, caller, about, full);
+  services.monitor.emitSparsely("store.nearly_full", null);
+  return full;
 }

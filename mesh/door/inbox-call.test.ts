@@ -46,3 +46,36 @@ test("answers to one message at the same moment fill nobody's inbox: one is post
     rmSync(path, { recursive: true });
   }
 });
+
+test("on a disk that is nearly full agents answer no agent; who asked as a person is answered, and what is settled is settled", async () => {
+  const path = mkdtempSync(join(tmpdir(), "cordon-reply-"));
+  const store = await openStore({ path, mode: "inline" });
+  try {
+    const inboxes = new Inboxes(store, clock, ids);
+    const audit = { record: (_event: unknown, writes: readonly Write[] = []) => store.commit(writes) };
+    const services = {
+      ...{ clock, ids, audit, inboxes, matrix: new Map([["a", may]]), room: () => false, halted: () => undefined },
+      monitor: { emit: () => {}, emitSparsely: () => {} },
+      denials: denialsByCaller({ clock, audit }),
+    } as unknown as DoorServices;
+    const caller = { agent: "a", sandbox: "s" };
+    const post = async (from: "agent:b" | "principal:operator"): Promise<string> => {
+      const sent = inboxes.post({
+        ...{ to: "a", from, body: "x", label: unlabelled, conversation: undefined, replyTo: null },
+      });
+      assert.ok(sent.ok);
+      await store.commit(sent.value.writes);
+      sent.value.done();
+      return sent.value.id;
+    };
+    const ofAgent = await post("agent:b");
+    const answered = await reply(services, caller, ofAgent, { body: "y" });
+    assert.equal(answered.ok ? "ok" : answered.error.code, "busy");
+    assert.equal(inboxes.depth("b"), 0);
+    assert.ok((await done(services, caller, ofAgent)).ok);
+    assert.ok((await reply(services, caller, await post("principal:operator"), { body: "y" })).ok);
+  } finally {
+    await store.close();
+    rmSync(path, { recursive: true });
+  }
+});

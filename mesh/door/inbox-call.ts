@@ -2,7 +2,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import type { Json } from "../../lib/json.ts";
 import { ReplyBody, type Delivery } from "../../protocol/door.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import { ask, recordRefusal } from "./ask.ts";
+import { ask, noRoom, recordRefusal } from "./ask.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
 
 /** Settles a delivery without an answer. */
@@ -37,6 +37,9 @@ export async function reply(
   if (!delivery) return err(noDelivery(message));
   const [kind, name] = splitSender(delivery.from);
   if (kind === "agent") {
+    // Two agents that answer one another without end would fill the disk; a person who asked is answered, once.
+    const full = await noRoom(services, caller, { verb: "message.reply", message });
+    if (full) return err(full);
     const asked = await ask(services, caller, { verb: "message.send", to: name });
     if (!asked.ok) return asked;
   }

@@ -5,7 +5,7 @@ import { toolArguments, type ToolAnswer, type ToolArguments, type ToolName } fro
 import type { Label } from "../../protocol/label.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Action } from "../policy/decide.ts";
-import { ask, decisionOf, recordAllowed, recordRefusal } from "./ask.ts";
+import { ask, decisionOf, noRoom, recordAllowed, recordRefusal } from "./ask.ts";
 import { boardHistory, watchBoard } from "./board-call.ts";
 import { agentLabel, type Caller, type DoorServices } from "./services.ts";
 import { createTask, finishTask, handOffTask, listTasks, updateTask } from "./task-call.ts";
@@ -43,12 +43,8 @@ export async function toolCall(
     await recordRefusal(services, caller, { verb: "tool.call", tool }, refused);
     return err(refused);
   }
-  if (KEPT.has(tool) && services.room?.() === false) {
-    const full = refusal("busy", "the disk of the mesh is nearly full", "free some space on it, then ask again");
-    await recordRefusal(services, caller, { verb: "tool.call", tool }, full);
-    services.monitor.emitSparsely("store.nearly_full", null);
-    return err(full);
-  }
+  const full = KEPT.has(tool) ? await noRoom(services, caller, { verb: "tool.call", tool }) : undefined;
+  if (full) return err(full);
   type Handler = (s: DoorServices, c: Caller, a: unknown, signal: AbortSignal) => Answer;
   return (tools[tool] as Handler)(services, caller, parsed.data, signal);
 }
