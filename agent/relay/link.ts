@@ -12,16 +12,13 @@ export async function openLink(orders: RelayOrders, clock: Clock): Promise<Clien
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const session = openSession("http://door", {
     createConnection: () => socket,
+    // Of each stream; Node gives the connection as a whole its room back at once, so that one that nobody reads holds back no other.
     settings: { enablePush: false, initialWindowSize: limits.docker.relayStreamBytesMax },
   });
   session.once("error", reject);
   session.once("close", () => reject(new Error("the mesh has closed the connection")));
   // In TLS 1.3 a client is done before its peer has judged it; the first word of the mesh says that it has.
-  session.once("remoteSettings", () => {
-    // Room for each stream, so that one that nobody reads holds back no other.
-    session.setLocalWindowSize(limits.docker.relayStreamBytesMax * limits.door.connectionsMax);
-    resolve();
-  });
+  session.once("remoteSettings", () => resolve());
   await promise;
   return session;
 }

@@ -127,11 +127,6 @@ export class RelayPort {
       socket.destroy();
       if (!this.#closed) this.#options.on.lost();
     });
-    // Room for each stream, so that one that the door does not read holds back no other.
-    session.once("connect", () => {
-      if (session.destroyed) return;
-      session.setLocalWindowSize(limits.docker.relayStreamBytesMax * limits.door.connectionsMax);
-    });
     session.on("stream", (stream, { ":method": method }) => {
       stream.on("error", () => undefined);
       if (method !== "CONNECT") return stream.close(http2.NGHTTP2_REFUSED_STREAM);
