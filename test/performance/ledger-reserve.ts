@@ -2,7 +2,9 @@
  * Durable reservations a second (reserve + audit record in one transaction, 32 in flight) against raw
  * node:sqlite commits of one row under the same fsync policy, interleaved in one run; with ledgers of 0, 10⁵ and
  * 10⁶ rows (each as many totals, daily rows and audit records). Usage: node test/performance/ledger-reserve.ts
- * [--rows N,N,...] [--seconds S] [--in-flight N]
+ * [--rows N,N,...] [--seconds S] [--in-flight N] [--settle]
+ * `--settle`: each is settled, as calls are, with its record and the next transaction; else all stay open, which is the worst
+ * that can be done to the tables.
  */
 import { createSecretKey } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -21,7 +23,9 @@ import { statements } from "../../mesh/store/statements.ts";
 import { auditKeys, noCaps } from "../simulation/world.ts";
 
 const text = { type: "string" } as const;
-const { values } = parseArgs({ options: { rows: text, seconds: text, "in-flight": text } });
+const { values } = parseArgs({
+  options: { rows: text, seconds: text, "in-flight": text, settle: { type: "boolean" } },
+});
 const IN_FLIGHT = Number(values["in-flight"] ?? 32);
 const sizes = (values.rows ?? "0,100000,1000000").split(",").map(Number);
 const sliceMs = Number(values.seconds ?? 1) * 1_000;
@@ -68,6 +72,11 @@ async function openSubject(path: string) {
           hold.value.writes,
         );
         latencies.push(performance.now() - start);
+        if (!values.settle) continue;
+        const usage = { inputTokens: 300, outputTokens: 50, cost: { tokens: 350, microUsd: 1_000 } };
+        const { writes } = ledger.settle(hold.value.id, usage);
+        const detail = { hold: hold.value.id };
+        void audit.record({ kind: "model.settled", subject: `agent:a${n % 20}`, detail }, writes, "later");
       }
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, (_, n) => lane(n)));
