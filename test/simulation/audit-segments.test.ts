@@ -180,3 +180,29 @@ test("many segments, and one that is too long for a row, are verified and read w
     Array.from({ length: 40 + together }, (_, at) => at + 1),
   );
 });
+
+test("a chain of the first form goes on in segments, and is one list", async (t) => {
+  const path = await chain(t);
+  const db = new DatabaseSync(join(path, "cordon.sqlite"));
+  withFirstForm(db, RECORDS, keys);
+  db.close();
+  const clock = new SimulatedClock("2026-03-02T10:00:00Z");
+  const store = await openStore({ path, mode: "inline" });
+  const audit = createAudit({ store, clock, ...keys });
+  await Promise.all([1, 2].map((n) => audit.record({ kind: "mesh.started", subject: "mesh", detail: { n } })));
+  await audit.close();
+  await store.close();
+  const state = openReadOnly(path);
+  t.after(() => state.close());
+  const verdict = await verifyAudit(state.query, { publicKey: keys.signer.publicKey, macKey: keys.macKey });
+  assert.equal(verdict.ok && verdict.records, RECORDS + 2);
+  const { audit: query } = state.query;
+  assert.equal(query.rows(0, 100).length, RECORDS);
+  assert.deepEqual(
+    query.page(RECORDS - 1, 2).map(({ seq, kind }) => [seq, kind]),
+    [
+      [RECORDS, `kind.k${RECORDS}`],
+      [RECORDS + 1, "mesh.started"],
+    ],
+  );
+});

@@ -11,7 +11,7 @@ export interface AuditSegmentRow {
   readonly hashes: Uint8Array;
 }
 
-export const HASH_BYTES = 32;
+const HASH_BYTES = 32;
 
 /**
  * A record but for its seq, which is its place. Neither kind nor subject holds a space (`canonicalDetail` looks at both),
