@@ -46,6 +46,8 @@ export async function openRelayed(socketPath: string) {
     await again().sweep();
     const left = [...leftovers(), ...(await kept())];
     rmSync(stateDir, { recursive: true, force: true });
+    // Bridges outlive the engine.
+    if (left.length > 0) await api.try("POST", `/networks/prune`);
     if (left.length > 0) throw new Error(`left behind: ${left.join(", ")}`);
   };
   const network = (sandbox: string): string => `cordon-${installation}-${sandbox}.relay`;

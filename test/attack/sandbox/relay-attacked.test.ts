@@ -30,10 +30,13 @@ describe("a door that goes through a relay", { skip, timeout: 240_000 }, () => {
     { timeout: 120_000 },
   );
   after(async () => {
-    await run?.sandbox.stop(0);
-    await neighbour?.sandbox.stop(0);
-    await host?.close();
-    await engine?.close();
+    try {
+      await run?.sandbox.stop(0);
+      await neighbour?.sandbox.stop(0);
+      await host?.close();
+    } finally {
+      await engine?.close();
+    }
   });
 
   const given = <T>(value: T | undefined): T => {
