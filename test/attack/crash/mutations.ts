@@ -66,7 +66,12 @@ export function spelled(dice: Dice, sound: Json, changes: number): string {
     if (Array.isArray(each)) {
       const items = each.map((item) => write(item));
       if (left > 0 && dice(8) === 0)
-        items.push(...Array.from({ length: oneOf(dice, [1, 3, 300]) }, () => items[0] ?? value(dice)));
+        items.push(
+          ...Array.from(
+            { length: oneOf(dice, [1, 3, (items[0]?.length ?? 0) < 500 ? 300 : 2]) },
+            () => items[0] ?? value(dice),
+          ),
+        );
       return `[${items.join(",")}]`;
     }
     if (typeof each !== "object" || each === null) return JSON.stringify(each);
