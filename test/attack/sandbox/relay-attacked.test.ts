@@ -188,6 +188,15 @@ describe("a door that goes through a relay", { skip, timeout: 240_000 }, () => {
     assert.equal(await askDoor(neighbour, "/alone"), "open");
   });
 
+  it("ends with its sandbox, and is not mourned", async () => {
+    const brief = await startWatched(host.backend, specOf("0"));
+    await brief.ended(PATIENCE_MS);
+    assert.deepEqual(
+      brief.events.map(({ type }) => type),
+      ["started", "exited"],
+    );
+  });
+
   it("leaves no container, network or volume behind when its mesh was killed", async () => {
     assert.ok((await host.kept()).length >= 4);
     assert.deepEqual(await host.again().sweep(), [given(neighbourSpec).id]);
