@@ -37,6 +37,9 @@ test("help names every command, and each has its own", async (t) => {
     const own = await run([command.name, "--help"]);
     assert.equal(own.code, 0);
     assert.ok(own.stdout.includes(`usage: cordon ${command.name}`));
+    const options = own.stdout.split("\n").filter((line) => /^ {2}(-\w,| {3}) --/.test(line));
+    assert.ok(options.length > 0);
+    for (const line of options) assert.match(line, /^ {2}(-\w,| {3}) --[\w-]+( \S+)? {2,}\S/);
     assert.deepEqual(await run(["help", command.name]), own);
   }
 });

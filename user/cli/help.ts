@@ -35,12 +35,12 @@ export function printCommandHelp(command: Command, terminal: Terminal): void {
   terminal.print("");
   terminal.print(`usage: cordon ${command.name} ${command.usage}`.trimEnd());
   terminal.print("");
-  const options = Object.entries(optionsOf(command));
-  const rows = options.map(([name, card]): Line[] => {
-    const flags = `${card.short ? `-${card.short}, ` : "    "}--${name}${card.value ? ` ${card.value}` : ""}`;
-    return ["  ", tint("accent", flags.padEnd(24)), card.help];
-  });
-  for (const row of rows) terminal.print(row.flat());
+  const options = Object.entries(optionsOf(command)).map(([name, card]): [flags: string, help: Line] => [
+    `${card.short ? `-${card.short}, ` : "    "}--${name}${card.value ? ` ${card.value}` : ""}`,
+    card.help,
+  ]);
+  const width = Math.max(...options.map(([flags]) => flags.length)) + 2;
+  for (const [flags, help] of options) terminal.print(["  ", tint("accent", flags.padEnd(width)), help].flat());
   for (const note of command.notes ?? []) {
     terminal.print("");
     terminal.print(note);
