@@ -2,8 +2,8 @@
  * Durable board writes and topic publications a second (256 in flight), and board reads a second, against raw
  * node:sqlite under the same fsync policy in the same run: one small row a commit, as many small rows a commit as are in
  * flight, and as many of the very rows that a board write and a publication leave (the same tables and indices, the
- * value of the size that it has when it is sealed). Values of the board are sealed, as in a mesh. On a small state and on
- * one of a million rows, by callers that each wait for their own row, and by one that hands over all rows of a commit.
+ * value of the size that it has when it is sealed). Values of the board are sealed, as in a mesh, but where it says so; raw
+ * rows are not, but where it says so. On a small state and on one of a million rows, by callers that each wait for their own row, and by one that hands over all rows of a commit.
  * Then what the large state costs against the small one, and what an operation costs the processor, by thread and by part.
  * Usage: node test/performance/board-bus-store.ts [--rows N] [--seconds S]
  */
@@ -17,6 +17,7 @@ import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import { Secret } from "../../lib/redact.ts";
 import { Blackboard } from "../../mesh/blackboard/blackboard.ts";
+import { plainValues } from "../../mesh/blackboard/value-cipher.ts";
 import { Topics } from "../../mesh/bus/topics.ts";
 import { openStore } from "../../mesh/store/open.ts";
 import { packed, unpacked } from "../../mesh/store/packing.ts";
@@ -111,6 +112,14 @@ async function subject(path: string, keys: number) {
     if (!made.ok) throw new Error(made.error.reason);
     return made.value;
   };
+  // Keys of its own, and values as long as sealed ones: what a board costs where nothing is sealed, as the raw rows.
+  const plain = new Blackboard(store, systemClock, { cipher: plainValues, plainUpTo: 0 });
+  const plainEntry = { ...entry, value: cipher.seal(text, { key: "k/0", version: 1 }) };
+  const plainChange = (n: number) => {
+    const made = plain.prepare({ ...plainEntry, key: `p/${(n * 7919) % keys}` });
+    if (!made.ok) throw new Error(made.error.reason);
+    return made.value;
+  };
   const publication = (n: number) => {
     const made = topics.publish({
       topic: `t/${n % 100}`,
@@ -142,6 +151,7 @@ async function subject(path: string, keys: number) {
     ...{ change, publication },
     write: one(change),
     writeTogether: together(change),
+    writePlain: one(plainChange),
     publish: one(publication),
     publishTogether: together(publication),
     read: () => repeated((n) => board.read(`k/${(n * 7919) % keys}`, undefined)),
@@ -282,8 +292,10 @@ try {
       "raw topic rows, 1k": [same.small.publications],
       [`raw topic rows, ${rows}`]: [same.large.publications],
       "board write, 1k rows": [small.write, "raw board rows, 1k", "raw board rows, each sealed, 1k"],
+      "board write, unsealed, 1k rows": [small.writePlain, "raw board rows, 1k"],
       "board write together, 1k rows": [small.writeTogether, "raw board rows, 1k", "raw board rows, each sealed, 1k"],
       [`board write, ${rows} rows`]: [large.write, `raw board rows, ${rows}`, `raw board rows, each sealed, ${rows}`],
+      [`board write, unsealed, ${rows} rows`]: [large.writePlain, `raw board rows, ${rows}`],
       [`board write together, ${rows} rows`]: [
         large.writeTogether,
         `raw board rows, ${rows}`,

@@ -21,8 +21,15 @@ export const rootless: readonly Mutation[] = [
     edits: [
       sandbox("rootless/data-server.ts", '  await write("memory", "memory.limit_in_bytes", memory);\n', ""),
       sandbox("rootless/data-server.ts", '  await write("memory", "memory.memsw.limit_in_bytes", memory);\n', ""),
-      sandbox("rootless/data-server.ts", "  if (fault !== null) throw", "  if (fault === memory) throw"),
-      sandbox("rootless/data-server.ts", "const fault = await own", "const memory = '';\n  const fault = await own"),
+      sandbox("rootless/data-server.ts", "(await own.faultOf(pid, dataServerMemoryBytes, dataServerTasksMax)) ?? ", ""),
+    ],
+    caught: inside,
+  },
+  {
+    element: "rootless: what the server of /data may do",
+    edits: [
+      sandbox("rootless/data-server.ts", '[...(await fenceOf(image, "+sys_admin")), ...serve]', "serve"),
+      sandbox("rootless/data-server.ts", " ?? (await faultOf(pid))", ""),
     ],
     caught: inside,
   },
