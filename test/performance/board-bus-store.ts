@@ -33,6 +33,8 @@ const { values } = parseArgs({ options: { rows: { type: "string" }, seconds: { t
 const rows = Number(values.rows ?? 1_000_000);
 const sliceMs = Number(values.seconds ?? 0.5) * 1_000;
 const KEYS = 50_000;
+/** Besides those: one agent may have so many more. */
+const PLAIN_KEYS = 20_000;
 const label = JSON.stringify(unlabelled);
 const text = "x".repeat(200);
 
@@ -116,7 +118,7 @@ async function subject(path: string, keys: number) {
   const plain = new Blackboard(store, systemClock, { cipher: plainValues, plainUpTo: 0 });
   const plainEntry = { ...entry, value: cipher.seal(text, { key: "k/0", version: 1 }) };
   const plainChange = (n: number) => {
-    const made = plain.prepare({ ...plainEntry, key: `p/${(n * 7919) % keys}` });
+    const made = plain.prepare({ ...plainEntry, key: `p/${(n * 7919) % Math.min(keys, PLAIN_KEYS)}` });
     if (!made.ok) throw new Error(made.error.reason);
     return made.value;
   };
