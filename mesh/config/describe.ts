@@ -12,12 +12,9 @@ export function describe(source: Source, issue: z.core.$ZodIssue, keys: readonly
   if (issue.code === "unrecognized_keys") {
     return issue.keys.slice(0, FAULTS_MAX).map((key) => {
       const meant = nearest(key, keys);
-      return source.at(
-        path,
-        `unknown key \`${key}\` in ${where}`,
-        meant ? `did you mean \`${meant}\`?` : "remove it",
-        key,
-      );
+      // Known, but not here.
+      const fix = meant === undefined || meant === key ? "remove it" : `did you mean \`${meant}\`?`;
+      return source.at(path, `unknown key \`${key}\` in ${where}`, fix, key);
     });
   }
   if (issue.code === "invalid_key")

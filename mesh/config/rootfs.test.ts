@@ -50,6 +50,7 @@ describe("what an agent stands on", () => {
     ["two packages in one", "packages: ['git,vim']", /Debian package/],
     ["a package with an upper-case name", "packages: [Git]", /Debian package/],
     ["a key that is misspelt", "package: [git]", /did you mean `packages`/],
+    ["a key of another place", "fleet: a", /unknown key `fleet`.* -> remove it/],
   ] as const) {
     it(`is refused for ${what}`, () => {
       const fleet = read(agent);
