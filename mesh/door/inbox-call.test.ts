@@ -17,17 +17,23 @@ import type { DoorServices } from "./services.ts";
 
 const may: Grants = { message: ["b", "a"], blackboard: { read: [], write: [] }, tools: [], models: [] };
 
-test("answers to one message at the same moment fill nobody's inbox: one is posted, and one counts", async () => {
+/** The services that a reply needs, on a store of its own; `room` says whether the disk has any. */
+async function place(room: () => boolean) {
   const path = mkdtempSync(join(tmpdir(), "cordon-reply-"));
   const store = await openStore({ path, mode: "inline" });
+  const inboxes = new Inboxes(store, clock, ids);
+  const audit = { record: (_event: unknown, writes: readonly Write[] = []) => store.commit(writes) };
+  const services = {
+    ...{ clock, ids, audit, inboxes, matrix: new Map([["a", may]]), room, halted: () => undefined },
+    monitor: { emit: () => {}, emitSparsely: () => {} },
+    denials: denialsByCaller({ clock, audit }),
+  } as unknown as DoorServices;
+  return { path, store, inboxes, services };
+}
+
+test("answers to one message at the same moment fill nobody's inbox: one is posted, and one counts", async () => {
+  const { path, store, inboxes, services } = await place(() => true);
   try {
-    const inboxes = new Inboxes(store, clock, ids);
-    const audit = { record: (_event: unknown, writes: readonly Write[] = []) => store.commit(writes) };
-    const services = {
-      ...{ clock, ids, audit, inboxes, matrix: new Map([["a", may]]), monitor: { emit: () => {} } },
-      halted: () => undefined,
-      denials: denialsByCaller({ clock, audit }),
-    } as unknown as DoorServices;
     const caller = { agent: "a", sandbox: "s" };
     const sent = inboxes.post({
       ...{ to: "a", from: "agent:b", body: "x", label: unlabelled, conversation: undefined, replyTo: null },
@@ -48,16 +54,8 @@ test("answers to one message at the same moment fill nobody's inbox: one is post
 });
 
 test("on a disk that is nearly full agents answer no agent; who asked as a person is answered, and what is settled is settled", async () => {
-  const path = mkdtempSync(join(tmpdir(), "cordon-reply-"));
-  const store = await openStore({ path, mode: "inline" });
+  const { path, store, inboxes, services } = await place(() => false);
   try {
-    const inboxes = new Inboxes(store, clock, ids);
-    const audit = { record: (_event: unknown, writes: readonly Write[] = []) => store.commit(writes) };
-    const services = {
-      ...{ clock, ids, audit, inboxes, matrix: new Map([["a", may]]), room: () => false, halted: () => undefined },
-      monitor: { emit: () => {}, emitSparsely: () => {} },
-      denials: denialsByCaller({ clock, audit }),
-    } as unknown as DoorServices;
     const caller = { agent: "a", sandbox: "s" };
     const post = async (from: "agent:b" | "principal:operator"): Promise<string> => {
       const sent = inboxes.post({

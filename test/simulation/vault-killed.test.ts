@@ -123,15 +123,20 @@ for (const [name, { wrapped, act }] of Object.entries(changes))
         const holding = readdirSync(state).filter((each) => readFileSync(join(state, each)).includes(plain));
         assert.deepEqual(holding, key.file.protection ? [] : [KEY_FILE]);
       });
-      assert.deepEqual(
-        readdirSync(state).filter((each) => each.startsWith(KEY_FILE)),
-        [KEY_FILE],
-        `operation ${nth}`,
-      );
-      rmSync(state, { recursive: true });
+      endsWithOneKey(state, nth);
     }
     assert.ok(nth > 8, `${nth} operations`);
   });
+
+/** Nothing of the key but the key file is left; removes the state. */
+function endsWithOneKey(state: string, nth: number): void {
+  assert.deepEqual(
+    readdirSync(state).filter((each) => each.startsWith(KEY_FILE)),
+    [KEY_FILE],
+    `operation ${nth}`,
+  );
+  rmSync(state, { recursive: true });
+}
 
 test("killed at every operation of a first start: the next one goes on, and no copy of its key stays", async () => {
   let nth = 0;
@@ -142,12 +147,7 @@ test("killed at every operation of a first start: the next one goes on, and no c
     killed = await killedAt(nth, () => openKey(store, state));
     await store.close();
     await opened(state, server, async (found) => replace(state, found, server.protection()));
-    assert.deepEqual(
-      readdirSync(state).filter((each) => each.startsWith(KEY_FILE)),
-      [KEY_FILE],
-      `operation ${nth}`,
-    );
-    rmSync(state, { recursive: true });
+    endsWithOneKey(state, nth);
   }
   assert.ok(nth > 8, `${nth} operations`);
 });
