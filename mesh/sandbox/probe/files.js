@@ -45,6 +45,10 @@ const readSome = (path) => {
   if (bytes === 0) throw Object.assign(new Error("empty"), { code: "masked" });
 };
 
+/** The number of the null device: a runtime hides a file by binding it over, and to write to it is to write to nobody. */
+const NULL_DEVICE = 0x103;
+const isNull = (about) => about.isCharacterDevice() && about.rdev === NULL_DEVICE;
+
 const runFrom = (path) => {
   fs.writeFileSync(path, rawCalls(Object.values(allowedCalls).map(forThisMachine)), { mode: 0o755 });
   execFileSync(path);
@@ -77,7 +81,11 @@ export async function tryFiles(report, { ownDevices }) {
   );
   say(
     "sysrq",
-    attempt(() => fs.writeFileSync("/proc/sysrq-trigger", "h")),
+    attempt(() => {
+      const fd = fs.openSync("/proc/sysrq-trigger", "w");
+      if (isNull(fs.fstatSync(fd))) throw Object.assign(new Error("null device"), { code: "masked" });
+      fs.writeSync(fd, "h");
+    }),
   );
   say("/sys", only(fs.readdirSync("/sys"), []));
   say(
@@ -90,7 +98,11 @@ export async function tryFiles(report, { ownDevices }) {
   say(
     "devices present",
     only(
-      fs.readdirSync("/dev").filter((n) => fs.statSync(`/dev/${n}`, { throwIfNoEntry: false })?.isCharacterDevice()),
+      fs.readdirSync("/dev").filter((n) => {
+        // The runtime links /dev/core to /proc/kcore, where the kernel has one: what hides that is the null device, too.
+        const about = fs.statSync(`/dev/${n}`, { throwIfNoEntry: false });
+        return about?.isCharacterDevice() && (n === "null" || !isNull(about));
+      }),
       ["null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", ...ownDevices],
     ),
   );
