@@ -2,6 +2,10 @@
 # For the operator of a machine, as root: lets an ordinary user limit what his sandboxes use. `sh scripts/allow-rootless.sh USER`
 # makes one control group a hierarchy and gives it to USER, who can make groups below it and can give them no more than it has.
 # After every boot, for groups do not outlast one. `--undo USER` takes them away again.
+#
+# On version 2 of control groups, where nobody but root moves a process into such a group, name a process of USER's, too:
+# `sudo sh scripts/allow-rootless.sh "$USER" $$` brings the shell that says so into it, with all that it starts from then on.
+# Once in each such shell; where systemd's manager of USER runs, none of it is needed.
 set -eu
 
 undo=no
@@ -9,7 +13,48 @@ if [ "${1-}" = --undo ]; then
   undo=yes
   shift
 fi
-uid=$(id -u -- "${1:?name a user: sh scripts/allow-rootless.sh USER}")
+uid=$(id -u -- "${1:?name a user: sh scripts/allow-rootless.sh USER [PID]}")
+pid=${2-}
+base=/sys/fs/cgroup
+
+# Whoever may write a group's list of processes may end them and hold them up: nobody else's are brought in.
+if [ -n "$pid" ]; then
+  ids=$(sed -n 's/^Uid:[[:space:]]*//p' -- "/proc/$pid/status" | cut -f 1-4 | tr '\t' ' ')
+  case $pid in *[!0-9]*) ids= ;; esac
+  if [ "$ids" != "$uid $uid $uid $uid" ]; then
+    echo "process $pid is not one of $1" >&2
+    exit 1
+  fi
+fi
+
+# Version 2: one hierarchy, and in a group whose members are limited no process of its own. Those of the mesh are in `mesh`.
+version_two() {
+  group=$base/cordon-user-$uid
+  if [ "$undo" = yes ]; then
+    [ -d "$group" ] || return 0
+    for leaf in "$group/mesh" "$group"; do
+      # Who is still there goes to where every process of the machine has started.
+      [ ! -d "$leaf" ] || while read -r each; do echo "$each" >"$base/cgroup.procs"; done <"$leaf/cgroup.procs"
+      [ ! -d "$leaf" ] || rmdir -- "$leaf"
+    done
+    return 0
+  fi
+  for controller in memory cpu pids; do
+    echo "+$controller" >"$base/cgroup.subtree_control"
+  done
+  mkdir -p -- "$group/mesh"
+  chmod 0700 -- "$group"
+  # As the kernel's rules of delegation have it, and no other file.
+  for each in "$group" "$group/mesh"; do
+    chown -h "$uid" -- "$each" "$each/cgroup.procs" "$each/cgroup.threads" "$each/cgroup.subtree_control"
+  done
+  [ -z "$pid" ] || echo "$pid" >"$group/mesh/cgroup.procs"
+}
+
+if [ -e "$base/cgroup.controllers" ]; then
+  version_two
+  exit 0
+fi
 
 # Version 1 only: a hierarchy of a name of its own (systemd's) limits nothing.
 grep -E ' - cgroup ' /proc/self/mountinfo | grep -v 'name=' | cut -d ' ' -f 5 | while read -r mount; do

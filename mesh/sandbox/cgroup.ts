@@ -9,10 +9,8 @@ import { join } from "node:path";
 import { CPU_PERIOD_US } from "./bundle.ts";
 import { readMounts } from "./mounts.ts";
 import { cgroupPathOf } from "./proc.ts";
+import { CGROUP2_MAGIC, CONTROLLERS_OF_TWO as REQUIRED } from "./rootless/given-group.ts";
 import { userNamespace } from "./rootless/namespace.ts";
-
-const CGROUP2_MAGIC = 0x6367_7270;
-const REQUIRED = ["memory", "cpu", "pids"];
 
 export interface CgroupUsage {
   readonly memoryBytes: number;

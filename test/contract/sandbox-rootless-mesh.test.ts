@@ -1,16 +1,7 @@
 /** How an ordinary user's mesh starts, is refused and ends; the fence itself is in sandbox-rootless.test.ts. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import {
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -55,14 +46,15 @@ describe("the sandboxes of an ordinary user's mesh", { skip, timeout: 290_000 },
   it("are refused when the operator takes one group away, with the command that gives it back", async () => {
     writeFleet(home());
     // Without the first he is not even let in; without the second the mesh inside says no.
-    for (const controller of ["pids", "memory"]) {
-      const group = `/sys/fs/cgroup/${controller}/cordon-user-${user.id}`;
-      rmdirSync(group);
+    for (const controller of user.version === 2 ? ["whole"] : ["pids", "memory"]) {
+      const group = user.groupOf(controller);
+      user.take(controller);
       try {
         const up = await user.run(process.execPath, [cordon, "up", "-d", ...inFolder(home())]).finished;
         assert.notEqual(up.code, 0);
-        assert.match(up.text, new RegExp(`no control group of its own to hold limits with: [^;]*${group}`));
-        assert.match(up.text, new RegExp(`sudo sh \\S+/scripts/allow-rootless\\.sh ${user.name}`));
+        const missing = user.version === 2 ? "this process is in" : group;
+        assert.match(up.text, new RegExp(`no control group of its own to hold limits with: [^;]*${missing}`));
+        assert.match(up.text, new RegExp(`sudo (?:sh \\S+/allow-rootless\\.sh|loginctl \\S+) ${user.name}`));
         // Nor by a caller who asks nobody: the runtime is not let go on without the group.
         const straight = await user.enter(victim, "abcdefgh", join(user.home, "straight")).finished;
         assert.notEqual(straight.code, 0);
@@ -103,7 +95,7 @@ describe("the sandboxes of an ordinary user's mesh", { skip, timeout: 290_000 },
     const { running } = await startVictim("onlyonea");
     // The lock is on a folder that nobody else may open: others of the machine could hold it instead.
     for (const mount of readdirSync("/sys/fs/cgroup")) {
-      const group = `/sys/fs/cgroup/${mount}/cordon-user-${user.id}`;
+      const group = user.groupOf(mount);
       if (existsSync(group)) assert.equal(statSync(group).mode & 0o077, 0, group);
     }
     const second = await user.enter("-e", "console.log('in')").finished;

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { limits } from "../../../protocol/limits.ts";
 import type { Clock } from "../../../lib/clock.ts";
 import { SandboxError } from "../backend.ts";
@@ -12,6 +12,7 @@ import { cpuQuotaUs } from "../bundle.ts";
 import { Cgroup, type Cgroups } from "../cgroup.ts";
 import { startTimeOf } from "../proc.ts";
 import { runReaped } from "../reaper.ts";
+import { CONTROLLERS_OF_TWO } from "./given-group.ts";
 import { intoGroups } from "./into-groups.ts";
 
 /** A process of the mesh's own on which a sandbox depends. */
@@ -107,13 +108,22 @@ async function faultOf(pid: number): Promise<string | null> {
 
 async function makeGroup({ cgroups, group, cpus }: Serving): Promise<void> {
   const memory = String(limits.sandbox.dataServerMemoryBytes);
+  const two = cgroups.version === 2;
+  if (two) await handOn(cgroups.folder("memory", dirname(group)));
   for (const name of CONTROLLERS) await mkdir(cgroups.folder(name, group), { recursive: true, mode: 0o755 });
   const write = (controller: string, file: string, text: string): Promise<void> =>
     writeFile(join(cgroups.folder(controller, group), file), text);
-  await write("memory", "memory.limit_in_bytes", memory);
-  await write("memory", "memory.memsw.limit_in_bytes", memory);
+  await write("memory", two ? "memory.max" : "memory.limit_in_bytes", memory);
+  // Version 1 counts memory and swap together, version 2 swap alone.
+  await write("memory", two ? "memory.swap.max" : "memory.memsw.limit_in_bytes", two ? "0" : memory);
   await write("pids", "pids.max", String(limits.sandbox.dataServerTasksMax));
   await new Cgroup(cgroups, group).limitCpu(cpuQuotaUs(cpus));
+}
+
+/** On version 2 a group has the files of those controllers that the one above it hands on. */
+async function handOn(parent: string): Promise<void> {
+  await mkdir(parent, { recursive: true, mode: 0o755 });
+  await writeFile(join(parent, "cgroup.subtree_control"), CONTROLLERS_OF_TWO.map((name) => `+${name}`).join(" "));
 }
 
 /** After a server that was killed the image may hold half a change. An image that cannot be mended is refused. */

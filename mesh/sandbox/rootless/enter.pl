@@ -44,23 +44,77 @@ sub range_of {
 my ($uid_first, $uid_count) = range_of("/etc/subuid");
 my ($gid_first, $gid_count) = range_of("/etc/subgid");
 
-# The groups that the operator has given to this user, one in each hierarchy.
+# Version 1: the groups that the operator has given to this user, one in each hierarchy.
 sub given_groups {
   open my $file, "<", "/proc/self/mountinfo" or return;
   my %points;
   while (<$file>) { $points{$1} = 1 if / \/ (\S+) .* - cgroup2? / }
   return grep { -d and -w } map { "$_/cordon-user-$<" } sort keys %points;
 }
-my @groups = given_groups();
-my ($lock_folder) = grep { m{/pids/|,pids/|/pids,} } @groups;
-plainly() unless $newuidmap and $newgidmap and $uid_count and $gid_count and $lock_folder;
+
+# Version 2 has one hierarchy, and nobody but root moves a process into a group of it from elsewhere: so this one is in its user's
+# already, which is the operator's, or a scope that systemd's manager of this user has made for this mesh alone. See given-group.ts.
+my ($TWO, $RUN_USER) = ("/sys/fs/cgroup", "/run/user/$<");
+sub own_group { open my $file, "<", "/proc/self/cgroup" or return ""; while (<$file>) { return $1 if m{^0::(/.*)$} } return "" }
+sub delegated_groups {
+  return "$TWO$1" if own_group() =~ m{^(/cordon-user-$<|/[\w.@/-]*user\@$<\.service/[\w.@/-]*cordon-mesh-\d+-\d+\.scope)(?:/mesh)?$};
+  return;
+}
+
+# Runs all of this once more in such a scope. Returns where there is no manager, or it makes none.
+sub enter_scope {
+  my $run = program_of("systemd-run") or return;
+  return if delete $ENV{CORDON_SCOPE} or !-S "$RUN_USER/systemd/private";
+  $ENV{XDG_RUNTIME_DIR} = $RUN_USER;
+  my @scope = ("systemd-run", "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes");
+  # What it becomes could not come back here, so it is asked for nothing first.
+  my $asked = fork // return;
+  if ($asked == 0) {
+    open STDIN, "<", "/dev/null" and open STDOUT, ">", "/dev/null" and open STDERR, ">&", \*STDOUT and exec { $run } @scope, "true";
+    POSIX::_exit(127);
+  }
+  waitpid $asked, 0;
+  return if $?;
+  $ENV{CORDON_SCOPE} = 1;
+  exec { $run } @scope, "--unit=cordon-mesh-$$-" . time . ".scope", "--", $^X, $0, $arch, @program;
+  delete $ENV{CORDON_SCOPE};
+}
+
+my $unified = -e "$TWO/cgroup.controllers";
+enter_scope() if $unified and !delegated_groups();
+delete $ENV{CORDON_SCOPE};
+my @groups = $unified ? delegated_groups() : given_groups();
+# Folders that nobody else may open, and which stand for as long as a mesh may: of version 2 both, for each group has its own.
+sub private { my @about = stat $_[0]; return @about && -d _ && $about[4] == $< && !($about[2] & 077) }
+my @lock_folders = $unified
+  ? (@groups ? grep { private($_) } $RUN_USER, "$TWO/cordon-user-$<" : ())
+  : grep { m{/pids/|,pids/|/pids,} } @groups;
+plainly() unless $newuidmap and $newgidmap and $uid_count and $gid_count and @lock_folders;
 
 # One namespace a user: its sandboxes use his ids and his groups. Both processes below hold the lock for as long as they live.
-sysopen my $lock, $lock_folder, O_RDONLY or refuse("`$lock_folder` cannot be opened: $!", "see `cordon doctor`");
-flock $lock, $LOCK_EX | $LOCK_NB or refuse(
-  "a mesh of `$user` runs already, and the sandboxes of an ordinary user's meshes would share ids",
-  "stop it with `cordon down`, or run this one as another user",
-);
+my @locks = map {
+  sysopen my $lock, $_, O_RDONLY or refuse("`$_` cannot be opened: $!", "see `cordon doctor`");
+  flock $lock, $LOCK_EX | $LOCK_NB or refuse(
+    "a mesh of `$user` runs already, and the sandboxes of an ordinary user's meshes would share ids",
+    "stop it with `cordon down`, or run this one as another user",
+  );
+  $lock;
+} @lock_folders;
+
+sub put { my ($file, $text) = @_; sysopen my $handle, $file, O_WRONLY or return; return defined syswrite $handle, $text }
+
+# Version 2: a group whose members are limited has no process of its own, so those of the mesh, and all that were started beside it,
+# go to a leaf. Whether the controllers are handed on then is the kernel's word.
+sub arranged {
+  my ($group) = @_;
+  mkdir "$group/mesh", 0755;
+  put("$group/mesh/cgroup.procs", $_) for $$, processes_of($group);
+  put("$group/cgroup.subtree_control", "+memory +cpu +pids");
+  open my $file, "<", "$group/cgroup.subtree_control" or return;
+  my %held = map { $_ => 1 } split " ", <$file> // "";
+  return "$TWO" . own_group() eq "$group/mesh" && $held{memory} && $held{cpu} && $held{pids};
+}
+plainly() if $unified and !arranged($groups[0]);
 
 # What a mesh that was killed has left. Its processes ended with its namespace; who is still there is ended by the user who owns it.
 sub processes_of { my ($group) = @_; open my $file, "<", "$group/cgroup.procs" or return; chomp(my @pids = <$file>); return @pids }
@@ -112,7 +166,7 @@ attend($first);
 sub attend {
   my ($pid) = @_;
   # What the program was given beyond the three usual files is for it alone. Who was given nothing has the lock there.
-  POSIX::close(3) if fileno $lock != 3;
+  POSIX::close(3) unless grep { fileno $_ == 3 } @locks;
   for my $name (qw(TERM INT HUP)) { $SIG{$name} = sub { kill $name => $pid } }
   $SIG{CHLD} = sub { };
   for (;;) {

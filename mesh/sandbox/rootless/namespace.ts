@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { limits } from "../../../protocol/limits.ts";
+import { delegatedOf, operatorsGroupOf, ownGroupOfTwo } from "./given-group.ts";
 
 export interface UserNamespace {
   /** The ordinary user, as the machine knows him. */
@@ -12,7 +13,7 @@ export interface UserNamespace {
   /** First id of the first sandbox, and how many sandboxes have room. */
   readonly hostIdFirst: number;
   readonly idRangesMax: number;
-  /** The group of each hierarchy that the operator has given to the user, as a path below its mount. */
+  /** The group of each hierarchy that holds the user's sandboxes, as a path below its mount. */
   readonly cgroup: string;
   /** A file system of the namespace's own, which ends with it. */
   readonly runDir: string;
@@ -24,8 +25,6 @@ export const ROOTLESS_RUN_DIR = "/dev/shm/cordon";
 /** Of all ids, in the namespace that a machine starts with. */
 const ALL_IDS = 2 ** 32 - 1;
 
-export const givenGroupOf = (userId: number): string => `/cordon-user-${userId}`;
-
 let known: UserNamespace | null | undefined;
 
 /** Null when this process is in the namespace that the machine started with. */
@@ -35,12 +34,18 @@ export function userNamespace(): UserNamespace | null {
     readFileSync("/proc/self/uid_map", "latin1"),
     readFileSync("/proc/self/gid_map", "latin1"),
     existsSync(ROOTLESS_RUN_DIR) && readFileSync("/proc/1/cmdline", "latin1").includes("/rootless/enter.pl\0"),
+    ownGroupOfTwo(),
   );
   return known;
 }
 
-/** `uids`, `gids`: user_namespaces(7), lines of the first id inside, the first outside and their number. */
-export function namespaceOf(uids: string, gids: string, entered: boolean): UserNamespace | null {
+/** `uids`, `gids`: user_namespaces(7), lines of the first id inside, the first outside and their number. `own`: see `delegatedOf`. */
+export function namespaceOf(
+  uids: string,
+  gids: string,
+  entered: boolean,
+  own: string | null = null,
+): UserNamespace | null {
   const [users, groups] = [parse(uids), parse(gids)];
   if (users.some(([inside, outside, count]) => inside === 0 && outside === 0 && count >= ALL_IDS)) return null;
   const { hostIdsPerSandbox: size } = limits.sandbox;
@@ -51,7 +56,8 @@ export function namespaceOf(uids: string, gids: string, entered: boolean): UserN
     user: nameOf(userId),
     hostIdFirst: size,
     idRangesMax: Math.max(0, Math.floor((ids + 1) / size) - 1),
-    cgroup: givenGroupOf(userId),
+    // Where there is none, this one is looked for and named as missing.
+    cgroup: delegatedOf(own, userId)?.path ?? operatorsGroupOf(userId),
     runDir: ROOTLESS_RUN_DIR,
     entered,
   };

@@ -7,7 +7,8 @@ import type { Isolation, Shortfall } from "../backend.ts";
 import { type Cgroups, readCgroups } from "../cgroup.ts";
 import { readMounts } from "../mounts.ts";
 import { SYSTEM_PATH } from "../process.ts";
-import { givenGroupOf, nameOf, type UserNamespace } from "./namespace.ts";
+import { CONTROLLERS_OF_TWO, type Delegated, delegatedOf, operatorsGroupOf, ownGroupOfTwo } from "./given-group.ts";
+import { nameOf, type UserNamespace, userNamespace } from "./namespace.ts";
 
 const script = fileURLToPath(new URL("../../../scripts/allow-rootless.sh", import.meta.url));
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -119,20 +120,59 @@ async function switches(): Promise<Shortfall[]> {
 
 async function groupsOf(cgroups: Cgroups | null, userId: number): Promise<Shortfall[]> {
   if (cgroups === null) return [];
-  if (cgroups.version === 2) {
-    const what =
-      "an ordinary user's sandboxes need control groups of version 1 so far: on version 2 their limits are not proved";
-    return [{ what, remedy: "run the same command with `sudo`" }];
-  }
+  const files = cgroups.version === 2 ? ["cgroup.procs", "cgroup.subtree_control"] : ["cgroup.procs"];
+  const given = cgroups.version === 2 ? delegatedOf(ownGroupOfTwo(), userId) : null;
+  if (cgroups.version === 2 && given === null) return [await notDelegated(userId)];
   const lacking: string[] = [];
   for (const { type, root, point, superOptions } of await readMounts()) {
     // The runtime asks for a group in every hierarchy; one of a name of its own limits nothing.
-    if (type !== "cgroup" || root !== "/" || superOptions.some((option) => option.startsWith("name="))) continue;
-    const folder = join(point, givenGroupOf(userId));
-    const files = [folder, join(folder, "cgroup.procs")].map((file) => access(file, constants.W_OK));
-    await Promise.all(files).catch(() => lacking.push(folder));
+    if (type !== (given === null ? "cgroup" : "cgroup2") || root !== "/") continue;
+    if (superOptions.some((option) => option.startsWith("name="))) continue;
+    const folder = join(point, given?.path ?? operatorsGroupOf(userId));
+    const writable = [folder, ...files.map((file) => join(folder, file))].map((path) => access(path, constants.W_OK));
+    await Promise.all(writable).catch(() => lacking.push(folder));
   }
-  if (lacking.length === 0) return [];
+  if (lacking.length === 0) return given === null ? [] : handedOn(given, userId);
   const what = `\`${nameOf(userId)}\` has no control group of its own to hold limits with: ${lacking.join(", ")}`;
-  return [{ what, remedy: `run \`sudo sh ${script} ${nameOf(userId)}\` (after every boot)` }];
+  return [{ what, remedy: given === null ? scriptFor(userId, "(after every boot)") : scriptWithShell(userId) }];
 }
+
+const scriptFor = (userId: number, when: string): string => `run \`sudo sh ${script} ${nameOf(userId)}\` ${when}`;
+
+/** Version 2: only root brings a process into the group from elsewhere. */
+const scriptWithShell = (userId: number): string =>
+  `run \`sudo sh ${script} ${nameOf(userId)} $$\` in the shell that starts Cordon (after every boot, in each such shell)`;
+
+/** Version 2, in a group that is the machine's or that systemd alone may write. */
+async function notDelegated(userId: number): Promise<Shortfall> {
+  const user = nameOf(userId);
+  const there = (path: string): Promise<boolean> =>
+    access(path).then(
+      () => true,
+      () => false,
+    );
+  const what = `\`${user}\` has no control group of its own to hold limits with: this process is in \`${ownGroupOfTwo()}\``;
+  if (!(await there("/run/systemd/system"))) return { what, remedy: scriptWithShell(userId) };
+  if (!(await there(`/run/user/${userId}/systemd/private`)))
+    return { what, remedy: `run \`sudo loginctl enable-linger ${user}\`, which starts systemd's manager of that user` };
+  const asked = "systemd-run --user --scope --property=Delegate=yes true";
+  return { what, remedy: `mend what \`${asked}\` complains of: systemd's manager of \`${user}\` gave no group` };
+}
+
+/** What it is to limit with, it must have; inside, it hands all of it on. */
+async function handedOn({ path, by }: Delegated, userId: number): Promise<Shortfall[]> {
+  const file = userNamespace() === null ? "cgroup.controllers" : "cgroup.subtree_control";
+  const text = await readFile(join("/sys/fs/cgroup", path, file), "latin1").catch(() => "");
+  const missing = CONTROLLERS_OF_TWO.filter((name) => !text.trim().split(" ").includes(name));
+  if (missing.length === 0) return [];
+  const what = `the control group of \`${nameOf(userId)}\` has no ${missing.join(", no ")}: \`${path}\``;
+  return [{ what, remedy: by === "operator" ? scriptWithShell(userId) : delegateAll(userId) }];
+}
+
+/** systemd gives its users' managers memory and pids; since version 252 cpu, too. */
+const delegateAll = (userId: number): string => {
+  const folder = "/etc/systemd/system/user@.service.d";
+  const text = "[Service]\\nDelegate=cpu cpuset io memory pids\\n";
+  const written = `sudo mkdir -p ${folder} && printf '${text}' | sudo tee ${folder}/delegate.conf`;
+  return `run \`${written} && sudo systemctl daemon-reload && sudo systemctl restart user@${userId}\` (it ends what runs there)`;
+};

@@ -19,8 +19,16 @@ export const rootless: readonly Mutation[] = [
   {
     element: "rootless: the server of /data bounded",
     edits: [
-      sandbox("rootless/data-server.ts", '  await write("memory", "memory.limit_in_bytes", memory);\n', ""),
-      sandbox("rootless/data-server.ts", '  await write("memory", "memory.memsw.limit_in_bytes", memory);\n', ""),
+      sandbox(
+        "rootless/data-server.ts",
+        '  await write("memory", two ? "memory.max" : "memory.limit_in_bytes", memory);\n',
+        "",
+      ),
+      sandbox(
+        "rootless/data-server.ts",
+        '  await write("memory", two ? "memory.swap.max" : "memory.memsw.limit_in_bytes", two ? "0" : memory);\n',
+        "",
+      ),
       sandbox("rootless/data-server.ts", "(await own.faultOf(pid, dataServerMemoryBytes, dataServerTasksMax)) ?? ", ""),
     ],
     caught: inside,
@@ -58,8 +66,8 @@ export const rootless: readonly Mutation[] = [
     edits: [
       sandbox(
         "rootless/requirements.ts",
-        "  if (lacking.length === 0) return [];",
-        "  if (lacking.length < 99) return [];",
+        "  if (lacking.length === 0) return given",
+        "  if (lacking.length < 99) return given",
       ),
     ],
     caught: outside("are refused when the operator takes one group away"),

@@ -1,4 +1,7 @@
-/** An ordinary user of this machine for the time of a test: with ids and control groups of his own, as an operator gives them. */
+/**
+ * An ordinary user of this machine for the time of a test: with ids and control groups of his own, as an operator gives them. On
+ * version 2 the operator brings each program that he starts into his group, as the shell of a user.
+ */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   accessSync,
@@ -25,6 +28,8 @@ const enter = fileURLToPath(new URL("../../../mesh/sandbox/rootless/enter.pl", i
 const script = fileURLToPath(new URL("../../../scripts/allow-rootless.sh", import.meta.url));
 
 const PATIENCE_MS = 60_000;
+/** Version 2 of control groups: nothing runs before a line has come. */
+const WAITING = ["/bin/sh", "-c", 'read -r line; exec "$@"', "sh"];
 
 export interface Running {
   /** Outside: the first of the processes that stand for the mesh. */
@@ -43,6 +48,9 @@ export interface OrdinaryUser {
   /** Runs Node with these words inside his namespace. */
   enter(...words: readonly string[]): Running;
   run(program: string, words: readonly string[]): Running;
+  readonly version: 1 | 2;
+  /** His group of version 2, or of one hierarchy of version 1. */
+  groupOf(controller: string): string;
   /** Groups of sandboxes below his own. */
   groups(): readonly string[];
   /** His processes, and those of his ids, wherever they are. */
@@ -50,6 +58,8 @@ export interface OrdinaryUser {
   /** Resolves when he has none. */
   ended(): Promise<unknown>;
   give(): void;
+  /** Takes that group away, as an operator. */
+  take(controller: string): void;
   close(): Promise<void>;
 }
 
@@ -62,7 +72,10 @@ export async function skipRootless(): Promise<string | false> {
     if (!there) return `\`${name}\` is not installed: run \`apt-get install -y ${from}\``;
   }
   const cgroups = await readCgroups();
-  if (cgroups?.version !== 1) return "an ordinary user's sandboxes need control groups of version 1";
+  if (cgroups === null || cgroups.missing.length > 0) return "an ordinary user's sandboxes need control groups";
+  const restricted = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+  if (readable(restricted) && Number(readFileSync(restricted, "latin1")) !== 0)
+    return "ordinary users may not use user namespaces: `kernel.apparmor_restrict_unprivileged_userns`";
   if (!readable("/dev/fuse")) return "there is no `/dev/fuse`";
   for (const file of [process.execPath, enter]) {
     const look = ["-e", `require("node:fs").accessSync(${JSON.stringify(file)}, 4)`];
@@ -100,13 +113,27 @@ export async function openUser(): Promise<OrdinaryUser> {
     ...{ PATH: `${SYSTEM_PATH}:${join(process.execPath, "..")}`, HOME: home, TMPDIR: temporary },
     ...(long !== undefined && { CORDON_ROOTLESS: long }),
   };
-  const give = (): void => void execFileSync("sh", [script, name]);
+  const two = (await readCgroups())?.version === 2;
+  let given = true;
+  const operator = (...words: readonly string[]): void => void execFileSync("sh", [script, ...words]);
+  const give = (): void => {
+    operator(name);
+    given = true;
+  };
+  const take = (controller: string): void => {
+    if (two) operator("--undo", name);
+    else rmdirSync(groupOf(controller));
+    given = false;
+  };
   give();
 
   const run = (program: string, words: readonly string[]): Running => {
-    const child = spawn(program, words, {
-      ...{ cwd: home, env: environment, uid: id, gid: id, stdio: ["ignore", "pipe", "pipe"] },
+    const [started = program, ...rest] = [...(two ? WAITING : []), program, ...words];
+    const child = spawn(started, rest, {
+      ...{ cwd: home, env: environment, uid: id, gid: id, stdio: [two ? "pipe" : "ignore", "pipe", "pipe"] },
     });
+    if (two && given) operator(name, String(child.pid));
+    child.stdin?.end("\n");
     let text = "";
     for (const stream of [child.stdout, child.stderr])
       stream?.on("data", (piece: Buffer) => (text += piece.toString()));
@@ -129,8 +156,12 @@ export async function openUser(): Promise<OrdinaryUser> {
           entry.isDirectory() ? [join(folder, entry.name), ...foldersIn(join(folder, entry.name))] : [],
         )
       : [];
+  const groupOf = (controller: string): string => `/sys/fs/cgroup${two ? "" : `/${controller}`}/cordon-user-${id}`;
   const groups = (): readonly string[] =>
-    readdirSync("/sys/fs/cgroup").flatMap((mount) => foldersIn(`/sys/fs/cgroup/${mount}/cordon-user-${id}`));
+    (two ? [""] : readdirSync("/sys/fs/cgroup"))
+      .flatMap((controller) => foldersIn(groupOf(controller)))
+      // Where what he starts is put.
+      .filter((folder) => folder !== join(groupOf(""), "mesh"));
   const ended = (): Promise<unknown> =>
     eventually("an end of all his processes", async () => processes().length === 0 || undefined, PATIENCE_MS);
   const close = async (): Promise<void> => {
@@ -140,13 +171,29 @@ export async function openUser(): Promise<OrdinaryUser> {
       return processes().length === 0 || undefined;
     });
     for (const group of groups().toReversed()) rmdirSync(group);
-    execFileSync("sh", [script, "--undo", name]);
+    operator("--undo", name);
     await changed("userdel", name);
     rmSync(home, { recursive: true, force: true });
   };
   const inside = (...words: readonly string[]): Running =>
     run("/usr/bin/perl", [enter, process.arch, process.execPath, "--disable-warning=ExperimentalWarning", ...words]);
-  return { id, name, home, environment, enter: inside, run, groups, processes, ended, give, close };
+  const version = two ? 2 : 1;
+  return {
+    id,
+    name,
+    home,
+    environment,
+    version,
+    enter: inside,
+    run,
+    groupOf,
+    groups,
+    processes,
+    ended,
+    give,
+    take,
+    close,
+  };
 }
 
 /** Another program may have the files of users locked at this moment. */
