@@ -3,8 +3,10 @@ import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
+import fc from "fast-check";
 import { limits } from "../../protocol/limits.ts";
-import { readTar } from "./rootfs-tar.ts";
+import { SandboxError } from "./backend.ts";
+import { readTar, type TarEntry } from "./rootfs-tar.ts";
 import { RootfsTree } from "./rootfs-tree.ts";
 import { tarOf, type Item } from "./testing/archives.ts";
 
@@ -99,6 +101,29 @@ describe("an archive", () => {
   });
 });
 
+const kinds: Readonly<Record<string, TarEntry["kind"]>> = {
+  "0": "file",
+  "1": "hardlink",
+  "2": "symlink",
+  "5": "folder",
+};
+
+/** Each file of `l1` is thousands of looks away. */
+const wayRound: readonly Item[] = [
+  { path: "x", type: "5" },
+  ...["x", "l0", "l1"].flatMap((end, n) => [
+    { path: "x", type: "K", text: `${"x/../".repeat(300)}${end}` },
+    { path: `l${n}`, type: "2" },
+  ]),
+  { path: "l2/f" },
+];
+
+function sumUp(header: Buffer): void {
+  header.fill(" ", 148, 156);
+  const sum = header.reduce((all, byte) => all + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, "0")}\0`, 148, "latin1");
+}
+
 describe("a hostile archive", () => {
   it("writes through an absolute link only inside the root", async () => {
     await unpack([
@@ -173,6 +198,101 @@ describe("a hostile archive", () => {
     assert.ok(fs.lstatSync(join(root, "opt")).isDirectory());
   });
 
+  it("is not looked at again for each time it says that a folder hides what was below", async () => {
+    const tree = await unpack([
+      [{ path: "d/lower" }],
+      [{ path: "d/new" }, { path: "d/.wh..wh..opq" }, { path: "d/later" }, { path: "d/.wh..wh..opq" }],
+    ]);
+    assert.deepEqual(fs.readdirSync(join(root, "d")).toSorted(), ["later", "new"]);
+    // What somebody else puts there is the only sign of a look.
+    fs.writeFileSync(join(root, "d", "unseen"), "");
+    const entry = { path: "d/.wh..wh..opq", kind: "file", mode: 0, bytes: 0, link: "" } as const;
+    await tree.add(entry, pieces(Buffer.alloc(0), 1));
+    assert.ok(fs.existsSync(join(root, "d", "unseen")));
+    tree.nextLayer();
+    await tree.add(entry, pieces(Buffer.alloc(0), 1));
+    assert.deepEqual(fs.readdirSync(join(root, "d")), []);
+  });
+
+  it("never leaves the root, whatever its entries are and in whichever order", async () => {
+    const name = fc.constantFrom("a", "b", "c");
+    const path = fc.array(fc.oneof(name, fc.constant(".")), { minLength: 1, maxLength: 4 }).map((all) => all.join("/"));
+    const link = fc.oneof(
+      fc.array(fc.oneof(name, fc.constant("..")), { maxLength: 5 }).map((all) => all.join("/")),
+      fc.constantFrom(...["OUT", "OUT/mine", `${"../".repeat(30)}OUT`, "OUT/../OUT", "", "a\u0000b"]),
+    );
+    const item = fc.record({
+      path: fc.oneof(
+        { weight: 6, arbitrary: path },
+        { weight: 1, arbitrary: path.map((at) => at.replace(/[^/]+$/, ".wh..wh..opq")) },
+        { weight: 1, arbitrary: path.map((at) => at.replace(/[^/]+$/, ".wh.$&")) },
+        { weight: 1, arbitrary: fc.constantFrom("../a", "/OUT", "a/../../b", "OUT/mine", "a/OUT/mine") },
+      ),
+      type: fc.constantFrom("0", "0", "1", "2", "2", "2", "3", "5", "6"),
+      link,
+      mode: fc.constantFrom(0o777, 0o6755, 0),
+      text: fc.constantFrom("", "overwritten"),
+    });
+    const layers = fc.array(fc.array(item, { maxLength: 12 }), { minLength: 1, maxLength: 3 });
+    // So deep that links of links, followed by broken code, end in the test's own folder.
+    root = join(root, "n/".repeat(30));
+    let whole = 0;
+    await fc.assert(
+      fc.asyncProperty(layers, async (some) => {
+        fs.rmSync(root, { recursive: true, force: true });
+        fs.mkdirSync(root, { recursive: true });
+        const tree = new RootfsTree(root);
+        for (const items of some) {
+          tree.nextLayer();
+          for (const { path: at, type, link: to, mode, text } of items) {
+            const kind = kinds[type] ?? "device";
+            const bytes = kind === "file" ? text.length : 0;
+            const entry = { path: at.replace("OUT", outside.slice(1)), kind, mode, bytes };
+            // Each is refused or done: one that is refused ends no more than itself here, so that more follows it.
+            await tree.add({ ...entry, link: to.replace("OUT", outside) }, pieces(Buffer.from(text), 4)).then(
+              () => whole++,
+              () => undefined,
+            );
+          }
+        }
+        tree.remove("dev");
+        tree.put("etc/hosts", "ours");
+        assert.equal(tree.read("etc/hosts"), "ours");
+        untouched();
+      }),
+      { seed: 20_261_123, numRuns: 100 },
+    );
+    assert.ok(whole > 300);
+  });
+
+  it("is read or refused, whatever stands in its bytes", async () => {
+    const good = tarOf([
+      { path: "a/b", text: "some text" },
+      { path: "x", type: "x", text: "12 path=a/c\n" },
+      { path: "short", text: "named before" },
+      { path: "l", type: "2", link: "a/b" },
+      { path: "x", type: "L", text: `${"n".repeat(200)}\0` },
+      { path: "long" },
+    ]);
+    const change = fc.tuple(fc.nat(good.length - 1), fc.nat(255), fc.boolean());
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 4 }), fc.nat(good.length), async (changes, cut) => {
+        const bytes = Buffer.from(good);
+        for (const [at, value, summed] of changes) {
+          bytes[at] = value;
+          const header = bytes.subarray(at - (at % 512), at - (at % 512) + 512);
+          // A checksum that fits, so that what it guards is read.
+          if (summed) sumUp(header);
+        }
+        const read = readTar(pieces(cut % 3 === 0 ? bytes.subarray(0, cut) : bytes, 700), async (_, content) => {
+          for await (const piece of content) void piece;
+        });
+        await read.catch((error: unknown) => assert.ok(error instanceof SandboxError, String(error)));
+      }),
+      { seed: 20_261_123, numRuns: 400 },
+    );
+  });
+
   const bad: Readonly<Record<string, readonly Item[]>> = {
     "an absolute path": [{ path: "/etc/x" }],
     "a path that climbs": [{ path: "a/../../x" }],
@@ -187,6 +307,7 @@ describe("a hostile archive", () => {
       { path: "h", type: "1", link: "l" },
     ],
     "links in a circle": [{ path: "a", type: "2", link: "b" }, { path: "b", type: "2", link: "a" }, { path: "a/x" }],
+    "links that go a long way round": wayRound,
     "a file in a folder's place": [{ path: "a" }, { path: "a/b" }],
     "a whiteout without a name": [{ path: ".wh.." }],
     "a whiteout of the folder above": [{ path: "a/.wh..." }],

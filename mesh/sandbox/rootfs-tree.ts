@@ -18,6 +18,8 @@ export class RootfsTree {
   readonly #root: string;
   /** What this layer has made, with the folders above it: whiteouts speak of the layers below. */
   #made = new Set<string>();
+  /** Folders of which this layer has hidden all below: what is there since is its own, however often it says so. */
+  #opaque = new Set<string>();
   #bytes = 0;
   #entries = 0;
 
@@ -28,6 +30,7 @@ export class RootfsTree {
 
   nextLayer(): void {
     this.#made = new Set();
+    this.#opaque = new Set();
   }
 
   async add(entry: TarEntry, content: AsyncIterable<Buffer>): Promise<void> {
@@ -55,7 +58,10 @@ export class RootfsTree {
     const todo = [...wanted];
     let at = "";
     let followed = 0;
+    let steps = 0;
     for (let part = todo.shift(); part !== undefined; part = todo.shift()) {
+      // Links can lead back and forth on their way: each of a million files would cost a look at thousands of folders.
+      if (++steps > limits.rootfs.stepsMax) fail("has links that go a long way round");
       if (part === "..") {
         at = at.slice(0, Math.max(0, at.lastIndexOf("/")));
         continue;
@@ -157,6 +163,10 @@ export class RootfsTree {
   }
 
   #whiteOut(folder: string, name: string): void {
+    if (name === OPAQUE) {
+      if (this.#opaque.has(folder)) return;
+      this.#opaque.add(folder);
+    }
     const hidden = name === OPAQUE ? fs.readdirSync(this.#at(folder)) : [name.slice(WHITEOUT.length)];
     for (const each of hidden) {
       if (each === "" || each === "." || each === "..") fail("takes away what has no name");

@@ -88,6 +88,8 @@ export const sandboxes = {
     headerBytesMax: 4 * MiB,
     pathBytesMax: 4 * KiB,
     pathDepthMax: 128,
+    /** Folders on the way to one file, those of the links that it goes through with them. */
+    stepsMax: 1_024,
     packagesMax: 200,
     packagesTimeoutMs: 900_000,
     /** Nobody has asked for it in so long. */

@@ -21,6 +21,7 @@ import { cgroupPathOf, confirmFence, signalProcess, startTimeOf } from "../proc.
 import { RunningSandbox } from "../running-sandbox.ts";
 import type { Runtime } from "../runtime.ts";
 import { mountVolume } from "../volume.ts";
+import { Container, read } from "./answers.ts";
 import { containerOf } from "./container.ts";
 import { DoorRelay } from "./door-relay.ts";
 import { DOCKER_SOCKET, DockerEngine } from "./engine.ts";
@@ -234,8 +235,8 @@ class DockerBackend extends LocalBackend {
   async #exitOf(container: string): Promise<Exit | null> {
     for (let attempt = 0; attempt < EXIT_ATTEMPTS; attempt++) {
       const found = await this.#engine.ask("GET", `/containers/${container}/json`);
-      const { State } = found as { State?: { Running?: boolean; ExitCode?: number } };
-      if (State?.Running === false) return { code: State.ExitCode ?? 0 };
+      const { State } = read(Container, found);
+      if (!State.Running) return { code: State.ExitCode };
       await this.clock.sleep(10);
     }
     return null;
@@ -243,8 +244,7 @@ class DockerBackend extends LocalBackend {
 
   /** Zero when it has ended already. */
   async #pidOf(container: string): Promise<number> {
-    const found = (await this.#engine.ask("GET", `/containers/${container}/json`)) as { State?: { Pid?: number } };
-    return found.State?.Pid ?? 0;
+    return read(Container, await this.#engine.ask("GET", `/containers/${container}/json`)).State.Pid;
   }
 
   protected override async forget(id: string): Promise<void> {

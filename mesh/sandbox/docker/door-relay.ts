@@ -10,6 +10,7 @@ import type { Id } from "../../../lib/id.ts";
 import { TokenBucket } from "../../http/bucket.ts";
 import { SandboxError, type SandboxEvent } from "../backend.ts";
 import { cpuQuotaUs, cpuShares } from "../bundle.ts";
+import { Network, read } from "./answers.ts";
 import type { DockerEngine } from "./engine.ts";
 import { FrameReader } from "./frames.ts";
 import { idOf } from "./image.ts";
@@ -90,12 +91,8 @@ export class DoorRelay {
   }
 
   async #gatewayOf(network: string): Promise<string> {
-    const found = (await this.#parts.engine.ask("GET", `/networks/${network}`)) as {
-      readonly IPAM?: { readonly Config?: readonly { readonly Gateway?: string }[] };
-    };
-    const gateway = found.IPAM?.Config?.[0]?.Gateway;
-    if (gateway !== undefined && gateway !== "") return gateway;
-    throw new SandboxError("docker gave the network of a relay no gateway", "update the docker engine");
+    const { IPAM } = read(Network, await this.#parts.engine.ask("GET", `/networks/${network}`));
+    return IPAM.Config[0]?.Gateway ?? "";
   }
 
   async #raise(): Promise<void> {

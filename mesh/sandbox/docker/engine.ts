@@ -2,7 +2,7 @@
  * The few calls of the Docker Engine API (1.41) that sandboxes need, over its Unix socket and nothing else.
  * Every answer is bounded in size and time; the engine is trusted as much as the host is, for it is root there.
  */
-import { type IncomingMessage, request } from "node:http";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
@@ -37,68 +37,89 @@ export class DockerEngine {
 
   /** As `ask`, but what the engine refuses is a value. */
   async try(method: string, path: string, body?: object | Readable, timeoutMs?: number): Promise<Asked> {
-    const timer = new AbortController();
     const outgoing = this.#request(method, path, isStream(body) ? "application/x-tar" : "application/json");
-    const limit = timeoutMs ?? limits.sandbox.toolTimeoutMs;
-    this.#clock.sleep(limit, timer.signal).then(
-      () => outgoing.destroy(new Error(`no answer within ${limit} ms`)),
-      () => undefined,
-    );
+    const bound = this.#bound(outgoing, timeoutMs ?? limits.sandbox.toolTimeoutMs);
     try {
       const answer = await new Promise<IncomingMessage>((resolve, reject) => {
         outgoing.once("response", resolve).once("error", reject);
         if (isStream(body)) body.once("error", reject).pipe(outgoing);
         else outgoing.end(body === undefined ? undefined : JSON.stringify(body));
       });
-      return { status: answer.statusCode ?? 500, body: parse(await textOf(answer)) };
+      const text = await textOf(answer);
+      bound.assertInTime();
+      return { status: answer.statusCode ?? 500, body: parse(text) };
     } catch (error) {
       throw this.#silent(error);
     } finally {
-      timer.abort();
+      bound.end();
     }
   }
 
   /** Hands on what the engine sends, of whatever length; `use` must read it to its end. Throws SandboxError. */
   async download<T>(path: string, timeoutMs: number, use: (answer: Readable) => Promise<T>): Promise<T> {
-    const timer = new AbortController();
     const outgoing = this.#request("GET", path, "application/json");
-    this.#clock.sleep(timeoutMs, timer.signal).then(
-      () => outgoing.destroy(new Error(`no end within ${timeoutMs} ms`)),
-      () => undefined,
-    );
+    const bound = this.#bound(outgoing, timeoutMs);
     try {
       const answer = await new Promise<IncomingMessage>((resolve, reject) => {
         outgoing.once("response", resolve).once("error", reject).end();
       });
-      if (answer.statusCode === 200) return await use(answer);
+      if (answer.statusCode === 200) {
+        const used = await use(answer);
+        bound.assertInTime();
+        return used;
+      }
       const reason = reasonIn(parse(await textOf(answer)));
       throw new SandboxError(`docker refused \`GET ${path}\`: ${reason}`, REMEDY);
     } catch (error) {
       throw this.#silent(error);
     } finally {
-      timer.abort();
+      bound.end();
       outgoing.destroy();
     }
   }
 
-  /** Opens the raw stream of an attach or an exec. Throws SandboxError. */
-  stream(path: string, body?: object): Promise<Socket> {
-    return new Promise((resolve, reject) => {
-      const outgoing = this.#request("POST", path, "application/json");
-      outgoing.setHeader("connection", "Upgrade");
-      outgoing.setHeader("upgrade", "tcp");
-      outgoing.once("error", (error) => reject(this.#silent(error)));
-      outgoing.once("upgrade", (_, socket: Socket, head: Buffer) => {
-        socket.pause();
-        if (head.length > 0) socket.unshift(head);
-        resolve(socket);
+  /** Opens the raw stream of an attach or an exec; its reader sees a fault of it as an early end. Throws SandboxError. */
+  async stream(path: string, body?: object): Promise<Socket> {
+    const outgoing = this.#request("POST", path, "application/json");
+    const bound = this.#bound(outgoing, limits.sandbox.toolTimeoutMs);
+    try {
+      return await new Promise<Socket>((resolve, reject) => {
+        outgoing.setHeader("connection", "Upgrade");
+        outgoing.setHeader("upgrade", "tcp");
+        outgoing.once("error", reject);
+        outgoing.once("upgrade", (_, socket: Socket, head: Buffer) => {
+          // Nobody may be reading yet when the engine goes away.
+          socket.on("error", () => undefined).pause();
+          if (head.length > 0) socket.unshift(head);
+          resolve(socket);
+        });
+        outgoing.once("response", ({ statusCode }) => {
+          outgoing.destroy();
+          reject(new SandboxError(`docker refused \`POST ${path.split("?")[0]}\`: status ${statusCode}`, REMEDY));
+        });
+        outgoing.end(body === undefined ? undefined : JSON.stringify(body));
       });
-      outgoing.once("response", (answer) => {
-        answer.resume();
-        reject(new SandboxError(`docker refused \`POST ${path.split("?")[0]}\`: status ${answer.statusCode}`, REMEDY));
-      });
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
-    });
+    } catch (error) {
+      throw this.#silent(error);
+    } finally {
+      bound.end();
+    }
+  }
+
+  #bound(outgoing: ClientRequest, timeoutMs: number): { assertInTime(): void; end(): void } {
+    const timer = new AbortController();
+    let late: Error | undefined;
+    this.#clock.sleep(timeoutMs, timer.signal).then(
+      () => outgoing.destroy((late = new Error(`no answer within ${timeoutMs} ms`))),
+      () => undefined,
+    );
+    return {
+      // An answer whose end is that of its connection looks whole when we have ended it.
+      assertInTime: () => {
+        if (late) throw late;
+      },
+      end: () => timer.abort(),
+    };
   }
 
   #request(method: string, path: string, type: string) {
@@ -136,8 +157,8 @@ function parse(text: string): unknown {
   }
 }
 
-const reasonIn = (answer: unknown): string =>
-  (typeof answer === "object" && answer !== null && "message" in answer
-    ? String(answer.message)
-    : String(answer)
-  ).slice(0, 600);
+/** Why the engine has refused, in its words. */
+export function reasonIn(answer: unknown): string {
+  const said = typeof answer === "object" && answer !== null && "message" in answer ? answer.message : answer;
+  return typeof said === "string" && said !== "" ? said.slice(0, 600) : "no reason was given";
+}

@@ -1,8 +1,9 @@
 /** An operator's command inside a container, bounded in output and time. */
-import { finished } from "node:stream/promises";
+import { finished, pipeline } from "node:stream/promises";
 import type { Clock } from "../../../lib/clock.ts";
 import { signalProcess, startTimeOf } from "../proc.ts";
 import type { Finished } from "../process.ts";
+import { Exec, read } from "./answers.ts";
 import type { DockerEngine } from "./engine.ts";
 import { FrameReader } from "./frames.ts";
 import { idOf } from "./image.ts";
@@ -21,8 +22,8 @@ export async function execIn(
   const id = idOf(created, "Id");
   const socket = await engine.stream(`/exec/${id}/start`, { Detach: false, Tty: false });
   const [stdout, stderr] = [bounded(bounds.outputBytesMax), bounded(bounds.outputBytesMax)];
-  const frames = socket.pipe(new FrameReader(stderr.take));
-  frames.on("data", stdout.take);
+  const frames = new FrameReader(stderr.take).on("data", stdout.take);
+  const spoken = Promise.all([pipeline(socket, frames), finished(frames)]);
   const timer = new AbortController();
   let timedOut = false;
   bounds.clock.sleep(bounds.timeoutMs, timer.signal).then(
@@ -30,18 +31,21 @@ export async function execIn(
       timedOut = true;
       await endExec(engine, id).catch(() => undefined);
       socket.destroy();
-      frames.destroy();
     },
     () => undefined,
   );
-  await finished(frames).catch(() => undefined);
+  // What breaks off is not all that was said.
+  const whole = await spoken.then(
+    () => true,
+    () => false,
+  );
   timer.abort();
-  const { ExitCode } = (await engine.ask("GET", `/exec/${id}/json`)) as { ExitCode?: number | null };
+  const { ExitCode } = read(Exec, await engine.ask("GET", `/exec/${id}/json`));
   return {
     code: timedOut ? 124 : (ExitCode ?? 255),
     stdout: stdout.text(),
     stderr: stderr.text(),
-    truncated: timedOut || stdout.truncated() || stderr.truncated(),
+    truncated: !whole || stdout.truncated() || stderr.truncated(),
   };
 }
 
@@ -50,9 +54,10 @@ export async function execIn(
  * client: there a command that was too slow lives on inside until its sandbox ends.
  */
 async function endExec(engine: DockerEngine, id: string): Promise<void> {
-  const { Pid } = (await engine.ask("GET", `/exec/${id}/json`)) as { Pid?: number };
-  const startTime = Pid === undefined || Pid <= 1 ? null : startTimeOf(Pid);
-  if (Pid !== undefined && startTime !== null) signalProcess(Pid, startTime, "SIGKILL");
+  const { Pid } = read(Exec, await engine.ask("GET", `/exec/${id}/json`));
+  const pid = Pid ?? 0;
+  const startTime = pid <= 1 ? null : startTimeOf(pid);
+  if (startTime !== null) signalProcess(pid, startTime, "SIGKILL");
 }
 
 function bounded(bytesMax: number) {

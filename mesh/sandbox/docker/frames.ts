@@ -40,4 +40,9 @@ export class FrameReader extends Transform {
     }
     done();
   }
+
+  override _flush(done: TransformCallback): void {
+    const whole = this.#left === 0 && this.#header.length === 0;
+    done(whole ? null : new Error("the engine's stream ended within a frame"));
+  }
 }

@@ -2,8 +2,9 @@
 import { limits } from "../../../protocol/limits.ts";
 import type { Clock } from "../../../lib/clock.ts";
 import { SandboxError } from "../backend.ts";
+import { Listed, read, Volumes } from "./answers.ts";
 import { LABEL_INSTALLATION, LABEL_SANDBOX } from "./container.ts";
-import type { DockerEngine } from "./engine.ts";
+import { type DockerEngine, reasonIn } from "./engine.ts";
 
 const PAUSE_MS = 50;
 
@@ -12,12 +13,6 @@ interface Kept {
   readonly kind: "container" | "network" | "volume";
   readonly path: string;
   readonly sandbox: string;
-}
-
-interface Listed {
-  readonly Id?: string;
-  readonly Name?: string;
-  readonly Labels: Readonly<Record<string, string>> | null;
 }
 
 export class Resources {
@@ -37,18 +32,19 @@ export class Resources {
     const label = [own, ...(sandbox === undefined ? [] : [`${LABEL_SANDBOX}=${sandbox}`])];
     const filters = `filters=${encodeURIComponent(JSON.stringify({ label }))}`;
     const [containers, networks, volumes] = await Promise.all([
-      this.#engine.ask("GET", `/containers/json?all=1&${filters}`) as Promise<readonly Listed[]>,
-      this.#engine.ask("GET", `/networks?${filters}`) as Promise<readonly Listed[]>,
-      this.#engine.ask("GET", `/volumes?${filters}`) as Promise<{ readonly Volumes: readonly Listed[] | null }>,
+      this.#engine.ask("GET", `/containers/json?all=1&${filters}`).then((answer) => read(Listed, answer)),
+      this.#engine.ask("GET", `/networks?${filters}`).then((answer) => read(Listed, answer)),
+      this.#engine.ask("GET", `/volumes?${filters}`).then((answer) => read(Volumes, answer)),
     ]);
-    const kept = (kind: Kept["kind"], path: string, { Labels }: Listed): Kept => ({
+    type Labelled = (typeof containers)[number];
+    const kept = (kind: Kept["kind"], path: string, { Labels }: Pick<Labelled, "Labels">): Kept => ({
       ...{ kind, path },
       sandbox: Labels?.[LABEL_SANDBOX] ?? "",
     });
     return [
       ...containers.map((each) => kept("container", `/containers/${each.Id}?force=1&v=1`, each)),
       ...networks.map((each) => kept("network", `/networks/${each.Id}`, each)),
-      ...(volumes.Volumes ?? []).map((each) => kept("volume", `/volumes/${encodeURIComponent(each.Name ?? "")}`, each)),
+      ...(volumes.Volumes ?? []).map((each) => kept("volume", `/volumes/${each.Name}`, each)),
     ].filter((each) => each.sandbox !== "");
   }
 
@@ -70,7 +66,7 @@ export class Resources {
         continue;
       }
       const what = kind === "container" ? "" : `the ${kind} of `;
-      const why = JSON.stringify(body);
+      const why = reasonIn(body);
       throw new SandboxError(`docker did not remove ${what}sandbox \`${sandbox}\`: ${why}`, "restart docker");
     }
   }

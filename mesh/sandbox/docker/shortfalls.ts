@@ -2,8 +2,9 @@
 import { type Isolation, SandboxError, type Shortfall } from "../backend.ts";
 import { userNamespace } from "../rootless/namespace.ts";
 import { hostShortfalls } from "../shortfalls.ts";
+import type { EngineInfo } from "./answers.ts";
 import type { DockerEngine } from "./engine.ts";
-import { type EngineInfo, engineInfo } from "./info.ts";
+import { engineInfo } from "./info.ts";
 import { dockerProfiles } from "./profile.ts";
 import { isDesktop } from "./topology.ts";
 

@@ -1,8 +1,9 @@
 /** How a sandbox's door gets into its container. */
 import type { Clock } from "../../../lib/clock.ts";
 import { SandboxError } from "../backend.ts";
+import type { EngineInfo } from "./answers.ts";
 import { DOCKER_SOCKET, DockerEngine } from "./engine.ts";
-import { type EngineInfo, engineInfo } from "./info.ts";
+import { engineInfo } from "./info.ts";
 
 export type Topology = "socket" | "relay";
 
