@@ -1,30 +1,45 @@
 #!/bin/bash
-# The shape of a coding agent: a shell, git and curl on a working copy of its own, and a model that is asked by HTTP.
+# The shape of a coding agent: a shell, git, curl and npm on a working copy of its own, and a model that is asked by HTTP.
 set -euo pipefail
 model=$1
 tell() { printf '{"kind":"guest","step":"%s","answer":"%s"}\n' "$1" "$2"; }
-json() { python3 -c 'import json,sys; value=json.load(sys.stdin)
-for key in sys.argv[1:]: value=value[int(key) if key.isdigit() else key]
-print(value)' "$@"; }
+# An expression of JavaScript over the words behind it, and over the JSON of standard input.
+make() { node -p "$@"; }
+read_json() { node -p "JSON.parse(require('fs').readFileSync(0)).$1"; }
 
 mkdir -p /data/project && cd /data/project
 git init -q -b main .
 git config user.name clerk && git config user.email clerk@example.invalid
-printf '#!/bin/bash\necho sunny\n' > weather.sh && chmod +x weather.sh
-git add . && git commit -q -m "a weather tool"
-tell git "$(git log --format=%s | head -1)"
+cat > package.json <<'EOF'
+{ "name": "weather", "version": "1.0.0", "type": "module", "scripts": { "test": "node --test" } }
+EOF
+cat > weather.mjs <<'EOF'
+export const weather = () => "rainy";
+EOF
+cat > weather.test.mjs <<'EOF'
+import { equal } from "node:assert";
+import { test } from "node:test";
+import { weather } from "./weather.mjs";
+test("the weather", () => equal(weather(), "sunny"));
+EOF
+git add . && git commit -q --allow-empty -m "a weather module"
 
-# /tmp and /data behave as on any machine: what a build leaves behind can be run.
-tell build "$(./weather.sh)"
+npm test > test.log 2>&1 && tell before passes || tell before fails
 
-answer=$(curl -sS --fail "$OPENAI_BASE_URL/chat/completions" -H "authorization: Bearer $OPENAI_API_KEY" \
-  -H "content-type: application/json" -d "{\"model\":\"$model\",\"messages\":[{\"role\":\"user\",\"content\":\"What is the weather?\"}]}" |
-  json choices 0 message content)
-tell model "$answer"
+question="weather.mjs fails its test. Answer with the mended file alone.
 
-version=$(curl -sS --fail "$CORDON_MCP_URL" -H "content-type: application/json" -H "accept: application/json, text/event-stream" \
-  -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"board_write","arguments":{"key":"guests/coding-agent","value":"sunny in Paris"}}}' |
-  json result structuredContent version)
+$(cat weather.mjs weather.test.mjs)"
+request=$(make 'JSON.stringify({ model: process.argv[1], messages: [{ role: "user", content: process.argv[2] }] })' "$model" "$question")
+curl -sS --fail "$OPENAI_BASE_URL/chat/completions" -H "authorization: Bearer $OPENAI_API_KEY" \
+  -H "content-type: application/json" -d "$request" | read_json 'choices[0].message.content' > weather.mjs
+
+npm test > test.log 2>&1 && tell after passes || tell after fails
+git commit -q -m "the weather is sunny" weather.mjs
+tell git "$(git log --format=%s | tr '\n' ';')"
+
+note='{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"board_write","arguments":{"key":"guests/coding-agent","value":"the test passes"}}}'
+version=$(curl -sS --fail "$CORDON_MCP_URL" -H "content-type: application/json" \
+  -H "accept: application/json, text/event-stream" -d "$note" | read_json result.structuredContent.version)
 tell note "version $version"
 
 # Nothing but the door is there.
