@@ -1,5 +1,5 @@
 // Sandbox escape through files: write where nothing may be written, read the host, lay a trap for the mesh.
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeSync } from "node:fs";
 import { attempt, each } from "./attempt.mjs";
 import { refused, tool } from "./door.mjs";
 
@@ -18,6 +18,9 @@ const OUTSIDE = [
   "/dev/owned",
 ];
 
+/** Its number: 1, 3. */
+const NULL_DEVICE = 0x103;
+
 const ways = (path) => [
   path,
   `/proc/1/root${path}`,
@@ -29,7 +32,15 @@ const ways = (path) => [
 export const files = ({ hostFiles = [] }) => [
   attempt("write-outside", "sandbox-escape", "Write outside its own volume", () =>
     each(OUTSIDE, (path) => {
-      writeFileSync(path, "owned", { flag: "a" });
+      const file = openSync(path, "a");
+      try {
+        const about = fstatSync(file);
+        // What is hidden has the null device over it: who writes there writes to nobody.
+        if (about.isCharacterDevice() && about.rdev === NULL_DEVICE) return { escaped: false, evidence: "masked" };
+        writeSync(file, "owned");
+      } finally {
+        closeSync(file);
+      }
       return { escaped: true, evidence: `wrote ${path}` };
     }),
   ),
