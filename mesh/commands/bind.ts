@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { isMap, parseDocument, stringify, type Document } from "yaml";
 import { z } from "zod";
@@ -6,6 +6,7 @@ import { parseJson } from "../../lib/json.ts";
 import { limits } from "../../protocol/limits.ts";
 import { Name } from "../../protocol/names.ts";
 import { parseFleet } from "../config/parse.ts";
+import { readRegular } from "../config/read-file.ts";
 import type { Fault } from "../config/source.ts";
 import type { MeshOptions } from "../main.ts";
 import { CommandError } from "./failure.ts";
@@ -90,8 +91,11 @@ function repositoryOf({ name, to, agent, hostKey }: Wish): object {
 
 /** Whether the file takes it; the faults are of the file with it, so that their lines say nothing. */
 function fitting(file: string, stanza: object, agent: string): boolean {
-  const text = readFileSync(file, "utf8");
-  const document = parseDocument(text);
+  const read = readRegular(file, limits.fleet.fileBytesMax);
+  if (!read.ok) throw new CommandError(`the fleet file \`${file}\` cannot be read: ${read.error}`);
+  const text = read.value.toString("utf8");
+  // Keys that stand twice are told as faults; to compare each key with each other one takes a large file for ever.
+  const document = parseDocument(text, { uniqueKeys: false });
   const agents = document.get("agents");
   if (!isMap(agents) || !agents.has(agent))
     throw new CommandError(`the fleet file has no agent \`${agent}\`: name one of its own`);

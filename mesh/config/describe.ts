@@ -1,9 +1,6 @@
 import type { z } from "zod";
 import { nearest } from "../../lib/nearest.ts";
-import type { Fault, Path, Source } from "./source.ts";
-
-/** Of one kind; nobody mends more at once, and each costs a search for its place. */
-export const FAULTS_MAX = 50;
+import { FAULTS_MAX, type Fault, type Path, type Source } from "./source.ts";
 
 /** One zod issue → faults that name the key, what was expected and, where possible, what was meant. */
 export function describe(source: Source, issue: z.core.$ZodIssue, keys: readonly string[] = knownKeys): Fault[] {

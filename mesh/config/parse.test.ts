@@ -177,6 +177,13 @@ test("no text makes it throw", () => {
   );
 });
 
+test("no file tells more faults of its text than anybody mends", () => {
+  for (const text of ["x: [}\n", "\t- @\n", "k: 1\n", "%FOO bar\n"]) {
+    const parsed = parseFleet(text.repeat(5_000), folder);
+    assert.ok(!parsed.ok && parsed.error.length <= 50 && parsed.error.length > 1, text);
+  }
+});
+
 test("loadFleet names the file in every line, and says how to make one that is missing", () => {
   const path = join(folder, "cordon.yaml");
   writeFileSync(path, "version: 2\nfleet: f\nagents: {}\n");

@@ -23,13 +23,13 @@ import { compileSchema } from "../workflow/schema.ts";
 import { capsOf } from "./budget.ts";
 import { readBindings, readPermissions, type Tell } from "./reach.ts";
 import { teamsOf, tenantsOf } from "./teams.ts";
-import { describe, FAULTS_MAX } from "./describe.ts";
+import { describe } from "./describe.ts";
 import { providersOf } from "./providers.ts";
 import { sourcesOf } from "./sources.ts";
 import { runawayOf } from "./runaway.ts";
 import { FleetForm, type AgentForm } from "./schema.ts";
 import { readRootfs } from "./rootfs.ts";
-import { Source, type Fault, type Path } from "./source.ts";
+import { FAULTS_MAX, Source, type Fault, type Path } from "./source.ts";
 
 const placeOf = ({ line, column }: Fault): string => `${line}:${column}`;
 const MiB = 1024 * 1024;

@@ -28,7 +28,8 @@ export class Source {
     // YAML 1.2 core schema: no merge keys. `uniqueKeys` would compare each key with each other one: see `twice`.
     const options = { uniqueKeys: false, schema: "core", merge: false, prettyErrors: false } as const;
     this.#document = parseDocument(text, { ...options, lineCounter: this.#lines });
-    const problems = [...this.#document.errors, ...this.#document.warnings].map((problem) => {
+    const told = [...this.#document.errors, ...this.#document.warnings].slice(0, FAULTS_MAX);
+    const problems = told.map((problem) => {
       const [message, fix] =
         problem.code === "RESOURCE_EXHAUSTION"
           ? TOO_DEEP
@@ -43,7 +44,7 @@ export class Source {
   #unplain(): Fault[] {
     const faults: Fault[] = [];
     const refuse = (node: Node, message: string, fix: string): void => {
-      faults.push({ ...this.#place(node.range?.[0] ?? 0), message, fix });
+      if (faults.length < FAULTS_MAX) faults.push({ ...this.#place(node.range?.[0] ?? 0), message, fix });
     };
     visit(this.#document, {
       Node: (_key, node, path) => {
@@ -99,6 +100,8 @@ export class Source {
   }
 }
 
+/** Of one kind; nobody mends more at once, and each costs a search for its place. */
+export const FAULTS_MAX = 50;
 /** Nodes between the root and a value; no place of a fleet file is so deep. */
 const DEPTH_MAX = 32;
 const TOO_DEEP = ["nested too deeply", "correct the nesting"] as const;

@@ -1,7 +1,7 @@
-import { readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
+import { readRegular } from "../config/read-file.ts";
 import type { Finding } from "./definition.ts";
 import { parseWorkflow, type Compiled, type LoadFile } from "./parse.ts";
 import { secretsIn } from "./plan-secrets.ts";
@@ -43,13 +43,9 @@ function placesOf(compiled: Compiled, file: string): Compiled["places"] | undefi
 }
 
 function readText(path: string): Result<string, string> {
-  try {
-    const real = realpathSync(path);
-    const { size } = statSync(real);
-    if (size > limits.workflow.fileBytesMax)
-      return err(`\`${basename(path)}\` is larger than ${limits.workflow.fileBytesMax} bytes`);
-    return ok(readFileSync(real, "utf8"));
-  } catch (error) {
-    return err(`\`${path}\` cannot be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`);
-  }
+  const read = readRegular(path, limits.workflow.fileBytesMax);
+  if (read.ok) return ok(read.value.toString("utf8"));
+  if (read.error === "too large")
+    return err(`\`${basename(path)}\` is larger than ${limits.workflow.fileBytesMax} bytes`);
+  return err(`\`${path}\` cannot be read: ${read.error}`);
 }

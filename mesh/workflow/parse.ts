@@ -1,8 +1,8 @@
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
 import { FilePath } from "../../protocol/names.ts";
-import { describe, FAULTS_MAX } from "../config/describe.ts";
-import { Source } from "../config/source.ts";
+import { describe } from "../config/describe.ts";
+import { FAULTS_MAX, Source } from "../config/source.ts";
 import type { Finding, StepBudget, Workflow } from "./definition.ts";
 import { formKeys, WorkflowForm } from "./form.ts";
 import { orderSteps } from "./parse-graph.ts";
