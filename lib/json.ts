@@ -68,7 +68,7 @@ function scan(
   members: Map<string, Span> | undefined,
 ): string | Pick<JsonText, "exponents"> {
   // One entry a level: the names seen in an object, or undefined for an array.
-  const open: (Set<string> | undefined)[] = [];
+  const open: (Names | undefined)[] = [];
   let nameExpected = false;
   let member: string | undefined;
   let from = 0;
@@ -81,9 +81,8 @@ function scan(
       const names = nameExpected ? open.at(-1) : undefined;
       if (names) {
         const name = nameIn(text, start, i);
-        if (name === "__proto__") return "the name `__proto__` is refused";
-        if (names.has(name)) return "an object has the same name twice";
-        names.add(name);
+        if (name.length === PROTO.length && name === PROTO) return "the name `__proto__` is refused";
+        if (!names.add(name)) return "an object has the same name twice";
         nameExpected = false;
         if (members && open.length === 1) {
           member = name;
@@ -92,7 +91,7 @@ function scan(
       }
     } else if (char === BRACE || char === BRACKET) {
       if (open.length >= depthMax) return `nested deeper than ${depthMax} levels`;
-      open.push(char === BRACE ? new Set() : undefined);
+      open.push(char === BRACE ? new Names() : undefined);
       nameExpected = char === BRACE;
     } else if (char === BRACE_END || char === BRACKET_END) {
       open.pop();
@@ -106,6 +105,24 @@ function scan(
     }
   }
   return { exponents };
+}
+
+const PROTO = "__proto__";
+/** Up to here names are compared with each other: most objects have few, and a set of them costs more than to read them. */
+const FEW = 8;
+
+/** The names of one object. */
+class Names {
+  readonly #few: string[] = [];
+  #many: Set<string> | undefined;
+
+  /** False for one that is there already. */
+  add(name: string): boolean {
+    if (this.#many?.has(name) || this.#few.includes(name)) return false;
+    if (this.#many) this.#many.add(name);
+    else if (this.#few.push(name) === FEW) this.#many = new Set();
+    return true;
+  }
 }
 
 const isDigit = (char: number): boolean => char >= 0x30 && char <= 0x39;

@@ -83,10 +83,8 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
 
   /** The record follows from the last one, and goes with the transaction of `writes`; returned is what else goes there. */
   const chained = (event: AuditEvent, writes: readonly Write[]): readonly Write[] => {
-    const line = lineOf({
-      ...{ atMs: clock.nowMs(), kind: event.kind, subject: event.subject },
-      detail: canonicalDetail(event),
-    });
+    const { kind, subject } = event;
+    const line = lineOf({ atMs: clock.nowMs(), kind, subject, detail: canonicalDetail(event) });
     seq++;
     hash = nextHash(hash, seq, line);
     segments.add(seq, line, hash);

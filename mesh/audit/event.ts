@@ -9,20 +9,23 @@ const SUBJECT = /^(mesh|(agent|principal):[a-z0-9][a-z0-9:_.@-]*)$/;
 
 /** The canonical text of an event's detail; a caller that breaks the form of an event is a fault of ours. */
 export function canonicalDetail(event: AuditEvent): string {
-  assert(
-    kinds.has(event.kind) || (event.kind.length <= 64 && KIND.test(event.kind)),
-    "an audit kind is dotted lower-case words",
-  );
-  assert(
-    subjects.has(event.subject) || (event.subject.length <= 128 && SUBJECT.test(event.subject)),
-    "an audit subject is an agent, a principal or mesh",
-  );
-  remember(kinds, event.kind);
-  remember(subjects, event.subject);
+  if (!kinds.has(event.kind)) {
+    assert(event.kind.length <= 64 && KIND.test(event.kind), "an audit kind is dotted lower-case words");
+    remember(kinds, event.kind);
+  }
+  if (!subjects.has(event.subject)) {
+    const isSound = event.subject.length <= 128 && SUBJECT.test(event.subject);
+    assert(isSound, "an audit subject is an agent, a principal or mesh");
+    remember(subjects, event.subject);
+  }
   const detail = canonicalText(event.kind, event.detail);
-  assert(Buffer.byteLength(detail) <= limits.audit.detailBytesMax, "an audit detail is small");
+  const isShort = detail.length <= limits.audit.detailBytesMax / UTF8_PER_UNIT_MAX;
+  assert(isShort || Buffer.byteLength(detail) <= limits.audit.detailBytesMax, "an audit detail is small");
   return detail;
 }
+
+/** Bytes of UTF-8 that one unit of UTF-16 can take. */
+const UTF8_PER_UNIT_MAX = 3;
 
 /** Those that were looked at: few, and asked for with every record. */
 const kinds = new Set<string>();
@@ -39,6 +42,9 @@ interface Form {
   readonly keys: readonly string[];
   readonly names: readonly string[];
   readonly heads: readonly string[];
+  /** Texts that stood there last, and each as it is written: most are those of the record before. */
+  readonly texts: string[];
+  readonly written: string[];
 }
 
 /** By the names as they come: the kinds of records are few, and to sort names costs more than to write them. */
@@ -64,13 +70,24 @@ function canonicalText(kind: string, detail: AuditEvent["detail"]): string {
     // Names that hold a separator can look like others: then, as for all that is deeper, the long way.
     if (value === undefined) return generalText(detail);
     text += heads[at];
-    if (typeof value === "string") text += JSON.stringify(value);
+    if (typeof value === "string") text += value === form.texts[at] ? form.written[at] : writtenIn(form, at, value);
     else if (typeof value === "boolean" || value === null) text += String(value);
     else if (typeof value === "number" && Number.isFinite(value)) text += String(value);
     else text += generalText(value);
   }
   return `{${text}}`;
 }
+
+function writtenIn(form: Form, at: number, value: string): string {
+  const written = JSON.stringify(value);
+  if (value.length <= TEXT_CHARS_KEPT_MAX) {
+    form.texts[at] = value;
+    form.written[at] = written;
+  }
+  return written;
+}
+
+const TEXT_CHARS_KEPT_MAX = 128;
 
 function generalText(value: Json): string {
   assertPlain(value, 1);
@@ -82,7 +99,8 @@ function formOf(keys: readonly string[]): Form {
   const known = forms.get(key);
   if (known?.names.length === keys.length) return known;
   const names = keys.toSorted();
-  const form = { keys, names, heads: names.map((name, at) => `${at === 0 ? "" : ","}${JSON.stringify(name)}:`) };
+  const heads = names.map((name, at) => `${at === 0 ? "" : ","}${JSON.stringify(name)}:`);
+  const form = { keys, names, heads, texts: names.map(() => ""), written: names.map(() => '""') };
   if (forms.size < FORMS_MAX && key.length <= FORM_CHARS_MAX) forms.set(key, form);
   return form;
 }

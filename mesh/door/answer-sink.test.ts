@@ -3,13 +3,13 @@ import { createServer } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import type { AnswerSink } from "../egress/answer-relay.ts";
-import { sinkOf } from "./answer-sink.ts";
+import { ResponseSink } from "./answer-sink.ts";
 
 /** What a client reads, piece by piece, of an answer that `act` gives. */
 async function reading(t: TestContext, act: (sink: AnswerSink, end: () => void) => void) {
   const server = createServer((_request, response) => {
-    const { sink, end } = sinkOf(response, {}, undefined);
-    act(sink, end);
+    const sink = new ResponseSink(response, undefined, undefined);
+    act(sink, () => sink.end());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");

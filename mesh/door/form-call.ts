@@ -2,7 +2,7 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal } from "../../protocol/refusal.ts";
 import type { WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
-import { sendRefusal, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
+import { bytesSaid, sendRefusal, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
 import { modelCall } from "./model-call.ts";
 import { refuse } from "./model-links.ts";
 import type { Caller, DoorServices } from "./services.ts";
@@ -22,7 +22,7 @@ export async function formCall(
   response: HttpResponse,
 ): Promise<void> {
   const { bodyBytesMax, heldBytesMax } = limits.sound;
-  const said = Number(request.headers["content-length"] ?? bodyBytesMax);
+  const said = bytesSaid(request) ?? bodyBytesMax;
   const bytes = said >= 0 && said <= bodyBytesMax ? said : bodyBytesMax;
   const before = held.get(caller) ?? 0;
   if (before + bytes > heldBytesMax) {

@@ -11,7 +11,8 @@ import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase } from "../ledger/price.ts";
 import type { Link } from "./model-links.ts";
 import type { Way } from "./model-routing.ts";
-import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
+import type { Write } from "../store/store.ts";
+import { evidenceOf, subjectOf, type Caller, type DoorServices, type Work } from "./services.ts";
 import { settle } from "./settlement.ts";
 
 /** A link with the credential that this attempt uses, and what is recorded of the attempt. */
@@ -38,7 +39,7 @@ export type NotAdmitted =
   | { readonly kind: "budget"; readonly cause: BudgetRefusal; readonly work: Work | undefined };
 
 /** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it before anything is sent. */
-export async function reserve(
+export function reserve(
   services: DoorServices,
   caller: Caller,
   { link, provider }: Way,
@@ -53,7 +54,7 @@ export async function reserve(
       `the vault holds no credential \`${provider.credential}\``,
       `add it with \`cordon credential add ${provider.credential}\``,
     );
-    return err({ kind: "credential", refusal: missing });
+    return Promise.resolve(err({ kind: "credential", refusal: missing }));
   }
   const work = services.workOf?.(caller);
   const own = services.scopes.of(caller.agent);
@@ -83,7 +84,7 @@ export async function reserve(
       run: work?.run,
     },
   );
-  if (!held.ok) return err({ kind: "budget", cause: held.error, work });
+  if (!held.ok) return Promise.resolve(err({ kind: "budget", cause: held.error, work }));
   const hold = held.value;
   const detail = {
     allow: true,
@@ -97,14 +98,31 @@ export async function reserve(
     price: price.source,
     credential: provider.credential,
   };
-  await services.audit.record(
-    { kind: "model.reserved", subject: `agent:${caller.agent}`, detail: withMore(detail, about, work) },
-    [...hold.writes, ...(injection?.writes ?? []), ...(work?.began(hold.id, "model", call.model) ?? [])],
+  const recorded = services.audit.record(
+    { kind: "model.reserved", subject: subjectOf(caller), detail: withMore(detail, about, work) },
+    writesOf(hold, injection, work?.began(hold.id, "model", call.model)),
   );
-  return ok({
-    ...{ call, provider, model, price, format, translation, rule, about },
-    ...{ hold, work, injection, outputTokens, body },
-  });
+  const admitted: Admitted = {
+    call,
+    provider,
+    model,
+    price,
+    format,
+    translation,
+    rule,
+    about,
+    hold,
+    work,
+    injection,
+    outputTokens,
+    body,
+  };
+  return recorded.then(() => ok(admitted));
+}
+
+function writesOf(hold: Hold, injection: Injection | null, more: readonly Write[] | undefined): readonly Write[] {
+  if (!more && (injection === null || injection.writes.length === 0)) return hold.writes;
+  return [...hold.writes, ...(injection?.writes ?? []), ...(more ?? [])];
 }
 
 /** What is told of a call that has one way and is made for no run. */
@@ -131,7 +149,7 @@ export function finish(
   const recorded = services.audit.record(
     {
       kind: "model.settled",
-      subject: `agent:${caller.agent}`,
+      subject: subjectOf(caller),
       detail: withMore(
         { hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
         about === NOTHING_MORE ? about : withoutSkipped(about),
@@ -142,10 +160,11 @@ export function finish(
     // A crash that forgets this end charges the hold in full. What a run has done is not done twice.
     work ? undefined : "later",
   );
-  return recorded.then(() => {
-    const { tokens, microUsd } = settled;
-    tellEnd(services, caller, { model: call.model, outcome: ended, tokens, microUsd });
-  });
+  const { tokens, microUsd } = settled;
+  const told = { model: call.model, outcome: ended, tokens, microUsd };
+  if (work) return recorded.then(() => tellEnd(services, caller, told));
+  tellEnd(services, caller, told);
+  return recorded;
 }
 
 function withoutSkipped({ skipped: _told, ...about }: Attempt["about"]): Attempt["about"] {

@@ -6,7 +6,7 @@ import { DeliveryGate, verdictOf, type Verdict } from "../egress/failover.ts";
 import { Translator } from "../egress/translate/translator.ts";
 import type { WireFormat } from "../egress/wire/format.ts";
 import type { HttpRequest, HttpResponse } from "../http/exchange.ts";
-import { sinkOf } from "./answer-sink.ts";
+import { ResponseSink } from "./answer-sink.ts";
 import type { Departure } from "./departure.ts";
 import { finish, reasonOf, type Admitted } from "./model-attempt.ts";
 import type { AnswerTape } from "./model-cache.ts";
@@ -50,8 +50,8 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
   const { services, caller, request, response, gone } = exchange;
   const { call, provider, model, injection, body, outputTokens, work, translation, format } = admitted;
   const metered = format.meter();
-  const direct = sinkOf(response, turn.named ? { "x-cordon-model": call.model } : {}, turn.tape);
-  const gate = turn.held || translation ? new DeliveryGate(direct.sink, metered) : undefined;
+  const direct = new ResponseSink(response, turn.named ? { "x-cordon-model": call.model } : undefined, turn.tape);
+  const gate = turn.held || translation ? new DeliveryGate(direct, metered) : undefined;
   const meter = gate?.meter ?? metered;
   const translator =
     gate && translation
@@ -72,7 +72,12 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
   try {
     outcome = await services.gateway.send(
       {
-        ...{ provider, model, format, meter, injection, body },
+        provider,
+        model,
+        format,
+        meter,
+        injection,
+        body,
         stream: call.stream,
         outputTokensMax: outputTokens * call.choices,
         agentHeader: (name: string) => single(request.headers[name]),
@@ -81,7 +86,7 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
         firstByteMs: turn.firstByteMs ?? format.firstByteMs,
         timeoutMs: turn.timeoutMs,
       },
-      translator ?? gate ?? direct.sink,
+      translator ?? gate ?? direct,
     );
     if (translator && outcome.kind !== "failed" && outcome.kind !== "aborted") {
       const told = translator.end();
@@ -94,7 +99,7 @@ export async function sendAttempt(exchange: Exchange, admitted: Admitted, turn: 
   }
   const verdict: Verdict =
     untold === undefined
-      ? verdictOf(outcome, gate ?? direct.seen, services.clock.nowMs())
+      ? verdictOf(outcome, gate ?? direct, services.clock.nowMs())
       : { next: true, health: { kind: "neutral" } };
   ended?.(verdict.health);
   return {

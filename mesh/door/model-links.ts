@@ -108,9 +108,7 @@ function linkTo(
   rule: string,
   translates = false,
 ): Result<Link, Refusal> {
-  const slash = call.model.indexOf("/");
-  const name = call.model.slice(0, slash);
-  const model = call.model.slice(slash + 1);
+  const { provider: name, model } = partsOf(call.model);
   const provider = services.providers.get(name);
   const speaks = provider?.apis.includes(format.api) ?? false;
   const translation = translates && provider && !speaks ? translationTo(provider, format) : undefined;
@@ -169,6 +167,21 @@ function linkTo(
     return ok({ call: bounded, provider, model, price: priceOfSound, rule, format: transcriptionsFormats[report] });
   }
   return ok({ call: bounded, provider, model, price, rule, format: translation?.upstream ?? format, translation });
+}
+
+/** Models that were asked for: their names are the same texts each time, which costs less wherever they are looked up. */
+const parts = new Map<string, { readonly provider: string; readonly model: string }>();
+const PARTS_KEPT_MAX = 1_024;
+
+function partsOf(model: string): { readonly provider: string; readonly model: string } {
+  let known = parts.get(model);
+  if (!known) {
+    const slash = model.indexOf("/");
+    known = { provider: model.slice(0, slash), model: model.slice(slash + 1) };
+    if (parts.size >= PARTS_KEPT_MAX) parts.clear();
+    parts.set(model, known);
+  }
+  return known;
 }
 
 /** The call in the provider's format, understood and bounded there as if an agent had made it; its ceilings stay. */

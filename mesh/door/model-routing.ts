@@ -43,6 +43,8 @@ export const routeOf = ({ link, provider }: Way) => ({
  * not shut the others out, so a call that has one way takes it.
  */
 export function waysOf(links: readonly Link[], routing: Routing | undefined): readonly Way[] {
+  const [only] = links;
+  if (only && links.length === 1 && !only.provider.credentials) return [{ link: only, provider: only.provider }];
   const ways = links.flatMap((link): Way[] => {
     const { provider, model } = link;
     const names = provider.credentials;

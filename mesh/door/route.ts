@@ -30,10 +30,17 @@ const modelRoutes: Readonly<Record<string, WireName>> = {
   [doorRoutes.anthropicCount]: "anthropic.count",
 };
 
+/** By their paths: what is asked most is found first. */
+const calls: ReadonlyMap<string, Result<DoorRequest, never>> = new Map(
+  Object.entries(modelRoutes).map(([path, wire]) => [path, ok({ kind: "model", wire })]),
+);
+
 const MESSAGE_ID = /^msg_[a-z0-9]{26}$/;
 
 /** Method and target → request. Only the canonical spelling of a path is known; no decoding, no normalising. */
 export function route(method: string, target: string): Result<DoorRequest, Refusal> {
+  const call = method === "POST" ? calls.get(target) : undefined;
+  if (call) return call;
   if (target.length > limits.door.urlBytesMax) {
     return err(refusal("too_large", `the target is longer than ${limits.door.urlBytesMax} bytes`, "send less"));
   }

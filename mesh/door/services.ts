@@ -109,6 +109,20 @@ export interface DoorServices {
   haltRunaway?(agent: string, cause: RunawayCause): void;
 }
 
+/** The caller in a record: the same text each time, so that it is hashed and looked at once. */
+export function subjectOf({ agent }: Caller): string {
+  let subject = subjects.get(agent);
+  if (subject === undefined) {
+    subject = `agent:${agent}`;
+    if (subjects.size >= SUBJECTS_MAX) subjects.clear();
+    subjects.set(agent, subject);
+  }
+  return subject;
+}
+
+const subjects = new Map<string, string>();
+const SUBJECTS_MAX = 4_096;
+
 /** What an agent writes is only as good as an agent: nothing it says is above `generated`, and it may have read anything. */
 export const agentLabel = (agent: string): Label => ({
   integrity: "untrusted",

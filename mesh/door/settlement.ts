@@ -36,7 +36,7 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   }
   const seen = billed === "seen" ? usageSeen(spent) : undefined;
   // What no call can have used is no report: counted, it would overflow sums, and leave the hold without its end.
-  const usage = seen && Object.values(seen).every(isPlausible) ? seen : undefined;
+  const usage = seen && isPlausibleUsage(seen) ? seen : undefined;
   const cost = usage ? costOf(price, usage) : hold.worst;
   // Of a hold that is charged in full only the sum is known.
   const inputTokens = usage
@@ -45,10 +45,15 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   const outputTokens = usage ? usage.outputTokens : Math.max(0, hold.worst.tokens - inputTokens);
   const { writes, above } = ledger.settle(
     hold.id,
-    {
-      ...{ inputTokens, outputTokens, cost },
-      ...(usage && { cacheReadTokens: usage.cacheReadTokens, cacheWriteTokens: usage.cacheWriteTokens }),
-    },
+    usage
+      ? {
+          inputTokens,
+          outputTokens,
+          cost,
+          cacheReadTokens: usage.cacheReadTokens,
+          cacheWriteTokens: usage.cacheWriteTokens,
+        }
+      : { inputTokens, outputTokens, cost },
     // The provider's own figure may still be found.
     { estimate: !usage },
   );
@@ -69,6 +74,12 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   return { writes, tokens, microUsd, detail };
 }
 
+const isPlausibleUsage = (usage: TokenUsage): boolean =>
+  isPlausible(usage.inputTokens) &&
+  isPlausible(usage.cacheReadTokens) &&
+  isPlausible(usage.cacheWriteTokens) &&
+  isPlausible(usage.outputTokens);
+
 const isPlausible = (tokens: number): boolean =>
   Number.isSafeInteger(tokens) && tokens >= 0 && tokens <= limits.model.reportedTokensMax;
 
@@ -76,11 +87,18 @@ function usageSeen({ meter, call }: Spent): TokenUsage {
   const reported = meter.usage;
   if (meter.complete && reported) {
     // A provider cannot have written less than what has passed.
-    return { ...reported, outputTokens: Math.max(reported.outputTokens, meter.outputTokensSeen) };
+    return withOutput(reported, Math.max(reported.outputTokens, meter.outputTokensSeen));
   }
   const outputTokens = Math.max(reported?.outputTokens ?? 0, meter.outputBytesSeen);
   const known = reported && reported.inputTokens + reported.cacheReadTokens + reported.cacheWriteTokens > 0;
   return known
-    ? { ...reported, outputTokens }
+    ? withOutput(reported, outputTokens)
     : { inputTokens: call.inputTokensMax, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens };
 }
+
+const withOutput = (usage: TokenUsage, outputTokens: number): TokenUsage => ({
+  inputTokens: usage.inputTokens,
+  cacheReadTokens: usage.cacheReadTokens,
+  cacheWriteTokens: usage.cacheWriteTokens,
+  outputTokens,
+});

@@ -2,6 +2,7 @@ import type { Dispatcher } from "undici";
 import type { Json } from "../../lib/json.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Mortal } from "../http/deadlines.ts";
 import type { Injection } from "./credentials.ts";
 import { EventReader } from "./event-reader.ts";
 import { EventSplitter } from "./event-stream.ts";
@@ -55,14 +56,15 @@ const HEADERS_PASSED = ["request-id", "x-request-id", "retry-after", "x-cordon-r
  * Carries one answer from a provider to an agent: meters it, cuts it when it passes its reservation, keeps the
  * credential out of it. One path for streams and plain answers: a plain answer is a stream of one event.
  */
-export class AnswerRelay implements Dispatcher.DispatchHandler {
+export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
+  due: Mortal["due"] = undefined;
   readonly #finish: (outcome: Outcome) => void;
   readonly #exchange: Exchange;
   readonly #sink: AnswerSink;
-  readonly #events = new EventSplitter(limits.model.eventBytesMax);
+  readonly #events: EventSplitter | undefined;
   readonly #scrubber: Scrubber | null;
   readonly #watch: TextWatch | null;
-  readonly #reader: EventReader;
+  readonly #reader: EventReader | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
   #headers: Readonly<Record<string, string>> = {};
@@ -79,6 +81,8 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     this.#sink = sink;
     this.#scrubber = exchange.injection && new Scrubber(exchange.injection.automaton);
     this.#watch = exchange.injection && new TextWatch(exchange.injection.automaton);
+    if (!exchange.stream) return;
+    this.#events = new EventSplitter(limits.model.eventBytesMax);
     this.#reader = new EventReader(exchange.meter, this.#watch);
   }
 
@@ -115,19 +119,22 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (this.#ended) return;
     this.#status = status;
     // What is told of them in a refusal is read by the agent and the log.
-    const type = mediaType(this.#scrubText(String(headers["content-type"] ?? "")));
+    const wanted = this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json";
+    const said = headers["content-type"];
+    const type = said === wanted ? wanted : mediaType(this.#scrubText(String(said ?? "")));
     const encoding = this.#scrubText(String(headers["content-encoding"] ?? "identity"));
     const told: Record<string, string> = {};
     for (const name of HEADERS_PASSED) {
       const value = headers[name];
       if (typeof value === "string") told[name] = this.#scrubText(value);
     }
-    told["content-type"] = this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json";
+    told["content-type"] = wanted;
     this.#headers = told;
     if (encoding !== "identity")
       return this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
     // A coding of the transfer (RFC 9112 §7) would hide a body from the scrubber as well.
-    if (!/^[\t ]*(?:chunked[\t ]*)?$/i.test(String(headers["transfer-encoding"] ?? "")))
+    const coding = headers["transfer-encoding"];
+    if (coding !== undefined && !/^[\t ]*(?:chunked[\t ]*)?$/i.test(String(coding)))
       return this.#fail("answered in a coding of the transfer, which was not asked for", "unknown");
     if (status >= 300 && status < 400) return this.#fail(`answered with a redirect (${status})`, "nothing");
     if (status >= 400) return;
@@ -150,7 +157,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (this.#bytes > limits.model.responseBytesMax) return this.#cut("answer_too_large");
     let events: Buffer;
     try {
-      events = this.#events.push(chunk);
+      events = this.#events?.push(chunk) ?? chunk;
     } catch {
       return this.#cut("event_too_large");
     }
@@ -172,7 +179,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     if (this.#inPieces) return this.#endPieces();
     if (!this.#streaming) return this.#endPlain();
     // A stream that stops without its last event was broken off, however politely.
-    if (!this.#exchange.meter.complete || this.#events.rest().length > 0) return this.#cut("upstream_incomplete");
+    if (!this.#exchange.meter.complete || this.#events?.rest().length !== 0) return this.#cut("upstream_incomplete");
     if (this.#suspect.length > 0) this.#pass(controller, Buffer.concat(this.#suspect));
     else this.#exchange.meter.passed();
     this.#flush();
@@ -251,7 +258,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   /** Reads whole events before they are passed on. */
   #meter(events: Buffer): "clean" | "suspect" | "secret" | "over" {
-    if (this.#reader.read(events)) return "secret";
+    if (this.#reader?.read(events)) return "secret";
     if (this.#exchange.meter.outputTokensSeen > this.#exchange.outputTokensMax) return "over";
     return (this.#watch?.open ?? 0) >= PATTERN_BYTES_MIN ? "suspect" : "clean";
   }

@@ -18,7 +18,7 @@ export type Delivery = Readonly<Pick<DeliveryGate, "delivered" | "retryAfter">>;
  * delivered, never when the agent has gone. A credential in an answer ends the call as well.
  */
 export function verdictOf(outcome: Outcome, gate: Delivery, nowMs: number): Verdict {
-  if (outcome.kind === "answered") return { next: false, health: { kind: "good" } };
+  if (outcome.kind === "answered") return ANSWERED;
   if (outcome.kind === "aborted") return { next: false, health: { kind: "neutral" } };
   if (outcome.kind === "passed_error") {
     const { status } = outcome;
@@ -39,6 +39,7 @@ export function verdictOf(outcome: Outcome, gate: Delivery, nowMs: number): Verd
   return { next: !gate.delivered, health: { kind: "bad", reason: outcome.reason } };
 }
 
+const ANSWERED: Verdict = { next: false, health: { kind: "good" } };
 /** Statuses below 500 that are not the caller's fault: no credit, a time-out, too early, too many requests. */
 const OF_THE_PROVIDER: ReadonlySet<number> = new Set([402, 408, 425, 429]);
 const BROKEN: ReadonlySet<string> = new Set(["upstream_broken", "upstream_incomplete", "timeout"]);

@@ -61,12 +61,12 @@ export class ModelGateway {
       resolve(outcome);
     });
     try {
-      const { url, path, headers, body, answer } = targetOf(request, this.#clock);
+      const { url, path, lines, headers, body, answer } = targetOf(request, this.#clock);
       signal.addEventListener("abort", abort, { once: true });
       this.#deadlines.set(relay, request.timeoutMs ?? limits.model.totalTimeoutMs);
       if (signal.aborted) abort();
       const firstByteMs = request.firstByteMs ?? limits.model.firstByteTimeoutMs;
-      this.#pool(provider, url).dispatch({ path, headers, body, firstByteMs }, answer(relay));
+      this.#pool(provider, url).dispatch({ path, lines, headers, body, firstByteMs }, answer(relay));
     } catch (cause) {
       relay.unsent(cause as Error);
     }

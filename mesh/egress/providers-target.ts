@@ -2,6 +2,7 @@ import type { Dispatcher } from "undici";
 import type { Clock } from "../../lib/clock.ts";
 import type { Json } from "../../lib/json.ts";
 import type { Injection } from "./credentials.ts";
+import { fieldLine } from "../http/fields.ts";
 import type { Hosting, Provider } from "./providers.ts";
 import { awsKeyOf, signAws } from "./signing.ts";
 import { BedrockAnswer } from "./wire/bedrock-answer.ts";
@@ -24,6 +25,8 @@ export interface Target {
   readonly url: URL;
   /** Of `url`, with its query. */
   readonly path: string;
+  /** Further field lines, as they are written. */
+  readonly lines?: string;
   readonly headers: Record<string, string>;
   readonly body: Buffer;
   /** Reads an answer that is framed in another way than the format's own. */
@@ -33,30 +36,39 @@ export interface Target {
 export function targetOf(call: Call, clock: Clock): Target {
   const { hosting } = call.provider;
   if (hosting?.kind === "bedrock") return bedrock(call, hosting, clock);
-  const target = { headers: headersOf(call), body: call.body, answer: asItIs };
-  if (hosting?.kind === "azure") return { ...target, ...azure(call, hosting) };
+  if (hosting?.kind === "azure")
+    return { ...azure(call, hosting), lines: linesOf(call.stream), body: call.body, answer: asItIs };
   const { provider, format, model, stream, injection } = call;
+  const headers = headersOf(call);
   if (injection) {
     const [name, value] = format.authorization(injection.value);
-    target.headers[name] = value;
+    headers[name] = value;
   }
-  const prefix = provider.prefixes?.[format.api] ?? "";
-  const { url, path } = placeOf(`${provider.baseUrl}${prefix}${format.path(encodeURIComponent(model), stream)}`);
-  return { url, path, headers: target.headers, body: target.body, answer: asItIs };
+  const { url, path } = placeOf(provider, format, model, stream);
+  return { url, path, lines: linesOf(stream), headers, body: call.body, answer: asItIs };
 }
 
 type Place = Pick<Target, "url" | "path">;
 
-/** To read one costs more than the rest of a target; nobody changes them. */
-const places = new Map<string, Place>();
-const PLACES_KEPT_MAX = 256;
+/** Where the last call of each format to a provider went: most others go there, and to read a place costs more than the rest. */
+const places = new WeakMap<Provider, Map<WireFormat, KnownPlace>>();
 
-function placeOf(text: string): Place {
-  const known = places.get(text);
-  if (known) return known;
-  if (places.size >= PLACES_KEPT_MAX) places.clear();
-  const place = placeAt(new URL(text));
-  places.set(text, place);
+interface KnownPlace extends Place {
+  readonly text: string;
+  readonly model: string;
+  readonly stream: boolean;
+}
+
+function placeOf(provider: Provider, format: WireFormat, model: string, stream: boolean): Place {
+  let own = places.get(provider);
+  if (!own) places.set(provider, (own = new Map()));
+  const last = own.get(format);
+  if (last?.model === model && last.stream === stream) return last;
+  const prefix = provider.prefixes?.[format.api] ?? "";
+  const text = `${provider.baseUrl}${prefix}${format.path(encodeURIComponent(model), stream)}`;
+  const { url, path } = last?.text === text ? last : placeAt(new URL(text));
+  const place = { url, path, text, model, stream };
+  own.set(format, place);
   return place;
 }
 
@@ -64,14 +76,14 @@ const placeAt = (url: URL): Place => ({ url, path: `${url.pathname}${url.search}
 
 const asItIs = (relay: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler => relay;
 
-function headersOf({ provider, format, stream, agentHeader, idempotencyKey }: Call): Record<string, string> {
-  const headers: Record<string, string> = {
-    "content-type": "application/json",
-    accept: stream ? "text/event-stream" : "application/json",
-    // A compressed answer could hide a reflected secret from the scrubber.
-    "accept-encoding": "identity",
-    "user-agent": "cordon",
-  };
+/** What every call says alike. A compressed answer could hide a reflected secret from the scrubber. */
+const LINES = fieldLine("accept-encoding", "identity") + fieldLine("user-agent", "cordon");
+const PLAIN_LINES = LINES + fieldLine("accept", "application/json");
+const STREAM_LINES = LINES + fieldLine("accept", "text/event-stream");
+const linesOf = (stream: boolean): string => (stream ? STREAM_LINES : PLAIN_LINES);
+
+function headersOf({ provider, format, agentHeader, idempotencyKey }: Call): Record<string, string> {
+  const headers: Record<string, string> = { "content-type": "application/json" };
   const more = format.headers(agentHeader);
   for (const name in more) headers[name] = more[name] ?? "";
   if (provider.honoursKeys === true && idempotencyKey !== undefined) headers["idempotency-key"] = idempotencyKey;

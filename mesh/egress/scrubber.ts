@@ -79,7 +79,8 @@ const viewOf = (bytes: Uint8Array): Buffer =>
  */
 export class TextWatch {
   readonly #automaton: Automaton;
-  readonly #states = new Map<number, number>();
+  /** Of the channels whose text ends with the beginning of a secret. */
+  #states: Map<number, number> | undefined;
 
   constructor(automaton: Automaton) {
     this.#automaton = automaton;
@@ -87,30 +88,36 @@ export class TextWatch {
 
   /** True when a secret ends in `text`. */
   read(channel: number, text: string): boolean {
-    const before = this.#states.get(channel) ?? 0;
+    const before = this.#states?.get(channel) ?? 0;
     const { state, found } = follow(this.#automaton, before, text);
-    if (state !== before) this.#states.set(channel, state);
+    if (state !== before) this.#goOn(channel, state);
     return found;
   }
 
   /** The same of UTF-8 that stands in `bytes`. */
   readBytes(channel: number, bytes: Uint8Array, from: number, to: number): boolean {
     const { next, match } = this.#automaton;
-    const before = this.#states.get(channel) ?? 0;
+    const before = this.#states?.get(channel) ?? 0;
     let state = before;
     let found = false;
     for (let at = from; at < to; at++) {
       state = next[(state << 8) | (bytes[at] as number)] as number;
       if ((match[state] as number) > 0) found = true;
     }
-    if (state !== before) this.#states.set(channel, state);
+    if (state !== before) this.#goOn(channel, state);
     return found;
+  }
+
+  #goOn(channel: number, state: number): void {
+    this.#states ??= new Map();
+    this.#states.set(channel, state);
   }
 
   /** Bytes of the longest match that is under way in any channel. */
   get open(): number {
     let open = 0;
-    for (const state of this.#states.values()) open = Math.max(open, this.#automaton.depth[state] ?? 0);
+    if (this.#states)
+      for (const state of this.#states.values()) open = Math.max(open, this.#automaton.depth[state] ?? 0);
     return open;
   }
 }

@@ -17,6 +17,7 @@ const LF = 0x0a;
 const SIZE_DIGITS_MAX = 8;
 const STATUS_LINE = /^HTTP\/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 
+const USUAL = "HTTP/1.1 200 OK\r\n";
 const MINOR_AT = "HTTP/1.".length;
 const STATUS_AT = "HTTP/1.1 ".length;
 const ZERO = 0x30;
@@ -93,7 +94,7 @@ export class AnswerReader {
 
   #head(text: string): string | undefined {
     const lineEnd = text.indexOf("\r\n");
-    if (!STATUS_LINE.test(text.slice(0, lineEnd))) return "its first line is not understood";
+    if (!text.startsWith(USUAL) && !STATUS_LINE.test(text.slice(0, lineEnd))) return "its first line is not understood";
     const old = text.charCodeAt(MINOR_AT) === ZERO;
     const fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
     if (!fields) return "its head is not understood";
@@ -120,7 +121,8 @@ export class AnswerReader {
     const length = said === undefined ? undefined : typeof said === "string" ? lengthOf(said) : undefined;
     if (said !== undefined && length === undefined) return "its length is not understood";
     const connection = fields["connection"];
-    this.#keeps = !old && (connection === undefined || !/\bclose\b|\bupgrade\b/i.test(String(connection)));
+    const stays = connection === undefined || connection === "keep-alive";
+    this.#keeps = !old && (stays || !/\bclose\b|\bupgrade\b/i.test(String(connection)));
     const kept = fields["keep-alive"];
     const seconds = kept === undefined ? undefined : /\btimeout=([0-9]{1,6})\b/.exec(String(kept))?.[1];
     if (seconds !== undefined) this.keptMs = Number(seconds) * 1_000;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { systemClock } from "../../lib/clock.ts";
 import { Deadlines } from "./deadlines.ts";
 
@@ -95,4 +96,34 @@ test("one that is put off is not woken for, and ends at its new time", async () 
   assert.equal(clock.sleepers.size, 1);
   for (const ms of [500, 1_500, 2_499, 2_500, 9_000]) await clock.to(ms);
   assert.deepEqual(over, [2_500]);
+});
+
+test("whoever is set and cleared in whatever order, each ends when it is due and nobody else does", async () => {
+  const act = fc.record({
+    who: fc.nat(4),
+    afterMs: fc.constantFrom(-1, 0, 5, 10, 15),
+    waitMs: fc.constantFrom(0, 0, 5, 10),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { maxLength: 20 }), async (acts) => {
+      const clock = manualClock();
+      const deadlines = new Deadlines(clock);
+      const dueMs = new Map<number, number>();
+      const told: number[] = [];
+      const mortals = Array.from({ length: 5 }, (_, who) => ({ expire: () => void told.push(who) }));
+      for (const { who, afterMs, waitMs } of acts) {
+        const mortal = mortals[who] ?? assert.fail();
+        if (afterMs < 0) deadlines.clear(mortal);
+        else deadlines.set(mortal, afterMs);
+        if (afterMs < 0) dueMs.delete(who);
+        else dueMs.set(who, clock.nowMs() + afterMs);
+        if (waitMs === 0) continue;
+        await clock.to(clock.nowMs() + waitMs);
+        const over = [...dueMs].filter(([, atMs]) => atMs <= clock.nowMs()).map(([each]) => each);
+        assert.deepEqual(told.splice(0).toSorted(), over.toSorted());
+        for (const each of over) dueMs.delete(each);
+      }
+    }),
+    { seed: 64, numRuns: 200 },
+  );
 });

@@ -42,11 +42,18 @@ const notJson = (fault: string): Result<never, Refusal> =>
 
 /** The whole body, as it is. */
 export function readBody(request: HttpRequest, bytesMax: number): Soon<Result<Buffer, Refusal>> {
-  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return tooLarge(bytesMax);
+  if ((bytesSaid(request) ?? 0) > bytesMax) return tooLarge(bytesMax);
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity")
     return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
   return request instanceof PlainRequest ? afterwards(request.body(), wholeOf) : collected(request, bytesMax);
+}
+
+/** How long the body is by what its head says; undefined: that is not said. */
+export function bytesSaid(request: HttpRequest): number | undefined {
+  if (request instanceof PlainRequest) return request.length;
+  const said = request.headers["content-length"];
+  return said === undefined ? undefined : Number(said);
 }
 
 const wholeOf = (body: Buffer | undefined): Result<Buffer, Refusal> => (body ? ok(body) : endedEarly);

@@ -3,7 +3,7 @@ import { limits } from "../../protocol/limits.ts";
 import type { Deadlines, Mortal } from "./deadlines.ts";
 import { PlainRequest } from "./plain-request.ts";
 import { PlainResponse, type Bearer } from "./plain-response.ts";
-import { beginsRequestHead, readRequestHead } from "./request-head.ts";
+import { beginsRequestHead, KnownHead, readRequestHead } from "./request-head.ts";
 
 /** What a connection works with. */
 export interface Host {
@@ -22,8 +22,10 @@ const NOTHING = Buffer.alloc(0);
  * left. Whatever is not a request in its plain form, whole in one piece, takes the connection with it to Node's server.
  */
 export class PlainConnection implements Bearer, Mortal {
+  due: Mortal["due"] = undefined;
   readonly socket: Socket;
   readonly #host: Host;
+  readonly #known = new KnownHead();
   #request: PlainRequest | undefined;
   #response: PlainResponse | undefined;
   /** What has come of the requests after this one. */
@@ -87,7 +89,7 @@ export class PlainConnection implements Bearer, Mortal {
   };
 
   #begin(bytes: Buffer): void {
-    const head = readRequestHead(bytes);
+    const head = readRequestHead(bytes, this.#known);
     if (!head) return beginsRequestHead(bytes) ? this.#await(bytes) : this.#handOver(bytes);
     this.#held = NOTHING;
     const request = new PlainRequest(head, () => this.socket.resume());

@@ -6,7 +6,10 @@ const NOTHING = Buffer.alloc(0);
 export class PlainRequest {
   readonly method: string;
   readonly url: string;
+  /** But for `content-length`, which may be that of another request: see `length`. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Bytes of the body. */
+  readonly length: number;
   #missing: number;
   #pieces: Buffer[] = [];
   #bytes = 0;
@@ -20,6 +23,7 @@ export class PlainRequest {
     this.method = method;
     this.url = target;
     this.headers = headers;
+    this.length = length;
     this.#missing = length;
   }
 
@@ -33,7 +37,7 @@ export class PlainRequest {
     return this.#take ? 0 : this.#bytes;
   }
 
-  /** The whole body; undefined when the client has gone before its end. Its length is that of `content-length`. */
+  /** The whole body; undefined when the client has gone before its end. */
   body(): Buffer | undefined | Promise<Buffer | undefined> {
     if (this.whole) return this.#joined();
     if (this.#broken) return undefined;

@@ -56,15 +56,15 @@ export class PlainResponse {
     const own = this.#fields;
     // What stands after the number is for nobody to read (RFC 9112 §4).
     let head = `HTTP/1.1 ${status} ${status === 200 ? "OK" : ""}\r\n${this.#bearer.dateLine()}`;
-    let asksForEnd = false;
-    let sized = status === 204 || status === 304;
-    for (const all of [own, fields])
-      for (const name in all) {
-        const value = all[name] ?? "";
-        if (name === "connection") asksForEnd ||= value === "close";
-        else head += fieldLine(name, value);
-        if (name === "content-length") sized = true;
-      }
+    let asksForEnd = own["connection"] === "close";
+    let sized = status === 204 || status === 304 || own["content-length"] !== undefined;
+    for (const name in own) if (name !== "connection") head += fieldLine(name, own[name] ?? "");
+    for (const name in fields) {
+      const value = fields[name] ?? "";
+      if (name === "connection") asksForEnd ||= value === "close";
+      else head += fieldLine(name, value);
+      if (name === "content-length") sized = true;
+    }
     this.#keeps = this.#bearer.keeps && !asksForEnd;
     this.#chunked = !sized;
     head += this.#chunked ? "transfer-encoding: chunked\r\n" : "";

@@ -24,10 +24,15 @@ const VERSION = " HTTP/1.1\r\n";
  * coding of the transfer, no other protocol. Undefined for everything else, which is not to say that it is wrong: it is
  * for a reader that knows all of HTTP. What is read here that reader reads in the same way (differential test).
  */
-export function readRequestHead(bytes: Buffer, known?: KnownFields): RequestHead | undefined {
+export function readRequestHead(bytes: Buffer, known?: Known): RequestHead | undefined {
   const end = bytes.indexOf(HEAD_END);
   if (end < 0 || end > headBytesMax / 2) return undefined;
   const text = bytes.toString("latin1", 0, end + 2);
+  const again = known?.again?.(text);
+  if (again) {
+    const { method, target, headers, length, keeps } = again;
+    return { method, target, headers, length, keeps, bytes: end + HEAD_END.length };
+  }
   const method = text.startsWith("POST /") ? "POST" : text.startsWith("GET /") ? "GET" : undefined;
   if (!method) return undefined;
   const from = method.length + 1;
@@ -35,11 +40,23 @@ export function readRequestHead(bytes: Buffer, known?: KnownFields): RequestHead
   const target = text.slice(from, to);
   if (to < 0 || !TARGET.test(target)) return undefined;
   const lines = text.slice(to + VERSION.length);
-  const block = known ? known.read(lines) : readBlock(lines);
+  const block = known?.read ? known.read(lines) : readBlock(lines);
   if (!block) return undefined;
   const { headers, length, keeps } = block;
+  known?.was?.(text, { method, target, headers, length, keeps });
   return { method, target, headers, length, keeps, bytes: end + HEAD_END.length };
 }
+
+/** What is known of the request before on one connection. */
+interface Known {
+  /** The head, if it is one that is known. */
+  again?(text: string): Said | undefined;
+  was?(text: string, said: Said): void;
+  read?(lines: string): Block | undefined;
+}
+
+/** All that a head says. */
+type Said = Omit<RequestHead, "bytes">;
 
 const BEGINNINGS = ["GET /", "POST /"];
 
@@ -68,7 +85,7 @@ function readBlock(lines: string): Block | undefined {
  * The fields of the request before on one connection: programs say them again in the same words, and what was read of
  * them then is what they mean now. The same text gives the same `headers`, not only equal ones.
  */
-export class KnownFields {
+export class KnownFields implements Known {
   #lines: string | undefined;
   #block: Block | undefined;
 
@@ -80,4 +97,35 @@ export class KnownFields {
   }
 }
 
+/**
+ * The whole head of the request before, but for the length of its body: most programs change nothing else. Its `headers` are
+ * those of the one before, so what they say of the length is not to be read; that is in `length`.
+ */
+export class KnownHead implements Known {
+  #said: Said | undefined;
+  /** What stands before and after the digits of the length. */
+  #before = "";
+  #after = "";
+
+  again(text: string): Said | undefined {
+    const said = this.#said;
+    const [from, to] = [this.#before.length, text.length - this.#after.length];
+    if (!said || to <= from || !text.startsWith(this.#before) || !text.endsWith(this.#after)) return undefined;
+    const length = lengthOf(text.slice(from, to));
+    if (length === undefined) return undefined;
+    const { method, target, headers, keeps } = said;
+    return { method, target, headers, length, keeps };
+  }
+
+  was(text: string, said: Said): void {
+    const found = LENGTH.exec(text);
+    this.#said = found ? said : undefined;
+    if (!found) return;
+    const to = found.index + found[0].length;
+    this.#before = text.slice(0, to - (found[1] ?? "").length);
+    this.#after = text.slice(to);
+  }
+}
+
+const LENGTH = /\r\ncontent-length:[\t ]*([0-9]+)(?=[\t ]*\r\n)/i;
 const TARGET = /^\/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%|]*$/;

@@ -4,7 +4,7 @@ import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { AnswerReader, type Asked } from "../../http/answer-reader.ts";
 import type { Fields } from "../../http/fields.ts";
-import type { Deadlines } from "../../http/deadlines.ts";
+import type { Deadlines, Mortal } from "../../http/deadlines.ts";
 import type { Turns } from "../../http/turns.ts";
 import type { Memory } from "./read-buffer.ts";
 import { Upload, type Source } from "./upload.ts";
@@ -46,11 +46,18 @@ const failure = (code: string, message: string): Error => Object.assign(new Erro
  * One connection to a provider: one exchange at a time, and another one only after an answer that was whole, framed
  * soundly and read to its end.
  */
-export class Connection {
+export class Connection implements Mortal {
+  due: Mortal["due"] = undefined;
   readonly #socket: Socket;
   readonly #owner: Owner;
   /** Absent: each read has memory of its own. */
   readonly #memory: Memory | undefined;
+  readonly #reins: Reins = {
+    head: (exchange) => this.#moved(exchange.quietMs),
+    lend: () => this.#memory?.lend() ?? nothing,
+    pause: (exchange, yes) => this.#exchange === exchange && this.#pause(yes),
+    abort: (exchange) => this.#exchange === exchange && this.close(),
+  };
   /** What was read, and waits for a turn of the loop that has time for it. Nothing more is read meanwhile. */
   #waiting: Buffer | undefined;
   #upload: Upload | undefined;
@@ -74,14 +81,7 @@ export class Connection {
   }
 
   send({ head, body, source, asked, firstByteMs, quietMs = limits.model.idleTimeoutMs, handler }: Sending): void {
-    const exchange = new Exchange(handler, asked, {
-      firstByteMs,
-      quietMs,
-      head: () => this.#moved(quietMs),
-      lend: () => this.#memory?.lend() ?? nothing,
-      pause: (yes) => this.#exchange === exchange && this.#pause(yes),
-      abort: () => this.#exchange === exchange && this.close(),
-    });
+    const exchange = new Exchange(handler, asked, this.#reins, { firstByteMs, quietMs });
     this.#exchange = exchange;
     this.#movedAtMs = this.#owner.clock.monotonicMs();
     this.#owner.deadlines.set(this, firstByteMs);
@@ -99,11 +99,11 @@ export class Connection {
   /** Its time is up: of the answer's head, between two pieces of a body, or to be kept for another exchange. */
   expire(): void {
     if (!this.#exchange) return this.close();
-    const { begun, paused, reins } = this.#exchange;
-    const mostMs = begun ? reins.quietMs : reins.firstByteMs;
+    const { begun, paused, firstByteMs, quietMs } = this.#exchange;
+    const mostMs = begun ? quietMs : firstByteMs;
     // An agent that reads slowly is not the other end's fault; the call as a whole, or its own connection, has an end.
-    const quietMs = paused ? 0 : this.#owner.clock.monotonicMs() - this.#movedAtMs;
-    if (quietMs < mostMs) return this.#owner.deadlines.set(this, mostMs - quietMs);
+    const forMs = paused ? 0 : this.#owner.clock.monotonicMs() - this.#movedAtMs;
+    if (forMs < mostMs) return this.#owner.deadlines.set(this, mostMs - forMs);
     if (!begun) return this.#fail(failure("HEAD_TIMEOUT", "no answer has begun in time"));
     this.#fail(failure("BODY_TIMEOUT", "the answer has stopped"));
   }
@@ -219,39 +219,43 @@ export class Connection {
   }
 }
 
-/** What one exchange may do to its connection; after its end, nothing. */
+/** What an exchange may do to its connection; after its end, nothing. */
 interface Reins {
-  readonly firstByteMs: number;
-  readonly quietMs: number;
-  head(): void;
+  head(exchange: Exchange): void;
   lend(): () => void;
-  pause(yes: boolean): void;
-  abort(): void;
+  pause(exchange: Exchange, yes: boolean): void;
+  abort(exchange: Exchange): void;
 }
+
+type Patience = Pick<Sending, "firstByteMs"> & { readonly quietMs: number };
 
 export class Exchange implements Dispatcher.DispatchController {
   readonly handler: Dispatcher.DispatchHandler;
   readonly reader: AnswerReader;
-  readonly reins: Reins;
+  readonly firstByteMs: number;
+  readonly quietMs: number;
+  readonly #reins: Reins;
   begun = false;
   paused = false;
   aborted = false;
   reason: Error | null = null;
 
-  constructor(handler: Dispatcher.DispatchHandler, asked: Asked | undefined, reins: Reins) {
+  constructor(handler: Dispatcher.DispatchHandler, asked: Asked | undefined, reins: Reins, patience: Patience) {
     this.handler = handler;
-    this.reins = reins;
+    this.#reins = reins;
+    this.firstByteMs = patience.firstByteMs;
+    this.quietMs = patience.quietMs;
     this.reader = new AnswerReader(this, asked);
   }
 
   /** The bytes that were told last are still needed after the call in which they were: until what is returned is called. */
   lend(): () => void {
-    return this.reins.lend();
+    return this.#reins.lend();
   }
 
   head(status: number, fields: Fields): void {
     this.begun = true;
-    this.reins.head();
+    this.#reins.head(this);
     if (!this.aborted) this.handler.onResponseStart?.(this, status, fields);
   }
 
@@ -264,19 +268,19 @@ export class Exchange implements Dispatcher.DispatchController {
 
   pause(): void {
     this.paused = true;
-    this.reins.pause(true);
+    this.#reins.pause(this, true);
   }
 
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.reins.pause(false);
+    this.#reins.pause(this, false);
   }
 
   abort(reason: Error): void {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    this.reins.abort();
+    this.#reins.abort(this);
   }
 }

@@ -32,6 +32,8 @@ export interface Dial {
 export interface Post {
   /** Path and query, as they are written. */
   readonly path: string;
+  /** Field lines that were written with `fieldLine`; absent: none. */
+  readonly lines?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
   readonly firstByteMs: number;
@@ -59,6 +61,9 @@ export class Pool implements Owner {
   readonly #memory = new ReadBuffer();
   readonly #place: Place;
   readonly #host: string;
+  /** Of the post before, whose path most others have, and how such a one starts. */
+  #path = "";
+  #start = "";
   readonly #connectionsMax: number;
   #keptMsMax: number;
   readonly #connections = new Set<Connection>();
@@ -79,8 +84,12 @@ export class Pool implements Owner {
   }
 
   /** Throws when the request cannot be written as one. What happens to it is told to `handler` alone. */
-  dispatch({ path, headers, body, firstByteMs }: Post, handler: Dispatcher.DispatchHandler): void {
-    let head = `${requestLine("POST", path)}${this.#host}connection: keep-alive\r\n`;
+  dispatch({ path, lines = "", headers, body, firstByteMs }: Post, handler: Dispatcher.DispatchHandler): void {
+    if (path !== this.#path) {
+      this.#start = `${requestLine("POST", path)}${this.#host}connection: keep-alive\r\n`;
+      this.#path = path;
+    }
+    let head = this.#start + lines;
     for (const name in headers) head += fieldLine(name, headers[name] ?? "");
     head += `content-length: ${body.length}\r\n\r\n`;
     this.send({ head, body, firstByteMs, handler });

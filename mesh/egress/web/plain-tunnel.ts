@@ -18,6 +18,7 @@ const NOTHING = Buffer.alloc(0);
  * here, one after the other. With the first bytes of anything else the connection goes to Node's reader for good.
  */
 export class PlainTunnel implements Mortal {
+  due: Mortal["due"] = undefined;
   readonly socket: Duplex;
   readonly #deadlines: Deadlines;
   readonly #ends: Ends;

@@ -107,7 +107,7 @@ export interface WireFormat {
   path(model: string, stream: boolean): string;
   /** Header that carries the credential. */
   authorization(secret: string): readonly [name: string, value: string];
-  /** Further headers; `agent` looks up one of the agent's own. */
+  /** Further headers than every call has (providers-target.ts), or another type of its body; `agent` looks up one of the agent's own. */
   headers(agent: (name: string) => string | undefined): Readonly<Record<string, string>>;
   /** `said`: the body in its own words, which some formats send on, but for what the mesh exchanges. */
   parse(body: Json, bytes: number, from?: FromPath, said?: SaidBody): Result<ModelCall, Refusal>;

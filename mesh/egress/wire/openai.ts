@@ -152,33 +152,36 @@ export const openaiFormat: WireFormat = {
   parse(body, bytes, _from, said) {
     const parsed = isPlainCall(body) ? { success: true as const, data: body as ChatCall } : Call.safeParse(body);
     if (!parsed.success) return err(malformed(parsed.error));
-    const { max_tokens, max_completion_tokens, ...rest } = parsed.data;
+    const call = parsed.data;
+    const { max_tokens, max_completion_tokens } = call;
     if (max_tokens !== undefined && max_completion_tokens !== undefined) {
       return err(malformed("`max_tokens` and `max_completion_tokens` are both given"));
     }
-    const stream = rest.stream ?? false;
-    const pictures = imagesOf(imageUrls(rest.messages));
+    const stream = call.stream ?? false;
+    const pictures = imagesOf(imageUrls(call.messages));
     if (!pictures.ok) return pictures;
     return ok({
-      model: rest.model,
+      model: call.model,
       stream,
-      choices: rest.n ?? 1,
+      choices: call.n ?? 1,
       outputTokens: max_tokens ?? max_completion_tokens ?? null,
-      inputTokensMax: boundedTokens(bytes - pictures.value.bytes, rest.tools !== undefined),
+      inputTokensMax: boundedTokens(bytes - pictures.value.bytes, call.tools !== undefined),
       images: pictures.value.sizes,
-      tools: rest.tools?.length ?? 0,
-      temperature: rest.temperature ?? null,
+      tools: call.tools?.length ?? 0,
+      temperature: call.temperature ?? null,
       body(upstreamModel, tokens, provider) {
         // Hosted reasoning models know only the newer name, most compatible servers only the older.
         const newer = max_completion_tokens !== undefined || (max_tokens === undefined && provider === "openai");
         if (said)
           return withMembers(said, {
             model: upstreamModel,
-            [newer ? "max_completion_tokens" : "max_tokens"]: tokens,
+            max_tokens: newer ? undefined : tokens,
+            max_completion_tokens: newer ? tokens : undefined,
             // As it was counted, however it was written.
-            n: rest.n,
+            n: call.n,
             stream_options: stream ? { include_usage: true } : undefined,
           });
+        const { max_tokens: _older, max_completion_tokens: _newer, ...rest } = call;
         return Buffer.from(
           JSON.stringify({
             ...rest,
@@ -195,6 +198,11 @@ export const openaiFormat: WireFormat = {
 };
 
 const imageUrls = (messages: z.infer<typeof Call>["messages"]): string[] =>
-  messages.flatMap(({ content }) =>
-    Array.isArray(content) ? content.flatMap((part) => (part.type === "image_url" ? [part.image_url.url] : [])) : [],
-  );
+  messages.some(({ content }) => Array.isArray(content))
+    ? messages.flatMap(({ content }) =>
+        Array.isArray(content)
+          ? content.flatMap((part) => (part.type === "image_url" ? [part.image_url.url] : []))
+          : [],
+      )
+    : NO_URLS;
+const NO_URLS: string[] = [];

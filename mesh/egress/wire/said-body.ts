@@ -22,8 +22,9 @@ export function withMembers(said: SaidBody, values: Readonly<Record<string, Writ
     const value = values[name];
     if (value === undefined) continue;
     const span = members.get(name);
-    if (span) changes.push({ ...span, text: JSON.stringify(value) });
-    else added += `${JSON.stringify(name)}:${JSON.stringify(value)},`;
+    const written = typeof value === "number" ? String(value) : JSON.stringify(value);
+    if (span) changes.push({ from: span.from, to: span.to, text: written });
+    else added += `${JSON.stringify(name)}:${written},`;
   }
   const begin = text.indexOf("{") + 1;
   if (added !== "") changes.push({ from: begin, to: begin, text: added });
