@@ -127,3 +127,18 @@ test("whoever is set and cleared in whatever order, each ends when it is due and
     { seed: 64, numRuns: 200 },
   );
 });
+
+test("one that ends another's deadline, or sets it later, as it ends itself is heeded", async () => {
+  const clock = manualClock();
+  const deadlines = new Deadlines(clock);
+  const over: string[] = [];
+  const named = (name: string) => ({ expire: () => void over.push(name) });
+  const [cleared, later] = [named("cleared"), named("later")];
+  deadlines.set({ expire: () => (deadlines.clear(cleared), deadlines.set(later, 30)) }, 10);
+  deadlines.set(cleared, 10);
+  deadlines.set(later, 10);
+  await clock.to(10);
+  assert.deepEqual(over, []);
+  await clock.to(40);
+  assert.deepEqual(over, ["later"]);
+});
