@@ -1,6 +1,6 @@
 /** How an ordinary user's mesh starts, is refused and ends; the fence itself is in sandbox-rootless.test.ts. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -12,6 +12,7 @@ import { cordon, openUser, type OrdinaryUser, type Running, skipRootless } from 
 const skip = await skipRootless();
 if (skip !== false) console.error(`SKIPPED: the mesh of an ordinary user: ${skip}`);
 const victim = fileURLToPath(new URL("rootless/victim.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../scripts/allow-rootless.sh", import.meta.url));
 const PATIENCE_MS = 90_000;
 /** A mesh that does not end would be waited for; what it left is ended when the user is taken away. */
 const soon = { timeout: 100_000 };
@@ -104,6 +105,17 @@ describe("the sandboxes of an ordinary user's mesh", { skip, timeout: 290_000 },
     running.kill("SIGKILL");
     await running.finished;
     await user.ended();
+  });
+
+  it("share a group with no process that is not his, and the operator's script says so", () => {
+    const bring = (pid: string) => spawnSync("sh", [script, user.name, pid], { encoding: "utf8" });
+    for (const pid of [String(process.pid), "1", "self", `${process.pid}/../self`, "-1", "999999999"]) {
+      const { status, stderr } = bring(pid);
+      assert.equal(status, 1, pid);
+      assert.match(stderr, /is not one of cordon-/, pid);
+    }
+    const [own = ""] = readFileSync("/proc/self/cgroup", "latin1").split("\n");
+    assert.doesNotMatch(own, /cordon-user-/);
   });
 
   it("end in order: signals and the exit code pass through the namespace", soon, async () => {
