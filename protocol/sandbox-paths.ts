@@ -7,7 +7,7 @@ export const sandboxPaths = {
   data: "/data",
   /** Read-only: node, and the agent zone of Cordon compiled to JavaScript. */
   node: "/bin/node",
-  init: "/opt/cordon/agent/init/main.js",
+  init: "/opt/cordon/agent/init/main.cjs",
   /** What git takes for `ssh`. */
   gitSsh: "/opt/cordon/agent/init/git-ssh.js",
   /** What a relay container runs, which no sandbox has use for. */

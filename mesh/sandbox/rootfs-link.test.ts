@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { linkModules } from "./rootfs-link.ts";
+import { runInThisContext } from "node:vm";
+import { linkModules, linkScript } from "./rootfs-link.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-link-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -50,6 +51,33 @@ test("one file says what the many say, and a module is run once, when it is firs
   for (const path of ["lib/say.js", "lib/count.js", "init/late.js"]) linked.set(path, "throw new Error('looked for')");
   assert.deepEqual(run(linked, "late"), ["SAY IS LOADED", "MAIN B 1", "LATE 2 WAITED"]);
   assert.match(linked.get("init/main.js") ?? "", /import\("\.\/\.\.\/other\/waits\.js"\)/);
+});
+
+test("as a script it runs when it is called, strict, and imports by what it is given; every text is as it was", async () => {
+  const told: unknown[] = [];
+  Object.assign(globalThis, { tellLinkTest: (value: unknown) => told.push(value) });
+  const odd = "ä – 𝒳";
+  const script = linkScript(
+    new Map([
+      [
+        "init/main.js",
+        `import { word } from "../lib/word.js";\n// ${odd}\nconst { waiter } = await import("./waits.js");\ntellLinkTest([word, /^ä – 𝒳$/u.test(word), \`${odd}\`, waiter, (function () { return this; })()]);\n`,
+      ],
+      ["init/waits.js", "export const waiter = await 1;\n"],
+      ["lib/word.js", `export const word = "${odd}";\n`],
+    ]),
+    "init/main.js",
+  );
+  assert.doesNotMatch(script, /[^\x00-\x7f]/);
+  const started = runInThisContext(script) as (load: (path: string) => Promise<object>) => Promise<void>;
+  assert.deepEqual(told, [], "nothing of it has run");
+  const asked: string[] = [];
+  await started(async (path) => {
+    asked.push(path);
+    return { waiter: "waited" };
+  });
+  assert.deepEqual(asked, ["./waits.js"]);
+  assert.deepEqual(told, [[odd, true, odd, "waited", undefined]]);
 });
 
 const unknown = /`bad\.js` cannot be linked/;

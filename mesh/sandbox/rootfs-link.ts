@@ -22,7 +22,24 @@ interface Module {
 
 /** The module `entry` with all that it reaches, in place of it. Throws SandboxError for a form that it does not know. */
 export function linkModules(files: ReadonlyMap<string, string>, entry: string): string {
-  const linker = new Linker(files, posix.dirname(entry));
+  return linked(files, entry, "import");
+}
+
+/** What the parameter of a linked script is called. */
+const IMPORT_NAME = "$import";
+
+/**
+ * The same as a script of one expression: a function that runs the entry when it is called, with what `import()` is where it is
+ * called from. In ASCII, which V8 keeps and reads as it stands.
+ */
+export function linkScript(files: ReadonlyMap<string, string>, entry: string): string {
+  const whole = `(async (${IMPORT_NAME}) => { "use strict";\n${linked(files, entry, IMPORT_NAME)}})\n`;
+  // The same in every string, template and regular expression; in a comment nobody minds.
+  return whole.replaceAll(/[^\x00-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function linked(files: ReadonlyMap<string, string>, entry: string, importName: string): string {
+  const linker = new Linker(files, posix.dirname(entry), importName);
   const { body } = linker.module(entry);
   return `const $once = (make) => { let made; return () => (made ??= make()); };\n${linker.done.join("\n")}\n${body}\n`;
 }
@@ -31,13 +48,15 @@ class Linker {
   readonly #files: ReadonlyMap<string, string>;
   /** Folder of the file that is made. */
   readonly #folder: string;
+  readonly #importName: string;
   readonly #names = new Map<string, string>();
   /** A function for each module, those that others need first. */
   readonly done: string[] = [];
 
-  constructor(files: ReadonlyMap<string, string>, folder: string) {
+  constructor(files: ReadonlyMap<string, string>, folder: string, importName: string) {
     this.#files = files;
     this.#folder = folder;
+    this.#importName = importName;
   }
 
   module(path: string): Module {
@@ -81,7 +100,7 @@ class Linker {
       this.#names.clear();
       for (const [path, name] of names) this.#names.set(path, name);
       this.done.length = length;
-      return `import("./${posix.relative(this.#folder, target)}")`;
+      return `${this.#importName}("./${posix.relative(this.#folder, target)}")`;
     }
   }
 

@@ -10,11 +10,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
+import { spawnSync } from "node:child_process";
 import { basename, dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { compileAgent } from "./rootfs-agent.ts";
 import { ensureRootfs } from "./rootfs.ts";
+import { compileScript, compiledOf, starterOf } from "./rootfs-script.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-rootfs-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -69,6 +71,44 @@ describe("the agent image", () => {
   }
 });
 
+describe("the agent's script", () => {
+  const body = `const { basename } = await $import("node:path"); console.log(twice(21), basename("/a/b"), process.argv[2]);`;
+  const whole = `function twice(n) { const by = 2; return by * n; }\n(async ($import) => { ${body} })\n`;
+  const made = tree("script", { "main.js": whole, "main.cjs": starterOf("opt/main.js") });
+  const script = join(made, "main.js");
+  const start = () => spawnSync(process.execPath, [join(made, "main.cjs"), "word"], { encoding: "utf8" });
+
+  it("is started with what was compiled of it, which V8 takes", async () => {
+    await compileScript(process.execPath, script, clock);
+    assert.deepEqual([start().stdout, start().stderr], ["42 b word\n", ""]);
+    const asks = `const { readFileSync } = require("node:fs"); const { Script } = require("node:vm");
+      const filename = process.argv[1]; const cachedData = readFileSync(filename + ".compiled");
+      const source = readFileSync(filename, "latin1");
+      console.log(new Script(source, { filename, cachedData }).cachedDataRejected, new Script(source, { filename: filename.toUpperCase() }).createCachedData().length);`;
+    const asked = spawnSync(process.execPath, ["--eval", asks, script], { encoding: "utf8" });
+    const [rejected, outermostOnly] = asked.stdout.split(" ");
+    assert.equal(rejected, "false");
+    // The functions inside, too, so that none is compiled while an answer waits for it.
+    assert.ok(statSync(compiledOf(script)).size > Number(outermostOnly));
+  });
+
+  it("runs without it, when another Node has compiled it", async () => {
+    const foreign = readFileSync(compiledOf(script));
+    foreign.fill(0, 4, 12);
+    rmSync(compiledOf(script));
+    writeFileSync(compiledOf(script), foreign);
+    assert.deepEqual([start().stdout, start().stderr], ["42 b word\n", ""]);
+  });
+
+  it("that cannot be compiled is no root file system", async () => {
+    const broken = join(tree("broken-script", { "main.js": "(async () => {\n" }), "main.js");
+    await assert.rejects(compileScript(process.execPath, broken, clock), {
+      name: "SandboxError",
+      message: /SyntaxError/,
+    });
+  });
+});
+
 describe("the root file system", () => {
   it("is the same folder for two builders at once, closed to writing, and another one for another agent", async () => {
     const files = { "agent/init/main.ts": "export {};\n" };
@@ -93,7 +133,8 @@ describe("the root file system", () => {
     assert.deepEqual(readdirSync(join(a, "bin")), ["node"]);
     assert.deepEqual(readdirSync(join(a, "etc")).toSorted(), ["group", "hosts", "nsswitch.conf", "passwd"]);
     assert.equal(statSync(join(a, "bin/node")).mode & 0o7777, 0o555);
-    assert.equal(statSync(join(a, "opt/cordon/agent/init/main.js")).mode & 0o7777, 0o444);
+    for (const file of ["main.js", "main.js.compiled", "main.cjs"])
+      assert.equal(statSync(join(a, "opt/cordon/agent/init", file)).mode & 0o7777, 0o444);
     assert.equal(readFileSync(join(a, "opt/cordon/package.json"), "utf8"), '{"type":"module"}\n');
   });
 

@@ -26,7 +26,8 @@ import type { Clock } from "../../lib/clock.ts";
 import { readMounts } from "./mounts.ts";
 import { compileAgent } from "./rootfs-agent.ts";
 import { librariesOf } from "./rootfs-libraries.ts";
-import { linkModules } from "./rootfs-link.ts";
+import { linkModules, linkScript } from "./rootfs-link.ts";
+import { compileScript, starterOf } from "./rootfs-script.ts";
 
 export interface RootfsOptions {
   readonly cacheDir: string;
@@ -42,8 +43,11 @@ export interface RootfsOptions {
 type Entry = { readonly from: string } | { readonly content: string };
 
 /** Raise it when `build` lays the same files out in another way: modes, owners. */
-const LAYOUT = 2;
-const AGENT_ENTRIES = ["agent/init/main.ts"];
+const LAYOUT = 3;
+const AGENT_ENTRY = "agent/init/main.ts";
+/** What it becomes: a script, and beside it what starts it. */
+const AGENT_SCRIPT = "opt/cordon/agent/init/main.js";
+const AGENT_ENTRIES = [AGENT_ENTRY];
 /** Of a root file system that containers of the docker engine are made from: relays run in it, too. */
 export const entriesWithRelay: readonly string[] = [...AGENT_ENTRIES, "agent/relay/main.ts"];
 const ROOTFS = /^rootfs-[0-9a-f]{32}$/;
@@ -77,7 +81,7 @@ export async function ensureRootfs(options: RootfsOptions): Promise<string> {
   await mkdir(options.cacheDir, { recursive: true, mode: 0o700 });
   const draft = await mkdtemp(join(options.cacheDir, `building-${process.pid}-`));
   try {
-    await build(draft, entries);
+    await build(draft, entries, options);
     await rename(draft, folder).catch(async (error: NodeJS.ErrnoException) => {
       // Another builder was faster, with the same content.
       if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
@@ -98,8 +102,10 @@ async function contentOf({ projectDir, nodePath, entries, clock }: RootfsOptions
   for (const [path, content] of compiled) files.set(`opt/cordon/${path}`, { content });
   for (const entry of from) {
     const path = entry.replace(/\.ts$/, ".js");
-    files.set(`opt/cordon/${path}`, { content: linkModules(compiled, path) });
+    const link = entry === AGENT_ENTRY ? linkScript : linkModules;
+    files.set(`opt/cordon/${path}`, { content: link(compiled, path) });
   }
+  if (from.includes(AGENT_ENTRY)) files.set(sandboxPaths.init.slice(1), { content: starterOf(AGENT_SCRIPT) });
   return new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -112,7 +118,11 @@ async function hashOf(entries: ReadonlyMap<string, Entry>): Promise<string> {
   return hash.digest("hex").slice(0, 32);
 }
 
-async function build(draft: string, entries: ReadonlyMap<string, Entry>): Promise<void> {
+async function build(
+  draft: string,
+  entries: ReadonlyMap<string, Entry>,
+  { nodePath, clock }: RootfsOptions,
+): Promise<void> {
   const folders = new Set([draft]);
   const makeFolder = async (path: string): Promise<void> => {
     if (folders.has(path)) return;
@@ -129,6 +139,7 @@ async function build(draft: string, entries: ReadonlyMap<string, Entry>): Promis
     // The sandbox's user is a stranger to these files: reading is all it gets, whatever the builder's umask.
     await chmod(file, "from" in entry ? 0o555 : 0o444);
   }
+  if (entries.has(AGENT_SCRIPT)) await compileScript(nodePath, join(draft, AGENT_SCRIPT), clock);
   for (const folder of folders) await chmod(folder, 0o755);
   // The runtime gives a tmpfs the mode of the folder it covers, whatever the mount option says.
   await chmod(join(draft, "tmp"), 0o1777);
