@@ -106,35 +106,59 @@ it("says that all is there when it is", async () => {
   assert.deepEqual(await execIn(engine, ID, ["x"], bounds), done);
 });
 
-it("waits for no stream without end, and keeps no connection that does not become one", async () => {
-  const { clock, pass } = heldClock();
-  const { engine } = await engineThat(() => pass(), clock);
-  await assert.rejects(engine.stream("/containers/x/attach"), refused(/no answer within/));
-  const endless = await engineThat((socket) => void socket.write("HTTP/1.1 200 OK\r\n\r\nwords"));
-  await assert.rejects(endless.engine.stream("/containers/x/attach"), refused(/status 200/));
-  const [last] = sockets.slice(-1);
-  if (last && !last.destroyed) await once(last.resume(), "close");
-});
+it(
+  "waits for no stream without end, and keeps no connection that does not become one",
+  { timeout: 20_000 },
+  async () => {
+    const { clock, pass } = heldClock();
+    const { engine } = await engineThat(() => pass(), clock);
+    await assert.rejects(engine.stream("/containers/x/attach"), refused(/no answer within/));
+    const endless = await engineThat((socket) => void socket.write("HTTP/1.1 200 OK\r\n\r\nwords"));
+    await assert.rejects(endless.engine.stream("/containers/x/attach"), refused(/status 200/));
+    const [last] = sockets.slice(-1);
+    if (last && !last.destroyed) await once(last.resume(), "close");
+  },
+);
 
 it("takes no answer for whole that it has cut off itself", async () => {
   const { clock, pass } = heldClock();
-  // Its end is that of the connection.
-  const endless: Answer = (socket) => void socket.write("HTTP/1.1 200 OK\r\n\r\n{}", () => setImmediate(pass));
+  // Its end is that of the connection. The pause is for the head to arrive: without it the answer is refused as one that has not begun.
+  const endless: Answer = (socket) => void socket.write("HTTP/1.1 200 OK\r\n\r\n{}", () => setTimeout(pass, 100));
   const { engine } = await engineThat(endless, clock);
   await assert.rejects(engine.ask("GET", "/info"), refused(/no answer within/));
   const all = async (answer: AsyncIterable<unknown>): Promise<void> => {
-    for await (const _ of answer);
+    for await (const _ of answer) pass();
   };
   await assert.rejects(engine.download("/images/x/get", 1, all), refused(/no answer within/));
 });
 
-for (const text of ["null", "7", "words", "[null]", "{}", `[{"Id":"${"../".repeat(20)}x","Labels":{}}]`]) {
+it("asks for nothing by an id that is a path", async () => {
+  const labels = '"Labels":{"dev.cordon.sandbox":"a-1"}';
+  const parts = { containers: "[]", networks: "[]", volumes: '{"Volumes":null}' };
+  for (const [kind, list] of [
+    ["containers", `[{"Id":"../images/prune",${labels}}]`],
+    ["networks", `[{"Id":"${ID}/../x",${labels}}]`],
+    ["volumes", `{"Volumes":[{"Name":"..",${labels}}]}`],
+  ] as const) {
+    const answers = { ...parts, [kind]: list };
+    const { engine, asked } = await engineThat((socket, line) => {
+      const of = (["containers", "networks", "volumes"] as const).find((each) => line.includes(`/${each}`));
+      json(of === undefined ? "{}" : answers[of])(socket, line);
+    });
+    await assert.rejects(
+      new Resources(engine, "abcd1234", systemClock).remove("a-1"),
+      refused(/form that is not known/),
+    );
+    assert.ok(asked.every((line) => line.startsWith("GET")));
+  }
+});
+
+for (const text of ["null", "7", "words", "[null]", "{}"]) {
   it(`answers in a form that is not known with a refusal: ${text.slice(0, 20)}`, async () => {
-    const { engine, asked } = await engineThat(json(text));
+    const { engine } = await engineThat(json(text));
     const resources = new Resources(engine, "abcd1234", systemClock);
     await assert.rejects(resources.remove("a-1"), refused(/form that is not known/));
     await assert.rejects(execIn(engine, ID, ["x"], bounds), refused(/without an id/));
-    assert.ok(asked.every((line) => !line.startsWith("DELETE")));
     // Root or not, what the engine is asked for first is told as a shortfall, never thrown.
     await dockerShortfalls(engine, "container", "/");
   });
