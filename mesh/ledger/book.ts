@@ -92,7 +92,6 @@ export class Book implements Ledger {
       this.#tidy(place);
     }
     this.#journal.opened(hold);
-    this.#journal.note(kinds.hold, id, form, changesText(wanted, 1, NOTHING), `,${hold.atMs}`);
     return ok({ id, worst, writes: this.#journal.writes });
   }
 
@@ -221,14 +220,13 @@ export class Book implements Ledger {
 
   /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
   #end(hold: OpenHold, cost: Readonly<Quantities>, charge?: string): void {
-    const { id, form, places, held } = hold;
+    const { id, places, held } = hold;
     this.#holds.delete(id);
     for (const place of places) {
       this.#change(place, held, -1, cost);
       this.#look(place);
     }
-    this.#journal.ended(hold);
-    this.#journal.note(kinds.end, id, form, changesText(held, -1, cost), charge);
+    this.#journal.ended(hold, changesText(held, -1, cost), charge);
   }
 
   #change(place: PlaceKey, reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {

@@ -37,7 +37,7 @@ export const holdRow = ({ id, form, held, atMs }: OpenHold): Row => [
   ...[form.model, atMs, form.credential, form.price, form.run],
 ];
 
-export const deleteHoldRow = (id: string): Row => ["ledger.deleteHold", id];
+export const deleteHoldRow = ({ atMs, id }: OpenHold): Row => ["ledger.deleteHold", atMs, id];
 
 export const readPlaces = (text: string): PlaceKey[] =>
   (JSON.parse(text) as [Scope, PlaceKey["window"], number][]).map(([scope, window, startMs]) => ({

@@ -4,7 +4,7 @@ import { boardLog, boardMakers, boardTables } from "./tables/board.ts";
 import { credentialLifecycle, credentialTables } from "./tables/credentials.ts";
 import { hookTables } from "./tables/hooks.ts";
 import { ledgerTables, ledgerTotals } from "./tables/ledger.ts";
-import { ledgerForms, ledgerJournal } from "./tables/ledger-journal.ts";
+import { ledgerCarried, ledgerForms, ledgerJournal } from "./tables/ledger-journal.ts";
 import { messageTables } from "./tables/messages.ts";
 import { metaTables } from "./tables/meta.ts";
 import { scheduleDigests, scheduleTables } from "./tables/schedule.ts";
@@ -36,6 +36,7 @@ export const migrations: readonly string[] = [
   ledgerJournal,
   ledgerForms,
   auditSegments,
+  ledgerCarried,
 ];
 
 /** `Cord` in ASCII: `PRAGMA application_id` of our files, so that no other program's database is touched. */

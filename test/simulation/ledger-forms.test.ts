@@ -7,7 +7,7 @@ import type { Scope } from "../../mesh/ledger/ledger.ts";
 import { StoreFailure } from "../../mesh/store/store.ts";
 import { applicationId, migrations } from "../../mesh/store/migrations.ts";
 import { openStore } from "../../mesh/store/open.ts";
-import { ledgerForms } from "../../mesh/store/tables/ledger-journal.ts";
+import { ledgerCarried, ledgerForms } from "../../mesh/store/tables/ledger-journal.ts";
 import { auditKeys, noCaps, openCore, SimulatedClock, stateFolder, type World } from "./world.ts";
 
 const places = '[["fleet","day",0],["agent:a","day",0]]';
@@ -47,6 +47,37 @@ test("a journal of before forms is in the tables after the start, what is open a
     ],
   );
   assert.equal(store.query.spending.days("all", "0000-01-01", 10)[0]?.microUsd, 40);
+});
+
+test("holds of before they stood in the order of time, as rows and in a journal with forms, are there after the start", async (t) => {
+  const path = stateFolder(t);
+  const before = migrations.indexOf(ledgerCarried);
+  assert.ok(before > migrations.indexOf(ledgerForms));
+  const old = new DatabaseSync(join(path, "cordon.sqlite"));
+  for (const step of migrations.slice(0, before)) old.exec(step);
+  old.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${before}`);
+  old.exec(`INSERT INTO budget_total VALUES ('fleet', 'day', 0, 0, 18, 0, 180, 0, 2, 0, 14), ('agent:a', 'day', 0, 0, 18, 0, 180, 0, 2, 0, 14);
+    INSERT INTO ledger_form VALUES (1, '${places}', '["fleet","agent:a"]', 'm', 'k', 'p', '', '[${day}]', '["fleet","agent:a"]')`);
+  const hold = old.prepare(`INSERT INTO budget_hold
+    (id, scopes, windows, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms, credential, price, run)
+    VALUES (?, '["fleet","agent:a"]', '${places}', 9, 90, 1, 7, 'm', ?, 'k', 'p', '')`);
+  hold.run("h1", 7);
+  hold.run("h2", 6);
+  old
+    .prepare("INSERT INTO ledger_journal (ops) VALUES (?)")
+    .run(`[[1,"h3",1,0,9,0,90,0,1,0,7,8],[0,"h1",1,4,-9,40,-90,1,-1,7,-7,1,0,3,0,0,1,40,3,1]]`);
+  old.close();
+
+  const store = await openStore({ path, mode: "inline" });
+  t.after(() => store.close());
+  const open = { scopes: '["fleet","agent:a"]', windows: places, worstTokens: 9, worstMicroUsd: 90, requests: 1 };
+  const more = { bytes: 7, model: "m", credential: "k", price: "p", run: "" };
+  assert.deepEqual(store.query.ledger.holds(), [
+    { id: "h2", ...open, ...more, atMs: 6 },
+    { id: "h3", ...open, ...more, atMs: 8 },
+  ]);
+  const fleet = store.query.ledger.totals("day", 0).find(({ scope }) => scope === "fleet");
+  assert.deepEqual([fleet?.settledTokens, fleet?.reservedTokens, fleet?.reservedRequests], [4, 18, 2]);
 });
 
 function world(t: TestContext): World {

@@ -111,29 +111,86 @@ test("what readers see does not change when the journal is folded into the table
   );
 });
 
-test("an operation waits in the journal, and leaves it when the tables are written", async (t) => {
-  const world = start(t, 4);
+/** Of a ledger whose journal is emptied after `opsMax` operations: what its tables hold, and holds in a row. */
+async function small(t: TestContext, opsMax: number) {
+  const world = start(t, opsMax);
   const { store, ledger } = await openCore(world);
   t.after(() => store.close());
   const rows = (): number[] =>
     ["ledger_journal", "budget_hold", "budget_total"].map((name) => rowsOf(world.path, name));
-  const ids: string[] = [];
-  const reserve = async (): Promise<void> => {
+  const reserve = async (): Promise<string> => {
     const held = ledger.reserve(["fleet"], { tokens: 1, microUsd: 1 }, "m");
     assert.ok(held.ok);
     await store.commit(held.value.writes);
-    ids.push(held.value.id);
+    return held.value.id;
   };
-  for (let n = 0; n < 3; n++) await reserve();
+  const release = (id = ""): Promise<void> => store.commit(ledger.release(id).writes);
+  const open = (): string[] => store.query.ledger.holds().map(({ id }) => id);
+  const reserved = (): number | undefined => store.query.ledger.allCounters()[0]?.reserved;
+  return { path: world.path, rows, reserve, release, open, reserved };
+}
+
+test("an operation waits in the journal, and leaves it when the tables are written; what is open is said once more", async (t) => {
+  const { rows, reserve, release, open, reserved } = await small(t, 4);
+  const ids: string[] = [];
+  for (let n = 0; n < 3; n++) ids.push(await reserve());
   assert.deepEqual(rows(), [3, 0, 0]);
-  await reserve();
-  assert.deepEqual(rows(), [0, 4, 3], "day, month and rolling window");
-  for (const id of ids.slice(0, 3)) await store.commit(ledger.release(id).writes);
-  assert.deepEqual(rows(), [3, 4, 3]);
-  assert.deepEqual(
-    store.query.ledger.holds().map(({ id }) => id),
-    ids.slice(3),
-  );
+  ids.push(await reserve());
+  assert.deepEqual(rows(), [1, 0, 3], "day, month and rolling window; four holds in one row of the journal");
+  for (const id of ids.slice(0, 3)) await release(id);
+  assert.deepEqual(open(), ids.slice(3));
+  await release(ids[3]);
+  assert.deepEqual(rows(), [0, 0, 3], "none of them has ever been a row");
+  assert.equal(reserved() ?? 0, 0);
+});
+
+test("holds that stay open become rows a few at a time, and leave one by one", async (t) => {
+  const { path, rows, reserve, release, open, reserved } = await small(t, 16);
+  const ids: string[] = [];
+  for (let n = 0; n < 16; n++) ids.push(await reserve());
+  assert.deepEqual(rows().slice(0, 2), [1, 0]);
+  const held: number[] = [];
+  for (let n = 0; n < 15; n++) {
+    ids.push(await reserve());
+    held.push(rowsOf(path, "budget_hold"));
+    assert.deepEqual([...open()].toSorted(), [...ids].toSorted(), "each is told once, wherever it stands");
+    assert.equal(reserved(), ids.length);
+  }
+  assert.deepEqual(held, [0, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12, 14, 16]);
+  await release(ids.shift());
+  assert.deepEqual(rows().slice(0, 2), [1, 15], "the journal is emptied, and begins with those that have no row yet");
+  await release(ids.shift());
+  assert.deepEqual(rows().slice(0, 2), [2, 14], "a row goes with the end of its hold");
+  assert.deepEqual([...open()].toSorted(), [...ids].toSorted());
+});
+
+test("what is open, said twice or in its row, is charged once after a crash at any point", async (t) => {
+  for (const crashAfter of [1, 8, 9, 13, 22, 34]) {
+    const world = start(t, 8);
+    const { store, ledger } = await openCore(world);
+    const open = new Set<string>();
+    for (let n = 0; n < crashAfter; n++) {
+      const held = ledger.reserve(["fleet"], { tokens: 3, microUsd: 5 }, "m");
+      assert.ok(held.ok);
+      await store.commit(held.value.writes);
+      open.add(held.value.id);
+      const [first] = open;
+      if (n % 3 !== 2 || first === undefined) continue;
+      open.delete(first);
+      await store.commit(ledger.release(first).writes);
+    }
+    // Without a word to the ledger: its holds stay open.
+    await store.close();
+    const again = await openCore({ ...world, run: 1 });
+    assert.deepEqual(
+      again.ledger.recovered.map(({ id }) => id).toSorted(),
+      [...open].toSorted(),
+      `after ${crashAfter} holds`,
+    );
+    const [day] = again.ledger.lines(["fleet"]);
+    assert.deepEqual([day?.settled, day?.reserved], [3 * open.size, 0]);
+    await again.store.close();
+  }
 });
 
 test("a run that has ended is not forgotten as long as what it spent stands in the journal alone", async (t) => {

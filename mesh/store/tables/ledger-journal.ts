@@ -171,6 +171,58 @@ export const ledgerForms = `
 `;
 
 /**
+ * A journal that was emptied begins with the holds that are open, as operations of kind 3: what they reserve is in the
+ * totals already. A hold that is said in the journal may have its row, too.
+ *
+ * Rows of holds stand in the order in which they were made: by their ids, which are random, each would be a page of its own.
+ */
+export const ledgerCarried = `
+  CREATE TABLE budget_hold_by_time (
+    at_ms           INTEGER NOT NULL,
+    id              TEXT NOT NULL,
+    scopes          TEXT NOT NULL,
+    windows         TEXT NOT NULL,
+    worst_tokens    INTEGER NOT NULL CHECK (worst_tokens >= 0),
+    worst_micro_usd INTEGER NOT NULL CHECK (worst_micro_usd >= 0),
+    requests        INTEGER NOT NULL CHECK (requests >= 0),
+    bytes           INTEGER NOT NULL CHECK (bytes >= 0),
+    model           TEXT NOT NULL,
+    credential      TEXT NOT NULL,
+    price           TEXT NOT NULL,
+    run             TEXT NOT NULL,
+    PRIMARY KEY (at_ms, id)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO budget_hold_by_time
+    SELECT at_ms, id, scopes, windows, worst_tokens, worst_micro_usd, requests, bytes, model, credential, price, run
+    FROM budget_hold;
+  DROP TABLE budget_hold;
+  ALTER TABLE budget_hold_by_time RENAME TO budget_hold;
+
+  DROP VIEW ledger_journal_total;
+  DROP VIEW ledger_journal_hold;
+
+  CREATE VIEW ledger_journal_total AS
+    SELECT p.value ->> 0 AS scope, p.value ->> 1 AS window, p.value ->> 2 AS start_ms,
+      sum(st) AS settled_tokens, sum(rt) AS reserved_tokens, sum(su) AS settled_micro_usd, sum(ru) AS reserved_micro_usd,
+      sum(sr) AS settled_requests, sum(rr) AS reserved_requests, sum(sb) AS settled_bytes, sum(rb) AS reserved_bytes
+    FROM (
+      SELECT o.value ->> 2 AS form, sum(o.value ->> 3) AS st, sum(o.value ->> 4) AS rt, sum(o.value ->> 5) AS su,
+        sum(o.value ->> 6) AS ru, sum(o.value ->> 7) AS sr, sum(o.value ->> 8) AS rr, sum(o.value ->> 9) AS sb,
+        sum(o.value ->> 10) AS rb
+      FROM ledger_journal j, json_each(j.ops) o WHERE o.value ->> 0 <> 3 GROUP BY 1
+    ) s JOIN ledger_form f ON f.id = s.form, json_each(f.places) p
+    GROUP BY 1, 2, 3;
+
+  CREATE VIEW ledger_journal_hold AS
+    SELECT o ->> 1 AS id, f.scopes AS scopes, f.places AS windows, o ->> 4 AS worst_tokens, o ->> 6 AS worst_micro_usd,
+      o ->> 8 AS requests, o ->> 10 AS bytes, f.model AS model, o ->> 11 AS at_ms, f.credential AS credential,
+      f.price AS price, f.run AS run
+    FROM (SELECT o.value AS o FROM ledger_journal j, json_each(j.ops) o WHERE o.value ->> 0 IN (1, 3))
+    JOIN ledger_form f ON f.id = o ->> 2
+    WHERE NOT EXISTS (SELECT 1 FROM budget_hold b WHERE b.at_ms = o ->> 11 AND b.id = o ->> 1);
+`;
+
+/**
  * Brings the tables up to the journal that the last process has left, and empties it, in the transaction in which the
  * database is opened: nothing has read the tables by then. An operation whose form is missing would be lost without a
  * word: the first statement fails instead.

@@ -91,8 +91,8 @@ export const ledgerStatements = {
   "ledger.insertHold": `INSERT INTO budget_hold
       (id, scopes, windows, worst_tokens, worst_micro_usd, requests, bytes, model, at_ms, credential, price, run)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  /** (id) */
-  "ledger.deleteHold": "DELETE FROM budget_hold WHERE id = ?",
+  /** (at_ms, id) */
+  "ledger.deleteHold": "DELETE FROM budget_hold WHERE at_ms = ? AND id = ?",
   /** (id, places: JSON, tokens, micro_usd, model, at_ms, credential, price, run) */
   "ledger.insertEstimate": `INSERT INTO budget_estimate (id, places, tokens, micro_usd, model, at_ms, credential, price, run)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
