@@ -46,7 +46,7 @@ export class Inboxes {
   readonly #attempts = new Map<string, { readonly id: string; readonly count: number }>();
   readonly #bury: (dead: DeadMessage) => Promise<void>;
 
-  /** Told of each message that has come, when it is on disk. */
+  /** Told of each message twice: when it is taken, so that whoever sleeps wakes while it goes to the disk, and when it is there. */
   #onPosted: (agent: string) => void = () => undefined;
 
   /** `bury` commits the rows of a message that is dead, with what is to be known of it. */
@@ -91,6 +91,7 @@ export class Inboxes {
       );
     }
     this.#depth.set(post.to, depth + 1);
+    this.#onPosted(post.to);
     const id = this.#ids.next("msg");
     const conversation = post.conversation ?? this.#ids.next("cnv");
     return ok({

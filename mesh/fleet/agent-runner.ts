@@ -151,7 +151,10 @@ export class AgentRunner {
     this.generation++;
     const ended = Promise.withResolvers<void>();
     try {
-      await audit.record(
+      this.#parts.onStart();
+      const door = this.#parts.makeDoor({ agent: setting.name, sandbox: id });
+      // The backend waits for it beside the rest, before anything runs.
+      const recorded = audit.record(
         {
           kind: "sandbox.starting",
           subject: "mesh",
@@ -159,8 +162,6 @@ export class AgentRunner {
         },
         [["agents.setGeneration", this.generation, this.agentId]],
       );
-      this.#parts.onStart();
-      const door = this.#parts.makeDoor({ agent: setting.name, sandbox: id });
       const sandbox = await backend.start({
         id,
         isolation: setting.isolation,
@@ -170,7 +171,7 @@ export class AgentRunner {
         ...(setting.rootfsFolder === undefined ? {} : { rootfs: setting.rootfsFolder }),
         environment: {},
         codeFolder: setting.code,
-        door,
+        ...{ door, recorded },
       });
       this.#sandbox = sandbox;
       this.#door = door;

@@ -34,6 +34,8 @@ export interface SandboxSpec {
   readonly rootfs?: string;
   /** Receives the door socket of this sandbox; made and listened on before start. */
   readonly door: DoorListener;
+  /** The start on record: nothing of the sandbox runs before, and nothing is left of one whose record fails. Absent: it is. */
+  readonly recorded?: Promise<void>;
 }
 
 /** The mesh's end of a door: the backend says where the socket must be and who may connect to it. */

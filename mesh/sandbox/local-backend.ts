@@ -2,6 +2,7 @@
  * What every backend on this machine shares: ids and volumes used once, a start that is undone as a whole, a sweep.
  * An engine adds how a sandbox is built, and how what it left is found.
  */
+import { chmodSync, mkdirSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { limits } from "../../protocol/limits.ts";
@@ -95,6 +96,8 @@ export abstract class LocalBackend implements SandboxBackend {
   }
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
+    // It may fail before it is asked for, which is not the end of the mesh.
+    spec.recorded?.catch(() => undefined);
     const host = await this.#host();
     const codeFolder = await checkSpec(spec);
     await this.admit(spec);
@@ -116,7 +119,7 @@ export abstract class LocalBackend implements SandboxBackend {
     try {
       await this.#tidied;
       const at = sandboxPlacesOf(this.places, spec.id);
-      await this.#makeFolder(at);
+      this.#makeFolder(at);
       const record = await readRecord(this.places, spec.volume);
       const range = await claimIdRange(this.places, spec.id, spec.volume, record?.slot, this.idRangesMax);
       const sandbox = await this.build({ host, spec, at, range, codeFolder, made, onGone: forget });
@@ -166,16 +169,17 @@ export abstract class LocalBackend implements SandboxBackend {
     await this.#removals.run(() => dismantle(host, spec.id, imageOf(this.places, spec.volume), range?.slot));
   }
 
-  async #makeFolder(at: SandboxPlaces): Promise<void> {
+  /** In memory: to hand each of these over to another thread costs a start milliseconds, to do it none. */
+  #makeFolder(at: SandboxPlaces): void {
     const { installationDir, idsDir } = this.places;
-    await mkdir(installationDir, { recursive: true });
-    await mkdir(idsDir, { recursive: true });
+    mkdirSync(installationDir, { recursive: true });
+    mkdirSync(idsDir, { recursive: true });
     // Whatever the umask: a mapped root must be able to pass through, and can list nothing.
-    for (const folder of [dirname(installationDir), installationDir]) await chmod(folder, 0o711);
-    await chmod(idsDir, 0o700);
+    for (const folder of [dirname(installationDir), installationDir]) chmodSync(folder, 0o711);
+    chmodSync(idsDir, 0o700);
     // Closed until the door belongs to its sandbox; then the mapped root must pass through to the root file system.
-    await mkdir(at.dir, { mode: 0o700 });
-    await Promise.all([mkdir(at.rootfs, { mode: 0o700 }), mkdir(at.data, { mode: 0o700 })]);
+    mkdirSync(at.dir, { mode: 0o700 });
+    for (const folder of [at.rootfs, at.data]) mkdirSync(folder, { mode: 0o700 });
   }
 
   protected async openDoor(spec: SandboxSpec, at: SandboxPlaces, range: IdRange): Promise<void> {

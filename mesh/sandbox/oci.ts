@@ -132,6 +132,7 @@ class OciBackend extends LocalBackend {
       this.#makePipe(at.log),
       denials === null ? null : this.#watchDenials(spec.id, at, denials),
       writeFile(at.config, JSON.stringify(bundle), { mode: 0o600 }),
+      spec.recorded,
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
     for (const part of parts) if (part.status === "rejected") throw part.reason;

@@ -67,18 +67,20 @@ export async function mountVolume(
 ): Promise<Companion | null> {
   const image = imageOf(places, volume);
   await mkdir(places.volumesDir, { recursive: true, mode: 0o700 });
-  const record = await readRecord(places, volume);
-  const have = await stat(image).catch(() => null);
+  const [record, have, mounted] = await Promise.all([
+    readRecord(places, volume),
+    stat(image).catch(() => null),
+    mountedFrom(image),
+  ]);
+  if (mounted.length > 0) {
+    throw new SandboxError(`volume \`${volume}\` is mounted already`, `stop what uses \`${mounted.join("`, `")}\``);
+  }
   const owner = range.hostId + SANDBOX_UID;
   if (have === null) {
     await makeImage(image, bytes, owner, clock);
     await writeRecord(places, volume, { slot: range.slot, bytes });
   } else {
     await fitImage(volume, image, have.size, bytes, clock);
-  }
-  const mounted = await mountedFrom(image);
-  if (mounted.length > 0) {
-    throw new SandboxError(`volume \`${volume}\` is mounted already`, `stop what uses \`${mounted.join("`, `")}\``);
   }
   if (serving && have !== null) await mendImage(volume, image, clock);
   const server = serving && (await serveImage(image, point, { ...serving, clock }));

@@ -4,6 +4,7 @@ import { chmodSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it as test } from "node:test";
+import { systemClock } from "../../lib/clock.ts";
 import { type Isolation, SandboxError, type SandboxBackend, type SandboxSpec } from "../../mesh/sandbox/backend.ts";
 import { eventually } from "../fleet/running-mesh.ts";
 import * as fixture from "./sandbox-fixture.ts";
@@ -260,6 +261,25 @@ export function sandboxContract(name: string, traits: Traits, makeBackend: () =>
         host.backend.start(specOf("", { door: deaf })),
         (e: unknown) => e instanceof SandboxError && /no door/.test(e.message),
       );
+      nothingLeft();
+    });
+
+    it("runs nothing before its start is on record, and leaves nothing when that fails", async () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const script = "console.log(Date.now() - performance.now())";
+      const running = runToEnd(host.backend, script, { recorded: promise });
+      // Long enough for a start that does not wait.
+      await systemClock.sleep(500);
+      const recordedMs = Date.now();
+      resolve();
+      // The two clocks are read one after the other.
+      assert.ok(Number(await running) >= recordedMs - 2);
+      nothingLeft();
+      const failed = Promise.reject(new Error("no room on the disk"));
+      await assert.rejects(host.backend.start(specOf("", { recorded: failed })), {
+        name: "SandboxError",
+        message: /no room on the disk/,
+      });
       nothingLeft();
     });
 

@@ -98,6 +98,7 @@ class DockerBackend extends LocalBackend {
   protected override async build(build: Build): Promise<RunningSandbox> {
     const { host, spec, at, range, made, onGone } = build;
     if (spec.isolation === "microvm") throw new SandboxError("isolation `microvm` cannot be had here", "use `gvisor`");
+    await spec.recorded;
     const { profile, runtimes } = dockerProfiles[spec.isolation];
     const imported = this.#imageId(spec.rootfs ?? this.#options.rootfs);
     const told: SandboxEvent[] = [];
