@@ -40,7 +40,10 @@ version_two() {
     return 0
   fi
   for controller in memory cpu pids; do
-    echo "+$controller" >"$base/cgroup.subtree_control"
+    if ! echo "+$controller" >"$base/cgroup.subtree_control"; then
+      echo "$controller cannot be limited here: the kernel has it not, or this is a container with processes in its own group" >&2
+      exit 1
+    fi
   done
   mkdir -p -- "$group/mesh"
   chmod 0700 -- "$group"
