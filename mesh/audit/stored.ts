@@ -11,8 +11,8 @@ export class StoredRecords {
   readonly #query: Pick<Queries, "audit">;
   #rows: AuditRecordRow[] = [];
   #segments: AuditSegmentRow[] = [];
-  #rowsAfter: number | undefined = Number.MIN_SAFE_INTEGER;
-  #segmentsAfter: number | undefined = Number.MIN_SAFE_INTEGER;
+  #rowsAfter: number | undefined = -Infinity;
+  #segmentsAfter: number | undefined = -Infinity;
 
   constructor(query: Pick<Queries, "audit">) {
     this.#query = query;

@@ -64,7 +64,7 @@ class Checkpoints {
   readonly #publicKey: KeyObject;
   readonly #lastSeq: number;
   #page: AuditCheckpointRow[] = [];
-  #after = Number.MIN_SAFE_INTEGER;
+  #after = -Infinity;
   #signedSeq = 0;
 
   constructor(query: AuditQueries, publicKey: KeyObject, lastSeq: number) {

@@ -80,25 +80,30 @@ export interface AuditExtentRow {
 
 /** A segment may be large (`limits.audit.segmentCharsMax`). */
 const SEGMENTS_AT_ONCE = 16;
-const RECORD = "seq, at_ms AS atMs, kind, subject, detail, hash";
-const CHECKPOINT = "seq, hash, at_ms AS atMs, signature";
+/** A number that somebody has put there and JavaScript has not: it shows as the nearest one, and fits no hash. */
+const readable = (sql: string): string => `max(${Number.MIN_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ${sql}))`;
+const SEQ_AND_TIME = `${readable("seq")} AS seq, ${readable("at_ms")} AS atMs`;
+const RECORD = `${SEQ_AND_TIME}, kind, subject, detail, hash`;
+const CHECKPOINT = `${SEQ_AND_TIME}, hash, signature`;
 
 export function auditQueries(prepare: Prepare) {
-  const rows = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`);
-  const SEGMENT = "SELECT first, last, records, hashes FROM audit_segment";
-  const segments = prepare<AuditSegmentRow>(`${SEGMENT} WHERE first > ? ORDER BY first LIMIT ?`);
+  const rows = prepare<AuditRecordRow>(`SELECT ${RECORD} FROM audit WHERE audit.seq > ? ORDER BY audit.seq LIMIT ?`);
+  const SEGMENT = `SELECT ${readable("first")} AS first, ${readable("last")} AS last, records, hashes`;
+  const segments = prepare<AuditSegmentRow>(
+    `${SEGMENT} FROM audit_segment AS s WHERE s.first > ? ORDER BY s.first LIMIT ?`,
+  );
   const before = prepare<{ first: number }>(
-    "SELECT first FROM audit_segment WHERE first <= ? ORDER BY first DESC LIMIT 1",
+    `SELECT ${readable("first")} AS first FROM audit_segment AS s WHERE s.first <= ? ORDER BY s.first DESC LIMIT 1`,
   );
   const checkpoints = prepare<AuditCheckpointRow>(
-    `SELECT ${CHECKPOINT} FROM audit_checkpoint WHERE seq > ? ORDER BY seq LIMIT ?`,
+    `SELECT ${CHECKPOINT} FROM audit_checkpoint AS c WHERE c.seq > ? ORDER BY c.seq LIMIT ?`,
   );
   const extent = prepare<AuditExtentRow>(`
-    SELECT (SELECT max(seq) FROM (SELECT max(seq) AS seq FROM audit
+    SELECT (SELECT ${readable("max(seq)")} FROM (SELECT max(seq) AS seq FROM audit
         UNION ALL SELECT (SELECT max(first, last) FROM audit_segment ORDER BY first DESC LIMIT 1))) AS lastSeq,
-      (SELECT max(seq) FROM audit_checkpoint) AS lastCheckpointSeq,
+      (SELECT ${readable("max(seq)")} FROM audit_checkpoint) AS lastCheckpointSeq,
       (SELECT count(*) FROM audit_checkpoint) AS checkpointCount,
-      (SELECT seq FROM audit_head) AS headSeq, (SELECT hash FROM audit_head) AS headHash,
+      (SELECT ${readable("seq")} FROM audit_head) AS headSeq, (SELECT hash FROM audit_head) AS headHash,
       (SELECT mac FROM audit_head) AS headMac`);
   const nothing = {
     lastSeq: null,
@@ -111,7 +116,7 @@ export function auditQueries(prepare: Prepare) {
   /** From the segment on in which the record after `afterSeq` stands, as far as they are needed. */
   const segmented = (afterSeq: number, limit: number): AuditRecordRow[] => {
     const found: AuditRecordRow[] = [];
-    let after = (before.get(afterSeq)?.first ?? Number.MIN_SAFE_INTEGER) - 1;
+    let after = (before.get(afterSeq)?.first ?? -Infinity) - 1;
     while (found.length < limit) {
       const some = segments.all(after, SEGMENTS_AT_ONCE);
       for (const row of some.flatMap(recordsOf)) if (row.seq > afterSeq) found.push(row);
