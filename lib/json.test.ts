@@ -22,6 +22,15 @@ test("the same name twice in one object is refused, however it is spelled", () =
   }
 });
 
+test("among many names, too, each stands once", () => {
+  for (const count of [2, 8, 9, 10, 40]) {
+    const names = Array.from({ length: count }, (_, n) => `n${n}`);
+    const text = (all: readonly string[]): string => `{${all.map((name) => `"${name}":1`).join()}}`;
+    assert.ok(parseJson(Buffer.from(text(names)), 8).ok);
+    for (const again of names) assert.equal(fault(text([...names, again])), "an object has the same name twice", again);
+  }
+});
+
 test("the same name in two objects, or as a value, is not twice", () => {
   for (const text of [
     `{"a":{"a":1},"b":{"a":2}}`,

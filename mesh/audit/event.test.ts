@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { canonicalJson, type Json } from "../../lib/json.ts";
 import { Secret } from "../../lib/redact.ts";
-import { canonicalDetail } from "./event.ts";
+import { canonicalDetail, sharedDetail } from "./event.ts";
 
 type Detail = { readonly [key: string]: Json };
 
@@ -50,4 +50,14 @@ test("what is not plain JSON is a fault, at the top and below", () => {
   }
   for (const broken of [new Secret(Buffer.from("x")), own])
     assert.throws(() => textOf(broken as Detail), /an audit detail/);
+});
+
+test("a part that details share is written as canonical JSON, and cannot be changed or be anything else", () => {
+  const label = sharedDetail({ b: ["x", { d: 1, c: null }], a: 'say "so"' });
+  const detail = { label, other: { b: ["x", { d: 1, c: null }], a: 'say "so"' }, n: 1 };
+  for (let n = 0; n < 2; n++) assert.equal(textOf(detail), canonicalJson(detail));
+  assert.throws(() => ((label.b[1] as { d: number }).d = 2), TypeError);
+  assert.throws(() => label.b.push("y"), TypeError);
+  for (const broken of [{ a: new Secret(Buffer.from("x")) }, { a: Number.NaN }, { a: { b: undefined } }])
+    assert.throws(() => sharedDetail(broken), /an audit detail/);
 });

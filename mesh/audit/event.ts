@@ -89,7 +89,24 @@ function writtenIn(form: Form, at: number, value: string): string {
 
 const TEXT_CHARS_KEPT_MAX = 128;
 
+/** Values that nobody can change, and that were looked at: what they are written as. */
+const shared = new WeakMap<object, string>();
+
+/** A part that many details have: it is looked at and written once, and nobody can change it any more. */
+export function sharedDetail<T extends object>(value: T): T {
+  shared.set(value, generalText(frozen(value) as Json));
+  return value;
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== "object" || value === null) return value;
+  for (const each of Object.values(value)) frozen(each);
+  return Object.freeze(value);
+}
+
 function generalText(value: Json): string {
+  const known = typeof value === "object" && value !== null ? shared.get(value) : undefined;
+  if (known !== undefined) return known;
   assertPlain(value, 1);
   return canonicalJson(value);
 }

@@ -2,14 +2,16 @@ import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Label } from "../../protocol/label.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import { sharedDetail } from "../audit/event.ts";
 import type { Arrival, Departure, Pass, Permit, Warden } from "../egress/web/warden.ts";
 import { isRunScope } from "../ledger/amount.ts";
 import type { BudgetRefusal } from "../ledger/ledger.ts";
+import type { Matrix } from "../policy/decide.ts";
 import { reachOf, rulesAt, type TunnelAction } from "../policy/reach.ts";
 import { StoreFailure } from "../store/store.ts";
 import { ask, decisionOf, recordRefusal } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
-import { evidenceOf, type Caller, type DoorServices, type Work } from "./services.ts";
+import { evidenceOf, subjectOf, type Caller, type DoorServices, type Work } from "./services.ts";
 
 /** Decides, reserves and records for one sandbox what the web gateway carries. */
 export function webWarden(services: DoorServices, caller: Caller): Warden {
@@ -35,11 +37,7 @@ export function webWarden(services: DoorServices, caller: Caller): Warden {
         asked.ok ? permitOf(reachOf(rules, action), asked.value.rule) : asked,
       );
     },
-    async depart(departure) {
-      const pass = new WebPass(services, caller, departure);
-      const refused = await pass.begin();
-      return refused ? err(refused) : ok(pass);
-    },
+    depart: (departure) => new WebPass(services, caller, departure).begin(),
     refused: (about, refused) => recordRefusal(services, caller, about, refused),
     fault(error) {
       if (!(error instanceof StoreFailure))
@@ -60,6 +58,8 @@ class WebPass implements Pass {
   /** What it was sent for, also when that is over before it. */
   readonly #work: Work | undefined;
   readonly #id: string;
+  /** The matrix that has been found to allow it. */
+  #allowedBy: Matrix | undefined;
 
   constructor(services: DoorServices, caller: Caller, departure: Departure) {
     this.#id = services.ids.next("web");
@@ -71,23 +71,35 @@ class WebPass implements Pass {
 
   objection(): Refusal | undefined {
     const { action, to } = this.#departure;
+    const { matrix, decide } = this.#services;
     const halted = this.#services.halted(this.#caller.agent);
     if (halted) return halted;
     const now = action ?? ({ verb: "web.tunnel", host: to.host, port: to.port } as const);
-    const decision = decisionOf(this.#services, this.#caller, now);
-    return decision.allow ? undefined : decision.refusal;
+    // What a matrix allows it allows for good: only what narrows it can be another.
+    const narrowed = this.#allowedBy === matrix ? decide?.(this.#caller, now) : undefined;
+    const decision = this.#allowedBy === matrix ? narrowed : decisionOf(this.#services, this.#caller, now);
+    if (decision && !decision.allow) return decision.refusal;
+    this.#allowedBy = matrix;
+    return undefined;
   }
 
-  async begin(): Promise<Refusal | undefined> {
-    const { to, rule, addresses, credential, bytes, writes } = this.#departure;
+  /** Reserves and records; with a refusal it has not begun. */
+  begin(): Promise<Result<Pass, Refusal>> {
+    const { action, to, rule, addresses, credential, bytes, writes } = this.#departure;
     const spent = this.#spend(1, bytes);
-    if (!spent.ok) return this.#refused(spent.error);
-    await this.#record(
-      "web.request",
-      { allow: true, rule, address: addresses[0] ?? "", port: to.port, credential, bytes },
-      writes.length === 0 ? spent.value : [...spent.value, ...writes],
-    );
-    return undefined;
+    if (!spent.ok) return this.#refused(spent.error).then(err);
+    const { sandbox } = this.#caller;
+    const address = addresses[0] ?? "";
+    const request = this.#id;
+    const { host, port } = to;
+    const detail = action
+      ? {
+          ...{ sandbox, request, allow: true, rule, address, port, credential, bytes, host },
+          ...{ verb: action.verb, scheme: action.scheme, method: action.method, path: recorded(action.path) },
+        }
+      : { sandbox, request, allow: true, rule, address, port, credential, bytes, host, verb: "web.tunnel" };
+    const all = writes.length === 0 ? spent.value : [...spent.value, ...writes];
+    return this.#record("web.request", detail, all).then(() => ok(this));
   }
 
   async more(bytes: number): Promise<boolean> {
@@ -96,23 +108,30 @@ class WebPass implements Pass {
       await this.#refused(spent.error);
       return false;
     }
-    await this.#record("web.more", { bytes }, spent.value);
+    await this.#record("web.more", { sandbox: this.#caller.sandbox, request: this.#id, bytes }, spent.value);
     return true;
   }
 
   injected(credential: string, writes: Departure["writes"]): Promise<void> {
-    return this.#record("web.injected", { credential }, writes);
+    return this.#record("web.injected", { sandbox: this.#caller.sandbox, request: this.#id, credential }, writes);
   }
 
-  async end({ outcome, status, sent, received, scrubbed, reason }: Arrival): Promise<void> {
-    const detail = { outcome, status, sent, received, scrubbed, reason: reason.slice(0, 200) };
+  end({ outcome, status, sent, received, scrubbed, reason }: Arrival): Promise<void> {
     const { host } = this.#departure.to;
-    // What came back is no better than where it came from.
-    const label = { integrity: "untrusted", confidentiality: "internal", sources: [`web:${host}`] } satisfies Label;
+    const label = labelOf(host);
+    const { sandbox } = this.#caller;
+    const request = this.#id;
+    const why = reason.slice(0, 200);
     // It permits nothing: where a crash forgets it, the request stands without an end.
-    await this.#record("web.settled", { ...detail, label }, [], "later");
+    const recorded = this.#record(
+      "web.settled",
+      { sandbox, request, outcome, status, sent, received, scrubbed, reason: why, label },
+      [],
+      "later",
+    );
     this.#services.monitor.emit("web.settled", this.#caller.agent, { host, outcome, status, received, scrubbed });
     if (scrubbed > 0) this.#services.monitor.emit("credential.reflected", this.#caller.agent, { host, scrubbed });
+    return recorded;
   }
 
   /** What is sent is spent at once: there is nothing to give back. */
@@ -135,7 +154,7 @@ class WebPass implements Pass {
   #about(): { readonly [key: string]: Json } {
     const { action, to } = this.#departure;
     if (!action) return { verb: "web.tunnel", host: to.host, port: to.port };
-    return { ...action, path: action.path.slice(0, PATH_CHARS_RECORDED) };
+    return { ...action, path: recorded(action.path) };
   }
 
   #record(
@@ -144,12 +163,25 @@ class WebPass implements Pass {
     writes: Departure["writes"],
     when?: "later",
   ): Promise<void> {
-    const { agent, sandbox } = this.#caller;
-    const about = kind === "web.request" ? this.#about() : {};
-    const subject = `agent:${agent}`;
-    const all = { sandbox, request: this.#id, ...about, ...detail, ...evidenceOf(this.#work) };
-    return this.#services.audit.record({ kind, subject, detail: all }, writes, when);
+    const all = this.#work ? { ...detail, ...evidenceOf(this.#work) } : detail;
+    return this.#services.audit.record({ kind, subject: subjectOf(this.#caller), detail: all }, writes, when);
   }
 }
+
+const recorded = (path: string): string => path.slice(0, PATH_CHARS_RECORDED);
+
+/** What came back is no better than where it came from. */
+function labelOf(host: string): Label {
+  let label = labels.get(host);
+  if (!label) {
+    label = sharedDetail<Label>({ integrity: "untrusted", confidentiality: "internal", sources: [`web:${host}`] });
+    if (labels.size >= LABELS_KEPT_MAX) labels.clear();
+    labels.set(host, label);
+  }
+  return label;
+}
+
+const labels = new Map<string, Label>();
+const LABELS_KEPT_MAX = 1_024;
 
 const PATH_CHARS_RECORDED = 300;

@@ -39,6 +39,7 @@ function nominatedBy(connection: string | string[] | undefined): readonly string
 
 const WRITABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+const NOTHING = Buffer.alloc(0);
 const nothing = (): (() => void) => () => {};
 
 const decoders: Readonly<Record<string, () => Transform>> = {
@@ -51,6 +52,8 @@ const decoders: Readonly<Record<string, () => Transform>> = {
 
 /** Of the codings of a transfer only the one that is taken off before this. */
 const isPlainlyFramed = (headers: Headers): boolean =>
+  headers["transfer-encoding"] === undefined ||
+  headers["transfer-encoding"] === "chunked" ||
   /^[\t ]*(?:chunked[\t ]*)?$/i.test(String(headers["transfer-encoding"] ?? ""));
 
 /** Carries one answer to the client as it comes, and keeps credentials out of it. */
@@ -115,9 +118,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     if (objection) return this.#end("cut", objection.reason, objection);
     this.#status = status;
     const bodiless = this.#front.head.method === "HEAD" || status === 204 || status === 304;
-    const coding = String(headers["content-encoding"] ?? "identity")
-      .trim()
-      .toLowerCase();
+    const encoding = headers["content-encoding"];
+    const coding = encoding === undefined ? "identity" : String(encoding).trim().toLowerCase();
     const scrubs = this.#automata.length > 0 && !bodiless;
     // A coding of the transfer (RFC 9112 §7) is asked for by nobody here, and would hide a body as well.
     if (scrubs && !isPlainlyFramed(headers)) return this.#fail("answered in a coding of the transfer, unasked");
@@ -217,9 +219,11 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   /** False: the client is to take more before the next. */
   #pass(chunk: Buffer, lend: () => () => void): boolean {
-    let pieces: readonly Buffer[] = [chunk];
+    const [first, ...more] = this.#scrubbers;
+    if (!first) return this.#front.write(chunk, lend);
+    let pieces: readonly Buffer[] = first.pieces(chunk);
     // Joined to one they would be memory of their own, as much as the whole body.
-    for (const scrubber of this.#scrubbers) pieces = pieces.flatMap((piece) => scrubber.pieces(piece));
+    for (const scrubber of more) pieces = pieces.flatMap((piece) => scrubber.pieces(piece));
     let goesOn = true;
     for (const piece of pieces) goesOn = this.#front.write(piece, lend);
     return goesOn;
@@ -227,8 +231,9 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   #complete(): void {
     if (this.#ended) return;
-    let rest: Buffer = Buffer.alloc(0);
-    for (const scrubber of this.#scrubbers) rest = Buffer.concat([scrubber.push(rest), scrubber.end()]);
+    const [first, ...more] = this.#scrubbers;
+    let rest = first?.end() ?? NOTHING;
+    for (const scrubber of more) rest = Buffer.concat([scrubber.push(rest), scrubber.end()]);
     this.#front.end(rest.length > 0 ? rest : undefined);
     this.#end("answered", "complete");
   }
@@ -244,7 +249,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   #end(outcome: Arrival["outcome"], reason: string, refused?: Refusal): void {
     this.#ended = true;
-    const scrubbed = this.#scrubbers.reduce((sum, { hits }) => sum + hits, this.#hits);
+    let scrubbed = this.#hits;
+    for (const { hits } of this.#scrubbers) scrubbed += hits;
     if (outcome === "cut" && refused && this.#front.started()) this.#front.destroy();
     if (outcome !== "answered") this.#controller?.abort(new Error(reason));
     if (outcome === "cut" || outcome === "aborted") this.#decoder?.destroy();

@@ -67,31 +67,38 @@ interface Refused {
   readonly recorded: boolean;
 }
 const recorded = (refused: Refusal): { ok: false; error: Refused } => err({ refusal: refused, recorded: true });
-const found = (refused: Refusal): { ok: false; error: Refused } => err({ refusal: refused, recorded: false });
+const unrecorded = (refused: Refusal): { ok: false; error: Refused } => err({ refusal: refused, recorded: false });
 
 async function admit(lane: Lane, head: WebHead, front: Front): Promise<Result<Admitted, Refused>> {
   const { gateway, warden } = lane;
-  const permit = await warden.permit(head.action);
+  const soon = warden.permit(head.action);
+  const permit = soon instanceof Promise ? await soon : soon;
   if (!permit.ok) return recorded(permit.error);
   const there = head.destination && (await warden.permit(head.destination));
   if (there && !there.ok) return recorded(there.error);
   const { rule, name } = permit.value;
-  const pinned = await gateway.pinning.pin(head.to, rule.address, () => lane.names.take());
-  if (!pinned.ok) return found(pinned.error);
+  const found = gateway.pinning.pin(head.to, rule.address, () => lane.names.take());
+  const pinned = found instanceof Promise ? await found : found;
+  if (!pinned.ok) return unrecorded(pinned.error);
   const { bindings } = lane;
   const here = bindings.filter((binding) => covers(binding, head.action));
   const needs = (front.body ?? front.whole) !== null && needsBody(here, head);
-  const held = needs && front.body ? await hold(front.body) : ok(needs ? front.whole : null);
-  if (!held.ok) return found(held.error);
+  const held: Result<Buffer | null, Refusal> =
+    needs && front.body ? await hold(front.body) : ok(needs ? front.whole : null);
+  if (!held.ok) return unrecorded(held.error);
   if (!needs && front.whole && lane.placeholders.some((each) => front.whole?.includes(each)))
-    return found(bodyRefusal(new BodyRefused("placeholder")));
+    return unrecorded(bodyRefusal(new BodyRefused("placeholder")));
   const ready = prepare(lane, here, head, held.value);
-  if (!ready.ok) return found(ready.error);
+  if (!ready.ok) return unrecorded(ready.error);
   const { injection, credential } = ready.value;
   const outgoing = needs ? ready.value.outgoing : { ...ready.value.outgoing, body: front.whole };
   const streamed = needs ? null : front.body;
   const pass = await warden.depart({
-    ...{ action: head.action, to: head.to, rule: name, addresses: pinned.value, credential },
+    action: head.action,
+    to: head.to,
+    rule: name,
+    addresses: pinned.value,
+    credential,
     bytes: bytesOf(outgoing) + (streamed ? (head.bytes ?? 0) : 0),
     writes: injection?.writes ?? [],
   });

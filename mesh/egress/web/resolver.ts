@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import type { Clock } from "../../../lib/clock.ts";
 import { err, ok, type Result } from "../../../lib/result.ts";
+import type { Soon } from "../../../lib/soon.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { notPublic } from "./address.ts";
@@ -35,16 +36,20 @@ export class Pinning {
    * The addresses to dial, in order. `named` is the one that the rule names for this host. Under a rule with a star the
    * agent chooses names, and a name that is asked for has left the mesh: `mayAsk` bounds how many.
    */
-  async pin(
+  pin(
     { host, literal }: Authority,
     named: string | null,
     mayAsk: () => boolean,
-  ): Promise<Result<readonly string[], Refusal>> {
+  ): Soon<Result<readonly string[], Refusal>> {
     // The rule names this very address, in its host or beside it.
     if (named !== null) return ok([named]);
-    if (!literal && !this.#known(host) && !mayAsk())
-      return err(refusal("rate_limited", "too many new names from this sandbox", "ask for fewer hosts"));
-    const found = literal ? [host] : await this.#resolve(host);
+    const known = literal ? [host] : this.#known(host);
+    if (known) return this.#public(host, known);
+    if (!mayAsk()) return err(refusal("rate_limited", "too many new names from this sandbox", "ask for fewer hosts"));
+    return this.#resolve(host).then((found) => this.#public(host, found));
+  }
+
+  #public(host: string, found: readonly string[]): Result<readonly string[], Refusal> {
     if (found.length === 0)
       return err(
         refusal("upstream_failed", `\`${host}\` has no address`, "check the name, and the mesh host's resolver"),

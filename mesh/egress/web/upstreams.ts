@@ -64,6 +64,13 @@ class Place {
   }
 }
 
+const isSame = (a: Upstream, b: Upstream): boolean =>
+  a.host === b.host &&
+  a.port === b.port &&
+  a.scheme === b.scheme &&
+  a.addresses.length === b.addresses.length &&
+  a.addresses.every((address, at) => address === b.addresses[at]);
+
 /**
  * The connections of one sandbox: never another's, as some servers know a client by its connection. A connection is
  * used again only for the addresses for which it was made.
@@ -73,6 +80,8 @@ export class Upstreams {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #places = new Map<string, Place>();
+  /** The newest of `#places`: most requests go where the one before went. */
+  #newest: { readonly to: Upstream; readonly place: Place } | undefined;
 
   constructor(trust: SecureContext, clock: Clock, deadlines: Deadlines) {
     this.#trust = trust;
@@ -81,6 +90,7 @@ export class Upstreams {
   }
 
   to(upstream: Upstream): Place {
+    if (this.#newest && isSame(this.#newest.to, upstream)) return this.#newest.place;
     const key = `${upstream.scheme} ${upstream.host} ${upstream.port} ${upstream.addresses.join()}`;
     let place = this.#places.get(key);
     // The oldest goes first; what it still carries goes on.
@@ -90,12 +100,15 @@ export class Upstreams {
       place = new Place(upstream, this.#trust, this.#clock, this.#deadlines);
     }
     this.#places.set(key, place);
+    const { scheme, host, port, addresses } = upstream;
+    this.#newest = { to: { scheme, host, port, addresses }, place };
     return place;
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#places.values()].map((place) => place.destroy()));
     this.#places.clear();
+    this.#newest = undefined;
   }
 
   #dropOldest(): void {
