@@ -42,7 +42,8 @@ export function assertScopes(scopes: readonly Scope[]): void {
 }
 
 export function assertCount(count: number, what: string): void {
-  assert(Number.isSafeInteger(count) && count >= 0, `an amount of ${what} is a natural number`);
+  const isCount = Number.isSafeInteger(count) && count >= 0;
+  if (!isCount) assert(false, `an amount of ${what} is a natural number`);
 }
 
 export function assertAmount({ tokens, microUsd }: Amount): void {

@@ -42,12 +42,11 @@ export class Notices {
 
   /** Looks at a place whose settled total has changed; `silent`: only remembers. */
   look(place: Place, settled: Readonly<Quantities>, atMs: number, silent = false): void {
-    for (const unit of units) {
-      if (place.cap[unit] === undefined) continue;
+    for (const unit of place.capped) {
       const cap = capOf(place.cap, unit);
       if (settled[unit] < cap * FORECAST_SHARE_MIN) {
         // Far from anything to tell, which for a rolling window is to begin anew.
-        if (place.window.startsWith("rolling:")) this.#told.delete(`${place.scope} ${place.window} ${unit}`);
+        if (place.spanMs !== undefined) this.#told.delete(`${place.scope} ${place.window} ${unit}`);
         continue;
       }
       const passed = thresholds.findLast((percent) => cap > 0 && settled[unit] * 100 >= cap * percent) ?? 0;
@@ -73,7 +72,7 @@ export class Notices {
     const key = `${place.scope} ${place.window} ${unit}`;
     const told = this.#told.get(key);
     // A rolling window has no end: it begins anew when it has emptied.
-    const over = place.window.startsWith("rolling:") ? passed === 0 : told?.startMs !== place.startMs;
+    const over = place.spanMs !== undefined ? passed === 0 : told?.startMs !== place.startMs;
     if (told && !over) return told;
     const fresh = { startMs: place.startMs, percent: 0, forecast: false };
     this.#told.set(key, fresh);

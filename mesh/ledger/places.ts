@@ -2,7 +2,7 @@ import { assert } from "../../lib/assert.ts";
 import { isRunScope, units, zero, type Quantities } from "./amount.ts";
 import type { Counter, Counters } from "./counters.ts";
 import type { CurrentWindows } from "./current-windows.ts";
-import type { BudgetRefusal, Caps, CapUnits, Scope } from "./ledger.ts";
+import type { BudgetRefusal, Caps, CapUnits, Scope, Unit } from "./ledger.ts";
 import { bucketsOf, rollingSpanMs, type Window, type WindowKind, type WindowName } from "./windows.ts";
 
 /** Where an amount counts. `scope` may be `SCOPE>DESTINATION`. */
@@ -20,6 +20,10 @@ export class Place implements PlaceKey {
   /** The end of the window; of a rolling one, of its bucket. */
   readonly endMs: number;
   readonly cap: CapUnits;
+  /** Of a rolling window. */
+  readonly spanMs: number | undefined;
+  /** The units that have a cap. */
+  readonly capped: readonly Unit[];
   readonly #counters: Counters;
   /** Where the name of the destination begins, or -1. */
   readonly mark: number;
@@ -33,6 +37,8 @@ export class Place implements PlaceKey {
     this.startMs = key.startMs;
     this.endMs = endMs;
     this.cap = cap;
+    this.spanMs = rollingSpanMs(key.window);
+    this.capped = units.filter((unit) => cap[unit] !== undefined);
     this.#counters = counters;
   }
 
@@ -156,8 +162,7 @@ export class Places {
   }
 
   used(place: Place): { readonly settled: Quantities; readonly reserved: Quantities } {
-    const { scope, window, startMs } = place;
-    const spanMs = rollingSpanMs(window);
+    const { scope, window, startMs, spanMs } = place;
     if (spanMs === undefined) return place.used;
     const sum = { settled: zero(), reserved: zero() };
     const { firstMs, widthMs } = bucketsOf(spanMs, this.#windows.latestMs());
@@ -175,6 +180,13 @@ export class Places {
   refusal(places: readonly Place[], wanted: Readonly<Quantities>): BudgetRefusal | undefined {
     for (const place of places) {
       const { settled, reserved } = this.used(place);
+      const { cap: caps } = place;
+      const fits =
+        wanted.tokens <= sound(caps.tokens) - settled.tokens - reserved.tokens &&
+        wanted.usd <= sound(caps.usd) - settled.usd - reserved.usd &&
+        wanted.requests <= sound(caps.requests) - settled.requests - reserved.requests &&
+        wanted.bytes <= sound(caps.bytes) - settled.bytes - reserved.bytes;
+      if (fits) continue;
       for (const unit of units) {
         const cap = capOf(place.cap, unit);
         const left = cap - settled[unit] - reserved[unit];
@@ -202,8 +214,9 @@ export class Places {
 }
 
 /** The largest safe integer where there is none. */
-export function capOf(caps: CapUnits, unit: keyof CapUnits): number {
-  const cap = caps[unit];
+export const capOf = (caps: CapUnits, unit: keyof CapUnits): number => sound(caps[unit]);
+
+function sound(cap: number | undefined): number {
   if (cap === undefined) return Number.MAX_SAFE_INTEGER;
   assert(Number.isSafeInteger(cap) && cap >= 0, "a cap is a natural number");
   return cap;

@@ -91,19 +91,24 @@ export function dearestRates(
   price: Price,
   inputTokensMax: number,
 ): { readonly input: number; readonly output: number } {
-  const upTo = (rate: Rate): number =>
-    Math.max(0, ...rate.filter((step) => step.fromTokens <= inputTokensMax).map(top));
-  return { input: upTo(price.dearestInput), output: upTo(price.dearestOutput) };
+  return { input: dearest(price.dearestInput, inputTokensMax), output: dearest(price.dearestOutput, inputTokensMax) };
+}
+
+function dearest(rate: Rate, inputTokensMax: number): number {
+  let most = 0;
+  for (const step of rate) if (step.fromTokens <= inputTokensMax && step.rate > most) most = step.rate;
+  return most;
 }
 
 /** What a call can cost at most: `n` answers of `outputTokensMax` to one input. Too large to count is the largest safe integer. */
 export function worstCase(price: Price, inputTokensMax: number, outputTokensMax: number, n: number): Amount {
-  assert([inputTokensMax, outputTokensMax, n].every(isCount) && n >= 1, "a worst case is counted in natural numbers");
+  const areCounts = isCount(inputTokensMax) && isCount(outputTokensMax) && isCount(n);
+  assert(areCounts && n >= 1, "a worst case is counted in natural numbers");
   const rates = dearestRates(price, inputTokensMax);
-  const small = smallSum(inputTokensMax + outputTokensMax * n, [
-    inputTokensMax * rates.input,
-    outputTokensMax * n * rates.output,
-  ]);
+  const small = smallSum(
+    inputTokensMax + outputTokensMax * n,
+    inputTokensMax * rates.input + outputTokensMax * n * rates.output,
+  );
   if (small) return small;
   const input = BigInt(inputTokensMax);
   const output = BigInt(outputTokensMax) * BigInt(n);
@@ -114,14 +119,16 @@ export function worstCase(price: Price, inputTokensMax: number, outputTokensMax:
 /** What a call did cost. Tokens count alike, whatever they cost. */
 export function costOf(price: Price, usage: TokenUsage): Amount {
   const { inputTokens, cacheReadTokens, cacheWriteTokens, outputTokens } = usage;
-  assert(Object.values(usage).every(isCount), "usage is counted in natural numbers");
+  const areCounts = isCount(inputTokens) && isCount(cacheReadTokens) && isCount(cacheWriteTokens);
+  assert(areCounts && isCount(outputTokens), "usage is counted in natural numbers");
   const all = inputTokens + cacheReadTokens + cacheWriteTokens;
-  const small = smallSum(all + outputTokens, [
-    inputTokens * rateFrom(price.input, all),
-    cacheReadTokens * rateFrom(price.cacheRead, all),
-    cacheWriteTokens * rateFrom(price.cacheWrite, all),
-    outputTokens * rateFrom(price.output, all),
-  ]);
+  const small = smallSum(
+    all + outputTokens,
+    inputTokens * rateFrom(price.input, all) +
+      cacheReadTokens * rateFrom(price.cacheRead, all) +
+      cacheWriteTokens * rateFrom(price.cacheWrite, all) +
+      outputTokens * rateFrom(price.output, all),
+  );
   if (small) return small;
   const read = BigInt(inputTokens) + BigInt(cacheReadTokens) + BigInt(cacheWriteTokens);
   const part = (tokens: number, rate: Rate): bigint => BigInt(tokens) * BigInt(rateAt(rate, read));
@@ -176,8 +183,8 @@ export function rateFrom(rate: Rate, inputTokens: number): number {
 }
 
 /** The same sums without big integers, where no part of them can have been rounded; undefined where one can. */
-function smallSum(tokens: number, parts: readonly number[]): Amount | undefined {
-  const perMillion = parts.reduce((sum, part) => sum + part, 999_999);
+function smallSum(tokens: number, sum: number): Amount | undefined {
+  const perMillion = sum + 999_999;
   if (perMillion > Number.MAX_SAFE_INTEGER || tokens > Number.MAX_SAFE_INTEGER) return undefined;
   return { tokens, microUsd: (perMillion - (perMillion % 1_000_000)) / 1_000_000 };
 }

@@ -5,28 +5,35 @@ import type { Scope, Usage } from "./ledger.ts";
 
 /** What one scope has used of one model. A sum that would overflow stays at the largest safe integer. */
 class UsageTotal implements Behind {
-  row: UsageRow;
+  readonly scope: string;
+  readonly model: string;
+  #calls = 0;
+  #inputTokens = 0;
+  #outputTokens = 0;
+  #microUsd = 0;
   behind = false;
 
-  constructor(row: UsageRow) {
-    this.row = row;
+  constructor(scope: string, model: string) {
+    this.scope = scope;
+    this.model = model;
   }
 
   add(calls: number, inputTokens: number, outputTokens: number, microUsd: number): void {
-    const { row } = this;
-    this.row = {
-      scope: row.scope,
-      model: row.model,
-      calls: sum(row.calls, calls),
-      inputTokens: sum(row.inputTokens, inputTokens),
-      outputTokens: sum(row.outputTokens, outputTokens),
-      microUsd: sum(row.microUsd, microUsd),
-    };
+    this.#calls = sum(this.#calls, calls);
+    this.#inputTokens = sum(this.#inputTokens, inputTokens);
+    this.#outputTokens = sum(this.#outputTokens, outputTokens);
+    this.#microUsd = sum(this.#microUsd, microUsd);
+  }
+
+  get row(): UsageRow {
+    const { scope, model } = this;
+    const [calls, inputTokens, outputTokens] = [this.#calls, this.#inputTokens, this.#outputTokens];
+    return { scope, model, calls, inputTokens, outputTokens, microUsd: this.#microUsd };
   }
 
   lateRow(): Row {
-    const { scope, model, calls, inputTokens, outputTokens, microUsd } = this.row;
-    return ["ledger.putUsage", scope, model, calls, inputTokens, outputTokens, microUsd];
+    const counts = [this.#calls, this.#inputTokens, this.#outputTokens, this.#microUsd];
+    return ["ledger.putUsage", this.scope, this.model, ...counts];
   }
 }
 
@@ -38,7 +45,8 @@ export class UsageTotals {
 
   constructor(rows: readonly UsageRow[], journal: Journal) {
     this.#journal = journal;
-    for (const row of rows) this.#of(row.scope, row.model).row = row;
+    for (const { scope, model, calls, inputTokens, outputTokens, microUsd } of rows)
+      this.#of(scope, model).add(calls, inputTokens, outputTokens, microUsd);
   }
 
   add(
@@ -67,11 +75,7 @@ export class UsageTotals {
     let scopes = this.#totals.get(model);
     if (!scopes) this.#totals.set(model, (scopes = new Map()));
     let total = scopes.get(scope);
-    if (!total)
-      scopes.set(
-        scope,
-        (total = new UsageTotal({ scope, model, calls: 0, inputTokens: 0, outputTokens: 0, microUsd: 0 })),
-      );
+    if (!total) scopes.set(scope, (total = new UsageTotal(scope, model)));
     return total;
   }
 }
