@@ -108,7 +108,7 @@ export interface Costs {
 export interface MeshEvent {
   readonly seq: number;
   readonly atMs: number;
-  /** For example `sandbox.started`, `sandbox.oom`, `call.denied`, `budget.exhausted`, `budget.warning`, `board.written`. */
+  /** For example `sandbox.started`, `sandbox.awake` (its first request at its door), `sandbox.oom`, `call.denied`, `budget.exhausted`, `budget.warning`, `board.written`. */
   readonly type: string;
   readonly agent: string | null;
   readonly detail: Readonly<Record<string, string | number | boolean | null>>;

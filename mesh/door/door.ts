@@ -64,6 +64,7 @@ export class Door implements DoorListener {
   readonly #turns: Turns;
   readonly #owed = new OwedAnswers();
   #concurrent = 0;
+  #used = false;
 
   constructor(services: DoorServices, caller: Caller) {
     const { door } = limits;
@@ -172,6 +173,9 @@ export class Door implements DoorListener {
 
   async #serve(request: HttpRequest, response: HttpResponse): Promise<void> {
     this.#concurrent++;
+    if (!this.#used)
+      this.#services.monitor.emit("sandbox.awake", this.#caller.agent, { sandbox: this.#caller.sandbox });
+    this.#used = true;
     let ended: (() => void) | undefined;
     try {
       // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.

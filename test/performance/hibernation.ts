@@ -1,5 +1,7 @@
 /**
- * Waking one of many hibernated agents, message to answer, beside bare `runc run` of the same node in the same run; what it
+ * Waking one of many hibernated agents beside bare `runc run` of the same node in the same run, measured twice: from the message
+ * on disk to the first request at the door of who was woken, as the mesh's own events tell it (in whole milliseconds), and from the
+ * message sent to its answer, a whole turn with its model call and what both ends of the desk take. Then what it
  * costs to have them: start of the mesh and its memory; and what a storm of wake-ups does to an agent that is awake, which
  * measures its own door, quiet and in the storm. Run as root: `node test/performance/hibernation.ts [agents] [rounds] [storm]`
  */
@@ -80,11 +82,26 @@ async function inLanes(count: number, work: (n: number) => Promise<void>): Promi
   await Promise.all(Array.from({ length: 32 }, lane));
 }
 
-async function wake(mesh: MeshFixture, agent: string): Promise<number> {
+interface Wake {
+  /** From the message, accepted and on disk, to the first request at the door. */
+  readonly doorMs: number;
+  readonly answerMs: number;
+}
+
+let eventsSeen = 0;
+async function wake(mesh: MeshFixture, agent: string): Promise<Wake> {
   const from = performance.now();
   const { conversation } = await mesh.desk.send(agent, "wake up");
   await eventually("the answer", () => mesh.desk.reply(conversation, 0, 20_000), 60_000);
-  return performance.now() - from;
+  const answerMs = performance.now() - from;
+  const at = new Map<string, number>();
+  for (;;) {
+    const { events } = await mesh.desk.events(eventsSeen, 0);
+    for (const event of events) if (event.agent === agent) at.set(event.type, event.atMs);
+    eventsSeen = events.at(-1)?.seq ?? eventsSeen;
+    if (events.length === 0) break;
+  }
+  return { doorMs: (at.get("sandbox.awake") ?? Number.NaN) - (at.get("message.posted") ?? Number.NaN), answerMs };
 }
 
 /** Of quiet before the storm. */
@@ -92,13 +109,13 @@ const QUIET_MS = 8_000;
 const p = (values: readonly number[], q: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
 const line = (title: string, values: readonly number[]): void =>
-  console.log(`${title.padEnd(52)}${p(values, 0.5).toFixed(0).padStart(8)}${p(values, 0.99).toFixed(0).padStart(8)}`);
+  console.log(`${title.padEnd(58)}${p(values, 0.5).toFixed(0).padStart(8)}${p(values, 0.99).toFixed(0).padStart(8)}`);
 
 const from = performance.now();
 const mesh = await startMesh(files);
 const firstStartMs = performance.now() - from;
 try {
-  const samples = { bare: [] as number[], fresh: [] as number[], again: [] as number[] };
+  const samples = { bare: [] as number[], fresh: [] as Wake[], again: [] as Wake[] };
   await bare(-1);
   // It never takes its message, so it stays awake.
   await mesh.desk.send("watcher", "look");
@@ -126,13 +143,16 @@ try {
   });
   const [stormMs, stormEnd] = [Date.now() - stormAt, Date.now()];
   const told = (await printed(mesh, "watcher", "times")) as unknown as { at: number; times: number[] }[];
-  const door = (from: number, to: number): number[] =>
+  const doorTimes = (from: number, to: number): number[] =>
     told.filter(({ at }) => at > from && at <= to).flatMap(({ times }) => times.map((us) => us / 1000));
-  const [quiet, stormy] = [door(stormAt - QUIET_MS, stormAt), door(stormAt + 500, stormEnd)];
-  console.log(`${"milliseconds".padEnd(52)}     p50     p99`);
+  const [quiet, stormy] = [doorTimes(stormAt - QUIET_MS, stormAt), doorTimes(stormAt + 500, stormEnd)];
+  console.log(`${"milliseconds".padEnd(58)}     p50     p99`);
   line("bare runc run, to the first line", samples.bare);
-  line(`message to answer, first wake, ${agents + 1} registered`, samples.fresh);
-  line("message to answer, its volume stands", samples.again);
+  const [door, answer] = [(w: Wake): number => w.doorMs, (w: Wake): number => w.answerMs];
+  line(`message on disk to first door request, ${agents + 1} registered`, samples.fresh.map(door));
+  line("  the same, its volume stands", samples.again.map(door));
+  line("message sent to answer, first wake", samples.fresh.map(answer));
+  line("  the same, its volume stands", samples.again.map(answer));
   line(`each of ${storm.length} woken at once (${stormMs.toFixed(0)} ms for all)`, storm);
   const fine = (list: readonly number[]): string => `${p(list, 0.5).toFixed(2)} / ${p(list, 0.99).toFixed(2)}`;
   console.log(
@@ -143,9 +163,13 @@ try {
     JSON.stringify({
       ...{ agents: agents + 1, rounds, firstStartMs, rssMb, stormMs },
       bareP50: p(samples.bare, 0.5),
-      wakeP50: p(samples.again, 0.5),
-      wakeP99: p(samples.again, 0.99),
-      ratio: p(samples.again, 0.5) / p(samples.bare, 0.5),
+      bareP99: p(samples.bare, 0.99),
+      doorP50: p(samples.again.map(door), 0.5),
+      doorP99: p(samples.again.map(door), 0.99),
+      doorRatio: p(samples.again.map(door), 0.5) / p(samples.bare, 0.5),
+      wakeP50: p(samples.again.map(answer), 0.5),
+      wakeP99: p(samples.again.map(answer), 0.99),
+      ratio: p(samples.again.map(answer), 0.5) / p(samples.bare, 0.5),
       ...{
         stormSize,
         quietP99: p(quiet, 0.99),
