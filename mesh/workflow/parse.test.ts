@@ -91,6 +91,32 @@ const child: LoadFile = (path, from) => ({
   value: { file: path, text: `${HEAD}steps: { a: { workflow: ${from === "w.yaml" ? "b.yaml" : "w.yaml"} } }` },
 });
 
+test("a few files that run each other often are read so often only", () => {
+  const names = ["b.yaml", "c.yaml", "d.yaml"];
+  let read = 0;
+  const often =
+    (comment: string): LoadFile =>
+    (path) => {
+      read++;
+      const next = names[names.indexOf(path) + 1];
+      const work = next === undefined ? "{ wait: { for: 1s } }" : `{ workflow: ${next} }`;
+      const steps = Array.from({ length: 60 }, (_, n) => `  s${n}: ${work}`).join("\n");
+      return { ok: true, value: { file: path, text: `${HEAD}steps:\n${steps}\n${comment}` } };
+    };
+  const first = `${HEAD}steps: { a: { workflow: b.yaml } }`;
+  assert.match(findingsOf(first, undefined, often("")).join(), /runs more than 64 workflows/);
+  assert.equal(read, 64);
+  read = 0;
+  assert.match(findingsOf(first, undefined, often(`# ${"x".repeat(200_000)}`)).join(), /or more than 1048576 bytes/);
+  assert.equal(read, 6);
+});
+
+test("what is wrong with a file is told once, however often it is run", () => {
+  const faulty: LoadFile = (path) => ({ ok: true, value: { file: path, text: `${HEAD}steps: { a: {} }` } });
+  const found = findingsOf(`${HEAD}steps: { a: { workflow: b.yaml }, b: { workflow: b.yaml } }`, undefined, faulty);
+  assert.equal(found.length, 1);
+});
+
 test("workflows that run one another in a circle, or too deep, are refused", () => {
   assert.match(
     findingsOf(`${HEAD}steps: { a: { workflow: b.yaml } }`, undefined, child).join(),

@@ -21,15 +21,19 @@ export type LoadFile = (path: string, from: string) => Result<{ readonly file: s
 
 /** All findings at once, in file order; those of a file that it runs stand there under that file's name. Never throws. */
 export function parseWorkflow(text: string, file: string, load: LoadFile): Result<Compiled, readonly Finding[]> {
-  return parseNested(text, file, load, [file]);
+  return parseNested(text, file, { load, open: [file], nested: { count: 0, bytes: 0, faulty: new Set() } });
 }
 
-function parseNested(
-  text: string,
-  file: string,
-  load: LoadFile,
-  open: readonly string[],
-): Result<Compiled, readonly Finding[]> {
+/** Where a file stands among those that are read with it. */
+interface Nest {
+  readonly load: LoadFile;
+  /** The files that run this one, the first one first, and itself. */
+  readonly open: readonly string[];
+  /** Of all files but the first: a few that name each other often would be read for ever. */
+  readonly nested: { count: number; bytes: number; readonly faulty: Set<string> };
+}
+
+function parseNested(text: string, file: string, nest: Nest): Result<Compiled, readonly Finding[]> {
   if (Buffer.byteLength(text) > limits.workflow.fileBytesMax) {
     const message = `larger than ${limits.workflow.fileBytesMax} bytes`;
     const fix = "split it, and run the parts by `workflow` steps";
@@ -45,22 +49,20 @@ function parseNested(
       for (const fault of describe(source, issue, formKeys)) places.add("error", "form", fault);
     return err(inOrder(places.findings));
   }
-  return new Reader(parsed.data, places, load, open).compile();
+  return new Reader(parsed.data, places, nest).compile();
 }
 
 class Reader {
   readonly #form: WorkflowForm;
   readonly #places: Places;
-  readonly #load: LoadFile;
-  readonly #open: readonly string[];
+  readonly #nest: Nest;
   readonly #children = new Map<string, Compiled>();
   readonly #foreign: Finding[] = [];
 
-  constructor(form: WorkflowForm, places: Places, load: LoadFile, open: readonly string[]) {
+  constructor(form: WorkflowForm, places: Places, nest: Nest) {
     this.#form = form;
     this.#places = places;
-    this.#load = load;
-    this.#open = open;
+    this.#nest = nest;
   }
 
   compile(): Result<Compiled, readonly Finding[]> {
@@ -104,27 +106,34 @@ class Reader {
       );
       return undefined;
     }
-    const loaded = this.#load(path, this.#places.file);
+    const { load, open, nested } = this.#nest;
+    const { nestedFilesMax, nestedBytesMax, nestingDepthMax } = limits.workflow;
+    if (nested.count >= nestedFilesMax || nested.bytes > nestedBytesMax) {
+      const message = `this file runs more than ${nestedFilesMax} workflows, or more than ${nestedBytesMax} bytes of them`;
+      this.#places.error("workflow", at, message, "let a `map` run one of them for many items, or run fewer");
+      return undefined;
+    }
+    const loaded = load(path, this.#places.file);
     if (!loaded.ok) {
       this.#places.error("workflow", at, loaded.error, "correct the path (it starts at this file's folder)");
       return undefined;
     }
     const { file, text } = loaded.value;
-    if (this.#open.includes(file)) {
+    // What is wrong with it was told when it was read first.
+    if (nested.faulty.has(file)) return undefined;
+    nested.count++;
+    nested.bytes += Buffer.byteLength(text);
+    if (open.includes(file)) {
       this.#places.error("cycle", at, `\`${path}\` runs itself`, "break the circle of workflows");
       return undefined;
     }
-    if (this.#open.length >= limits.workflow.nestingDepthMax) {
-      this.#places.error(
-        "workflow",
-        at,
-        `workflows nested deeper than ${limits.workflow.nestingDepthMax}`,
-        "flatten them",
-      );
+    if (open.length >= nestingDepthMax) {
+      this.#places.error("workflow", at, `workflows nested deeper than ${nestingDepthMax}`, "flatten them");
       return undefined;
     }
-    const child = parseNested(text, file, this.#load, [...this.#open, file]);
+    const child = parseNested(text, file, { load, open: [...open, file], nested });
     if (!child.ok) {
+      nested.faulty.add(file);
       this.#foreign.push(...child.error);
       return undefined;
     }

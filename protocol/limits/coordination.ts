@@ -85,6 +85,9 @@ export const coordination = {
     needsMax: 500,
     /** Workflows that run workflows. */
     nestingDepthMax: 4,
+    /** Those that one runs, at any depth, each as often as a step names it, and the bytes of their files together. */
+    nestedFilesMax: 64,
+    nestedBytesMax: 1024 * KiB,
     mapItemsMax: 10_000,
     mapItemsDefault: 100,
     attemptsMax: 20,
