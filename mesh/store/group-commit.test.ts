@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import { GroupCommit, type Executor } from "./group-commit.ts";
 import { StoreFailure, type Row } from "./store.ts";
@@ -12,7 +13,7 @@ const nextTurn = async (): Promise<void> => {
 const row = (name: string): Row => ["meta.set", name, ""];
 
 /** A writer that answers when it is told to. */
-function slowWriter(laterMs?: number) {
+function slowWriter(laterMs?: number, clock?: Pick<Clock, "monotonicMs">) {
   const runs: { readonly names: readonly unknown[]; readonly upTo: number }[] = [];
   const closed: number[] = [];
   const executor: Executor = {
@@ -23,7 +24,7 @@ function slowWriter(laterMs?: number) {
       return Promise.resolve();
     },
   };
-  const group = new GroupCommit("folder", () => executor, laterMs);
+  const group = new GroupCommit("folder", () => executor, { ...(laterMs && { laterMs }), ...(clock && { clock }) });
   return { group, runs, closed };
 }
 
@@ -99,6 +100,21 @@ test("a flush waits for company as long as every turn of the loop brings some, a
   }
   const first = runs[0]?.names.length ?? 0;
   assert.ok(first > 2 && first <= limits.store.gatherTurnsMax + 1, `${first} commits shared the first flush`);
+});
+
+test("long turns of the loop are not waited for", async () => {
+  let nowMs = 0;
+  const { group, runs } = slowWriter(0, { monotonicMs: () => nowMs });
+  for (const name of ["a", "b"]) void group.commit([row(name)]);
+  await turn();
+  group.acknowledge(runs.shift()?.upTo ?? 0);
+  let made = 0;
+  while (runs.length === 0) {
+    void group.commit([row(String(made++))]);
+    nowMs += limits.store.gatherMsMax;
+    await turn();
+  }
+  assert.deepEqual(runs[0]?.names, ["0"], "one turn brought it, and the next is not waited for");
 });
 
 test("who was alone the last time, and finds the writer idle, waits for nobody", async () => {

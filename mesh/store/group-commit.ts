@@ -1,3 +1,4 @@
+import type { Clock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import { storeFailure } from "./failure.ts";
 import { statements } from "./statements.ts";
@@ -11,6 +12,7 @@ export interface Executor {
 }
 
 const { crowdCommitsMin } = limits.store;
+const STILL: Pick<Clock, "monotonicMs"> = { monotonicMs: () => 0 };
 /** So many commits of a flush share one promise. */
 const WAITING_COMMITS = crowdCommitsMin / 4;
 
@@ -36,6 +38,7 @@ export class GroupCommit {
   #filling: Waiting[] = [];
   readonly #tellFailure: (failure: StoreFailure) => void;
   readonly #laterMs: number;
+  readonly #clock: Pick<Clock, "monotonicMs">;
   #batch: Row[] = [];
   readonly #late = new Set<LateRow | LateRows>();
   #seq = 0;
@@ -51,9 +54,17 @@ export class GroupCommit {
   #seal: () => readonly Row[] = () => [];
   #failure: StoreFailure | undefined;
 
-  /** `laterMs`: how long at most what nobody waits for stays in memory; 0: as long as anything else. */
-  constructor(folder: string, createExecutor: (group: GroupCommit) => Executor, laterMs = 0) {
+  /**
+   * `laterMs`: how long at most what nobody waits for stays in memory; 0: as long as anything else. `clock`: of a
+   * simulation it stands still, so that what shares a transaction does not depend on how fast the machine is.
+   */
+  constructor(
+    folder: string,
+    createExecutor: (group: GroupCommit) => Executor,
+    { laterMs = 0, clock = STILL }: { readonly laterMs?: number; readonly clock?: Pick<Clock, "monotonicMs"> } = {},
+  ) {
     this.#laterMs = laterMs;
+    this.#clock = clock;
     const failed = Promise.withResolvers<StoreFailure>();
     this.failed = failed.promise;
     this.#tellFailure = failed.resolve;
@@ -97,8 +108,9 @@ export class GroupCommit {
   }
 
   /**
-   * Flushes when a turn of the loop has brought nothing more to wait for: who is many shares the price of a flush. Who
-   * was alone the last time, and finds the writer idle, waits for nobody.
+   * Flushes when a turn of the loop has brought nothing more to wait for: who is many shares the price of a flush. Turns in
+   * which much else is done take longer than a flush, so only short ones are waited for. Who was alone the last time, and
+   * finds the writer idle, waits for nobody.
    */
   #gather(idle = false): void {
     if (this.#gathering || this.#acknowledged !== this.#flushed) return;
@@ -106,8 +118,10 @@ export class GroupCommit {
     if (idle && !this.#company) return queueMicrotask(() => this.#gathered());
     let seen = -1;
     let turns = 0;
+    const untilMs = this.#clock.monotonicMs() + limits.store.gatherMsMax;
     const turn = (): void => {
-      if (seen !== this.#awaited && ++turns < limits.store.gatherTurnsMax) {
+      const goesOn = ++turns < limits.store.gatherTurnsMax && this.#clock.monotonicMs() < untilMs;
+      if (seen !== this.#awaited && goesOn) {
         seen = this.#awaited;
         setImmediate(turn);
         return;

@@ -1,3 +1,4 @@
+import { systemClock } from "../../lib/clock.ts";
 import { limits } from "../../protocol/limits.ts";
 import { preparer } from "./database.ts";
 import type { FaultPoint } from "./batch.ts";
@@ -41,7 +42,7 @@ export async function openStore({ path, mode = "worker", faults = () => {} }: St
     const worker = mode === "worker";
     const executor = worker ? await startWriter(path) : inlineWriter(path, faults, letGo);
     // A simulation's time does not pass by itself.
-    group = new GroupCommit(path, executor, worker ? limits.store.commitLaterMs : 0);
+    group = new GroupCommit(path, executor, worker ? { laterMs: limits.store.commitLaterMs, clock: systemClock } : {});
     reader = openReader(path);
     return join(group, queriesOn(reader, path, group), closeReader, letGo);
   } catch (error) {

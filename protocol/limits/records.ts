@@ -10,6 +10,7 @@ export const records = {
     commitLaterMs: 5,
     /** Of the event loop, in which a transaction waits for company as long as each brings some. */
     gatherTurnsMax: 8,
+    gatherMsMax: 0.5,
     /** So many that waited for one transaction go on in two halves, and fill the next one while one is written. */
     crowdCommitsMin: 128,
     /** Of text, by which a message to the writer is full: a transaction may take several. */

@@ -76,7 +76,7 @@ const group = new GroupCommit(
     },
     close: () => Promise.resolve(),
   }),
-  1_000,
+  { laterMs: 1_000 },
 );
 const store: Store = {
   commit: (writes) => group.commit(writes),
