@@ -44,6 +44,9 @@ const warmS = Number(values.warm ?? 60);
 const rows = Number(values.rows ?? 1_000_000);
 const only = values.only?.split(",");
 
+/** Between two pieces of a paced answer. */
+const REST_MS = 4;
+
 const folder = mkdtempSync(join(tmpdir(), "cordon-performance-"));
 const stateFolder = values.state === undefined ? folder : mkdtempSync(join(values.state, "cordon-performance-"));
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -109,6 +112,7 @@ try {
     rounds,
     warmS: warmRounds * course.roundSeconds,
     flushUs: flushUsIn(stateFolder),
+    restedFlushUs: flushUsIn(stateFolder, REST_MS),
     rows,
     samples,
     trials,

@@ -18,13 +18,17 @@ export function cpuSeconds(pid: number): number {
 export const residentMiB = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? Number.NaN) / 1024;
 
-/** The median of a small write to a file there until it is on the disk: no decision that is durable takes less. */
-export function flushUsIn(folder: string): number {
+/**
+ * The median of a small write to a file there until it is on the disk: no decision that is durable takes less. `restMs` is how
+ * long the machine rests before each: caches and virtual disks are slower after a rest, as they are for a call that is alone.
+ */
+export function flushUsIn(folder: string, restMs = 0): number {
   const path = join(folder, "flushed");
   const file = openSync(path, "w");
   const bytes = Buffer.alloc(4_096, 1);
   const timesMs: number[] = [];
   for (let n = 0; n < FLUSHES; n++) {
+    if (restMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, restMs);
     const fromMs = performance.now();
     writeSync(file, bytes, 0, bytes.length, 0);
     fdatasyncSync(file);

@@ -10,6 +10,8 @@ export interface Results {
   readonly warmS: number;
   /** What it costs to have something on the disk of the states: it is in all that waits for a decision. */
   readonly flushUs: number;
+  /** The same after a rest as between two paced answers. */
+  readonly restedFlushUs: number;
   readonly rows: number;
   readonly samples: Samples;
   readonly trials: {
@@ -20,7 +22,7 @@ export interface Results {
 }
 
 /** Prints what was measured of each contestant, then each target with the level that was reached, then all of it as JSON. */
-export function printReport({ rounds, warmS, flushUs, rows, samples, trials }: Results): void {
+export function printReport({ rounds, warmS, flushUs, restedFlushUs, rows, samples, trials }: Results): void {
   const figures = figuresOf(samples, trials);
   const columns: readonly (readonly [title: string, figure: keyof Figures, digits: number])[] = [
     ["added p50 1 µs", "addedOneP50Us", 0],
@@ -49,7 +51,7 @@ export function printReport({ rounds, warmS, flushUs, rows, samples, trials }: R
     console.log(`\nboard read: idle ${of(board.idle)}; beside 16 streams ${of(board.busy)}`);
   }
   console.log(
-    `warmed up: each with ${warmS.toFixed(0)} s of the same load; a flush to the disk: p50 ${flushUs.toFixed(0)} µs, which the added times hold`,
+    `warmed up: each with ${warmS.toFixed(0)} s of the same load; a flush to the disk: p50 ${flushUs.toFixed(0)} µs, after a rest ${restedFlushUs.toFixed(0)} µs, which the added times hold`,
   );
   console.log(`held streams: ${held.get("Cordon")?.count ?? 0}\n`);
   const lines = targets(figures, board).map((target) => ({ ...target, level: levelOf(target) }));
@@ -58,7 +60,7 @@ export function printReport({ rounds, warmS, flushUs, rows, samples, trials }: R
       `${what.padEnd(52)} ${value.toFixed(2).padStart(8)}  ${atLeast ? "≥" : "≤"} ${steps.join(" → ").padEnd(20)} ${level}`,
     );
   console.log(
-    `\n${JSON.stringify({ rounds, warmS, flushUs, rows, figures: Object.fromEntries(figures), targets: lines, board })}`,
+    `\n${JSON.stringify({ rounds, warmS, flushUs, restedFlushUs, rows, figures: Object.fromEntries(figures), targets: lines, board })}`,
   );
 }
 
