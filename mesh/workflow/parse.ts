@@ -21,7 +21,12 @@ export type LoadFile = (path: string, from: string) => Result<{ readonly file: s
 
 /** All findings at once, in file order; those of a file that it runs stand there under that file's name. Never throws. */
 export function parseWorkflow(text: string, file: string, load: LoadFile): Result<Compiled, readonly Finding[]> {
-  return parseNested(text, file, { load, open: [file], nested: { count: 0, bytes: 0, faulty: new Set() } });
+  return parseNested(text, file, {
+    load,
+    open: [file],
+    nested: { count: 0, bytes: 0, faulty: new Set() },
+    forms: new Map(),
+  });
 }
 
 /** Where a file stands among those that are read with it. */
@@ -31,6 +36,8 @@ interface Nest {
   readonly open: readonly string[];
   /** Of all files but the first: a few that name each other often would be read for ever. */
   readonly nested: { count: number; bytes: number; readonly faulty: Set<string> };
+  /** By its text: to read YAML costs more than all that follows. */
+  readonly forms: Map<string, { readonly source: Source; readonly form: WorkflowForm }>;
 }
 
 function parseNested(text: string, file: string, nest: Nest): Result<Compiled, readonly Finding[]> {
@@ -39,6 +46,8 @@ function parseNested(text: string, file: string, nest: Nest): Result<Compiled, r
     const fix = "split it, and run the parts by `workflow` steps";
     return err([{ severity: "error", rule: "form", file, line: 1, column: 1, message, fix }]);
   }
+  const known = nest.forms.get(text);
+  if (known) return new Reader(known.form, new Places(file, known.source), nest).compile();
   const source = new Source(text);
   const places = new Places(file, source);
   for (const fault of source.faults) places.add("error", "form", fault);
@@ -49,6 +58,7 @@ function parseNested(text: string, file: string, nest: Nest): Result<Compiled, r
       for (const fault of describe(source, issue, formKeys)) places.add("error", "form", fault);
     return err(inOrder(places.findings));
   }
+  nest.forms.set(text, { source, form: parsed.data });
   return new Reader(parsed.data, places, nest).compile();
 }
 
@@ -131,7 +141,7 @@ class Reader {
       this.#places.error("workflow", at, `workflows nested deeper than ${nestingDepthMax}`, "flatten them");
       return undefined;
     }
-    const child = parseNested(text, file, { load, open: [...open, file], nested });
+    const child = parseNested(text, file, { ...this.#nest, open: [...open, file] });
     if (!child.ok) {
       nested.faulty.add(file);
       this.#foreign.push(...child.error);
