@@ -4,7 +4,8 @@
  * crash never leaves a claim that nobody owns.
  */
 import { createHash } from "node:crypto";
-import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { limits } from "../../protocol/limits.ts";
 import { SandboxError } from "./backend.ts";
@@ -19,30 +20,30 @@ export interface IdRange {
   readonly hostId: number;
 }
 
-/** `wanted` is the range that the volume's files belong to; another one is given when it is taken. */
-export async function claimIdRange(
+/** In memory, as all of RUN_DIR. `wanted` is the range that the volume's files belong to; another one is given when it is taken. */
+export function claimIdRange(
   places: Places,
   id: string,
   volume: string,
   wanted?: number,
   rangesMax: number = places.hostIdRangesMax,
-): Promise<IdRange> {
+): IdRange {
   const { hostIdFirst } = places;
-  await mkdir(places.idsDir, { recursive: true });
+  mkdirSync(places.idsDir, { recursive: true });
   const draft = join(places.idsDir, `.${places.installation}-${id}`);
-  await writeFile(draft, ownerOf(places, id), { mode: 0o600 });
+  writeFileSync(draft, ownerOf(places, id), { mode: 0o600 });
   try {
     // Spread by name, so that volumes rarely meet and rarely have to be given to another owner.
     const first = createHash("sha256").update(`${places.installation}/${volume}`).digest().readUInt32LE() % rangesMax;
     for (let n = wanted === undefined ? 0 : -1; n < Math.min(ATTEMPTS_MAX, rangesMax); n++) {
       const slot = n < 0 ? (wanted as number) : (first + n) % rangesMax;
       if (slot < 0 || slot >= rangesMax || !Number.isInteger(slot)) continue;
-      if (await claimed(draft, join(places.idsDir, String(slot)))) {
+      if (claimed(draft, join(places.idsDir, String(slot)))) {
         return { slot, hostId: hostIdFirst + slot * hostIdsPerSandbox };
       }
     }
   } finally {
-    await rm(draft, { force: true });
+    rmSync(draft, { force: true });
   }
   const remedy = places.namespace
     ? "stop another agent, or ask the operator for more ids in `/etc/subuid` and `/etc/subgid`"
@@ -50,9 +51,9 @@ export async function claimIdRange(
   throw new SandboxError("no free host id range", remedy);
 }
 
-async function claimed(draft: string, claim: string): Promise<boolean> {
+function claimed(draft: string, claim: string): boolean {
   try {
-    await link(draft, claim);
+    linkSync(draft, claim);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;

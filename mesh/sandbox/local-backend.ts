@@ -121,7 +121,7 @@ export abstract class LocalBackend implements SandboxBackend {
       const at = sandboxPlacesOf(this.places, spec.id);
       this.#makeFolder(at);
       const record = await readRecord(this.places, spec.volume);
-      const range = await claimIdRange(this.places, spec.id, spec.volume, record?.slot, this.idRangesMax);
+      const range = claimIdRange(this.places, spec.id, spec.volume, record?.slot, this.idRangesMax);
       const sandbox = await this.build({ host, spec, at, range, codeFolder, made, onGone: forget });
       this.#watch.add(sandbox);
       return sandbox;

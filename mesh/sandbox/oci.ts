@@ -1,6 +1,6 @@
 /** The `oci` backend: builds the fence of ARCHITECTURE.md §2 with runc, crun or runsc and the kernel alone. */
-import { closeSync, constants, openSync } from "node:fs";
-import { chmod, chown, readFile, rm, writeFile } from "node:fs/promises";
+import { chmodSync, chownSync, closeSync, constants, openSync } from "node:fs";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -136,7 +136,7 @@ class OciBackend extends LocalBackend {
     ]);
     // All of them have settled, so that the way down meets no half-made mount of a part still at work.
     for (const part of parts) if (part.status === "rejected") throw part.reason;
-    await chmod(at.dir, 0o711);
+    chmodSync(at.dir, 0o711);
 
     const reader = openSync(at.log, constants.O_RDONLY | constants.O_NONBLOCK);
     const output = SandboxOutput.ofPipe(reader, clock, (bytesPerSecond) =>
@@ -144,7 +144,7 @@ class OciBackend extends LocalBackend {
     );
     made.output = output;
     // A program that opens /dev/stdout anew needs the right to write to it.
-    await chown(at.log, range.hostId + SANDBOX_UID, range.hostId + SANDBOX_UID);
+    chownSync(at.log, range.hostId + SANDBOX_UID, range.hostId + SANDBOX_UID);
     const writer = openSync(at.log, constants.O_WRONLY);
     const pid = await runtime.run(spec.id, at).finally(() => closeSync(writer));
     const startTime = startTimeOf(pid) ?? "ended";
