@@ -118,12 +118,13 @@ export class Book implements Ledger {
     amounts.assertScopes(scopes);
     const smallest = { tokens: Infinity, usd: Infinity };
     for (const place of this.places.of(scopes, destination)) {
-      for (const unit of ["tokens", "usd"] as const) {
-        const cap = place.cap[unit];
-        if (cap === undefined) continue;
-        const { settled, reserved } = this.places.used(place);
-        smallest[unit] = Math.min(smallest[unit], Math.max(0, cap - settled[unit] - reserved[unit]));
-      }
+      const { cap } = place;
+      if (cap.tokens === undefined && cap.usd === undefined) continue;
+      const { settled, reserved } = this.places.used(place);
+      if (cap.tokens !== undefined)
+        smallest.tokens = Math.min(smallest.tokens, Math.max(0, cap.tokens - settled.tokens - reserved.tokens));
+      if (cap.usd !== undefined)
+        smallest.usd = Math.min(smallest.usd, Math.max(0, cap.usd - settled.usd - reserved.usd));
     }
     return { tokens: smallest.tokens, microUsd: smallest.usd };
   }
@@ -238,12 +239,13 @@ export class Book implements Ledger {
   #look(key: PlaceKey, silent = false): void {
     const { window, startMs } = key;
     const cap = this.places.capAt(key);
-    if (units.every((unit) => cap[unit] === undefined)) return;
+    const same = key instanceof Place && key.cap === cap ? key : undefined;
+    if (same ? same.capped.length === 0 : units.every((unit) => cap[unit] === undefined)) return;
     const calendar = window === "day" || window === "month" ? this.windows.now()[window] : undefined;
     // A window that is over is nobody's concern any more.
     if (calendar && calendar.startMs !== startMs) return;
-    const place = key instanceof Place && key.cap === cap ? key : this.places.at(key, calendar?.endMs ?? startMs, cap);
-    this.#notices.look(place, this.places.used(place).settled, this.#clock.nowMs(), silent);
+    const place = same ?? this.places.at(key, calendar?.endMs ?? startMs, cap);
+    this.#notices.look(place, this.places.used(place).settled, this.#clock, silent);
   }
 
   /** The buckets that have left a rolling window go, when the next one begins. */

@@ -1,3 +1,4 @@
+import type { Clock } from "../../lib/clock.ts";
 import { units } from "./amount.ts";
 import { capOf, type Place } from "./places.ts";
 import type { Quantities } from "./amount.ts";
@@ -41,7 +42,7 @@ export class Notices {
   }
 
   /** Looks at a place whose settled total has changed; `silent`: only remembers. */
-  look(place: Place, settled: Readonly<Quantities>, atMs: number, silent = false): void {
+  look(place: Place, settled: Readonly<Quantities>, clock: Pick<Clock, "nowMs">, silent = false): void {
     for (const unit of place.capped) {
       const cap = capOf(place.cap, unit);
       if (settled[unit] < cap * FORECAST_SHARE_MIN) {
@@ -57,7 +58,7 @@ export class Notices {
       }
       told.percent = Math.max(told.percent, passed);
       if (place.window !== "day" || told.forecast) continue;
-      const forecast = forecastOf(place, cap, settled[unit], atMs);
+      const forecast = forecastOf(place, cap, settled[unit], clock.nowMs());
       if (forecast === undefined) continue;
       told.forecast = true;
       if (!silent) this.#tell({ kind: "forecast", forecast, ...about });
