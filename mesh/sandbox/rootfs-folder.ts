@@ -33,7 +33,10 @@ export async function readTree(folder: string, tree?: RootfsTree): Promise<strin
 }
 
 async function entryOf(folder: string, path: string): Promise<TarEntry> {
-  const info = await lstat(join(folder, path));
+  const info = await lstat(join(folder, path)).catch(() => {
+    const remedy = "give it a name in UTF-8, or start again when nobody writes there";
+    throw new SandboxError(`\`${join(folder, path)}\` cannot be read by its name`, remedy);
+  });
   const base = { path, mode: info.mode & 0o7777, bytes: 0, link: "" };
   if (info.isDirectory()) return { ...base, kind: "folder" };
   if (info.isSymbolicLink()) return { ...base, kind: "symlink", link: await readlink(join(folder, path)) };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -29,6 +30,32 @@ function image(items: readonly Item[], parts: Partial<ImageParts> = {}): RootfsR
 }
 const build = (request: RootfsRequest): Promise<string> => ensureGuestRootfs(request, { cacheDir, clock, base });
 const release: Item = { path: "etc/os-release", text: "NAME=other\n" };
+
+describe("what is no file", () => {
+  for (const [what, make] of [
+    ["a pipe", (path: string) => execFileSync("mkfifo", [path])],
+    ["a folder", (path: string) => fs.mkdirSync(path)],
+    ["a link", (path: string) => fs.symlinkSync("index.old", path)],
+  ] as const) {
+    it(`is no part of an image: ${what}`, { timeout: 60_000 }, async () => {
+      for (const part of ["index.json", "blob"]) {
+        const at = place();
+        const [blob = ""] = writeImage(at, { layers: [tarOf([release])] });
+        const path = part === "blob" ? join(at, "blobs", "sha256", blob.slice("sha256:".length)) : join(at, part);
+        fs.renameSync(path, join(dirname(path), "index.old"));
+        make(path);
+        await assert.rejects(build({ kind: "image", folder: at }), { name: "SandboxError", message: /lacks/ });
+      }
+    });
+  }
+
+  it("is told by its folder, when its name cannot be read", async () => {
+    const at = place();
+    fs.mkdirSync(at);
+    fs.writeFileSync(Buffer.concat([Buffer.from(`${at}/a`), Buffer.from([0xff])]), "");
+    await assert.rejects(build({ kind: "folder", folder: at }), { name: "SandboxError", message: /by its name/ });
+  });
+});
 
 describe("an image", () => {
   for (const packing of ["", "+gzip", "+zstd"] as const) {

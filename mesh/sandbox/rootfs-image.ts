@@ -117,10 +117,16 @@ function choose(manifests: readonly Descriptor[], folder: string): Descriptor {
 const pathOf = (folder: string, digest: string): string =>
   join(folder, "blobs", "sha256", digest.slice("sha256:".length));
 
-async function openBlob(folder: string, digest: string): Promise<FileHandle> {
-  return open(pathOf(folder, digest), constants.O_RDONLY | constants.O_NOFOLLOW).catch(() =>
-    fail(folder, `lacks the blob \`${digest}\``),
-  );
+const openBlob = (folder: string, digest: string): Promise<FileHandle> =>
+  openFile(pathOf(folder, digest), () => fail(folder, `lacks the blob \`${digest}\``));
+
+/** A regular file that no link stands for; a pipe in its place would be waited for. */
+async function openFile(path: string, lacks: () => never): Promise<FileHandle> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(lacks);
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  return lacks();
 }
 
 async function readBlob(folder: string, { digest, size }: Descriptor): Promise<unknown> {
@@ -134,9 +140,7 @@ const readDocument = async (file: string, folder: string): Promise<unknown> =>
   jsonOf(await readBounded(file, folder), folder, file);
 
 async function readBounded(file: string, folder: string): Promise<Buffer> {
-  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() =>
-    fail(folder, `lacks \`${file.slice(folder.length + 1)}\``),
-  );
+  const handle = await openFile(file, () => fail(folder, `lacks \`${file.slice(folder.length + 1)}\``));
   try {
     const bytes = Buffer.alloc(limits.rootfs.headerBytesMax + 1);
     let length = 0;
