@@ -5,15 +5,27 @@ import { limits } from "../../protocol/limits.ts";
 const { eventsKeptMax } = limits.desk;
 const SPARSE_INTERVAL_MS = 1_000;
 
+/** The events of one type of one agent, and how many of them are kept. */
+interface Kind {
+  readonly type: string;
+  readonly agent: string | null;
+  kept: number;
+}
+
+interface Kept {
+  readonly event: MeshEvent;
+  readonly kind: Kind;
+}
+
 /**
  * The newest events of the mesh, for people and displays: bounded, in memory. Evidence is the audit's.
  * What is forgotten first is the oldest of what there is most of, so that a flood of one kind pushes out itself only.
  */
 export class Monitor {
   readonly #clock: Clock;
-  #events: MeshEvent[] = [];
-  /** Events kept of each kind of each agent. */
-  readonly #kept = new Map<string, number>();
+  #events: Kept[] = [];
+  /** By type, then by agent. */
+  readonly #kinds = new Map<string, Map<string | null, Kind>>();
   /** Of kinds that are told sparsely: when last, and how often since. */
   readonly #sparse = new Map<string, { atMs: number; times: number }>();
   readonly #waiting = new Set<() => void>();
@@ -25,15 +37,16 @@ export class Monitor {
 
   emit(type: string, agent: string | null, detail: MeshEvent["detail"] = {}): void {
     const event = { seq: this.#next++, atMs: this.#clock.nowMs(), type, agent, detail };
-    this.#events.push(event);
-    this.#kept.set(kindOf(event), (this.#kept.get(kindOf(event)) ?? 0) + 1);
+    const kind = this.#kindOf(type, agent);
+    kind.kept++;
+    this.#events.push({ event, kind });
     if (this.#events.length > eventsKeptMax) this.#forget(eventsKeptMax / 10);
     for (const wake of this.#waiting) wake();
   }
 
   /** For what a stranger or an agent can cause without end: one event a second; `times` counts those it stands for. */
   emitSparsely(type: string, agent: string | null, detail: MeshEvent["detail"] = {}): void {
-    const kind = kindOf({ type, agent });
+    const kind = `${type} ${agent ?? ""}`;
     const last = this.#sparse.get(kind) ?? { atMs: -Infinity, times: 0 };
     this.#sparse.set(kind, last);
     last.times++;
@@ -46,23 +59,36 @@ export class Monitor {
   /** Events after `seq`, at once when there are any, else when one comes, or none after `waitMs`. */
   async after(seq: number, waitMs: number, limit: number): Promise<MeshEvent[]> {
     if (this.#next - 1 <= seq && waitMs > 0) await this.#nextEvent(waitMs);
-    const from = this.#events.findIndex((event) => event.seq > seq);
-    return from < 0 ? [] : this.#events.slice(from, from + limit);
+    const from = this.#events.findIndex(({ event }) => event.seq > seq);
+    return from < 0 ? [] : this.#events.slice(from, from + limit).map(({ event }) => event);
   }
 
   /** The oldest of the kinds that have more than a level. */
   #forget(count: number): void {
-    const level = levelOf([...this.#kept.values()], count);
+    const counts = [...this.#kinds.values()].flatMap((agents) => [...agents.values()].map(({ kept }) => kept));
+    const level = levelOf(counts, count);
     let left = count;
-    this.#events = this.#events.filter((event) => {
-      const kind = kindOf(event);
-      const kept = this.#kept.get(kind) ?? 0;
-      if (left === 0 || kept <= level) return true;
+    this.#events = this.#events.filter(({ kind }) => {
+      if (left === 0 || kind.kept <= level) return true;
       left--;
-      if (kept === 1) this.#kept.delete(kind);
-      else this.#kept.set(kind, kept - 1);
+      kind.kept--;
+      if (kind.kept === 0) this.#drop(kind);
       return false;
     });
+  }
+
+  #kindOf(type: string, agent: string | null): Kind {
+    let agents = this.#kinds.get(type);
+    if (!agents) this.#kinds.set(type, (agents = new Map()));
+    let kind = agents.get(agent);
+    if (!kind) agents.set(agent, (kind = { type, agent, kept: 0 }));
+    return kind;
+  }
+
+  #drop({ type, agent }: Kind): void {
+    const agents = this.#kinds.get(type);
+    agents?.delete(agent);
+    if (agents?.size === 0) this.#kinds.delete(type);
   }
 
   #nextEvent(waitMs: number): Promise<void> {
@@ -76,8 +102,6 @@ export class Monitor {
     });
   }
 }
-
-const kindOf = ({ type, agent }: Pick<MeshEvent, "type" | "agent">): string => `${type} ${agent ?? ""}`;
 
 /** The highest level that lies so many below the sum of all that is above it. */
 function levelOf(counts: readonly number[], count: number): number {
