@@ -91,7 +91,7 @@ export interface WebSetting {
   /** Bytes that may leave. */
   readonly bytes?: number;
   /** What the door's services are, where a test wants them otherwise. */
-  readonly services?: Pick<Partial<DoorServices>, "clock" | "decide" | "workOf" | "halted">;
+  readonly services?: Pick<Partial<DoorServices>, "clock" | "decide" | "workOf" | "halted" | "postgres">;
 }
 
 /** One agent, `a`, with a real door; what the mesh would keep on disk is kept in memory. */

@@ -3,12 +3,15 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { after, before, test } from "node:test";
+import type { DoorServices } from "../../../mesh/door/services.ts";
+import type { Duplex } from "node:stream";
 import { startWeb, type WebPlace } from "../../fleet/web-place.ts";
 
 const crashes: unknown[] = [];
 const note = (error: unknown): void => void crashes.push(error);
 const arrived: string[] = [];
 const waiting: Socket[] = [];
+const entered: Duplex[] = [];
 let server: Server;
 let at: string;
 let place: WebPlace;
@@ -25,7 +28,10 @@ before(async () => {
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   at = `slow.test:${(server.address() as AddressInfo).port}`;
-  place = await startWeb({ reach: [{ to: `http://${at}`, address: "127.0.0.1" }] });
+  // A lane of which nobody listens for the errors of what enters it.
+  const lane = { enter: (socket: Duplex) => entered.push(socket), close: () => Promise.resolve() };
+  const postgres = { lane: () => lane } as unknown as NonNullable<DoorServices["postgres"]>;
+  place = await startWeb({ reach: [{ to: `http://${at}`, address: "127.0.0.1" }], services: { postgres } });
 });
 
 after(async () => {
@@ -108,6 +114,24 @@ test("a client that has gone before it is turned away", async () => {
   }
   // Whoever comes after them is served.
   assert.match(await told(`GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 404/);
+});
+
+test("what cannot be written to a client that has gone is nobody's fault, whatever Node has handed over", async () => {
+  const session = "GET /v1/databases HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: postgres\r\n\r\n";
+  // Its own stream, and one of Node's in its place, for a body that is still to come.
+  for (const bytes of [session, session.replace("Host: x", "Host: x\r\nContent-Length: 5")]) {
+    const socket = connect(place.socketPath).on("error", () => {});
+    await once(socket, "connect");
+    entered.length = 0;
+    socket.write(bytes);
+    // Gone before the door reads: its answer is the first that cannot be written.
+    socket.destroy();
+    while (entered.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    const [stream] = entered;
+    if (stream && !stream.closed)
+      await new Promise<void>((resolve) => void stream.on("close", () => resolve()).resume());
+    assert.ok(stream?.destroyed);
+  }
 });
 
 test("nothing was thrown that nobody caught", () => assert.deepEqual(crashes, []));
