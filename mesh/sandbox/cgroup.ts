@@ -86,9 +86,12 @@ export class Cgroup {
     await writeFile(this.#file("cpu", "cpu.cfs_quota_us", "cpu.max"), value);
   }
 
-  /** Sets what it gets of a core that others want, too: 2 to 262144 (version 1), which runtimes map to 1 to 10000 (version 2). */
+  /**
+   * Sets what it gets of a core that others want, too: 2 to 262144 (version 1), of which 1024 are what a group has that nobody has
+   * told otherwise. Version 2 counts 1 to 10000, of which that is 100.
+   */
   async shareCpu(shares: number): Promise<void> {
-    const value = this.#v2 ? 1 + Math.floor(((shares - 2) * 9_999) / 262_142) : shares;
+    const value = this.#v2 ? Math.min(10_000, Math.max(1, Math.round((shares * 100) / 1024))) : shares;
     await writeFile(this.#file("cpu", "cpu.shares", "cpu.weight"), String(value));
   }
 

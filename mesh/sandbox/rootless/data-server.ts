@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { limits } from "../../../protocol/limits.ts";
 import type { Clock } from "../../../lib/clock.ts";
 import { SandboxError } from "../backend.ts";
-import { cpuQuotaUs } from "../bundle.ts";
+import { CPU_PERIOD_US, cpuQuotaUs } from "../bundle.ts";
 import { Cgroup, type Cgroups } from "../cgroup.ts";
 import { startTimeOf } from "../proc.ts";
 import { runReaped } from "../reaper.ts";
@@ -57,6 +57,7 @@ export async function serveImage(image: string, point: string, serving: Serving)
   await writeFile(log, "", { mode: 0o600 });
   const code = await runReaped(program, rest, { output: log, clock, timeoutMs: startTimeoutMs });
   const own = new Cgroup(cgroups, group);
+  await own.limitCpu(cpuQuotaUs(serving.cpus));
   const [pid, ...more] = await own.processes("memory");
   const startTime = pid === undefined ? null : startTimeOf(pid);
   if (code !== 0 || pid === undefined || more.length > 0 || startTime === null) {
@@ -117,7 +118,8 @@ async function makeGroup({ cgroups, group, cpus }: Serving): Promise<void> {
   // Version 1 counts memory and swap together, version 2 swap alone.
   await write("memory", two ? "memory.swap.max" : "memory.memsw.limit_in_bytes", two ? "0" : memory);
   await write("pids", "pids.max", String(limits.sandbox.dataServerTasksMax));
-  await new Cgroup(cgroups, group).limitCpu(cpuQuotaUs(cpus));
+  // As its sandbox: a whole core until it serves.
+  await new Cgroup(cgroups, group).limitCpu(Math.max(CPU_PERIOD_US, cpuQuotaUs(cpus)));
 }
 
 /** On version 2 a group has the files of those controllers that the one above it hands on. */
