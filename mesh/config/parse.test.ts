@@ -182,6 +182,12 @@ test("no file tells more faults of its text than anybody mends", () => {
     const parsed = parseFleet(text.repeat(5_000), folder);
     assert.ok(!parsed.ok && parsed.error.length <= 50 && parsed.error.length > 1, text);
   }
+  const many = Array.from({ length: 2_000 }, (_, n) => `  a${n}: { command: [/x], may: { message: [zzzzzz${n}] } }`);
+  const parsed = parseFleet(
+    `version: 1\nfleet: f\ndefaults: { model: rehearsal/echo }\nagents:\n${many.join("\n")}`,
+    folder,
+  );
+  assert.equal(!parsed.ok && parsed.error.length, 50);
 });
 
 test("loadFleet names the file in every line, and says how to make one that is missing", () => {

@@ -347,12 +347,14 @@ class Reader {
   }
 
   #unknownAgent(at: Path, name: string): void {
+    // To look for what was meant among thousands takes a while, thousands of times.
+    if (this.faults.length >= FAULTS_MAX) return;
     const meant = nearest(name, [...this.#agents]);
     this.#fault(at, `no agent \`${name}\``, meant ? `did you mean \`${meant}\`?` : "declare it under `agents`");
   }
 
   #fault(path: Path, message: string, fix: string): void {
-    this.faults.push(this.#source.at(path, message, fix));
+    if (this.faults.length < FAULTS_MAX) this.faults.push(this.#source.at(path, message, fix));
   }
 }
 
