@@ -32,7 +32,14 @@ const sliceMs = Number(values.seconds ?? 1) * 1_000;
 const ROUNDS = 5;
 const keys = auditKeys();
 
-type Sample = { readonly perSecond: number; readonly p50Ms: number; readonly p99Ms: number; readonly cpuUs: number };
+interface Sample {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** The longest that one has waited. */
+  readonly worstMs: number;
+  readonly cpuUs: number;
+}
 
 /** Time on the processor is what other load on the machine disturbs least. */
 function sample(latencies: number[], elapsedMs: number, { user, system }: NodeJS.CpuUsage): Sample {
@@ -42,6 +49,7 @@ function sample(latencies: number[], elapsedMs: number, { user, system }: NodeJS
     perSecond: (latencies.length / elapsedMs) * 1_000,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
+    worstMs: latencies.at(-1) ?? NaN,
     cpuUs: (user + system) / latencies.length,
   };
 }
@@ -166,9 +174,9 @@ try {
   }
   for (const { subject } of subjects) await subject.close();
   base.close();
-  const line = (name: string, { perSecond, p50Ms, p99Ms, cpuUs }: Sample): void =>
+  const line = (name: string, { perSecond, p50Ms, p99Ms, worstMs, cpuUs }: Sample): void =>
     console.log(
-      `${name.padEnd(34)} ${perSecond.toFixed(0).padStart(8)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ${cpuUs.toFixed(0)} µs of processor each`,
+      `${name.padEnd(34)} ${perSecond.toFixed(0).padStart(8)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  worst ${worstMs.toFixed(0)} ms  ${cpuUs.toFixed(0)} µs of processor each`,
     );
   const rawResult = middle(rawSamples);
   line("raw node:sqlite, one row a commit", rawResult);
