@@ -120,7 +120,10 @@ test("whoever is set and cleared in whatever order, each ends when it is due and
         if (waitMs === 0) continue;
         await clock.to(clock.nowMs() + waitMs);
         const over = [...dueMs].filter(([, atMs]) => atMs <= clock.nowMs()).map(([each]) => each);
-        assert.deepEqual(told.splice(0).toSorted((a, b) => a - b), over.toSorted((a, b) => a - b));
+        assert.deepEqual(
+          told.splice(0).toSorted((a, b) => a - b),
+          over.toSorted((a, b) => a - b),
+        );
         for (const each of over) dueMs.delete(each);
       }
     }),
