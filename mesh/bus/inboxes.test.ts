@@ -8,6 +8,7 @@ import { randomId } from "../../lib/id.ts";
 import { unlabelled } from "../../protocol/label.ts";
 import { limits } from "../../protocol/limits.ts";
 import { openStore } from "../store/open.ts";
+import { defaultTenant } from "../store/statements.ts";
 import type { Store } from "../store/store.ts";
 import { Inboxes, type Post } from "./inboxes.ts";
 
@@ -93,6 +94,19 @@ test("each agent has a lane of its own: first in, first out, one at a time", () 
       await settle(opened, "a", delivery.id);
     }
     assert.equal(await next(opened, "a"), undefined);
+  }));
+
+test("who sleeps is woken when a message is taken, and told again when it is on disk", () =>
+  withInboxes(async (opened) => {
+    const told: unknown[] = [];
+    opened.inboxes.observe((agent) =>
+      told.push([agent, opened.store.query.messages.queuedCount(defaultTenant, agent)]),
+    );
+    await post(opened, "a", "one");
+    assert.deepEqual(told, [
+      ["a", 0],
+      ["a", 1],
+    ]);
   }));
 
 test("a delivery carries what was posted", () =>

@@ -62,6 +62,16 @@ test("who has nothing to do does not run; a message wakes it, and its /data is a
     Promise.resolve(tracesOf(mesh.installation, mesh.state).length === 0 || undefined),
   );
   assert.equal(await ask("s0"), "message 2");
+  const sandboxes = async (type: string): Promise<readonly unknown[]> =>
+    (await mesh.desk.events(0, 0)).events
+      .filter((event) => event.agent === "s0" && event.type === type)
+      .map(({ detail }) => detail["sandbox"]);
+  // A start is told of when its fence was looked at, which may be after the first request.
+  const started = await eventually("two starts", async () => {
+    const all = await sandboxes("sandbox.started");
+    return all.length === 2 ? all : undefined;
+  });
+  assert.deepEqual(await sandboxes("sandbox.awake"), started, "the first request at the door is told of, once a start");
 });
 
 test("a storm of messages: never more awake than may be, everyone is served in turn, nothing is lost", async () => {
