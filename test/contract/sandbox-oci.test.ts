@@ -245,22 +245,30 @@ describe("oci backend: after kill -9 of the mesh", { skip: skipUnlessRoot, timeo
 
   it("names the sandboxes it ended and leaves other installations alone", async () => {
     const [host, other] = [await openHost(), await openHost()];
-    const [mine, theirs] = [
-      specOf("setInterval(() => {}, 1e6)"),
-      specOf(`console.log("up"); setInterval(() => {}, 1e6)`),
-    ];
-    const lost = await host.backend.start(mine);
-    lost.output.resume();
+    const theirs = specOf(`console.log("up"); setInterval(() => {}, 1e6)`);
+    // A process of its own: a mesh that is not dead would clear away its sandbox at the same moment.
+    const child = spawn(process.execPath, [script, host.installation, host.stateDir], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let told = "";
+    for await (const piece of child.stdout) if ((told += String(piece)).split("\n").length > 2) break;
+    const mine = told.split("\n")[1] ?? "";
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null)
+      await new Promise((resolve) => child.once("exit", resolve));
     const kept = await startWatched(other.backend, theirs);
-    assert.deepEqual(await host.again().sweep(), [mine.id]);
-    assert.deepEqual(host.leftovers(), []);
-    await kept.until((_, text) => text.includes("up"));
-    assert.equal(
-      kept.events.some((event) => event.type === "exited"),
-      false,
-    );
-    assert.deepEqual(await other.backend.sweep(), [], "a mesh does not sweep its own");
-    await kept.sandbox.stop(0);
+    try {
+      assert.ok((await host.again().sweep()).includes(mine), "it is named");
+      assert.deepEqual(host.leftovers(), []);
+      await kept.until((_, text) => text.includes("up"));
+      assert.equal(
+        kept.events.some((event) => event.type === "exited"),
+        false,
+      );
+      assert.deepEqual(await other.backend.sweep(), [], "a mesh does not sweep its own");
+    } finally {
+      await kept.sandbox.stop(0);
+    }
     await host.close();
     await other.close();
   });
