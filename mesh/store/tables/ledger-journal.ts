@@ -89,6 +89,29 @@ const FOLD = `
     ON CONFLICT DO UPDATE SET ${DAY_COUNTS.map((name) => `${name} = min(${name} + excluded.${name}, 9007199254740991)`).join(", ")};
 `;
 
+/** `which`: of the operations. */
+const totalView = (which = ""): string => `CREATE VIEW ledger_journal_total AS
+    SELECT p.value ->> 0 AS scope, p.value ->> 1 AS window, p.value ->> 2 AS start_ms,
+      sum(st) AS settled_tokens, sum(rt) AS reserved_tokens, sum(su) AS settled_micro_usd, sum(ru) AS reserved_micro_usd,
+      sum(sr) AS settled_requests, sum(rr) AS reserved_requests, sum(sb) AS settled_bytes, sum(rb) AS reserved_bytes
+    FROM (
+      SELECT o.value ->> 2 AS form, sum(o.value ->> 3) AS st, sum(o.value ->> 4) AS rt, sum(o.value ->> 5) AS su,
+        sum(o.value ->> 6) AS ru, sum(o.value ->> 7) AS sr, sum(o.value ->> 8) AS rr, sum(o.value ->> 9) AS sb,
+        sum(o.value ->> 10) AS rb
+      FROM ledger_journal j, json_each(j.ops) o${which} GROUP BY 1
+    ) s JOIN ledger_form f ON f.id = s.form, json_each(f.places) p
+    GROUP BY 1, 2, 3;`;
+
+const holdView = (which: string, more = ""): string => `CREATE VIEW ledger_journal_hold AS
+    SELECT o ->> 1 AS id, f.scopes AS scopes, f.places AS windows, o ->> 4 AS worst_tokens, o ->> 6 AS worst_micro_usd,
+      o ->> 8 AS requests, o ->> 10 AS bytes, f.model AS model, o ->> 11 AS at_ms, f.credential AS credential,
+      f.price AS price, f.run AS run
+    FROM (SELECT o.value AS o FROM ledger_journal j, json_each(j.ops) o WHERE o.value ->> 0 ${which})
+    JOIN ledger_form f ON f.id = o ->> 2${more};`;
+
+const NO_ROW_YET = `
+    WHERE NOT EXISTS (SELECT 1 FROM budget_hold b WHERE b.at_ms = o ->> 11 AND b.id = o ->> 1)`;
+
 /**
  * What is the same in many operations stands once in `ledger_form`, until the journal is emptied: a call of an agent
  * differs from the last one in its numbers only.
@@ -126,26 +149,11 @@ export const ledgerForms = `
   ) STRICT;
 
   -- Added up by their forms first: of those there are few, and many operations.
-  CREATE VIEW ledger_journal_total AS
-    SELECT p.value ->> 0 AS scope, p.value ->> 1 AS window, p.value ->> 2 AS start_ms,
-      sum(st) AS settled_tokens, sum(rt) AS reserved_tokens, sum(su) AS settled_micro_usd, sum(ru) AS reserved_micro_usd,
-      sum(sr) AS settled_requests, sum(rr) AS reserved_requests, sum(sb) AS settled_bytes, sum(rb) AS reserved_bytes
-    FROM (
-      SELECT o.value ->> 2 AS form, sum(o.value ->> 3) AS st, sum(o.value ->> 4) AS rt, sum(o.value ->> 5) AS su,
-        sum(o.value ->> 6) AS ru, sum(o.value ->> 7) AS sr, sum(o.value ->> 8) AS rr, sum(o.value ->> 9) AS sb,
-        sum(o.value ->> 10) AS rb
-      FROM ledger_journal j, json_each(j.ops) o GROUP BY 1
-    ) s JOIN ledger_form f ON f.id = s.form, json_each(f.places) p
-    GROUP BY 1, 2, 3;
+  ${totalView()}
 
   CREATE VIEW ledger_journal_end AS
     SELECT o.value ->> 1 AS id FROM ledger_journal j, json_each(j.ops) o WHERE o.value ->> 0 = 0;
-  CREATE VIEW ledger_journal_hold AS
-    SELECT o ->> 1 AS id, f.scopes AS scopes, f.places AS windows, o ->> 4 AS worst_tokens, o ->> 6 AS worst_micro_usd,
-      o ->> 8 AS requests, o ->> 10 AS bytes, f.model AS model, o ->> 11 AS at_ms, f.credential AS credential,
-      f.price AS price, f.run AS run
-    FROM (SELECT o.value AS o FROM ledger_journal j, json_each(j.ops) o WHERE o.value ->> 0 = 1)
-    JOIN ledger_form f ON f.id = o ->> 2;
+  ${holdView("= 1")}
 
   CREATE VIEW ledger_journal_usage AS
     SELECT s.value AS scope, f.model AS model, sum(u.calls) AS calls, sum(input) AS input_tokens,
@@ -201,25 +209,9 @@ export const ledgerCarried = `
   DROP VIEW ledger_journal_total;
   DROP VIEW ledger_journal_hold;
 
-  CREATE VIEW ledger_journal_total AS
-    SELECT p.value ->> 0 AS scope, p.value ->> 1 AS window, p.value ->> 2 AS start_ms,
-      sum(st) AS settled_tokens, sum(rt) AS reserved_tokens, sum(su) AS settled_micro_usd, sum(ru) AS reserved_micro_usd,
-      sum(sr) AS settled_requests, sum(rr) AS reserved_requests, sum(sb) AS settled_bytes, sum(rb) AS reserved_bytes
-    FROM (
-      SELECT o.value ->> 2 AS form, sum(o.value ->> 3) AS st, sum(o.value ->> 4) AS rt, sum(o.value ->> 5) AS su,
-        sum(o.value ->> 6) AS ru, sum(o.value ->> 7) AS sr, sum(o.value ->> 8) AS rr, sum(o.value ->> 9) AS sb,
-        sum(o.value ->> 10) AS rb
-      FROM ledger_journal j, json_each(j.ops) o WHERE o.value ->> 0 <> 3 GROUP BY 1
-    ) s JOIN ledger_form f ON f.id = s.form, json_each(f.places) p
-    GROUP BY 1, 2, 3;
+  ${totalView(" WHERE o.value ->> 0 <> 3")}
 
-  CREATE VIEW ledger_journal_hold AS
-    SELECT o ->> 1 AS id, f.scopes AS scopes, f.places AS windows, o ->> 4 AS worst_tokens, o ->> 6 AS worst_micro_usd,
-      o ->> 8 AS requests, o ->> 10 AS bytes, f.model AS model, o ->> 11 AS at_ms, f.credential AS credential,
-      f.price AS price, f.run AS run
-    FROM (SELECT o.value AS o FROM ledger_journal j, json_each(j.ops) o WHERE o.value ->> 0 IN (1, 3))
-    JOIN ledger_form f ON f.id = o ->> 2
-    WHERE NOT EXISTS (SELECT 1 FROM budget_hold b WHERE b.at_ms = o ->> 11 AND b.id = o ->> 1);
+  ${holdView("IN (1, 3)", NO_ROW_YET)}
 `;
 
 /**
