@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { parseJson } from "../../lib/json.ts";
 import { nearest } from "../../lib/nearest.ts";
@@ -28,6 +28,7 @@ import { providersOf } from "./providers.ts";
 import { sourcesOf } from "./sources.ts";
 import { runawayOf } from "./runaway.ts";
 import { FleetForm, type AgentForm } from "./schema.ts";
+import { readRegular } from "./read-file.ts";
 import { readRootfs } from "./rootfs.ts";
 import { FAULTS_MAX, Source, type Fault, type Path } from "./source.ts";
 
@@ -144,11 +145,14 @@ class Reader {
   #jsonSchema(at: Path, file: string | undefined): JsonSchema | null {
     const path = this.#existing(at, file, "file");
     if (path === null) return null;
-    if (statSync(path).size > limits.hook.schemaBytesMax) {
-      this.#fault(at, "the schema is too long", `at most ${limits.hook.schemaBytesMax} bytes`);
+    const read = readRegular(path, limits.hook.schemaBytesMax);
+    if (!read.ok) {
+      if (read.error === "too large")
+        this.#fault(at, "the schema is too long", `at most ${limits.hook.schemaBytesMax} bytes`);
+      else this.#fault(at, `\`${path}\` cannot be read`, read.error);
       return null;
     }
-    const parsed = parseJson(readFileSync(path), limits.door.jsonDepthMax);
+    const parsed = parseJson(read.value, limits.door.jsonDepthMax);
     const compiled = parsed.ok ? compileSchema(parsed.value) : err({ path: [], message: parsed.error });
     if (compiled.ok) return compiled.value;
     const where = compiled.error.path.length > 0 ? ` at \`${compiled.error.path.join(".")}\`` : "";
@@ -285,12 +289,11 @@ class Reader {
         );
       return "";
     }
-    try {
-      if (statSync(path).size <= limits.fleet.instructionsBytesMax) return readFileSync(path, "utf8");
+    const read = readRegular(path, limits.fleet.instructionsBytesMax);
+    if (read.ok) return read.value.toString("utf8");
+    if (read.error === "too large")
       this.#fault(at, "instructions are too long", `at most ${limits.fleet.instructionsBytesMax} bytes`);
-    } catch (error) {
-      this.#fault(at, `\`${path}\` cannot be read`, (error as Error).message);
-    }
+    else this.#fault(at, `\`${path}\` cannot be read`, read.error);
     return "";
   }
 

@@ -39,3 +39,20 @@ test("what has come with a checkout and is no file is not waited for, and not re
     assert.ok(!workflow.ok && /not a file/.test(workflow.error[0]?.message ?? ""));
   }
 });
+
+test("instructions that say that they are empty, and are not, are read up to their bound", () => {
+  // A file of the kernel's: as long as it likes, and 0 bytes by what it says.
+  for (const [line, what] of [
+    ["instructions: /proc/kallsyms", "instructions are too long"],
+    ["instructions: /proc/self/mem", "cannot be read"],
+  ] as const) {
+    writeFileSync(
+      at("cordon.yaml"),
+      `version: 1\nfleet: f\ndefaults: { model: rehearsal/echo }\nagents: { a: { ${line} } }\n`,
+    );
+    assert.throws(
+      () => loadFleet(at("cordon.yaml")),
+      (error: Error) => error.message.includes(what),
+    );
+  }
+});
