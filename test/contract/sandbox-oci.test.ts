@@ -247,7 +247,7 @@ describe("oci backend: after kill -9 of the mesh", { skip: skipUnlessRoot, timeo
     const [host, other] = [await openHost(), await openHost()];
     const theirs = specOf(`console.log("up"); setInterval(() => {}, 1e6)`);
     // A process of its own: a mesh that is not dead would clear away its sandbox at the same moment.
-    const child = spawn(process.execPath, [script, host.installation, host.stateDir], {
+    const child = spawn(process.execPath, [script, host.installation, host.stateDir, "one"], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let told = "";
@@ -258,7 +258,7 @@ describe("oci backend: after kill -9 of the mesh", { skip: skipUnlessRoot, timeo
       await new Promise((resolve) => child.once("exit", resolve));
     const kept = await startWatched(other.backend, theirs);
     try {
-      assert.ok((await host.again().sweep()).includes(mine), "it is named");
+      assert.deepEqual(await host.again().sweep(), [mine]);
       assert.deepEqual(host.leftovers(), []);
       await kept.until((_, text) => text.includes("up"));
       assert.equal(
