@@ -19,6 +19,8 @@ export interface MeshOptions {
   readonly "transit-mount"?: string;
   readonly "transit-namespace"?: string;
   readonly "transit-ca"?: string;
+  readonly kms?: string;
+  readonly "kms-endpoint"?: string;
   readonly "expires-ms"?: string;
   readonly "overlap-ms"?: string;
   readonly backend?: string;
@@ -70,6 +72,8 @@ async function main(): Promise<number> {
       "transit-mount": text,
       "transit-namespace": text,
       "transit-ca": text,
+      kms: text,
+      "kms-endpoint": text,
       "expires-ms": text,
       "overlap-ms": text,
       backend: text,

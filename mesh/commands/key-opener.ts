@@ -1,15 +1,11 @@
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { Secret } from "../../lib/redact.ts";
-import type { Result } from "../../lib/result.ts";
-import { travelsInClear } from "../config/transport.ts";
-import { endpoint, type Endpoint } from "../egress/sources/endpoint.ts";
-import { unwrap, wrap, type TransitFault, type TransitSetting } from "../egress/sources/transit.ts";
 import type { MeshOptions } from "../main.ts";
 import { KEY_FILE, NEXT_KEY_FILE, opensAlone, wrappedIn, type KeyOpener } from "../vault/key-file.ts";
-import type { Protection } from "../vault/passphrase.ts";
-import { areSame, openerWith, wrappedHead, type WrappedKey } from "../vault/wrapped-key.ts";
+import { openerWith } from "../vault/wrapped-key.ts";
 import { CommandError } from "./failure.ts";
+import { isByService, unwrapped } from "./key-wrapping.ts";
 import { passphraseOf } from "./passphrase.ts";
 
 /**
@@ -25,10 +21,10 @@ export async function keyOpenerOf(
   const first = wrappedIn(state, KEY_FILE);
   // A next key stands in the same protection as the one before it: it says nothing of what opens the state.
   if (first === undefined) {
-    if (path !== undefined && options.transit === undefined && existsSync(join(state, KEY_FILE)))
+    if (path !== undefined && !isByService(options) && existsSync(join(state, KEY_FILE)))
       throw new CommandError(
         "`--vault-token-file` is given, and the vault key of this state opens without it: " +
-          "wrap it with `cordon vault protect --transit ADDRESS`, or leave the option out",
+          "wrap it with `cordon vault protect --transit ADDRESS` or `--kms ARN`, or leave the option out",
       );
     if (options["passphrase-file"] !== undefined && opensAlone(state))
       throw new CommandError(
@@ -67,61 +63,6 @@ export function heldToken({ "vault-token-file": path }: MeshOptions): HeldToken 
     },
     erase: () => known?.erase(),
   };
-}
-
-/** A new key, wrapped by the server, and unwrapped again before anything depends on it. */
-export async function transitProtection(options: MeshOptions, newKey: Buffer, held?: HeldToken): Promise<Protection> {
-  const { transit: address = "", "transit-mount": mount = "transit", "transit-key": key = "cordon" } = options;
-  const [namespace, caPath] = [options["transit-namespace"] ?? null, options["transit-ca"]];
-  if (options["vault-token-file"] === undefined)
-    throw new CommandError("no token is given: add `--vault-token-file FILE`");
-  if (!/^https?:\/\/[^\s?#@]{1,500}$/.test(address) || URL.parse(address) === null || travelsInClear(address))
-    throw new CommandError(`\`--transit\` is no https address: give that of the server, such as https://vault:8200`);
-  for (const name of [mount, key, ...(namespace === null ? [] : [namespace])])
-    if (!NAME.test(name)) throw new CommandError(`\`${name.slice(0, 64)}\` is no name of a mount, key or namespace`);
-  const ca = caPath === undefined ? null : readFileSync(caPath, "utf8");
-  const secret = new Secret(newKey);
-  const place = { address, mount, key, namespace, ca };
-  const token = held ?? heldToken(options);
-  let wrapped: WrappedKey;
-  let back: Secret;
-  try {
-    const given = token.read();
-    const ciphertext = await exchange(place, given, (setting, ask, signal) => wrap(setting, ask, secret, signal));
-    wrapped = { ...place, ciphertext };
-    back = await unwrapped(wrapped, given);
-  } finally {
-    if (!held) token.erase();
-  }
-  const same = areSame(secret, back);
-  back.erase();
-  if (!same)
-    throw new CommandError("the server unwraps another key than it was given: nothing was changed, look at its key");
-  return { head: wrappedHead(wrapped), key: secret };
-}
-
-/** Parts of a path, none of which leads elsewhere. */
-const NAME = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}(?:\/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}){0,7}$/;
-
-async function unwrapped(wrapped: WrappedKey, token: Secret): Promise<Secret> {
-  for (const name of [wrapped.mount, wrapped.key])
-    if (!NAME.test(name)) throw new CommandError("the vault key is damaged: restore it from a backup");
-  return exchange(wrapped, token, (setting, ask, signal) => unwrap(setting, ask, wrapped.ciphertext, signal));
-}
-
-type Exchange<T> = (setting: TransitSetting, ask: Endpoint, signal: AbortSignal) => Promise<Result<T, TransitFault>>;
-
-async function exchange<T>(place: Omit<WrappedKey, "ciphertext">, token: Secret, act: Exchange<T>): Promise<T> {
-  const { address, mount, key, namespace } = place;
-  if (travelsInClear(address)) throw new CommandError("the vault key names a server in clear text: it was damaged");
-  const ask = endpoint(place.ca);
-  try {
-    const done = await act({ address, mount, key, namespace, token }, ask, new AbortController().signal);
-    if (done.ok) return done.value;
-    throw new CommandError(`the vault key does not open: ${done.error.reason}: ${done.error.fix}`);
-  } finally {
-    await ask.close();
-  }
 }
 
 const TOKEN_BYTES_MAX = 8_192;

@@ -5,7 +5,8 @@ import { replaceKeyFile } from "../vault/key-file.ts";
 import { newSalt, protectionOf } from "../vault/passphrase.ts";
 import { OPERATOR, withVault, type OpenedVault } from "./credential.ts";
 import { CommandError } from "./failure.ts";
-import { heldToken, transitProtection, type HeldToken } from "./key-opener.ts";
+import { heldToken, type HeldToken } from "./key-opener.ts";
+import { isByService, serviceProtection } from "./key-wrapping.ts";
 import { readPassphrase } from "./passphrase.ts";
 import { rotateMasterKey } from "./state-key.ts";
 
@@ -26,15 +27,13 @@ async function change(verb: string, options: MeshOptions, opened: OpenedVault, t
   const { folder, key } = opened;
   if (verb === "rotate") return void (await rotateMasterKey(folder, opened.vault, key, OPERATOR));
   const path = options["new-passphrase-file"];
-  const byServer = verb === "protect" && options.transit !== undefined;
-  if (verb === "protect" && (path === undefined) === !byServer)
-    throw new CommandError("say what protects it: `--new-passphrase-file FILE`, or `--transit ADDRESS`");
-  const protection = byServer
-    ? await transitProtection(options, randomBytes(KEY_BYTES), token)
-    : path === undefined
-      ? undefined
-      : protectionOf(readPassphrase(path), newSalt(randomBytes));
-  const by = byServer ? { server: options.transit ?? "", key: options["transit-key"] ?? "cordon" } : {};
+  const byService = verb === "protect" && isByService(options);
+  if (verb === "protect" && (path === undefined) === !byService)
+    throw new CommandError("say what protects it: `--new-passphrase-file FILE`, `--transit ADDRESS` or `--kms ARN`");
+  const wrapped = byService ? await serviceProtection(options, randomBytes(KEY_BYTES), token) : undefined;
+  const protection =
+    wrapped ?? (path === undefined ? undefined : protectionOf(readPassphrase(path), newSalt(randomBytes)));
+  const by = wrapped ? { server: wrapped.by.address, key: wrapped.by.key } : {};
   await opened.audit.record({ kind: `vault.${verb}ed`, subject: OPERATOR, detail: by });
   replaceKeyFile(folder, { master: key.file.master, ...(protection && { protection }) }, randomBytes);
 }

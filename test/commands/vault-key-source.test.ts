@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { startKms } from "../fleet/kms-server.ts";
 import { startTransit, type TransitServer } from "../fleet/transit-server.ts";
 import { openHome, type Finished, type Home } from "./cordon.ts";
 
@@ -49,6 +50,25 @@ test("a key that a server wraps: protect, use, rotate, wrap anew, and back", asy
   done(await home.cordon(["vault", "unprotect", ...token]));
   assert.equal(key().length, 32);
   assert.match(done(await home.cordon(["credential", "list"])), /openai/);
+});
+
+test("a key that AWS KMS wraps: protect, use, and back, with the key of AWS from a pipe", async () => {
+  const awsKey = "AKIDOFTHESETESTS1234:secret/key/of/these+tests";
+  const arn = "arn:aws:kms:eu-central-1:111122223333:alias/cordon";
+  const kms = await startKms(awsKey, [arn]);
+  try {
+    const token = piped("--vault-token-file", awsKey);
+    done(await home.cordon(["credential", "add", "mistral"], { input: VALUE }));
+    const protect = ["vault", "protect", "--kms", arn, "--kms-endpoint", kms.address];
+    assert.match(done(await home.cordon(protect, token)), /opens through arn:aws:kms:.* only/);
+    const key = readFileSync(join(home.state, "vault.key"), "latin1");
+    assert.ok(key.startsWith("cordon-key/aws-kms/1\n") && !key.includes(awsKey.slice(-12)));
+    assert.match(done(await home.cordon(["credential", "list"], token)), /mistral/);
+    assert.match((await home.cordon(["credential", "list"])).stderr, /give `--vault-token-file FILE`/);
+    done(await home.cordon(["vault", "unprotect"], token));
+  } finally {
+    kms.close();
+  }
 });
 
 /** As `secret-tool lookup …` or `security find-generic-password … -w` would print it. */

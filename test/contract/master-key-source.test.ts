@@ -1,6 +1,7 @@
 /**
- * What everything keeps that opens a vault key: a file alone, a passphrase, a server that wraps it. The server is one of this
- * repository, which answers as the documentation of HashiCorp Vault says (api-docs/secret/transit).
+ * What everything keeps that opens a vault key: a file alone, a passphrase, a server that wraps it. The servers are of this
+ * repository, and answer as the documentation of HashiCorp Vault (api-docs/secret/transit) and that of AWS (KMS API
+ * reference: Encrypt, Decrypt) say.
  */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -11,8 +12,10 @@ import { after, before, test } from "node:test";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { Secret } from "../../lib/redact.ts";
 import { CommandError } from "../../mesh/commands/failure.ts";
-import { keyOpenerOf, transitProtection } from "../../mesh/commands/key-opener.ts";
+import { heldToken, keyOpenerOf } from "../../mesh/commands/key-opener.ts";
+import { serviceProtection } from "../../mesh/commands/key-wrapping.ts";
 import { openKey, rotateMasterKey, type StateKey } from "../../mesh/commands/state-key.ts";
+import { kmsRegionOf } from "../../mesh/egress/sources/aws-kms.ts";
 import type { MeshOptions } from "../../mesh/main.ts";
 import { openStore } from "../../mesh/store/open.ts";
 import type { Store } from "../../mesh/store/store.ts";
@@ -20,20 +23,27 @@ import { KEY_FILE, replaceKeyFile, VaultError } from "../../mesh/vault/key-file.
 import { newSalt, protectionOf, type Protection } from "../../mesh/vault/passphrase.ts";
 import { Vault } from "../../mesh/vault/vault.ts";
 import { readWrapped, wrappedHead } from "../../mesh/vault/wrapped-key.ts";
+import { startKms, type KmsServer } from "../fleet/kms-server.ts";
 import { startTransit, type TransitServer } from "../fleet/transit-server.ts";
 
 const root = mkdtempSync(join(tmpdir(), "cordon-key-source-"));
 const [TOKEN, PASSPHRASE, VALUE] = ["hvs.token-of-the-tests", "a long enough passphrase", "value-of-the-credential"];
 const tokenFile = join(root, "token");
 const passphraseFile = join(root, "passphrase");
+const AWS_KEY = "AKIDOFTHESETESTS1234:secret/key/of/these+tests";
+const KMS_KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const awsKeyFile = join(root, "aws-key");
 let server: TransitServer;
+let kms: KmsServer;
 before(async () => {
-  server = await startTransit(TOKEN);
+  [server, kms] = await Promise.all([startTransit(TOKEN), startKms(AWS_KEY, [KMS_KEY])]);
+  writeFileSync(awsKeyFile, `${AWS_KEY}\n`, { mode: 0o600 });
   writeFileSync(tokenFile, `${TOKEN}\n`, { mode: 0o600 });
   writeFileSync(passphraseFile, `${PASSPHRASE}\n`, { mode: 0o600 });
 });
 after(() => {
   server.close();
+  kms.close();
   rmSync(root, { recursive: true });
 });
 
@@ -75,10 +85,21 @@ const sources: readonly {
   {
     name: "a server",
     options: { "vault-token-file": tokenFile },
-    protection: () => transitProtection(transit(), randomBytes(32)),
+    protection: () => byServiceOf(transit()),
+  },
+  {
+    name: "AWS KMS",
+    options: { "vault-token-file": awsKeyFile },
+    protection: () => byServiceOf(byKms()),
   },
 ];
 const transit = (): MeshOptions => ({ transit: server.address, "vault-token-file": tokenFile });
+const byKms = (): MeshOptions => ({ kms: KMS_KEY, "kms-endpoint": kms.address, "vault-token-file": awsKeyFile });
+
+async function byServiceOf(options: MeshOptions): Promise<Protection> {
+  const token = heldToken(options);
+  return serviceProtection(options, randomBytes(32), token).finally(() => token.erase());
+}
 
 async function stateWith(source: (typeof sources)[number]): Promise<string> {
   const state = mkdtempSync(join(root, "s-"));
@@ -100,7 +121,11 @@ for (const source of sources) {
     await opened(state, source.options, async (each) => {
       assertWhole(each);
       server.trouble = "down";
-      await rotateMasterKey(state, each.vault, each.key, "test").finally(() => (server.trouble = ""));
+      kms.trouble = "down";
+      await rotateMasterKey(state, each.vault, each.key, "test").finally(() => {
+        server.trouble = "";
+        kms.trouble = "";
+      });
     });
     assert.ok(!before.equals(readFileSync(join(state, KEY_FILE))));
     await opened(state, source.options, assertWhole);
@@ -114,7 +139,14 @@ for (const source of sources) {
     const open = source.options["passphrase-file"] === undefined && source.options["vault-token-file"] === undefined;
     const kept = files(state);
     assert.equal(kept.includes(master), open);
-    for (const secret of [TOKEN, PASSPHRASE, VALUE, master.toString("base64"), master.toString("hex")])
+    for (const secret of [
+      TOKEN,
+      AWS_KEY.split(":")[1] ?? "",
+      PASSPHRASE,
+      VALUE,
+      master.toString("base64"),
+      master.toString("hex"),
+    ])
       assert.ok(!kept.includes(secret), "nor anything that opens it");
   });
 
@@ -232,20 +264,93 @@ test("a token that others can read, that is none, or an address in clear text is
   writeFileSync(empty, "\n", { mode: 0o600 });
   writeFileSync(lines, "a\nb", { mode: 0o600 });
   for (const path of [loose, empty, lines, join(root, "none")])
-    await assert.rejects(
-      transitProtection({ transit: server.address, "vault-token-file": path }, randomBytes(32)),
-      CommandError,
-      path,
-    );
+    await assert.rejects(byServiceOf({ transit: server.address, "vault-token-file": path }), CommandError, path);
   for (const address of ["http://vault.example:8200", "vault.example", "https://a b", "https://u:p@v", "ftp://v"])
-    await assert.rejects(transitProtection({ ...transit(), transit: address }, randomBytes(32)), /no https address/);
+    await assert.rejects(byServiceOf({ ...transit(), transit: address }), /no https address/);
   for (const more of [{ "transit-key": "../x" }, { "transit-mount": "/t" }, { "transit-namespace": "a b" }])
-    await assert.rejects(transitProtection({ ...transit(), ...more }, randomBytes(32)), /no name of a mount/);
+    await assert.rejects(byServiceOf({ ...transit(), ...more }), /no name of a mount/);
   assert.equal(server.asked.length, asked);
 });
 
 test("a server that does not unwrap what it has wrapped gets no key to keep", async () => {
   server.trouble = "another";
-  await assert.rejects(transitProtection(transit(), randomBytes(32)), /unwraps another key/);
+  await assert.rejects(byServiceOf(transit()), /unwraps another key/);
   server.trouble = "";
+});
+
+test("AWS KMS that is away, refuses, answers nonsense or another key: nothing opens, and nothing is told of it", async () => {
+  const source = sources[3]!;
+  const state = await stateWith(source);
+  for (const [trouble, wanted] of [
+    ["down", /did not answer/],
+    ["denied", /refused to Decrypt with the key `arn:aws:kms:[^`]+` \(400, AccessDeniedException\)/],
+    ["redirect", /\(307\)/],
+    ["html", /did not answer: an answer that is no JSON/],
+    ["empty", /without a plaintext/],
+    ["short", /something that is no key/],
+    ["another", /does not open with the key that/],
+  ] as const) {
+    kms.trouble = trouble;
+    await assert.rejects(
+      opened(state, source.options, () => undefined),
+      (error: Error) => wanted.test(error.message) && !error.message.includes(AWS_KEY.slice(-12)),
+      trouble,
+    );
+  }
+  for (const [trouble, wanted] of [
+    ["another", /unwraps another key/],
+    ["empty", /without a ciphertext/],
+  ] as const) {
+    kms.trouble = trouble;
+    await assert.rejects(byServiceOf(byKms()), wanted);
+  }
+  kms.trouble = "";
+  const wrong = join(root, "wrong-aws");
+  writeFileSync(wrong, `${AWS_KEY.slice(0, -1)}x`, { mode: 0o600 });
+  await assert.rejects(
+    opened(state, { "vault-token-file": wrong }, () => undefined),
+    /InvalidSignatureException/,
+  );
+  await assert.rejects(
+    opened(state, byServer.options, () => undefined),
+    /holds no AWS key/,
+  );
+  await opened(state, source.options, assertWhole);
+});
+
+test("what AWS KMS wrapped for another purpose or key opens nothing, and a place that is none is not asked", async () => {
+  const source = sources[3]!;
+  const state = await stateWith(source);
+  const file = join(state, KEY_FILE);
+  const bytes = readFileSync(file);
+  const read = readWrapped(bytes);
+  assert.ok(read);
+  const box = bytes.subarray(read.head.length);
+  const refused = async (change: object, wanted: RegExp): Promise<void> => {
+    writeFileSync(file, Buffer.concat([wrappedHead({ ...read.wrapped, ...change }), box]));
+    await assert.rejects(
+      opened(state, source.options, () => undefined),
+      wanted,
+    );
+  };
+  await refused({ ciphertext: kms.wrapped({ purpose: "something else" }) }, /InvalidCiphertextException/);
+  await refused({ key: KMS_KEY.replace("1234abcd", "9999abcd") }, /NotFoundException/);
+  const asked = kms.asked.length;
+  await refused({ address: "http://kms.example" }, /clear text/);
+  await refused({ key: "arn:aws:s3:::bucket" }, /no ARN of a key/);
+  for (const more of [{ kms: "1234abcd" }, { "kms-endpoint": "http://kms.example" }, { transit: server.address }])
+    await assert.rejects(byServiceOf({ ...byKms(), ...more }), /no ARN|no https address|two services/);
+  assert.equal(kms.asked.length, asked);
+  assert.ok(kms.asked.every((each) => /^TrentService\.(Encrypt|Decrypt)$/.test(each)));
+});
+
+test("the address of AWS KMS follows from the key's region and partition", () => {
+  for (const [arn, address] of [
+    [KMS_KEY, "https://kms.eu-central-1.amazonaws.com"],
+    ["arn:aws-cn:kms:cn-north-1:111122223333:alias/cordon", "https://kms.cn-north-1.amazonaws.com.cn"],
+    ["arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1a", "https://kms.us-gov-west-1.amazonaws.com"],
+  ] as const)
+    assert.equal(kmsRegionOf(arn)?.address, address);
+  for (const arn of ["", "cordon", `${KMS_KEY}/..`, KMS_KEY.replace("eu-central-1", "evil.example#-1")])
+    assert.equal(kmsRegionOf(arn), undefined, arn);
 });

@@ -74,7 +74,8 @@ function startServer() {
       const ciphertext = `vault:v1:${randomBytes(8).toString("base64")}`;
       const key = randomBytes(32);
       known.set(ciphertext, new Secret(key));
-      const place = { address: "https://vault.example", mount: "transit", key: "cordon", namespace: null, ca: null };
+      const server = { service: "transit", address: "https://vault.example", mount: "transit" } as const;
+      const place = { ...server, key: "cordon", namespace: null, ca: null };
       return { head: wrappedHead({ ...place, ciphertext }), key: new Secret(Buffer.from(key)) };
     },
   };

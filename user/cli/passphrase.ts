@@ -28,15 +28,15 @@ export async function unlocking(input: Input, context: Context): Promise<Inherit
   return { args: ["--passphrase-file", "/dev/fd/3"], pipe: passphrase };
 }
 
-/** First bytes of a key that a server wraps: no passphrase opens it. */
-const WRAPPED = "cordon-key/transit/";
+/** First bytes of a key that a passphrase opens; one that a server wraps begins otherwise. */
+const BY_PASSPHRASE = "cordon-key/argon2id/";
 
 function isProtected(state: string): boolean {
   const path = join(state, "vault.key");
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined || found.size === PLAIN_KEY_BYTES) return false;
   try {
-    return !readFileSync(path).toString("latin1").startsWith(WRAPPED);
+    return readFileSync(path).toString("latin1").startsWith(BY_PASSPHRASE);
   } catch {
     return true;
   }

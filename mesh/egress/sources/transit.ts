@@ -1,7 +1,7 @@
-import type { Json } from "../../../lib/json.ts";
-import { Secret } from "../../../lib/redact.ts";
 import { err, ok, type Result } from "../../../lib/result.ts";
-import { objectOf, type Endpoint } from "./endpoint.ts";
+import type { Secret } from "../../../lib/redact.ts";
+import { objectOf, type Endpoint, type JsonObject } from "./endpoint.ts";
+import { base64Of, keyIn, wrapFault, type KeyWrapper, type WrapFault } from "./key-wrapper.ts";
 
 /** A key of the transit engine of HashiCorp Vault or OpenBao, and who may use it. */
 export interface TransitSetting {
@@ -12,49 +12,26 @@ export interface TransitSetting {
   readonly token: Secret;
 }
 
-/** Neither repeats what was sent or answered. */
-export interface TransitFault {
-  readonly reason: string;
-  readonly fix: string;
+/** developer.hashicorp.com/vault/api-docs/secret/transit, "Encrypt Data" and "Decrypt Data". */
+export function transitWrapper(setting: TransitSetting, ask: Endpoint): KeyWrapper {
+  const { address } = setting;
+  return {
+    async wrap(plain, signal) {
+      const answer = await call(setting, ask, "encrypt", { plaintext: base64Of(plain) }, signal);
+      if (!answer.ok) return answer;
+      const ciphertext = answer.value["ciphertext"];
+      return typeof ciphertext === "string" && CIPHERTEXT.test(ciphertext)
+        ? ok(ciphertext)
+        : err(wrapFault(address, "answered without a ciphertext", "look at the address and at the mount"));
+    },
+    async unwrap(ciphertext, signal) {
+      const answer = await call(setting, ask, "decrypt", { ciphertext }, signal);
+      return answer.ok ? keyIn(address, answer.value["plaintext"]) : answer;
+    },
+  };
 }
 
-/** developer.hashicorp.com/vault/api-docs/secret/transit, "Encrypt Data": the key for the disk, as the server wraps it. */
-export async function wrap(
-  setting: TransitSetting,
-  ask: Endpoint,
-  plain: Secret,
-  signal: AbortSignal,
-): Promise<Result<string, TransitFault>> {
-  const plaintext = plain.reveal((bytes) => Buffer.from(bytes).toString("base64"));
-  const answer = await call(setting, ask, "encrypt", { plaintext }, signal);
-  if (!answer.ok) return answer;
-  const ciphertext = answer.value["ciphertext"];
-  return typeof ciphertext === "string" && CIPHERTEXT.test(ciphertext)
-    ? ok(ciphertext)
-    : err(fault(setting, "answered without a ciphertext", "look at the address and at the mount"));
-}
-
-/** The same, "Decrypt Data". */
-export async function unwrap(
-  setting: TransitSetting,
-  ask: Endpoint,
-  ciphertext: string,
-  signal: AbortSignal,
-): Promise<Result<Secret, TransitFault>> {
-  const answer = await call(setting, ask, "decrypt", { ciphertext }, signal);
-  if (!answer.ok) return answer;
-  const plaintext = answer.value["plaintext"];
-  if (typeof plaintext !== "string" || !BASE64.test(plaintext))
-    return err(fault(setting, "answered without a plaintext", "look at the address and at the mount"));
-  const bytes = Buffer.from(plaintext, "base64");
-  if (bytes.length === KEY_BYTES) return ok(new Secret(bytes));
-  bytes.fill(0);
-  return err(fault(setting, "unwraps something that is no key", "look at the address and at its key"));
-}
-
-const KEY_BYTES = 32;
 const CIPHERTEXT = /^vault:v\d{1,9}:[A-Za-z0-9+/=]{1,8192}$/;
-const BASE64 = /^[A-Za-z0-9+/]{1,1024}={0,2}$/;
 
 async function call(
   setting: TransitSetting,
@@ -62,7 +39,7 @@ async function call(
   verb: "encrypt" | "decrypt",
   body: { readonly [name: string]: string },
   signal: AbortSignal,
-): Promise<Result<{ readonly [name: string]: Json | undefined }, TransitFault>> {
+): Promise<Result<JsonObject, WrapFault>> {
   const { address, mount, key, namespace, token } = setting;
   const answer = await ask(
     {
@@ -78,13 +55,10 @@ async function call(
     },
     signal,
   );
-  if (!answer.ok) return err(fault(setting, `did not answer: ${answer.error}`, "see whether it can be reached"));
+  if (!answer.ok) return err(wrapFault(address, `did not answer: ${answer.error}`, "see whether it can be reached"));
   if (answer.value.status === 200) return ok(objectOf(answer.value.body["data"]));
   const what = `refused to ${verb} with the key \`${key}\` (${answer.value.status})`;
-  return err(fault(setting, what, "look at the key, and at what the token may do; a sealed server must be unsealed"));
+  return err(
+    wrapFault(address, what, "look at the key, and at what the token may do; a sealed server must be unsealed"),
+  );
 }
-
-const fault = ({ address }: TransitSetting, what: string, fix: string): TransitFault => ({
-  reason: `${new URL(address).origin} ${what}`,
-  fix,
-});

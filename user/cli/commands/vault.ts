@@ -19,6 +19,8 @@ export const vault: Command = {
     "transit-mount": { value: "PATH", help: "where the engine is mounted (default: transit)" },
     "transit-namespace": { value: "NAME", help: "namespace of the server, if it has some" },
     "transit-ca": { value: "FILE", help: "certificates in PEM to trust the server by, besides the system's" },
+    kms: { value: "ARN", help: "protect: by this key of the AWS Key Management Service" },
+    "kms-endpoint": { value: "ADDRESS", help: "where the service is (default: that of the key's region)" },
     ...passphraseOption,
     ...stateOptions,
   },
@@ -26,6 +28,7 @@ export const vault: Command = {
   notes: [
     "`rotate` wraps every key anew, also while the fleet works; backups of the state need the key of their time",
     "a keyring of the system gives a passphrase through a pipe: --passphrase-file <(secret-tool lookup service cordon)",
+    "for `--kms` the token of `--vault-token-file` is an AWS key: ID:SECRET, or ID:SECRET:SESSION for one that expires",
     "`protect` and `unprotect` change how the key stands on the disk; stop the fleet first",
   ],
   async run(input, context) {
@@ -49,7 +52,8 @@ async function rotate(input: Input, context: Context): Promise<ExitCode> {
 async function change(verb: "protect" | "unprotect", input: Input, context: Context): Promise<ExitCode> {
   if (await deskAccepts(placesOf(input, context).state))
     throw new Failure("the fleet is running", "stop it with `cordon down` first");
-  if (verb === "protect" && input.text("transit") !== undefined) return wrapByServer(input, context);
+  if (verb === "protect" && (input.text("transit") ?? input.text("kms")) !== undefined)
+    return wrapByServer(input, context);
   const fresh = verb === "protect" ? await newPassphrase(input, context) : { args: [] };
   // Of two passphrases that have to be entered, one would have no way in: a protected key is unprotected first.
   const known = fresh.pipe ? { args: [] } : await unlocking(input, context);
@@ -63,7 +67,7 @@ async function change(verb: "protect" | "unprotect", input: Input, context: Cont
 }
 
 async function wrapByServer(input: Input, context: Context): Promise<ExitCode> {
-  const named = ["transit", "transit-key", "transit-mount", "transit-namespace"] as const;
+  const named = ["transit", "transit-key", "transit-mount", "transit-namespace", "kms", "kms-endpoint"] as const;
   const args = named.flatMap((name) => {
     const value = input.text(name);
     return value === undefined ? [] : [`--${name}`, value];
@@ -75,7 +79,8 @@ async function wrapByServer(input: Input, context: Context): Promise<ExitCode> {
     args: [...known.args, ...args, ...(ca === undefined ? [] : ["--transit-ca", resolve(context.cwd, ca)])],
   });
   context.terminal.print(
-    `the vault key opens through ${input.text("transit")} only: without its key nothing in the vault can be read again`,
+    `the vault key opens through ${input.text("transit") ?? input.text("kms")} only: ` +
+      "without its key nothing in the vault can be read again",
   );
   return 0;
 }
