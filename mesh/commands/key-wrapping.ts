@@ -7,7 +7,6 @@ import { awsKmsWrapper, kmsRegionOf } from "../egress/sources/aws-kms.ts";
 import { endpoint, type Endpoint } from "../egress/sources/endpoint.ts";
 import type { KeyWrapper, WrapFault } from "../egress/sources/key-wrapper.ts";
 import { transitWrapper } from "../egress/sources/transit.ts";
-import { awsKeyOf } from "../egress/signing.ts";
 import type { MeshOptions } from "../main.ts";
 import type { Protection } from "../vault/passphrase.ts";
 import { areSame, WRAPPED_HEAD_BYTES_MAX, wrappedHead, type KeyPlace, type WrappedKey } from "../vault/wrapped-key.ts";
@@ -98,8 +97,7 @@ async function exchange<T>(place: KeyPlace, token: Secret, act: Exchange<T>): Pr
 }
 
 function wrapperOf(place: KeyPlace, token: Secret, ask: Endpoint): KeyWrapper {
-  if (place.service === "transit") return transitWrapper({ ...place, token }, ask);
-  const awsKey = token.reveal((bytes) => awsKeyOf(Buffer.from(bytes).toString("latin1")));
-  if (!awsKey) throw new CommandError("the file of `--vault-token-file` holds no AWS key: it has the form ID:SECRET");
-  return awsKmsWrapper({ address: place.address, key: place.key, awsKey }, ask, clock.nowMs);
+  return place.service === "transit"
+    ? transitWrapper({ ...place, token }, ask)
+    : awsKmsWrapper({ ...place, token }, ask, clock.nowMs);
 }

@@ -1,5 +1,6 @@
 import { err, ok, type Result } from "../../../lib/result.ts";
-import { signAws, type AwsKey } from "../signing.ts";
+import type { Secret } from "../../../lib/redact.ts";
+import { awsKeyOf, signAws } from "../signing.ts";
 import type { Endpoint, JsonObject } from "./endpoint.ts";
 import { base64Of, keyIn, wrapFault, type KeyWrapper, type WrapFault } from "./key-wrapper.ts";
 
@@ -8,7 +9,8 @@ export interface AwsKmsSetting {
   readonly address: string;
   /** ARN of a symmetric key, or of an alias of one. */
   readonly key: string;
-  readonly awsKey: AwsKey;
+  /** `ID:SECRET`, as in `AwsKey`. */
+  readonly token: Secret;
 }
 
 /** ARN → region and the address of its service; undefined: it is none of a key or an alias. */
@@ -45,13 +47,15 @@ const CIPHERTEXT = /^[A-Za-z0-9+/]{1,8192}={0,2}$/;
 const CONTEXT = { purpose: "cordon vault key" };
 
 async function call(
-  { address, key, awsKey }: AwsKmsSetting,
+  { address, key, token }: AwsKmsSetting,
   ask: Endpoint,
   verb: "Encrypt" | "Decrypt",
   members: { readonly [name: string]: string },
   atMs: number,
   signal: AbortSignal,
 ): Promise<Result<JsonObject, WrapFault>> {
+  const awsKey = token.reveal((bytes) => awsKeyOf(Buffer.from(bytes).toString("latin1")));
+  if (!awsKey) return err(wrapFault(address, "was not asked: the token holds no AWS key", "give one as ID:SECRET"));
   const url = new URL(address);
   const body = Buffer.from(JSON.stringify({ KeyId: key, EncryptionContext: CONTEXT, ...members }));
   const headers = { "content-type": "application/x-amz-json-1.1", "x-amz-target": `TrentService.${verb}` };
