@@ -1,15 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { printable, shorten } from "./text.ts";
+import { printable, printableLine, shorten } from "./text.ts";
 
 test("what moves a cursor or turns text around becomes visible", () => {
   assert.equal(printable("\u001b[2J\u009bA\r\u0007\u007f"), "\\u{1b}[2J\\u{9b}A\\u{d}\\u{7}\\u{7f}");
   assert.equal(printable("a\u202eb\u2066c\u200f"), "a\\u{202e}b\\u{2066}c\\u{200f}");
 });
 
+test("what nobody sees becomes visible, and so does what begins a line", () => {
+  assert.equal(
+    printable("pay\u2060 al\u{e0041}ice\u061c\u2028ok\ufeff"),
+    "pay\\u{2060} al\\u{e0041}ice\\u{61c}\\u{2028}ok\\u{feff}",
+  );
+  assert.equal(printableLine("done\n12:00\tok"), "done\\u{a}12:00\\u{9}ok");
+  // England's flag is spelled with tags.
+  const flag = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";
+  assert.equal(printable(flag), flag);
+});
+
 test("lines, tabs and letters of every script stay", () => {
-  const text = "tab\tline\n äß Ελλ עברית العربية हिन्दी 日本語 👩‍👩‍👧";
+  const text = "tab\tline\n äß Ελλ עברית العربية हिन्दी 日本語 می‌خواهم ❤️ 👩‍👩‍👧";
   assert.equal(printable(text), text);
 });
 

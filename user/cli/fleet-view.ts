@@ -1,3 +1,4 @@
+import { printableLine } from "../../lib/text.ts";
 import { formatUsd } from "../../lib/units.ts";
 import type { Costs, MeshEvent, Status } from "../../protocol/desk.ts";
 import type { Context } from "./command.ts";
@@ -23,7 +24,7 @@ export async function followFleet(desk: Desk, context: Pick<Context, "terminal">
 }
 
 export function eventLine(event: MeshEvent): Line {
-  const detail = Object.entries(event.detail).map(([name, value]) => `${name}=${inOneLine(String(value))}`);
+  const detail = Object.entries(event.detail).map(([name, value]) => `${name}=${printableLine(String(value))}`);
   const time = Number.isFinite(event.atMs) ? new Date(event.atMs).toISOString().slice(11, 19) : "";
   return [
     tint("faint", `${time} `),
@@ -33,9 +34,6 @@ export function eventLine(event: MeshEvent): Line {
     tint("faint", ` ${detail.join(" ")}`),
   ];
 }
-
-/** An agent that could begin a line would tell of events that never were. */
-const inOneLine = (text: string): string => text.replaceAll("\n", "\\u{a}").replaceAll("\t", "\\u{9}");
 
 function toneOf(type: string): Tone {
   if (/denied|refused|exhausted|halted/.test(type)) return "warn";

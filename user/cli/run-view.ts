@@ -1,3 +1,4 @@
+import { printableLine } from "../../lib/text.ts";
 import { formatDuration } from "../../lib/units.ts";
 import type { RunApproval, RunDetail, RunSummary } from "../../protocol/run.ts";
 import { tint, type Line, type Tone } from "./line.ts";
@@ -22,7 +23,7 @@ export function statusLine(run: RunSummary): Line {
     `${run.id} `,
     tint(toneOf(run.status), run.status),
     tookMs === undefined ? "" : ` in ${formatDuration(tookMs)}`,
-    run.reason === "" ? "" : `: ${run.reason}`,
+    run.reason === "" ? "" : `: ${printableLine(run.reason)}`,
   ];
 }
 

@@ -66,8 +66,10 @@ test("a live line is shown on a terminal only, never wraps, and is taken away by
 });
 
 test("JSON stays the same value when it is made safe to look at", () => {
-  const value = { a: "\u009b\u202e\u001b", b: ["é", "𝒳"] };
-  assert.deepEqual(JSON.parse(capture((terminal) => terminal.json(value)).out), value);
+  const value = { a: "\u009b\u202e\u001b\u2028\u{e0041}\\u{41}", b: ["é", "𝒳", "é\\u{e9}"] };
+  const { out } = capture((terminal) => terminal.json(value));
+  assert.deepEqual(JSON.parse(out), value);
+  assert.doesNotMatch(out, /[\u2028\u{e0041}]/u);
 });
 
 test("a table fits its width by wrapping and loses no word", () => {

@@ -79,9 +79,10 @@ function cut(line: Line, columns: number): Line {
 }
 
 /** Same JSON value, with what `printable` would show as an escape written as `\uXXXX`. */
-function escapeJson(json: string): string {
-  return json.replace(
-    /[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+const escapeJson = (json: string): string =>
+  json.replace(/[^\n\x20-\x7e]+/g, (text) =>
+    printable(text).replaceAll(/\\u\{([0-9a-f]+)\}/g, (_, code: string) => jsonEscape(Number.parseInt(code, 16))),
   );
-}
+
+const jsonEscape = (code: number): string =>
+  String.fromCodePoint(code).replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);

@@ -1,3 +1,4 @@
+import { printableLine } from "../../../lib/text.ts";
 import { formatDuration } from "../../../lib/units.ts";
 import type { TaskDetail, TaskState, TaskView } from "../../../protocol/task.ts";
 import { jsonOption, stateOptions, type Command } from "../command.ts";
@@ -22,7 +23,7 @@ export const tasks: Command = {
     if (id !== undefined) {
       const task = await desk.task(id);
       if (input.flag("json")) context.terminal.json(task);
-      else show(context.terminal, task);
+      else showTask(context.terminal, task);
       return 0;
     }
     const page = await desk.tasks();
@@ -49,8 +50,8 @@ function list(terminal: Terminal, page: readonly TaskView[], nowMs: number): voi
   );
 }
 
-function show(terminal: Terminal, task: TaskDetail): void {
-  terminal.print([tint("strong", task.title), ` ${task.id} `, stateOf(task)]);
+export function showTask(terminal: Terminal, task: TaskDetail): void {
+  terminal.print([tint("strong", printableLine(task.title)), ` ${task.id} `, stateOf(task)]);
   terminal.print(`  from ${task.creator}, with ${task.assignee}, depth ${task.depth}, handed off ${task.hops} times`);
   terminal.print(
     `  led to by ${[...task.chain].join(" → ")}${task.parent === null ? "" : `, in the course of ${task.parent}`}`,
@@ -60,5 +61,6 @@ function show(terminal: Terminal, task: TaskDetail): void {
     ["WHEN", "BY", "STATE", "WITH", "NOTE"],
     task.steps.map(({ atMs, by, state, assignee, note }) => [new Date(atMs).toISOString(), by, state, assignee, note]),
   );
-  if (task.result !== null) terminal.print(task.result);
+  // Told apart from the mesh's own words above by its place, whatever lines it has.
+  if (task.result !== null) for (const line of task.result.split("\n")) terminal.print([tint("faint", "  │ "), line]);
 }
