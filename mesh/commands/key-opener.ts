@@ -5,7 +5,7 @@ import type { MeshOptions } from "../main.ts";
 import { KEY_FILE, NEXT_KEY_FILE, opensAlone, wrappedIn, type KeyOpener } from "../vault/key-file.ts";
 import { openerWith } from "../vault/wrapped-key.ts";
 import { CommandError } from "./failure.ts";
-import { isByService, unwrapped } from "./key-wrapping.ts";
+import { isByService, serviceOf, unwrapped } from "./key-wrapping.ts";
 import { passphraseOf } from "./passphrase.ts";
 
 /**
@@ -35,6 +35,10 @@ export async function keyOpenerOf(
   }
   if (options["passphrase-file"] !== undefined)
     throw new CommandError("the vault key is wrapped by a server, not by a passphrase: give `--vault-token-file FILE`");
+  if (isByService(options) && first.service !== serviceOf(options))
+    throw new CommandError(
+      "another service wraps the vault key, and would get the token of this one: unprotect it first",
+    );
   // The file itself says what is missing.
   if (path === undefined) return undefined;
   const known = new Map<string, Secret>();

@@ -16,6 +16,8 @@ import type { HeldToken } from "./key-opener.ts";
 /** Whether the command line says that a server is to wrap the vault key. */
 export const isByService = ({ transit, kms }: MeshOptions): boolean => transit !== undefined || kms !== undefined;
 
+export const serviceOf = ({ kms }: MeshOptions): KeyPlace["service"] => (kms === undefined ? "transit" : "aws-kms");
+
 /** A new key, wrapped by the server, and unwrapped again before anything depends on it. */
 export async function serviceProtection(
   options: MeshOptions,

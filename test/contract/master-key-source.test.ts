@@ -344,6 +344,15 @@ test("what AWS KMS wrapped for another purpose or key opens nothing, and a place
   assert.ok(kms.asked.every((each) => /^TrentService\.(Encrypt|Decrypt)$/.test(each)));
 });
 
+test("who changes the service that wraps a key does not give the one the token of the other", async () => {
+  const asked = server.asked.length;
+  const state = await stateWith(byServer);
+  const since = server.asked.length;
+  assert.ok(since > asked);
+  await assert.rejects(keyOpenerOf(state, byKms()), /another service wraps the vault key/);
+  assert.equal(server.asked.length, since);
+});
+
 test("the address of AWS KMS follows from the key's region and partition", () => {
   for (const [arn, address] of [
     [KMS_KEY, "https://kms.eu-central-1.amazonaws.com"],
