@@ -13,32 +13,33 @@ export function parseJson(bytes: Uint8Array, depthMax: number): Result<Json, str
 }
 
 /** JSON with its text, so that parts of it can be exchanged and all else be sent as it was written. */
-export interface JsonText {
+export interface JsonText<B extends Uint8Array = Uint8Array> {
   readonly value: Json;
   readonly text: string;
-  /** Of the outermost object: where in the text the value of each name stands, with the white space around it. */
-  readonly members: ReadonlyMap<string, Span>;
+  /** What was read. */
+  readonly bytes: B;
+  /** Of the outermost object. */
+  readonly members: readonly Member[];
   /** A number is written with an exponent: only then can the value, written anew, be longer than this text. */
   readonly exponents: boolean;
 }
 
-export interface Span {
+/** Where in the text the value of a name stands, with the white space around it; `to`: of the character after it. */
+export interface Member {
+  readonly name: string;
   readonly from: number;
-  /** Of the character after it. */
-  readonly to: number;
+  to: number;
 }
 
 /** The same, and where the members of the outermost object are. */
-export const parseJsonText = (bytes: Uint8Array, depthMax: number): Result<JsonText, string> =>
-  readJsonText(bytes, depthMax, new Map());
+export const parseJsonText = <B extends Uint8Array>(bytes: B, depthMax: number): Result<JsonText<B>, string> =>
+  readJsonText(bytes, depthMax, []);
 
-const NO_MEMBERS: ReadonlyMap<string, Span> = new Map();
-
-function readJsonText(
-  bytes: Uint8Array,
+function readJsonText<B extends Uint8Array>(
+  bytes: B,
   depthMax: number,
-  members: Map<string, Span> | undefined,
-): Result<JsonText, string> {
+  members: Member[] | undefined,
+): Result<JsonText<B>, string> {
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -51,78 +52,82 @@ function readJsonText(
   } catch {
     return err("body is not valid JSON");
   }
-  const found = scan(text, depthMax, members);
-  return typeof found === "string" ? err(found) : ok({ value, text, members: members ?? NO_MEMBERS, ...found });
+  const { depth, names, exponents } = scan(text, depthMax, members);
+  if (depth > depthMax) return err(`nested deeper than ${depthMax} levels`);
+  const kept = namesIn(value);
+  if (kept === REFUSED) return err("the name `__proto__` is refused");
+  // Of those that an object has twice `JSON.parse` keeps one.
+  if (kept !== names) return err("an object has the same name twice");
+  return ok({ value, text, bytes, members: members ?? NO_MEMBERS, exponents });
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const NO_MEMBERS: readonly Member[] = [];
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
 const [SMALL_E, LARGE_E] = [0x65, 0x45];
 
-/** `text` is known to be valid JSON; finds what `JSON.parse` lets pass, and tells where the outermost members are. */
-function scan(
-  text: string,
-  depthMax: number,
-  members: Map<string, Span> | undefined,
-): string | Pick<JsonText, "exponents"> {
-  // One entry a level: the names seen in an object, or undefined for an array.
-  const open: (Names | undefined)[] = [];
+interface Scanned {
+  /** The levels of what was read: more than `depthMax` end the scan. */
+  readonly depth: number;
+  /** In all objects, as they are written. */
+  readonly names: number;
+  readonly exponents: boolean;
+}
+
+/** `text` is known to be valid JSON; finds what `JSON.parse` lets pass, and adds where the outermost members are. */
+function scan(text: string, depthMax: number, members: Member[] | undefined): Scanned {
+  /** Of each level whether it is an object. */
+  const open: boolean[] = [];
+  let names = 0;
   let nameExpected = false;
-  let member: string | undefined;
-  let from = 0;
+  let member: Member | undefined;
   let exponents = false;
   for (let i = 0; i < text.length; i++) {
     const char = text.charCodeAt(i);
     if (char === QUOTE) {
       const start = i;
       i = endOfString(text, start);
-      const names = nameExpected ? open.at(-1) : undefined;
-      if (names) {
-        const name = nameIn(text, start, i);
-        if (name.length === PROTO.length && name === PROTO) return "the name `__proto__` is refused";
-        if (!names.add(name)) return "an object has the same name twice";
-        nameExpected = false;
-        if (members && open.length === 1) {
-          member = name;
-          from = text.indexOf(":", i) + 1;
-        }
-      }
+      if (!nameExpected) continue;
+      nameExpected = false;
+      names++;
+      if (!members || open.length > 1) continue;
+      member = { name: nameIn(text, start, i), from: text.indexOf(":", i) + 1, to: 0 };
+      members.push(member);
     } else if (char === BRACE || char === BRACKET) {
-      if (open.length >= depthMax) return `nested deeper than ${depthMax} levels`;
-      open.push(char === BRACE ? new Names() : undefined);
       nameExpected = char === BRACE;
+      if (open.push(nameExpected) > depthMax) break;
     } else if (char === BRACE_END || char === BRACKET_END) {
       open.pop();
       nameExpected = false;
-      if (member !== undefined && open.length === 0) members?.set(member, { from, to: i });
+      if (member && open.length === 0) member.to = i;
     } else if (char === COMMA) {
-      nameExpected = open.at(-1) !== undefined;
-      if (member !== undefined && open.length === 1) members?.set(member, { from, to: i });
+      nameExpected = open[open.length - 1] === true;
+      if (member && open.length === 1) member.to = i;
     } else if ((char === SMALL_E || char === LARGE_E) && isDigit(text.charCodeAt(i - 1))) {
       exponents = true;
     }
   }
-  return { exponents };
+  return { depth: open.length, names, exponents };
 }
 
-const PROTO = "__proto__";
-/** Up to here names are compared with each other: most objects have few, and a set of them costs more than to read them. */
-const FEW = 8;
+const REFUSED = -Infinity;
 
-/** The names of one object. */
-class Names {
-  readonly #few: string[] = [];
-  #many: Set<string> | undefined;
-
-  /** False for one that is there already. */
-  add(name: string): boolean {
-    if (this.#many?.has(name) || this.#few.includes(name)) return false;
-    if (this.#many) this.#many.add(name);
-    else if (this.#few.push(name) === FEW) this.#many = new Set();
-    return true;
+/** How many names all objects in `value` have, which is no deeper than was allowed; `REFUSED`: one has `__proto__`. */
+function namesIn(value: Json): number {
+  if (typeof value !== "object" || value === null) return 0;
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (const item of value as readonly Json[]) count += namesIn(item);
+    return count;
   }
+  const fields = value as { readonly [key: string]: Json };
+  for (const name in fields) {
+    if (name === "__proto__") return REFUSED;
+    count += 1 + namesIn(fields[name] as Json);
+  }
+  return count;
 }
 
 const isDigit = (char: number): boolean => char >= 0x30 && char <= 0x39;

@@ -18,21 +18,29 @@ export class Scrubber {
     this.#automaton = automaton;
   }
 
-  /** The bytes that are safe to pass on. */
+  /** The bytes that are safe to pass on: `chunk` itself, where it has nothing of a secret. */
   push(chunk: Uint8Array): Buffer {
-    const pieces = this.pieces(chunk);
+    const input = viewOf(chunk);
+    const end = seek(this.#automaton, this.#reader, input, 0);
+    if (end < 0 && this.#reader.state === 0 && this.#held.length === 0) return input;
+    const pieces = this.#pieces(input, end);
     return pieces.length === 1 ? (pieces[0] ?? NOTHING) : Buffer.concat(pieces);
   }
 
   /** The same without a copy: what was held and is let go, then what is of `chunk` itself, and placeholders between. */
   pieces(chunk: Uint8Array): Buffer[] {
-    const { depth, match, placeholder } = this.#automaton;
     const input = viewOf(chunk);
+    return this.#pieces(input, seek(this.#automaton, this.#reader, input, 0));
+  }
+
+  /** `firstEnd`: after the first match in `input`, or -1. */
+  #pieces(input: Buffer, firstEnd: number): Buffer[] {
+    const { depth, match, placeholder } = this.#automaton;
     const held = this.#held;
     const out: Buffer[] = [];
     // What was held stands before the chunk.
     let from = -held.length;
-    for (let end = 0; (end = seek(this.#automaton, this.#reader, input, end)) >= 0;) {
+    for (let end = firstEnd; end >= 0; end = seek(this.#automaton, this.#reader, input, end)) {
       // A match that begins in what was just replaced (one secret begins another) makes that longer.
       const first = end - (match[this.#reader.state] ?? 0);
       if (first >= from) {
@@ -110,13 +118,14 @@ export class TextWatch {
 
   #goOn(channel: number, state: number): void {
     this.#states ??= new Map();
-    this.#states.set(channel, state);
+    if (state === 0) this.#states.delete(channel);
+    else this.#states.set(channel, state);
   }
 
   /** Bytes of the longest match that is under way in any channel. */
   get open(): number {
     let open = 0;
-    if (this.#states)
+    if (this.#states && this.#states.size > 0)
       for (const state of this.#states.values()) open = Math.max(open, this.#automaton.depth[state] ?? 0);
     return open;
   }

@@ -24,17 +24,13 @@ export async function readJson(
 }
 
 /** The same with all that is needed to send it on in its own words. Of a body that has come nothing is waited for. */
-export const readJsonText = (
-  request: HttpRequest,
-  bytesMax: number,
-): Soon<Result<JsonText & { readonly bytes: Buffer }, Refusal>> => afterwards(readBody(request, bytesMax), jsonTextOf);
+export const readJsonText = (request: HttpRequest, bytesMax: number): Soon<Result<JsonText<Buffer>, Refusal>> =>
+  afterwards(readBody(request, bytesMax), jsonTextOf);
 
-function jsonTextOf(body: Result<Buffer, Refusal>): Result<JsonText & { readonly bytes: Buffer }, Refusal> {
+function jsonTextOf(body: Result<Buffer, Refusal>): Result<JsonText<Buffer>, Refusal> {
   if (!body.ok) return body;
   const parsed = parseJsonText(body.value, limits.door.jsonDepthMax);
-  if (!parsed.ok) return notJson(parsed.error);
-  const { value, text, members, exponents } = parsed.value;
-  return { ok: true, value: { value, text, members, exponents, bytes: body.value } };
+  return parsed.ok ? parsed : notJson(parsed.error);
 }
 
 const notJson = (fault: string): Result<never, Refusal> =>

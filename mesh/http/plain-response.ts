@@ -129,12 +129,31 @@ export class PlainResponse {
 
   /** One piece: a stream of small events costs a call of the kernel for each. */
   #framed(head: string, bytes: Buffer, last: string): Buffer {
-    const before = this.#chunked ? `${head}${bytes.length.toString(16)}\r\n` : head;
-    const after = this.#chunked ? `\r\n${last}` : last;
-    const piece = Buffer.allocUnsafe(before.length + bytes.length + after.length);
-    piece.write(before, 0, "latin1");
-    bytes.copy(piece, before.length);
-    piece.write(after, before.length + bytes.length, "latin1");
+    const digits = this.#chunked ? hexDigitsOf(bytes.length) : 0;
+    const around = this.#chunked ? digits + 2 * CR_LF_BYTES : 0;
+    const piece = Buffer.allocUnsafe(head.length + around + bytes.length + last.length);
+    let at = head === "" ? 0 : piece.write(head, 0, "latin1");
+    if (this.#chunked) {
+      for (let n = digits, rest = bytes.length; n > 0; rest >>>= 4) piece[at + --n] = HEX.charCodeAt(rest & 0xf);
+      at = endLine(piece, at + digits);
+    }
+    piece.set(bytes, at);
+    at += bytes.length;
+    if (this.#chunked) at = endLine(piece, at);
+    if (last !== "") piece.write(last, at, "latin1");
     return piece;
   }
+}
+
+const HEX = "0123456789abcdef";
+const CR_LF_BYTES = 2;
+
+/** Of a number above 0. */
+const hexDigitsOf = (size: number): number => (35 - Math.clz32(size)) >>> 2;
+
+/** Returns the offset after it. */
+function endLine(bytes: Buffer, at: number): number {
+  bytes[at] = 0x0d;
+  bytes[at + 1] = 0x0a;
+  return at + CR_LF_BYTES;
 }

@@ -1,10 +1,8 @@
 import type { JsonText } from "../../../lib/json.ts";
 
 /** A body as an agent wrote it, and that was understood completely: no name twice, none that is unknown. */
-export interface SaidBody extends JsonText {
-  /** Nobody else's: `withMembers` may write into it. */
-  readonly bytes: Buffer;
-  /** It has. */
+export interface SaidBody extends JsonText<Buffer> {
+  /** Its bytes are nobody else's: `withMembers` may write into them, and has. */
   changed?: boolean;
 }
 
@@ -21,7 +19,7 @@ export function withMembers(said: SaidBody, values: Readonly<Record<string, Writ
   for (const name in values) {
     const value = values[name];
     if (value === undefined) continue;
-    const span = members.get(name);
+    const span = members.find((member) => member.name === name);
     const written = typeof value === "number" ? String(value) : JSON.stringify(value);
     if (span) changes.push({ from: span.from, to: span.to, text: written });
     else added += `${JSON.stringify(name)}:${written},`;
