@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
 import { systemClock } from "../../lib/clock.ts";
 import { Secret } from "../../lib/redact.ts";
+import { limits } from "../../protocol/limits.ts";
+import { readRegular } from "../config/read-file.ts";
 import { describeFaults, parseScenario } from "../rehearsal/scenario/parse.ts";
 import type { Scenario } from "../rehearsal/scenario/scenario.ts";
 import { startRehearsal } from "../rehearsal/rehearsal.ts";
@@ -32,7 +33,13 @@ export async function rehearsal({ port, scenario }: MeshOptions): Promise<number
 }
 
 export function loadScenario(file: string): Scenario {
-  const parsed = parseScenario(readFileSync(file, "utf8"));
+  const { scenarioBytesMax } = limits.rehearsal;
+  const read = readRegular(file, scenarioBytesMax);
+  if (!read.ok) {
+    const why = read.error === "too large" ? `it is larger than ${scenarioBytesMax} bytes` : read.error;
+    throw new CommandError(`cannot read the scenario file \`${file}\`: ${why}: name one that is there`);
+  }
+  const parsed = parseScenario(read.value.toString("utf8"));
   if (parsed.ok) return parsed.value;
   throw new CommandError(`${describeFaults(parsed.error, file)}: correct the scenario file`);
 }

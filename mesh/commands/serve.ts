@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId as ids } from "../../lib/id.ts";
@@ -156,7 +155,7 @@ async function start(
   const trigger = eitherTrigger(messageTrigger(inboxes, store), () => starts);
   const tasks = new Orchestrator({ store, clock, ids, inboxes });
   const taskWatch = new Watchman({ orchestrator: tasks, audit, monitor, clock });
-  const addresses = urlDigests(fleet.web?.ca ? readFileSync(fleet.web.ca, "utf8") : null);
+  const addresses = urlDigests(fleet.web?.ca ?? null);
   closing.push(() => addresses.close());
   const scheduler = new Scheduler({
     ...{ store, audit, clock, monitor, inboxes, topics, trigger },

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Clock } from "../../lib/clock.ts";
 import type { Id } from "../../lib/id.ts";
 import type { Fleet } from "../config/fleet.ts";
@@ -33,8 +32,7 @@ export interface Sources {
 
 export function sourcesFor(fleet: Fleet, parts: Parts): Sources {
   const { vault, clock, monitor } = parts;
-  const ca = fleet.web?.ca ?? null;
-  const ask = endpoint(ca === null ? null : readFileSync(ca, "utf8"));
+  const ask = endpoint(fleet.web?.ca ?? null);
   const kept = new Map<string, Kept>();
   const oauth = new Map<string, OAuthSource>();
   for (const setting of fleet.sources ?? []) {

@@ -34,10 +34,10 @@ export const MayDatabases = z.array(Name).max(limits.postgres.databasesMax);
 type Fault = (at: Path, message: string, fix: string) => void;
 const PORT_OF_POSTGRES = 5_432;
 
-/** `file` gives the path of a file that exists, or null when it has told the fault. */
+/** `certificates` gives those of a file, or null when it has told the fault. */
 export function databasesOf(
   forms: z.infer<typeof DatabasesForm>,
-  file: (at: Path, path: string | undefined) => string | null,
+  certificates: (at: Path, path: string | undefined) => string | null,
   fault: Fault,
 ): readonly DatabaseSetting[] {
   return Object.entries(forms).flatMap(([name, form]) => {
@@ -65,7 +65,7 @@ export function databasesOf(
         ...{ database: form.database, role: form.role, credential: form.credential },
         readOnly: form.read_only ?? false,
         auth: form.auth ?? "scram",
-        ca: file([...at, "ca"], form.ca),
+        ca: certificates([...at, "ca"], form.ca),
       },
     ];
   });

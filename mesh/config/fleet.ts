@@ -54,9 +54,9 @@ export interface Fleet {
     /** Doors go through relays although they could be mounted. */
     readonly relay: boolean;
   };
-  /** A file of certificates in PEM that are trusted upstream, too. */
+  /** Certificates in PEM that are trusted upstream, too. */
   readonly web?: { readonly ca: string | null };
-  /** `ca` is a path here; absent = none. */
+  /** Absent = none. */
   readonly databases?: readonly DatabaseSetting[];
   /** Absent = none. */
   readonly repositories?: readonly RepositorySetting[];

@@ -28,6 +28,7 @@ import { providersOf } from "./providers.ts";
 import { sourcesOf } from "./sources.ts";
 import { runawayOf } from "./runaway.ts";
 import { FleetForm, type AgentForm } from "./schema.ts";
+import { readCertificates } from "./certificates.ts";
 import { readRegular } from "./read-file.ts";
 import { readRootfs } from "./rootfs.ts";
 import { FAULTS_MAX, Source, type Fault, type Path } from "./source.ts";
@@ -105,9 +106,9 @@ class Reader {
       ...(form.awake !== undefined && { awakeMax: form.awake }),
       bindings: this.#bindings,
       ...(form.sources && { sources: sourcesOf(form.sources, (path) => resolve(this.#folder, path), this.#tell) }),
-      web: { ca: this.#existing(["web", "ca"], form.web?.ca, "file") },
+      web: { ca: this.#certificates(["web", "ca"], form.web?.ca) },
       ...(form.databases && {
-        databases: databasesOf(form.databases, (at, path) => this.#existing(at, path, "file"), this.#tell),
+        databases: databasesOf(form.databases, (at, path) => this.#certificates(at, path), this.#tell),
       }),
       ...(form.repositories && { repositories: this.#repositories }),
       teams: teamsOf(form.teams, this.#agents, fault),
@@ -332,6 +333,14 @@ class Reader {
       );
     }
     return { provider, model: text.slice(slash + 1) };
+  }
+
+  #certificates(at: Path, value: string | undefined): string | null {
+    const path = this.#existing(at, value, "file");
+    const read = path === null ? ok(null) : readCertificates(path);
+    if (read.ok) return read.value;
+    this.#fault(at, `\`${value}\` ${read.error}`, "name a file of certificates in PEM");
+    return null;
   }
 
   #existing(at: Path, value: string | undefined, kind: "file" | "folder"): string | null {

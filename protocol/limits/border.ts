@@ -138,5 +138,5 @@ export const border = {
     shutdownTimeoutMs: 30_000,
   },
   name: { charsMax: 40 },
-  fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB },
+  fleet: { agentsMax: 10_000, fileBytesMax: 1 * MiB, instructionsBytesMax: 64 * KiB, certificatesBytesMax: 1 * MiB },
 } as const;
