@@ -1,4 +1,5 @@
 import { createHmac, hash as digest, timingSafeEqual, verify, type KeyObject } from "node:crypto";
+import { Utf8Text } from "../store/utf8-text.ts";
 
 /** What is chained; `detail` is canonical JSON. */
 export interface AuditRecord {
@@ -24,10 +25,10 @@ export const hashOf = (previous: Uint8Array, record: AuditRecord & { readonly li
 
 /** SHA-256(previous hash ‖ seq ‖ a space ‖ line), of a record in a segment: the line is what is stored. */
 export const lineHash = (previous: Uint8Array, seq: number, line: string): Uint8Array =>
-  bytesOf(nextHash(textOf(previous), seq, line));
+  hashAfter(previous, `${seq} ${line}`);
 
-/** The same, of hashes as text of one byte a character: to make an object of bytes costs as much as to hash. */
-export const nextHash = (previous: string, seq: number, line: string): string => hashAfter(previous, `${seq} ${line}`);
+/** A hash as text of one byte a character: to make an object of bytes costs as much as to hash. */
+export const hashOfText = (text: Uint8Array): string => digest("sha256", text, "latin1");
 
 export const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1");
 export const textOf = (bytes: Uint8Array): string =>
@@ -44,20 +45,18 @@ export function recordHash(previous: Uint8Array, record: AuditRecord): Uint8Arra
     field(record.kind) +
     field(record.subject) +
     field(record.detail);
-  return bytesOf(hashAfter(textOf(previous), text));
+  return hashAfter(previous, text);
 }
 
-function hashAfter(previous: string, text: string): string {
-  const fits = previous.length + text.length * UTF8_PER_UNIT_MAX <= scratch.length;
-  if (!fits) return digest("sha256", Buffer.concat([bytesOf(previous), Buffer.from(text)]), "latin1");
-  const begin = scratch.write(previous, 0, "latin1");
-  return digest("sha256", scratch.subarray(0, begin + scratch.write(text, begin, "utf8")), "latin1");
+function hashAfter(previous: Uint8Array, text: string): Uint8Array {
+  scratch.cut(0);
+  scratch.put(previous);
+  scratch.text(text);
+  return digest("sha256", scratch.view(), "buffer");
 }
 
 /** The same for each record: most are a few hundred bytes. */
-const scratch = Buffer.allocUnsafeSlow(8 * 1024);
-/** Bytes of UTF-8 that one unit of UTF-16 can take. */
-const UTF8_PER_UNIT_MAX = 3;
+const scratch = new Utf8Text();
 
 const field = (text: string): string => `${Buffer.byteLength(text)}:${text}`;
 

@@ -1,28 +1,29 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../lib/clock.ts";
 import type { Secret } from "../../lib/redact.ts";
+import { Utf8Text } from "../store/utf8-text.ts";
 import { limits } from "../../protocol/limits.ts";
 import { StoreFailure, type Row, type Store, type Write } from "../store/store.ts";
 import type { Audit, AuditEvent } from "./audit.ts";
 import type { AuditRecordRow } from "../store/tables/audit.ts";
-import { lineOf } from "../store/tables/audit-segment.ts";
 import { robbed } from "./beginning.ts";
 import {
   bytesOf,
   checkpointBytes,
   genesisHash,
   hashOf,
+  hashOfText,
   headMac,
-  nextHash,
   sameBytes,
   textOf,
   type AuditSigner,
   type Signed,
 } from "./chain.ts";
-import { canonicalDetail } from "./event.ts";
+import { writeEvent } from "./event.ts";
 import { Segments } from "./segments.ts";
 
 const NONE: readonly Write[] = [];
+const SPACE = 0x20;
 const DONE = Promise.resolve();
 
 export interface AuditParts {
@@ -52,6 +53,8 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
   /** One seal a transaction, over the last of its records: those before it in the same one would be replaced. */
   let unsealed = false;
   const segments = new Segments();
+  /** What the next hash is over; its line is what is stored (`lineHash`, `recordsOf`). */
+  const next = new Utf8Text();
   store.sealWith(() => {
     if (!unsealed) return [];
     unsealed = false;
@@ -83,11 +86,16 @@ export function createAudit({ store, clock, signer, macKey }: AuditParts): OpenA
 
   /** The record follows from the last one, and goes with the transaction of `writes`; returned is what else goes there. */
   const chained = (event: AuditEvent, writes: readonly Write[]): readonly Write[] => {
-    const { kind, subject } = event;
-    const line = lineOf({ atMs: clock.nowMs(), kind, subject, detail: canonicalDetail(event) });
+    next.cut(0);
+    next.latin1(hash);
+    next.number(seq + 1);
+    next.byte(SPACE);
+    const line = next.length;
+    next.number(clock.nowMs());
+    writeEvent(next, event);
     seq++;
-    hash = nextHash(hash, seq, line);
-    segments.add(seq, line, hash);
+    hash = hashOfText(next.view());
+    segments.add(seq, next, line, hash);
     unsealed = true;
     if (seq - signed.lastSeq >= limits.audit.checkpointRecordsMax) return [...writes, ...checkpoint()];
     signLater();

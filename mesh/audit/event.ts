@@ -1,31 +1,34 @@
 import { assert } from "../../lib/assert.ts";
 import { canonicalJson, type Json } from "../../lib/json.ts";
 import { Secret } from "../../lib/redact.ts";
+import type { Utf8Text } from "../store/utf8-text.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { AuditEvent } from "./audit.ts";
 
 const KIND = /^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$/;
+const [SPACE, BRACE, BRACE_END] = [0x20, 0x7b, 0x7d];
 const SUBJECT = /^(mesh|(agent|principal):[a-z0-9][a-z0-9:_.@-]*)$/;
 
-/** The canonical text of an event's detail; a caller that breaks the form of an event is a fault of ours. */
-export function canonicalDetail(event: AuditEvent): string {
-  if (!kinds.has(event.kind)) {
-    assert(event.kind.length <= 64 && KIND.test(event.kind), "an audit kind is dotted lower-case words");
-    remember(kinds, event.kind);
+/** Writes ` KIND SUBJECT DETAIL`, the detail as canonical JSON; a caller that breaks the form of an event is a fault of ours. */
+export function writeEvent(out: Utf8Text, { kind, subject, detail }: AuditEvent): void {
+  if (!kinds.has(kind)) {
+    assert(kind.length <= 64 && KIND.test(kind), "an audit kind is dotted lower-case words");
+    remember(kinds, kind);
   }
-  if (!subjects.has(event.subject)) {
-    const isSound = event.subject.length <= 128 && SUBJECT.test(event.subject);
+  if (!subjects.has(subject)) {
+    const isSound = subject.length <= 128 && SUBJECT.test(subject);
     assert(isSound, "an audit subject is an agent, a principal or mesh");
-    remember(subjects, event.subject);
+    remember(subjects, subject);
   }
-  const detail = canonicalText(event.kind, event.detail);
-  const isShort = detail.length <= limits.audit.detailBytesMax / UTF8_PER_UNIT_MAX;
-  assert(isShort || Buffer.byteLength(detail) <= limits.audit.detailBytesMax, "an audit detail is small");
-  return detail;
+  out.byte(SPACE);
+  out.text(kind);
+  out.byte(SPACE);
+  out.text(subject);
+  out.byte(SPACE);
+  const begin = out.length;
+  writeDetail(out, kind, detail);
+  assert(out.length - begin <= limits.audit.detailBytesMax, "an audit detail is small");
 }
-
-/** Bytes of UTF-8 that one unit of UTF-16 can take. */
-const UTF8_PER_UNIT_MAX = 3;
 
 /** Those that were looked at: few, and asked for with every record. */
 const kinds = new Set<string>();
@@ -41,10 +44,12 @@ interface Form {
   /** As they come. */
   readonly keys: readonly string[];
   readonly names: readonly string[];
-  readonly heads: readonly string[];
-  /** Texts that stood there last, and each as it is written: most are those of the record before. */
-  readonly texts: string[];
-  readonly written: string[];
+  /** They come in order. */
+  readonly sorted: boolean;
+  readonly heads: readonly Uint8Array[];
+  /** Texts that stood there last, and each with its name as it is written, if it has come twice. */
+  readonly texts: (string | undefined)[];
+  readonly written: (Uint8Array | undefined)[];
 }
 
 /** By the names as they come: the kinds of records are few, and to sort names costs more than to write them. */
@@ -54,47 +59,73 @@ const FORMS_MAX = 256;
 const last = new Map<string, Form>();
 const FORM_CHARS_MAX = 1_024;
 
-/** The same as `canonicalJson`, which it is tested against; each field is looked at once. */
-function canonicalText(kind: string, detail: AuditEvent["detail"]): string {
+/**
+ * The same as `canonicalJson`, which it is tested against; each field is looked at once. A detail that names its fields in
+ * order is written in one pass over them.
+ */
+function writeDetail(out: Utf8Text, kind: string, detail: AuditEvent["detail"]): void {
   assertPlainObject(detail);
+  const begin = out.length;
+  const known = last.get(kind);
+  if (known?.sorted && writeSorted(out, known, detail)) return;
+  out.cut(begin);
   const keys = Object.keys(detail);
-  let form = last.get(kind);
-  if (!form || !sameNames(form.keys, keys)) {
-    form = formOf(keys);
-    if (last.size < FORMS_MAX || last.has(kind)) last.set(kind, form);
-  }
-  const { names, heads } = form;
-  let text = "";
-  for (let at = 0; at < names.length; at++) {
-    const value = detail[names[at] ?? ""];
-    // Names that hold a separator can look like others: then, as for all that is deeper, the long way.
-    if (value === undefined) return generalText(detail);
-    text += heads[at];
-    if (typeof value === "string") text += value === form.texts[at] ? form.written[at] : writtenIn(form, at, value);
-    else if (typeof value === "boolean" || value === null) text += String(value);
-    else if (typeof value === "number" && Number.isFinite(value)) text += String(value);
-    else text += generalText(value);
-  }
-  return `{${text}}`;
+  const form = known && sameNames(known.keys, keys) ? known : formOf(keys);
+  if (form !== known && (known || last.size < FORMS_MAX)) last.set(kind, form);
+  if (form.sorted && writeSorted(out, form, detail)) return;
+  out.cut(begin);
+  for (let at = 0; at < form.names.length; at++) writeField(out, form, at, detail[form.names[at] ?? ""]);
+  end(out, form);
 }
 
-function writtenIn(form: Form, at: number, value: string): string {
-  const written = JSON.stringify(value);
-  if (value.length <= TEXT_CHARS_KEPT_MAX) {
-    form.texts[at] = value;
-    form.written[at] = written;
+/** False: these are other names. */
+function writeSorted(out: Utf8Text, form: Form, detail: AuditEvent["detail"]): boolean {
+  let at = 0;
+  // Its prototype has no names.
+  for (const name in detail) {
+    if (form.names[at] !== name) return false;
+    writeField(out, form, at++, detail[name]);
   }
-  return written;
+  if (at !== form.names.length) return false;
+  end(out, form);
+  return true;
+}
+
+function end(out: Utf8Text, form: Form): void {
+  if (form.names.length === 0) out.byte(BRACE);
+  out.byte(BRACE_END);
+}
+
+function writeField(out: Utf8Text, form: Form, at: number, value: Json | undefined): void {
+  const head = form.heads[at];
+  assert(head, "a form has all names");
+  if (typeof value === "string") return writeText(out, form, at, head, value);
+  out.put(head);
+  if (typeof value === "number" && Number.isFinite(value)) out.number(value);
+  else if (typeof value === "boolean" || value === null) out.text(String(value));
+  else out.put(generalBytes(value));
+}
+
+/** Most texts are those of the record before, or as short-lived as an id. */
+function writeText(out: Utf8Text, form: Form, at: number, head: Uint8Array, value: string): void {
+  const again = value === form.texts[at];
+  const written = again ? form.written[at] : undefined;
+  if (written) return out.put(written);
+  const begin = out.length;
+  out.put(head);
+  out.json(value);
+  form.texts[at] = value.length <= TEXT_CHARS_KEPT_MAX ? value : undefined;
+  form.written[at] = again ? Uint8Array.from(out.view(begin)) : undefined;
 }
 
 const TEXT_CHARS_KEPT_MAX = 128;
 
 /** Values that nobody can change, and that were looked at: what they are written as. */
-const shared = new WeakMap<object, string>();
+const shared = new WeakMap<object, Uint8Array>();
 
 /** A part that many details have: it is looked at and written once, and nobody can change it any more. */
 export function sharedDetail<T extends object>(value: T): T {
-  shared.set(value, generalText(frozen(value) as Json));
+  shared.set(value, generalBytes(frozen(value) as Json));
   return value;
 }
 
@@ -104,20 +135,22 @@ function frozen<T>(value: T): T {
   return Object.freeze(value);
 }
 
-function generalText(value: Json): string {
+function generalBytes(value: Json | undefined): Uint8Array {
   const known = typeof value === "object" && value !== null ? shared.get(value) : undefined;
-  if (known !== undefined) return known;
+  if (known) return known;
   assertPlain(value, 1);
-  return canonicalJson(value);
+  return Buffer.from(canonicalJson(value));
 }
 
 function formOf(keys: readonly string[]): Form {
   const key = keys.join("\n");
   const known = forms.get(key);
-  if (known?.names.length === keys.length) return known;
+  // Names that hold a separator can look like others.
+  if (known && sameNames(known.keys, keys)) return known;
   const names = keys.toSorted();
-  const heads = names.map((name, at) => `${at === 0 ? "" : ","}${JSON.stringify(name)}:`);
-  const form = { keys, names, heads, texts: names.map(() => ""), written: names.map(() => '""') };
+  const heads = names.map((name, at) => Buffer.from(`${at === 0 ? "{" : ","}${JSON.stringify(name)}:`));
+  const none = names.map(() => undefined);
+  const form = { keys, names, sorted: sameNames(keys, names), heads, texts: none, written: [...none] };
   if (forms.size < FORMS_MAX && key.length <= FORM_CHARS_MAX) forms.set(key, form);
   return form;
 }
@@ -129,7 +162,7 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** Nothing but JSON: a Secret, or any other object that renders itself, is a mistake even when it renders safely. */
-function assertPlain(value: unknown, depth: number): void {
+function assertPlain(value: unknown, depth: number): asserts value is Json {
   assert(depth <= limits.door.jsonDepthMax, "an audit detail is shallow");
   assert(!(value instanceof Secret), "an audit detail holds no secret");
   if (value === null || typeof value === "string" || typeof value === "boolean") return;

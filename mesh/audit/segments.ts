@@ -1,35 +1,41 @@
+import { Utf8Text } from "../store/utf8-text.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Row } from "../store/store.ts";
-import { bytesOf } from "./chain.ts";
+
+const LINE_BREAK = 0x0a;
 
 /** Records on their way to the disk: what goes there together is one row. */
 export class Segments {
   #first = 0;
   #last = 0;
-  #lines = "";
-  /** As text of one byte a character. */
-  #hashes = "";
+  #lines = new Utf8Text();
+  #hashes = new Utf8Text();
   #full: Row[] = [];
 
-  /** `seq` is the next one; the hash as text. */
-  add(seq: number, line: string, hash: string): void {
-    if (this.#hashes.length === 0) [this.#first, this.#lines] = [seq, line];
-    else this.#lines += `\n${line}`;
+  /** `seq` is the next one; the line is what `text` holds from `begin` on; the hash is text of one byte a character. */
+  add(seq: number, text: Utf8Text, begin: number, hash: string): void {
+    if (this.#hashes.length === 0) this.#first = seq;
+    else this.#lines.byte(LINE_BREAK);
+    this.#lines.putFrom(text, begin);
     this.#last = seq;
-    this.#hashes += hash;
-    if (this.#lines.length >= limits.audit.segmentCharsMax) this.#end();
+    this.#hashes.latin1(hash);
+    if (this.#lines.length < limits.audit.segmentCharsMax) return;
+    this.#full.push(this.#row());
+    // What waits for the disk keeps its memory.
+    [this.#lines, this.#hashes] = [new Utf8Text(), new Utf8Text()];
   }
 
-  /** All since the last time. */
+  /** All since the last time; their bytes stay what they are until the next record. */
   rows(): readonly Row[] {
-    if (this.#hashes.length > 0) this.#end();
     const rows = this.#full;
     this.#full = [];
+    if (this.#hashes.length > 0) rows.push(this.#row());
+    this.#lines.cut(0);
+    this.#hashes.cut(0);
     return rows;
   }
 
-  #end(): void {
-    this.#full.push(["audit.insertSegment", this.#first, this.#last, bytesOf(this.#hashes), this.#lines]);
-    [this.#lines, this.#hashes] = ["", ""];
+  #row(): Row {
+    return ["audit.insertSegment", this.#first, this.#last, this.#hashes.view(), this.#lines.view()];
   }
 }

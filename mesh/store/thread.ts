@@ -45,8 +45,8 @@ function attach(worker: Worker, posted: SharedArrayBuffer, group: GroupCommit, f
     run: (writes, upTo) => {
       let from = 0;
       do {
-        const { codes, text, to } = packed(writes, from);
-        post({ rows: { codes, text }, upTo: to === writes.length ? upTo : 0 });
+        const { to, ...rows } = packed(writes, from);
+        post({ rows, upTo: to === writes.length ? upTo : 0 });
         from = to;
       } while (from < writes.length);
     },

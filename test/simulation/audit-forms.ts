@@ -4,7 +4,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { checkpointBytes, genesisHash, headMac, lineHash, recordHash } from "../../mesh/audit/chain.ts";
 import { statements } from "../../mesh/store/statements.ts";
 import type { AuditRecordRow } from "../../mesh/store/tables/audit.ts";
-import { lineOf, recordsOf, type AuditSegmentRow } from "../../mesh/store/tables/audit-segment.ts";
+import { recordsOf, type AuditSegmentRow } from "../../mesh/store/tables/audit-segment.ts";
 import type { auditKeys } from "./world.ts";
 
 const segmentsOf = (db: DatabaseSync): AuditSegmentRow[] =>
@@ -17,6 +17,10 @@ export const rowsOf = (db: DatabaseSync): AuditRecordRow[] =>
 
 const insertRow = (db: DatabaseSync, { seq, atMs, kind, subject, detail, hash }: AuditRecordRow): void =>
   void db.prepare(statements["audit.insert"]).run(seq, atMs, kind, subject, detail, hash);
+
+/** A record of a segment as it is stored, and hashed. */
+export const lineOf = ({ atMs, kind, subject, detail }: Omit<AuditRecordRow, "seq" | "hash" | "line">): string =>
+  `${atMs} ${kind} ${subject} ${detail}`;
 
 function insertSegment(db: DatabaseSync, rows: readonly AuditRecordRow[]): void {
   const [first, last] = [rows[0], rows.at(-1)];

@@ -5,20 +5,16 @@ export interface AuditSegmentRow {
   /** Seq of the first and of the last record. */
   readonly first: number;
   readonly last: number;
-  /** One line each: see `lineOf`. */
+  /**
+   * One line each: `AT_MS KIND SUBJECT DETAIL`, a record but for its seq, which is its place. Neither kind nor subject holds
+   * a space (`writeEvent` looks at both), and canonical JSON no line break.
+   */
   readonly records: string;
   /** 32 bytes each, in the same order. */
   readonly hashes: Uint8Array;
 }
 
 const HASH_BYTES = 32;
-
-/**
- * A record but for its seq, which is its place. Neither kind nor subject holds a space (`canonicalDetail` looks at both),
- * and canonical JSON no line break.
- */
-export const lineOf = ({ atMs, kind, subject, detail }: Omit<AuditRecordRow, "seq" | "hash" | "line">): string =>
-  `${atMs} ${kind} ${subject} ${detail}`;
 
 /**
  * The records of a segment. Of one that somebody has changed there is one record for each line, and one that fits nothing

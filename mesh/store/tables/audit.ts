@@ -42,7 +42,7 @@ export const auditSegments = `
 
 export const auditStatements = {
   /** (first seq, last seq, hashes: 32 bytes each, records: a line each) */
-  "audit.insertSegment": "INSERT INTO audit_segment (first, last, hashes, records) VALUES (?, ?, ?, ?)",
+  "audit.insertSegment": "INSERT INTO audit_segment (first, last, hashes, records) VALUES (?, ?, ?, CAST(? AS TEXT))",
   /** (seq, at_ms, kind, subject, detail: canonical JSON, hash: 32 bytes): the first form; the pasts of simulations have it. */
   "audit.insert": "INSERT INTO audit (seq, at_ms, kind, subject, detail, hash) VALUES (?, ?, ?, ?, ?, ?)",
   /** (seq, hash: 32 bytes, mac: 32 bytes): the one row; the last of a flush wins. */

@@ -2,8 +2,7 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import { checkpointBytes, genesisHash, lineHash } from "../../../mesh/audit/chain.ts";
-import { lineOf } from "../../../mesh/store/tables/audit-segment.ts";
-import { asRows, rowsOf } from "../../simulation/audit-forms.ts";
+import { asRows, lineOf, rowsOf } from "../../simulation/audit-forms.ts";
 
 export interface Extent {
   /** Seq of the last record. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { canonicalDetail } from "../../../audit/event.ts";
+import { Utf8Text } from "../../../store/utf8-text.ts";
+import { writeEvent } from "../../../audit/event.ts";
 import { checkPush, PushReader, replacing, told, type PushHead } from "./push.ts";
 import { isRefGlob, isRefName } from "./ref-name.ts";
 import type { PushRule } from "./setting.ts";
@@ -147,12 +148,13 @@ test("whatever a push names, its evidence fits a record", () => {
   ] as const) {
     const updates = Array.from({ length: count }, (_, n) => ({ was: A, is: B, ref: `refs/heads/${n}/${text}` }));
     const refs = told(headOf(...updates));
-    const detail = canonicalDetail({
+    const record = new Utf8Text();
+    writeEvent(record, {
       kind: "git.pushed",
       subject: "agent:a",
       detail: { repository: "x", refs: [...refs] },
     });
-    assert.match(detail, new RegExp(`update refs/heads/0/`));
+    assert.match(record.view().toString(), new RegExp(`update refs/heads/0/`));
     const shown = refs.filter((line) => line.startsWith("update ")).length;
     const rest = shown === count ? undefined : `and ${count - shown} more: sha256 of all `;
     assert.equal(refs[shown]?.slice(0, rest?.length), rest);
