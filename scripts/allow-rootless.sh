@@ -14,17 +14,26 @@ if [ "${1-}" = --undo ]; then
   shift
 fi
 uid=$(id -u -- "${1:?name a user: sh scripts/allow-rootless.sh USER [PID]}")
+name=$1
 pid=${2-}
 base=/sys/fs/cgroup
 
+# A process is who it is, since when it runs: its number is another's when it has ended.
+look() {
+  tr '\n' ' ' <"/proc/$pid/stat" | sed 's/.*) //' | cut -d ' ' -f 20
+  sed -n 's/^Uid:[[:space:]]*//p' -- "/proc/$pid/status" | tr '\t' ' '
+}
+not_his() {
+  echo "process $pid is not one of $name" >&2
+  exit 1
+}
+
 # Whoever may write a group's list of processes may end them and hold them up: nobody else's are brought in.
 if [ -n "$pid" ]; then
-  ids=$(sed -n 's/^Uid:[[:space:]]*//p' -- "/proc/$pid/status" | cut -f 1-4 | tr '\t' ' ')
-  case $pid in *[!0-9]*) ids= ;; esac
-  if [ "$ids" != "$uid $uid $uid $uid" ]; then
-    echo "process $pid is not one of $1" >&2
-    exit 1
-  fi
+  case $pid in *[!0-9]*) not_his ;; esac
+  looked=$(look) || not_his
+  [ "${looked#*
+}" = "$uid $uid $uid $uid" ] || not_his
 fi
 
 # Version 2: one hierarchy, and in a group whose members are limited no process of its own. Those of the mesh are in `mesh`.
@@ -45,13 +54,33 @@ version_two() {
       exit 1
     fi
   done
-  mkdir -p -- "$group/mesh"
+  mkdir -p -- "$group"
   chmod 0700 -- "$group"
+  # Until it is known who has come, the group is nobody's but root's.
+  chown -h 0 -- "$group" "$group/cgroup.procs"
+  # One that the user has made has files of his.
+  if [ -d "$group/mesh" ] && [ "$(stat -c %u -- "$group/mesh/cgroup.events")" != 0 ] && ! rmdir -- "$group/mesh"; then
+    echo "end the processes of $name in $group/mesh first" >&2
+    exit 1
+  fi
+  mkdir -p -- "$group/mesh"
+  chown -h 0 -- "$group/mesh" "$group/mesh/cgroup.procs"
+  right=yes
+  if [ -n "$pid" ]; then
+    before=$(tr '\n' ' ' <"$group/mesh/cgroup.procs")
+    echo "$pid" >"$group/mesh/cgroup.procs"
+    if [ "$(look)" != "$looked" ]; then
+      right=no
+      while read -r each; do
+        case " $before" in *" $each "*) ;; *) echo "$each" >"$base/cgroup.procs" || : ;; esac
+      done <"$group/mesh/cgroup.procs"
+    fi
+  fi
   # As the kernel's rules of delegation have it, and no other file.
   for each in "$group" "$group/mesh"; do
     chown -h "$uid" -- "$each" "$each/cgroup.procs" "$each/cgroup.threads" "$each/cgroup.subtree_control"
   done
-  [ -z "$pid" ] || echo "$pid" >"$group/mesh/cgroup.procs"
+  [ "$right" = yes ] || not_his
 }
 
 if [ -e "$base/cgroup.controllers" ]; then
