@@ -11,13 +11,14 @@ export class Activity {
     this.#lastMs = clock.monotonicMs();
   }
 
-  /** Returns what is to be called once at the end of the use. */
-  begin(): () => void {
+  begin(): void {
     this.#open++;
-    return () => {
-      this.#open--;
-      this.#lastMs = this.#clock.monotonicMs();
-    };
+  }
+
+  /** Once for each beginning. */
+  end(): void {
+    this.#open--;
+    this.#lastMs = this.#clock.monotonicMs();
   }
 
   /** 0 while something is under way. */

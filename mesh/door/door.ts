@@ -109,7 +109,8 @@ export class Door implements DoorListener {
     this.#web = services.web?.session(caller.sandbox, webWarden(services, caller), services.http1 !== "node");
     this.#server.on("connect", (request, socket, head) => {
       if (!this.#mayLeave(request, socket) || !this.#web) return void socket.destroy();
-      socket.once("close", this.#activity.begin());
+      this.#activity.begin();
+      socket.once("close", () => this.#activity.end());
       return this.#web.connect(request.url ?? "", socket, head);
     });
     this.#databases = services.postgres?.lane(databaseWarden(services, caller));
@@ -118,7 +119,8 @@ export class Door implements DoorListener {
       const { url, headers } = request;
       const lane = url === doorRoutes.repositories ? this.#repositories : this.#databases;
       if (!this.#mayLeave(request, socket) || !lane) return void socket.destroy();
-      socket.once("close", this.#activity.begin());
+      this.#activity.begin();
+      socket.once("close", () => this.#activity.end());
       const agreed = `connection: upgrade\r\nupgrade: ${headers.upgrade ?? ""}`;
       socket.write(`HTTP/1.1 101 Switching Protocols\r\n${agreed}\r\n\r\n`);
       if (head.length > 0) socket.unshift(head);
@@ -176,7 +178,7 @@ export class Door implements DoorListener {
     if (!this.#used)
       this.#services.monitor.emit("sandbox.awake", this.#caller.agent, { sandbox: this.#caller.sandbox });
     this.#used = true;
-    let ended: (() => void) | undefined;
+    let active = false;
     try {
       // A whole address (RFC 9112 §3.2.2): the sandbox takes the door for a proxy.
       const proxied = this.#proxied(request, response);
@@ -185,7 +187,8 @@ export class Door implements DoorListener {
       const asked = routed?.ok ? routed.value : undefined;
       if (asked?.kind === "inbox") await this.#inbox(response, asked.waitMs);
       else {
-        ended = this.#activity.begin();
+        this.#activity.begin();
+        active = true;
         await (asked ? this.#answer(asked, request, response) : this.#other(routed, proxied, request, response));
       }
     } catch (error) {
@@ -194,7 +197,7 @@ export class Door implements DoorListener {
         this.#services.monitor.emit("mesh.fault", this.#caller.agent, { error: String(error).slice(0, 400) });
       sendRefusal(response, refusal("store_failed", "the decision could not be recorded", "look at the mesh's log"));
     } finally {
-      ended?.();
+      if (active) this.#activity.end();
       this.#concurrent--;
     }
   }
@@ -291,7 +294,8 @@ export class Door implements DoorListener {
     // Nobody is there to take it: it may be handed out again at once.
     if (gone.signal.aborted) return delivery && this.#services.inboxes.forgetLease(this.#caller.agent);
     if (!delivery) return sendNothing(response);
-    this.#activity.begin()();
+    this.#activity.begin();
+    this.#activity.end();
     sendJson(response, 200, await withTask(this.#services, this.#caller, delivery));
   }
 

@@ -92,7 +92,7 @@ export class PlainConnection implements Bearer, Mortal {
     const head = readRequestHead(bytes, this.#known);
     if (!head) return beginsRequestHead(bytes) ? this.#await(bytes) : this.#handOver(bytes);
     this.#held = NOTHING;
-    const request = new PlainRequest(head, () => this.socket.resume());
+    const request = new PlainRequest(head, this.socket);
     const rest = request.push(bytes.subarray(head.bytes));
     this.#request = request;
     this.#mayKeep = head.keeps;

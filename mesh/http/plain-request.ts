@@ -11,15 +11,17 @@ export class PlainRequest {
   /** Bytes of the body. */
   readonly length: number;
   #missing: number;
-  #pieces: Buffer[] = [];
+  /** What has come of it; most bodies come in one piece. */
+  #body: Buffer = NOTHING;
+  #more: Buffer[] | undefined;
   #bytes = 0;
   #broken = false;
-  readonly #onWanted: () => void;
+  readonly #bearer: { resume(): void };
   #take: ((body: Buffer | undefined) => void) | undefined;
 
-  /** `onWanted` is called when somebody waits for what has not come yet. */
-  constructor({ method, target, headers, length }: RequestHead, onWanted: () => void) {
-    this.#onWanted = onWanted;
+  /** `bearer` is told to go on when somebody waits for what has not come yet. */
+  constructor({ method, target, headers, length }: RequestHead, bearer: { resume(): void }) {
+    this.#bearer = bearer;
     this.method = method;
     this.url = target;
     this.headers = headers;
@@ -43,14 +45,15 @@ export class PlainRequest {
     if (this.#broken) return undefined;
     const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
     this.#take = resolve;
-    this.#onWanted();
+    this.#bearer.resume();
     return promise;
   }
 
   /** Takes what belongs to the body, and returns what comes after it. */
   push(bytes: Buffer): Buffer {
     const own = bytes.length > this.#missing ? bytes.subarray(0, this.#missing) : bytes;
-    if (own.length > 0) this.#pieces.push(own);
+    if (this.#bytes === 0) this.#body = own;
+    else if (own.length > 0) (this.#more ??= [this.#body]).push(own);
     this.#missing -= own.length;
     this.#bytes += own.length;
     if (this.#missing === 0 && this.#take) {
@@ -64,15 +67,15 @@ export class PlainRequest {
   breakOff(): void {
     if (this.whole) return;
     this.#broken = true;
-    this.#pieces = [];
+    this.#body = NOTHING;
+    this.#more = undefined;
     this.#take?.(undefined);
     this.#take = undefined;
   }
 
   #joined(): Buffer {
-    const [first = NOTHING] = this.#pieces;
-    const body = this.#pieces.length > 1 ? Buffer.concat(this.#pieces) : first;
-    this.#pieces = [body];
-    return body;
+    if (this.#more) this.#body = Buffer.concat(this.#more);
+    this.#more = undefined;
+    return this.#body;
   }
 }

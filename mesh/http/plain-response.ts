@@ -14,6 +14,7 @@ export interface Bearer {
 }
 
 const KEEP_ALIVE = `connection: keep-alive\r\nkeep-alive: timeout=${limits.door.keepAliveMs / 1_000}\r\n`;
+const NO_FIELDS: Readonly<Record<string, string>> = {};
 const LAST_CHUNK = "0\r\n\r\n";
 
 /** The answer to a plain request: the part of Node's ServerResponse that the mesh uses, each call of it one write. */
@@ -22,13 +23,13 @@ export class PlainResponse {
   writableEnded = false;
   writableFinished = false;
   readonly #bearer: Bearer;
-  #fields: Readonly<Record<string, string>> = {};
+  #fields = NO_FIELDS;
   /** The head, until it has been written. */
   #head = "";
   #chunked = false;
   #keeps = true;
   #gone = false;
-  #onClose: (() => void)[] = [];
+  #onClose: (() => void)[] | undefined;
 
   constructor(bearer: Bearer) {
     this.#bearer = bearer;
@@ -44,7 +45,8 @@ export class PlainResponse {
 
   once(event: "close" | "drain", listener: () => void): void {
     if (event === "drain") this.#bearer.socket.once("drain", listener);
-    else this.#onClose.push(listener);
+    else if (this.#onClose) this.#onClose.push(listener);
+    else this.#onClose = [listener];
   }
 
   setHeader(name: string, value: string): void {
@@ -117,8 +119,8 @@ export class PlainResponse {
   closed(): void {
     this.#gone ||= !this.writableFinished;
     const listeners = this.#onClose;
-    this.#onClose = [];
-    for (const listener of listeners) listener();
+    this.#onClose = undefined;
+    if (listeners) for (const listener of listeners) listener();
   }
 
   #taken(): string {

@@ -28,11 +28,9 @@ export function readRequestHead(bytes: Buffer, known?: Known): RequestHead | und
   const end = bytes.indexOf(HEAD_END);
   if (end < 0 || end > headBytesMax / 2) return undefined;
   const text = bytes.toString("latin1", 0, end + 2);
-  const again = known?.again?.(text);
-  if (again) {
-    const { method, target, headers, length, keeps } = again;
-    return { method, target, headers, length, keeps, bytes: end + HEAD_END.length };
-  }
+  const bytesOfHead = end + HEAD_END.length;
+  const again = known?.again?.(text, bytesOfHead);
+  if (again) return again;
   const method = text.startsWith("POST /") ? "POST" : text.startsWith("GET /") ? "GET" : undefined;
   if (!method) return undefined;
   const from = method.length + 1;
@@ -43,20 +41,18 @@ export function readRequestHead(bytes: Buffer, known?: Known): RequestHead | und
   const block = known?.read ? known.read(lines) : readBlock(lines);
   if (!block) return undefined;
   const { headers, length, keeps } = block;
-  known?.was?.(text, { method, target, headers, length, keeps });
-  return { method, target, headers, length, keeps, bytes: end + HEAD_END.length };
+  const head: RequestHead = { method, target, headers, length, keeps, bytes: bytesOfHead };
+  known?.was?.(text, head);
+  return head;
 }
 
 /** What is known of the request before on one connection. */
 interface Known {
-  /** The head, if it is one that is known. */
-  again?(text: string): Said | undefined;
-  was?(text: string, said: Said): void;
+  /** What the head says, if it is one that is known; `bytes` are its own. */
+  again?(text: string, bytes: number): RequestHead | undefined;
+  was?(text: string, said: RequestHead): void;
   read?(lines: string): Block | undefined;
 }
-
-/** All that a head says. */
-type Said = Omit<RequestHead, "bytes">;
 
 const BEGINNINGS = ["GET /", "POST /"];
 
@@ -102,22 +98,23 @@ export class KnownFields implements Known {
  * those of the one before, so what they say of the length is not to be read; that is in `length`.
  */
 export class KnownHead implements Known {
-  #said: Said | undefined;
+  #said: RequestHead | undefined;
   /** What stands before and after the digits of the length. */
   #before = "";
   #after = "";
 
-  again(text: string): Said | undefined {
+  again(text: string, bytes: number): RequestHead | undefined {
     const said = this.#said;
-    const [from, to] = [this.#before.length, text.length - this.#after.length];
+    const from = this.#before.length;
+    const to = text.length - this.#after.length;
     if (!said || to <= from || !text.startsWith(this.#before) || !text.endsWith(this.#after)) return undefined;
     const length = lengthOf(text.slice(from, to));
     if (length === undefined) return undefined;
     const { method, target, headers, keeps } = said;
-    return { method, target, headers, length, keeps };
+    return { method, target, headers, length, keeps, bytes };
   }
 
-  was(text: string, said: Said): void {
+  was(text: string, said: RequestHead): void {
     const found = LENGTH.exec(text);
     this.#said = found ? said : undefined;
     if (!found) return;

@@ -26,6 +26,7 @@ function read<T>(
   given: readonly T[],
   encoded: (image: T) => { readonly type: string; readonly data: string } | undefined,
 ): Result<Images, Refusal> {
+  if (given.length === 0) return NO_IMAGES;
   const { imagesMax, imageSidePixelsMax } = limits.model;
   if (given.length > imagesMax) return refuse(`${given.length} images`, `send at most ${imagesMax}`);
   const sizes: ImageSize[] = [];
@@ -42,6 +43,8 @@ function read<T>(
   }
   return ok({ sizes, bytes });
 }
+
+const NO_IMAGES = ok<Images>({ sizes: [], bytes: 0 });
 
 const refuse = (what: string, remedy: string): Result<never, Refusal> => err(refusal("unsupported", what, remedy));
 
