@@ -6,8 +6,8 @@ import { sharedDetail } from "../audit/event.ts";
 import type { Arrival, Departure, Pass, Permit, Warden } from "../egress/web/warden.ts";
 import { isRunScope } from "../ledger/amount.ts";
 import type { BudgetRefusal } from "../ledger/ledger.ts";
-import type { Matrix } from "../policy/decide.ts";
-import { reachOf, rulesAt, type TunnelAction } from "../policy/reach.ts";
+import { decide, type Matrix } from "../policy/decide.ts";
+import { reachOf, rulesAt, type ReachRule, type RequestAction, type TunnelAction } from "../policy/reach.ts";
 import { StoreFailure } from "../store/store.ts";
 import { ask, decisionOf, recordRefusal } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
@@ -29,13 +29,16 @@ export function webWarden(services: DoorServices, caller: Caller): Warden {
       // Unread only where every rule says so.
       return permitOf(at.find(({ tls }) => tls === "intercept") ?? at[0], asked.value.rule);
     },
-    permit(action) {
-      const decision = services.halted(caller.agent) ? undefined : decisionOf(services, caller, action);
-      if (decision?.allow) return permitOf(reachOf(rules, action), decision.rule);
-      // Asked once more: what it is then is recorded, and told.
-      return ask(services, caller, action).then((asked) =>
-        asked.ok ? permitOf(reachOf(rules, action), asked.value.rule) : asked,
-      );
+    permit(action, known) {
+      const { matrix } = services;
+      if (services.halted(caller.agent)) return asked(action);
+      const isKnown = known instanceof WebPermit && known.isFor(action, matrix);
+      // What the matrix says it says for good; what narrows it is asked each time.
+      if (isKnown && services.decide?.(caller, action) === undefined) return ok(known);
+      const own = decide(matrix, caller.agent, action);
+      const decision = own.allow ? (services.decide?.(caller, action) ?? own) : own;
+      if (!decision.allow) return asked(action);
+      return permitOf(reachOf(rules, action), decision.rule, decision === own ? { action, matrix } : undefined);
     },
     depart: (departure) => new WebPass(services, caller, departure).begin(),
     refused: (about, refused) => recordRefusal(services, caller, about, refused),
@@ -45,8 +48,32 @@ export function webWarden(services: DoorServices, caller: Caller): Warden {
     },
   };
 
-  function permitOf(rule: Permit["rule"] | undefined, name: string): Result<Permit, Refusal> {
-    return rule ? ok({ rule, name }) : err(refusal("denied", `${subject} has no such rule`, "add one to `reach`"));
+  /** What it is then is recorded, and told. */
+  async function asked(action: RequestAction): Promise<Result<Permit, Refusal>> {
+    const answer = await ask(services, caller, action);
+    return answer.ok ? permitOf(reachOf(rules, action), answer.value.rule) : answer;
+  }
+
+  function permitOf(rule: Permit["rule"] | undefined, name: string, by?: WebPermit["by"]): Result<Permit, Refusal> {
+    if (!rule) return err(refusal("denied", `${subject} has no such rule`, "add one to `reach`"));
+    return ok(new WebPermit(rule, name, by));
+  }
+}
+
+class WebPermit implements Permit {
+  readonly rule: ReachRule;
+  readonly name: string;
+  /** The action that this matrix allows, with nothing narrowing it; absent: it is to be asked again. */
+  readonly by: { readonly action: RequestAction; readonly matrix: Matrix } | undefined;
+
+  constructor(rule: ReachRule, name: string, by: WebPermit["by"]) {
+    this.rule = rule;
+    this.name = name;
+    this.by = by;
+  }
+
+  isFor(action: RequestAction, matrix: Matrix): boolean {
+    return this.by?.action === action && this.by.matrix === matrix;
   }
 }
 
@@ -62,11 +89,13 @@ class WebPass implements Pass {
   #allowedBy: Matrix | undefined;
 
   constructor(services: DoorServices, caller: Caller, departure: Departure) {
+    const { permit } = departure;
     this.#id = services.ids.next("web");
     this.#services = services;
     this.#caller = caller;
     this.#departure = departure;
     this.#work = services.workOf?.(caller);
+    this.#allowedBy = permit instanceof WebPermit ? permit.by?.matrix : undefined;
   }
 
   objection(): Refusal | undefined {
@@ -74,8 +103,9 @@ class WebPass implements Pass {
     const { matrix, decide } = this.#services;
     const halted = this.#services.halted(this.#caller.agent);
     if (halted) return halted;
-    const now = action ?? ({ verb: "web.tunnel", host: to.host, port: to.port } as const);
     // What a matrix allows it allows for good: only what narrows it can be another.
+    if (this.#allowedBy === matrix && !decide) return undefined;
+    const now = action ?? ({ verb: "web.tunnel", host: to.host, port: to.port } as const);
     const narrowed = this.#allowedBy === matrix ? decide?.(this.#caller, now) : undefined;
     const decision = this.#allowedBy === matrix ? narrowed : decisionOf(this.#services, this.#caller, now);
     if (decision && !decision.allow) return decision.refusal;
@@ -85,21 +115,38 @@ class WebPass implements Pass {
 
   /** Reserves and records; with a refusal it has not begun. */
   begin(): Promise<Result<Pass, Refusal>> {
-    const { action, to, rule, addresses, credential, bytes, writes } = this.#departure;
+    const { bytes, writes } = this.#departure;
     const spent = this.#spend(1, bytes);
     if (!spent.ok) return this.#refused(spent.error).then(err);
-    const { sandbox } = this.#caller;
-    const address = addresses[0] ?? "";
-    const request = this.#id;
-    const { host, port } = to;
-    const detail = action
-      ? {
-          ...{ sandbox, request, allow: true, rule, address, port, credential, bytes, host },
-          ...{ verb: action.verb, scheme: action.scheme, method: action.method, path: recorded(action.path) },
-        }
-      : { sandbox, request, allow: true, rule, address, port, credential, bytes, host, verb: "web.tunnel" };
     const all = writes.length === 0 ? spent.value : [...spent.value, ...writes];
-    return this.#record("web.request", detail, all).then(() => ok(this));
+    return this.#record("web.request", this.#detail(), all).then(() => ok(this));
+  }
+
+  /** Each a literal of its own: what is put together of several is slow to make, and to read. */
+  #detail(): { readonly [key: string]: Json } {
+    const { action, to, permit, addresses, credential, bytes } = this.#departure;
+    const { sandbox } = this.#caller;
+    const request = this.#id;
+    const rule = permit.name;
+    const address = addresses[0] ?? "";
+    const { host, port } = to;
+    if (!action)
+      return { sandbox, request, allow: true, rule, address, port, credential, bytes, host, verb: "web.tunnel" };
+    return {
+      sandbox,
+      request,
+      allow: true,
+      rule,
+      address,
+      port,
+      credential,
+      bytes,
+      host,
+      verb: action.verb,
+      scheme: action.scheme,
+      method: action.method,
+      path: recorded(action.path),
+    };
   }
 
   async more(bytes: number): Promise<boolean> {

@@ -27,6 +27,14 @@ export interface Asked {
   /** HEAD: its head says the length of a body that does not come. */
   readonly bodiless: boolean;
   readonly headBytesMax: number;
+  /** Of the answer before from the same place: most say the same again. */
+  readonly known?: KnownAnswer;
+}
+
+/** A head that was read: the same text again gives the same `Fields`, not only equal ones. */
+export interface KnownAnswer {
+  text?: string;
+  fields?: Fields;
 }
 const POST: Asked = { bodiless: false, headBytesMax };
 
@@ -93,11 +101,17 @@ export class AnswerReader {
   }
 
   #head(text: string): string | undefined {
-    const lineEnd = text.indexOf("\r\n");
-    if (!text.startsWith(USUAL) && !STATUS_LINE.test(text.slice(0, lineEnd))) return "its first line is not understood";
+    const { known } = this.#asked;
+    let fields = known?.text === text ? known.fields : undefined;
+    if (!fields) {
+      const lineEnd = text.indexOf("\r\n");
+      const usual = text.startsWith(USUAL) || STATUS_LINE.test(text.slice(0, lineEnd));
+      if (!usual) return "its first line is not understood";
+      fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
+      if (!fields) return "its head is not understood";
+      if (known) Object.assign(known, { text, fields });
+    }
     const old = text.charCodeAt(MINOR_AT) === ZERO;
-    const fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
-    if (!fields) return "its head is not understood";
     const status = Number(text.slice(STATUS_AT, STATUS_AT + 3));
     if (status < 200) {
       if (status === 101 || ++this.#interim > limits.http.interimAnswersMax) return `it answered ${status}`;

@@ -4,21 +4,39 @@ import type { Dispatcher } from "undici";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { Exchange } from "../http1/connection.ts";
 import { isClean, Scrubber, type Automaton } from "../scrubber.ts";
-import type { Front } from "./front.ts";
+import { OWN, type Front, type Lender, type Told } from "./front.ts";
 import type { Field } from "./head.ts";
 import { scrubText } from "./keyring.ts";
 import type { Arrival } from "./warden.ts";
 
 type Headers = Record<string, string | string[] | undefined>;
-/** How it ended; with a refusal, nothing has been told to the client yet. */
-export type Ending = Arrival & { readonly refusal?: Refusal };
-export type Upgrade = (socket: Duplex, fields: readonly Field[]) => Promise<Ending>;
+/** How it ended. */
+export type Ending = Arrival & { sent: number };
 
-/** Whose answer it is, what is kept out of it, and what has come to stand against its going on (`Pass.objection`). */
+/** Whose answer it is. */
 export interface Answered {
+  readonly front: Front;
   readonly host: string;
+  /** What has come to stand against its going on (`Pass.objection`). */
+  objection(): Refusal | undefined;
+  /** From now on the relay of frames says how it ends. */
+  upgraded(socket: Duplex, fields: readonly Field[]): Promise<Ending>;
+  /** Once; with a refusal, nothing has been told to the client yet. */
+  ended(ending: Ending, refused: Refusal | undefined): void;
+}
+
+/** The head of an answer as it was passed on, for those after it that are the same. */
+export interface Passed {
+  readonly headers: Headers;
+  readonly scrubs: boolean;
+  /** It was looked through for these, and there was nothing. */
   readonly automata: readonly Automaton[];
-  readonly objection: () => Refusal | undefined;
+  readonly told: Told;
+}
+
+/** Of one place: the last head that came from there. */
+export interface KnownPassed {
+  passed?: Passed;
 }
 
 /** RFC 9110 §7.6.1; `alt-svc` would lead the client to a way that is not there. */
@@ -40,7 +58,6 @@ function nominatedBy(connection: string | string[] | undefined): readonly string
 const WRITABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const NOTHING = Buffer.alloc(0);
-const nothing = (): (() => void) => () => {};
 
 const decoders: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
@@ -58,13 +75,10 @@ const isPlainlyFramed = (headers: Headers): boolean =>
 
 /** Carries one answer to the client as it comes, and keeps credentials out of it. */
 export class WebAnswer implements Dispatcher.DispatchHandler {
-  readonly ending: Promise<Ending>;
-  readonly #finish: (ending: Ending) => void;
+  readonly #owner: Answered;
   readonly #front: Front;
-  readonly #host: string;
   readonly #automata: readonly Automaton[];
-  readonly #objection: () => Refusal | undefined;
-  readonly #onUpgrade: Upgrade | null;
+  readonly #known: KnownPassed;
   readonly #scrubbers: readonly Scrubber[];
   #decoder: Transform | null = null;
   #controller: Dispatcher.DispatchController | undefined;
@@ -75,16 +89,17 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   /** Until more is taken. */
   #waits = false;
 
-  constructor(front: Front, { host, automata, objection }: Answered, onUpgrade: Upgrade | null) {
-    const { promise, resolve } = Promise.withResolvers<Ending>();
-    this.ending = promise;
-    this.#finish = resolve;
-    this.#front = front;
-    this.#host = host;
+  /** `automata` find what is kept out of it. */
+  constructor(owner: Answered, automata: readonly Automaton[], known: KnownPassed) {
+    this.#owner = owner;
+    this.#front = owner.front;
     this.#automata = automata;
-    this.#objection = objection;
-    this.#onUpgrade = onUpgrade;
+    this.#known = known;
     this.#scrubbers = automata.map((automaton) => new Scrubber(automaton));
+  }
+
+  get over(): boolean {
+    return this.#ended;
   }
 
   /** From outside: the client has gone, or may not go on. */
@@ -98,23 +113,24 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   }
 
   onRequestUpgrade(_controller: Dispatcher.DispatchController, status: number, headers: Headers, socket: Duplex): void {
-    if (this.#ended || !this.#onUpgrade) {
-      socket.destroy();
-      return;
-    }
-    // From now on the relay of frames says how it ends.
+    if (this.#ended) return void socket.destroy();
     this.#ended = true;
     this.#status = status;
-    this.#onUpgrade(socket, this.#passed(headers, false)).then(this.#finish, (error: unknown) => {
-      socket.destroy();
-      this.#finish({ outcome: "cut", status, sent: 0, received: 0, scrubbed: 0, reason: String(error).slice(0, 200) });
-    });
+    const owner = this.#owner;
+    owner.upgraded(socket, this.#passed(headers, false)).then(
+      (ending) => owner.ended(ending, undefined),
+      (error: unknown) => {
+        socket.destroy();
+        const reason = String(error).slice(0, 200);
+        owner.ended({ outcome: "cut", status, sent: 0, received: 0, scrubbed: 0, reason }, undefined);
+      },
+    );
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     // What comes before the answer (RFC 9110 §15.2) is of no use to the client.
     if (this.#ended || status < 200) return;
-    const objection = this.#objection();
+    const objection = this.#owner.objection();
     if (objection) return this.#end("cut", objection.reason, objection);
     this.#status = status;
     const bodiless = this.#front.head.method === "HEAD" || status === 204 || status === 304;
@@ -133,7 +149,7 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
       this.#decodeWith(make());
     }
     try {
-      this.#front.answer(status, this.#passed(headers, scrubs));
+      this.#front.answer(status, this.#told(headers, scrubs));
     } catch {
       // Each version of HTTP has statuses and fields that another has not, or has once only.
       if (this.#front.started()) this.#end("cut", "the answer cannot be said on");
@@ -143,13 +159,13 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#ended) return;
-    const objection = this.#objection();
+    const objection = this.#owner.objection();
     if (objection) return this.#end("cut", objection.reason, objection);
     this.#bytes += chunk.length;
-    const lend = controller instanceof Exchange ? () => controller.lend() : nothing;
+    const lender = controller instanceof Exchange ? controller : OWN;
     const decoder = this.#decoder;
     // A decoder takes what it is given later.
-    const goesOn = decoder ? decoder.write(Buffer.from(chunk)) : this.#pass(chunk, lend);
+    const goesOn = decoder ? decoder.write(Buffer.from(chunk)) : this.#pass(chunk, lender);
     // More may come of what was read before the pause.
     if (goesOn || this.#waits) return;
     this.#waits = true;
@@ -178,12 +194,23 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   #decodeWith(decoder: Transform): void {
     this.#decoder = decoder;
     decoder.on("data", (piece: Buffer) => {
-      if (this.#ended || this.#pass(piece, nothing)) return;
+      if (this.#ended || this.#pass(piece, OWN)) return;
       decoder.pause();
       this.#front.onDrain(() => decoder.resume());
     });
     decoder.once("end", () => this.#complete());
     decoder.once("error", () => this.stop("cut", "upstream sent a body that does not decompress"));
+  }
+
+  /** What is to be told of its fields. Those of a head that is the same as the one before are the same object (`AnswerReader`). */
+  #told(headers: Headers, scrubs: boolean): Told {
+    const known = this.#known.passed;
+    const automata = this.#automata;
+    if (known?.headers === headers && known.scrubs === scrubs && isSame(known.automata, automata) && !this.#decoder)
+      return known.told;
+    const told: Told = { fields: this.#passed(headers, scrubs) };
+    if (this.#hits === 0 && !this.#decoder) this.#known.passed = { headers, scrubs, automata, told };
+    return told;
   }
 
   #passed(headers: Headers, scrubs: boolean): readonly Field[] {
@@ -218,14 +245,14 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   }
 
   /** False: the client is to take more before the next. */
-  #pass(chunk: Buffer, lend: () => () => void): boolean {
+  #pass(chunk: Buffer, lender: Lender): boolean {
     const [first, ...more] = this.#scrubbers;
-    if (!first) return this.#front.write(chunk, lend);
+    if (!first) return this.#front.write(chunk, lender);
     let pieces: readonly Buffer[] = first.pieces(chunk);
     // Joined to one they would be memory of their own, as much as the whole body.
     for (const scrubber of more) pieces = pieces.flatMap((piece) => scrubber.pieces(piece));
     let goesOn = true;
-    for (const piece of pieces) goesOn = this.#front.write(piece, lend);
+    for (const piece of pieces) goesOn = this.#front.write(piece, lender);
     return goesOn;
   }
 
@@ -241,7 +268,7 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   #fail(what: string): void {
     const refused = refusal(
       "upstream_failed",
-      `\`${this.#host}\` ${what}`,
+      `\`${this.#owner.host}\` ${what}`,
       "check that it is up, and speaks what the rule says",
     );
     this.#end("failed", what, refused);
@@ -255,7 +282,9 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     if (outcome !== "answered") this.#controller?.abort(new Error(reason));
     if (outcome === "cut" || outcome === "aborted") this.#decoder?.destroy();
     if (outcome === "cut" && !refused) this.#front.destroy();
-    const ending = { outcome, status: this.#status, sent: 0, received: this.#bytes, scrubbed, reason };
-    this.#finish(refused ? { ...ending, refusal: refused } : ending);
+    this.#owner.ended({ outcome, status: this.#status, sent: 0, received: this.#bytes, scrubbed, reason }, refused);
   }
 }
+
+const isSame = (a: readonly Automaton[], b: readonly Automaton[]): boolean =>
+  a === b || (a.length === b.length && a.every((automaton, at) => automaton === b[at]));

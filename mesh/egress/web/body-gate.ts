@@ -1,6 +1,7 @@
-import { Transform, type TransformCallback } from "node:stream";
+import { Transform, type Readable, type TransformCallback } from "node:stream";
+import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
-import type { Refusal } from "../../../protocol/refusal.ts";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import type { Pass } from "./warden.ts";
 
 /** Why a body is not sent on; `objection` came up while it was. */
@@ -61,4 +62,46 @@ export class BodyGate extends Transform {
     this.#tail = this.#tail.slice(-longest);
     return this.#placeholders.some((each) => seam.includes(each) || chunk.includes(each));
   }
+}
+
+/** The whole of a body. */
+export async function hold(body: Readable): Promise<Result<Buffer, Refusal>> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > limits.web.bodyHeldBytesMax)
+        return err(
+          refusal(
+            "too_large",
+            `a body in which a credential may stand has at most ${limits.web.bodyHeldBytesMax} bytes`,
+            "send less, or put the credential in a header",
+          ),
+        );
+      chunks.push(chunk);
+    }
+  } catch {
+    return err(refusal("malformed", "the body ended early", "send the whole body"));
+  }
+  return ok(Buffer.concat(chunks, bytes));
+}
+
+/** What is told of a body that is not sent on. */
+export function bodyRefusal(error: Error): Refusal {
+  const why = error instanceof BodyRefused ? error.why : "broken";
+  if (error instanceof BodyRefused && error.objection) return error.objection;
+  if (why === "placeholder")
+    return refusal(
+      "denied",
+      "the body holds a placeholder where no credential may stand",
+      "put it in the place of its binding",
+    );
+  if (why === "budget")
+    return refusal(
+      "budget_exhausted",
+      "no bytes are left in the budget for this body",
+      "raise the budget, or send less",
+    );
+  return refusal("malformed", "the body ended early", "send the whole body");
 }

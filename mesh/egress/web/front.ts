@@ -4,6 +4,21 @@ import type { Readable, Writable } from "node:stream";
 import { refusalStatus, type Refusal, type RefusalBody } from "../../../protocol/refusal.ts";
 import type { Field, RawHead } from "./head.ts";
 
+/** The fields of an answer, names and values as they are to be written. */
+export interface Told {
+  readonly fields: readonly Field[];
+  /** The same in HTTP/1.1, as the answer's status has them, once somebody has written them. */
+  lines?: string;
+}
+
+/** Whose memory bytes are in: who needs them after the call in which they came borrows them, until what this returns is called. */
+export interface Lender {
+  lend(): () => void;
+}
+
+/** Memory that nobody reads into again. */
+export const OWN: Lender = { lend: () => () => {} };
+
 /** One request of a client and the place for its answer, over either version of HTTP. */
 export interface Front {
   readonly head: RawHead;
@@ -11,14 +26,13 @@ export interface Front {
   readonly body: Readable | null;
   /** A body that came whole with its head. */
   readonly whole: Buffer | null;
-  readonly started: () => boolean;
-  /** Names and values as they are to be written; without a `content-length` the front says where it ends. */
-  answer(status: number, fields: readonly Field[]): void;
+  started(): boolean;
+  /** Without a `content-length` the front says where it ends. */
+  answer(status: number, told: Told): void;
   /**
-   * False: wait for `onDrain`. `bytes` are used in memory that is read into again: who needs them after this call
-   * borrows them with `lend`, until what that returns is called.
+   * False: wait for `onDrain`. `bytes` are in memory that is read into again: who needs them after this call borrows them.
    */
-  write(bytes: Buffer, lend: () => () => void): boolean;
+  write(bytes: Buffer, lender: Lender): boolean;
   end(bytes?: Buffer): void;
   onDrain(act: () => void): void;
   /** The client has gone, or all was said. One listener at most; null takes it away. */
@@ -64,7 +78,7 @@ export function frontOfHttp1(request: IncomingMessage, response: ServerResponse,
     whole: null,
     ...ways(response),
     started: () => response.headersSent || response.destroyed,
-    answer: (status, answered) => {
+    answer: (status, { fields: answered }) => {
       response.writeHead(status, answered.flat());
       // What comes in the same turn goes out with it in one piece.
       response.cork();
@@ -107,7 +121,7 @@ export function frontOfHttp2(
     whole: null,
     ...ways(stream),
     started: () => stream.headersSent || stream.destroyed,
-    answer: (status, answered) => {
+    answer: (status, { fields: answered }) => {
       const named: Record<string, string | string[]> = {};
       for (const [name, value] of answered) {
         const before = named[name];
@@ -136,7 +150,7 @@ function tellRefusal(front: Front, refused: Refusal): void {
   if (front.started()) return front.destroy();
   const body = Buffer.from(JSON.stringify({ error: refused } satisfies RefusalBody));
   const challenge: readonly Field[] = refused.code === "unauthenticated" ? [["www-authenticate", CHALLENGE]] : [];
-  front.answer(refusalStatus[refused.code], [...refusalFields(body.length), ...challenge]);
+  front.answer(refusalStatus[refused.code], { fields: [...refusalFields(body.length), ...challenge] });
   front.end(front.head.method === "HEAD" ? undefined : body);
 }
 

@@ -66,6 +66,14 @@ const SINGLE = new Set([
 const METHODS: ReadonlySet<string> = new Set(webMethods);
 
 export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refusal> {
+  const before = raw.said?.request;
+  if (before?.raw === raw && before.entrance === entrance) return ok(before.head);
+  const read = readAnew(raw, entrance);
+  if (read.ok && raw.said) raw.said.request = { raw, entrance, head: read.value };
+  return read;
+}
+
+function readAnew(raw: RawHead, entrance: Entrance): Result<WebHead, Refusal> {
   if (!METHODS.has(raw.method))
     return refuse(
       "method_not_allowed",
@@ -82,9 +90,8 @@ export function readHead(raw: RawHead, entrance: Entrance): Result<WebHead, Refu
   const { fields, bytes, carries } = said.value;
   if (raw.upgrade && (raw.method !== "GET" || carries))
     return refuse("malformed", "WebSocket begins with a GET that has no body", "send such a one");
-  const action: RequestAction = {
-    ...{ verb: "web.request", scheme, host: to.host, port: to.port, method: raw.method, path },
-  };
+  const { host, port } = to;
+  const action: RequestAction = { verb: "web.request", scheme, host, port, method: raw.method, path };
   const second = said.value.destination;
   const destination = second === undefined ? undefined : readDestination(second, action);
   if (destination && !destination.ok) return destination;

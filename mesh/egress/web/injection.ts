@@ -4,7 +4,7 @@ import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { originOf } from "../../policy/reach.ts";
 import { awsKeyOf, signAws } from "../signing.ts";
-import { placeholderOf, PLACEHOLDER, type Binding, type Surface } from "./binding.ts";
+import { covers, placeholderOf, PLACEHOLDER, type Binding, type Surface } from "./binding.ts";
 import type { Field, WebHead } from "./head.ts";
 import { decodeBasic, spotsInHead, spotsInPairs, type Spot } from "./placeholders.ts";
 
@@ -18,8 +18,23 @@ export interface Outgoing {
   readonly put?: { readonly name: string; readonly placeholder: string; readonly secret: string };
 }
 
+/** What a request asks of the credentials of its agent, whatever is in its body. */
+export interface Plan {
+  /** Those that cover it. */
+  readonly here: readonly Binding[];
+  /** Its body is to be held whole. */
+  readonly holds: boolean;
+  /** As `choose` says of it without a body. */
+  readonly chosen: Result<Binding | null, Refusal>;
+}
+
+export function planOf(bindings: readonly Binding[], head: WebHead): Plan {
+  const here = bindings.filter((binding) => covers(binding, head.action));
+  return { here, holds: needsBody(here, head), chosen: choose(here, head, null) };
+}
+
 /** Whether a body is to be held whole, because a credential may stand in it or it is signed. `here`: who cover it. */
-export const needsBody = (here: readonly Binding[], head: WebHead): boolean =>
+const needsBody = (here: readonly Binding[], head: WebHead): boolean =>
   here.some(({ surface }) => {
     const type = typeOf(head.fields);
     if (surface.kind === "json") return /^application\/(?:[a-z0-9.+-]*\+)?json$/.test(type);
@@ -144,7 +159,13 @@ export function inject(
   });
   switch (surface.kind) {
     case "header":
-      if (head.said) return ok({ ...plain, put: { name: surface.name, placeholder, secret } });
+      if (head.said)
+        return ok({
+          target: plain.target,
+          fields: plain.fields,
+          body,
+          put: { name: surface.name, placeholder, secret },
+        });
       return ok(field(surface.name, (value) => value.replace(placeholder, () => secret)));
     case "basic":
       return ok(field("authorization", (value) => encodeBasic(value, placeholder, secret)));

@@ -28,10 +28,14 @@ export class Keyring {
 
   /** For an answer to an agent: whatever it may use is kept out, also what an earlier request has left behind. */
   watched(names: readonly string[]): readonly Automaton[] {
-    return names.flatMap((name) => {
-      const automaton = this.#injector.watch(name);
-      return automaton ? this.#keep(name, automaton) : (this.#automata.get(name) ?? []);
-    });
+    const [first] = names;
+    if (first === undefined) return NONE;
+    return names.length === 1 ? this.#watched(first) : names.flatMap((name) => this.#watched(name));
+  }
+
+  #watched(name: string): readonly Automaton[] {
+    const automaton = this.#injector.watch(name);
+    return automaton ? this.#keep(name, automaton) : (this.#automata.get(name) ?? NONE);
   }
 
   #keep(name: string, automaton: Automaton): readonly Automaton[] {
@@ -42,6 +46,8 @@ export class Keyring {
     return kept;
   }
 }
+
+const NONE: readonly Automaton[] = [];
 
 /** One text by itself. */
 export function scrubText(

@@ -17,13 +17,17 @@ const PLAINLY: Field = ["accept-encoding", "identity"];
  * gateway: null for one that comes in chunks. Throws for what HTTP/1.1 cannot carry.
  */
 export function writeHead(head: WebHead, outgoing: Outgoing, watched: boolean, length: number | null): string {
-  const { action } = head;
-  const { method } = action;
-  const host = originOf(action).slice(`${action.scheme}://`.length);
-  const lines = head.said ? knownLines(head, outgoing, watched) : linesOf(fieldsOf(head, outgoing, watched));
-  const first = `${requestLine(method, outgoing.target)}${fieldLine("host", host)}connection: keep-alive\r\n${lines}`;
+  const { method } = head.action;
+  const lines = head.said ? knownLines(head, outgoing, watched) : linesOf(head, fieldsOf(head, outgoing, watched));
+  const first = requestLine(method, outgoing.target) + lines;
   if (length === null) return `${first}transfer-encoding: chunked\r\n\r\n`;
-  return `${first}${length > 0 || MEANS_BODY.includes(method) ? `content-length: ${length}\r\n` : ""}\r\n`;
+  return length > 0 || MEANS_BODY.includes(method) ? `${first}content-length: ${length}\r\n\r\n` : `${first}\r\n`;
+}
+
+/** What stands before the fields that come from the client. */
+function hostLines({ action }: WebHead): string {
+  const host = originOf(action).slice(`${action.scheme}://`.length);
+  return `${fieldLine("host", host)}connection: keep-alive\r\n`;
 }
 
 /** The fields that go upstream. */
@@ -35,13 +39,24 @@ export function fieldsOf(head: WebHead, { fields }: Outgoing, watched: boolean):
 }
 
 /** Bytes that go out of target, fields and body. */
-export function bytesOf({ target, fields, body, put }: Outgoing): number {
-  let bytes = target.length + (body?.length ?? 0) + (put ? put.secret.length - put.placeholder.length : 0);
+export function bytesOf({ said }: WebHead, { target, fields, body, put }: Outgoing): number {
+  const known = said?.head?.fields === fields ? said.head : undefined;
+  const bytes = known?.fieldBytes ?? fieldBytes(fields);
+  if (known) known.fieldBytes = bytes;
+  return bytes + target.length + (body?.length ?? 0) + (put ? put.secret.length - put.placeholder.length : 0);
+}
+
+function fieldBytes(fields: readonly Field[]): number {
+  let bytes = 0;
   for (const [name, value] of fields) bytes += name.length + value.length + 4;
   return bytes;
 }
 
-function linesOf(fields: readonly Field[]): string {
+function linesOf(head: WebHead, fields: readonly Field[]): string {
+  return hostLines(head) + afterHost(fields);
+}
+
+function afterHost(fields: readonly Field[]): string {
   let lines = "";
   for (const [name, value] of fields) lines += fieldLine(name, value);
   return lines;
@@ -51,10 +66,10 @@ function linesOf(fields: readonly Field[]): string {
 function knownLines(head: WebHead, outgoing: Outgoing, watched: boolean): string {
   const { put, fields } = outgoing;
   // Changed by an injection that is not kept.
-  if (fields !== head.fields || !head.said) return linesOf(fieldsOf(head, outgoing, watched));
+  if (fields !== head.fields || !head.said) return linesOf(head, fieldsOf(head, outgoing, watched));
   let lines = head.said.lines;
-  if (!lines || lines.watched !== watched || (lines.put !== null) !== (put !== undefined))
-    lines = head.said.lines = cut(fieldsOf(head, outgoing, watched), put, watched);
+  if (lines?.to !== head.to || lines.watched !== watched || (lines.put !== null) !== (put !== undefined))
+    lines = head.said.lines = cut(head, fieldsOf(head, outgoing, watched), put, watched);
   if (!put || !lines.put) return lines.before + lines.after;
   const [name, value] = lines.put;
   return (
@@ -67,10 +82,16 @@ function knownLines(head: WebHead, outgoing: Outgoing, watched: boolean): string
   );
 }
 
-function cut(fields: readonly Field[], put: Outgoing["put"], watched: boolean): SaidLines {
-  if (!put) return { watched, put: null, before: linesOf(fields), after: "" };
+function cut(head: WebHead, fields: readonly Field[], put: Outgoing["put"], watched: boolean): SaidLines {
+  if (!put) return { to: head.to, watched, put: null, before: linesOf(head, fields), after: "" };
   const at = fields.findIndex(([name, value]) => name === put.name && value.includes(put.placeholder));
   const field = fields[at];
   assert(field, "the field that a credential is bound to goes upstream");
-  return { watched, put: field, before: linesOf(fields.slice(0, at)), after: linesOf(fields.slice(at + 1)) };
+  return {
+    to: head.to,
+    watched,
+    put: field,
+    before: linesOf(head, fields.slice(0, at)),
+    after: afterHost(fields.slice(at + 1)),
+  };
 }

@@ -11,19 +11,19 @@ import type { Pass, Permit } from "./warden.ts";
 
 /** A tunnel that nobody reads, because its rule says so: only its place, its name and its bytes are known. */
 export async function passThrough(
-  { gateway, warden, names }: Lane,
+  { gateway, warden, mayAsk }: Lane,
   to: Authority,
-  { rule, name }: Permit,
+  permit: Permit,
   client: Duplex,
 ): Promise<void> {
   const about = { verb: "web.tunnel", host: to.host, port: to.port };
-  const pinned = await gateway.pinning.pin(to, rule.address, () => names.take());
+  const pinned = await gateway.pinning.pin(to, permit.rule.address, mayAsk);
   if (!pinned.ok) {
     await warden.refused(about, pinned.error);
     return void client.destroy();
   }
   const addresses = pinned.value;
-  const pass = await warden.depart({ action: null, to, rule: name, addresses, credential: null, bytes: 0, writes: [] });
+  const pass = await warden.depart({ action: null, to, permit, addresses, credential: null, bytes: 0, writes: [] });
   if (!pass.ok) return void client.destroy();
   try {
     const memory = new ReadMemory(true);

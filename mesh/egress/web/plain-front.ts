@@ -1,22 +1,12 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import type { RequestHead } from "../../http/request-head.ts";
 import { fieldLine } from "../../http/fields.ts";
-import type { Front } from "./front.ts";
+import { OWN, type Front, type Lender, type Told } from "./front.ts";
 import type { Field, RawHead } from "./head.ts";
-import type { Said } from "./said.ts";
 
 /** Up to here bytes are written in one piece with what stands before them. */
 const COPIED_BYTES_MAX = 8 * 1_024;
 const LAST_CHUNK = "0\r\n\r\n";
-
-/** What the fields of a request say; one for all that a connection says in the same words. */
-export type Spoken = Pick<RawHead, "authorities" | "fields"> & { readonly said: Said };
-
-export function spokenOf(headers: RequestHead["headers"]): Spoken {
-  const { host, ...others } = headers;
-  return { authorities: host === undefined ? [] : [host], fields: Object.entries(others), said: {} };
-}
 
 /** What a front needs to know of its connection. */
 interface Bearer {
@@ -44,32 +34,28 @@ export class PlainFront implements Front {
   #closed = false;
   #onClose: (() => void) | null = null;
 
-  constructor({ method, target }: RequestHead, spoken: Spoken, whole: Buffer | null, bearer: Bearer) {
-    const { authorities, fields, said } = spoken;
-    this.head = { method, target, authorities, fields, upgrade: false, said };
+  constructor(head: RawHead, whole: Buffer | null, bearer: Bearer) {
+    this.head = head;
     this.whole = whole;
     this.#bearer = bearer;
     this.#socket = bearer.socket;
   }
 
-  readonly started = (): boolean => this.#answered || this.#closed;
-
-  answer(status: number, fields: readonly Field[]): void {
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
-    for (const [name, value] of fields) {
-      // RFC 9110 §8.6.
-      if (status === 204 && name === "content-length") continue;
-      text += fieldLine(name, value);
-      if (name === "content-length") this.#framing = "sized";
-    }
-    if (status === 204 || status === 304) this.#framing = "sized";
-    this.#answered = true;
-    this.#text = `${text}connection: ${this.#bearer.keeps ? "keep-alive" : "close"}\r\n`;
-    // What comes in the same turn goes out with it in one piece.
-    process.nextTick(() => this.#flush());
+  started(): boolean {
+    return this.#answered || this.#closed;
   }
 
-  write(bytes: Buffer, lend: () => () => void): boolean {
+  answer(status: number, told: Told): void {
+    const lines = (told.lines ??= linesOf(status, told.fields));
+    const sized = status === 204 || status === 304 || told.fields.some(isLength);
+    if (sized) this.#framing = "sized";
+    this.#answered = true;
+    this.#text = `${lines}connection: ${this.#bearer.keeps ? "keep-alive" : "close"}\r\n`;
+    // What comes in the same turn goes out with it in one piece.
+    process.nextTick(flush, this);
+  }
+
+  write(bytes: Buffer, lender: Lender): boolean {
     if (this.#over || this.#socket.destroyed) return true;
     if (this.#framing === "unknown") {
       if (this.#first === null && bytes.length <= COPIED_BYTES_MAX) {
@@ -79,7 +65,7 @@ export class PlainFront implements Front {
       this.#chunked();
     }
     const sized = this.#framing === "sized";
-    this.#send(sized ? "" : `${bytes.length.toString(16)}\r\n`, bytes, sized ? "" : "\r\n", lend);
+    this.#send(sized ? "" : `${bytes.length.toString(16)}\r\n`, bytes, sized ? "" : "\r\n", lender);
     return !this.#socket.writableNeedDrain;
   }
 
@@ -92,13 +78,13 @@ export class PlainFront implements Front {
       this.#framing = "sized";
       const length = (first?.length ?? 0) + (bytes?.length ?? 0);
       this.#text += `content-length: ${length}\r\n`;
-      if (first) this.#send("", first, "", none);
-      if (bytes) this.#send("", bytes, "", none);
+      if (first) this.#send("", first, "", OWN);
+      if (bytes) this.#send("", bytes, "", OWN);
     } else if (this.#framing === "chunked") {
       const size = bytes ? `${bytes.length.toString(16)}\r\n` : "";
-      this.#send(size, bytes ?? NOTHING, bytes ? `\r\n${LAST_CHUNK}` : LAST_CHUNK, none);
-    } else if (bytes) this.#send("", bytes, "", none);
-    this.#flush();
+      this.#send(size, bytes ?? NOTHING, bytes ? `\r\n${LAST_CHUNK}` : LAST_CHUNK, OWN);
+    } else if (bytes) this.#send("", bytes, "", OWN);
+    this.flush();
     this.#over = true;
     this.#bearer.answered(this.#bearer.keeps);
   }
@@ -132,11 +118,11 @@ export class PlainFront implements Front {
     this.#text += "transfer-encoding: chunked\r\n";
     const first = this.#first;
     this.#first = null;
-    if (first) this.#send(`${first.length.toString(16)}\r\n`, first, "\r\n", none);
+    if (first) this.#send(`${first.length.toString(16)}\r\n`, first, "\r\n", OWN);
   }
 
   /** The head, and what came after it in the same turn. */
-  #flush(): void {
+  flush(): void {
     if (this.#over || this.#text === "") return;
     // More may come, and nobody has said how much.
     if (this.#framing === "unknown") this.#chunked();
@@ -149,7 +135,7 @@ export class PlainFront implements Front {
     return text === "" ? "" : `${text}\r\n`;
   }
 
-  #send(before: string, bytes: Buffer, after: string, lend: () => () => void): void {
+  #send(before: string, bytes: Buffer, after: string, lender: Lender): void {
     const head = this.#taken() + before;
     const socket = this.#socket;
     if (bytes.length <= COPIED_BYTES_MAX) {
@@ -163,11 +149,23 @@ export class PlainFront implements Front {
     const together = head !== "" || after !== "";
     if (together) socket.cork();
     if (head !== "") socket.write(head, "latin1");
-    socket.write(bytes, lend());
+    socket.write(bytes, lender.lend());
     if (after !== "") socket.write(after, "latin1");
     if (together) socket.uncork();
   }
 }
 
 const NOTHING = Buffer.alloc(0);
-const none = (): (() => void) => () => {};
+const flush = (front: PlainFront): void => front.flush();
+
+const isLength = ([name]: Field): boolean => name === "content-length";
+
+/** The first line and the fields of an answer. */
+function linesOf(status: number, fields: readonly Field[]): string {
+  let lines = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+  for (const [name, value] of fields) {
+    // RFC 9110 §8.6.
+    if (status !== 204 || name !== "content-length") lines += fieldLine(name, value);
+  }
+  return lines;
+}

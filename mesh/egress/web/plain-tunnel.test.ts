@@ -5,10 +5,8 @@ import { test } from "node:test";
 import { systemClock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { Deadlines } from "../../http/deadlines.ts";
-import type { Front } from "./front.ts";
+import { OWN, type Front } from "./front.ts";
 import { PlainTunnel } from "./plain-tunnel.ts";
-
-const own = (): (() => void) => () => {};
 
 /** Waits as long as it takes on a busy machine. */
 async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
@@ -49,12 +47,13 @@ test("a request and its body come as they were sent; the answer goes in one piec
   const fronts: Front[] = [];
   const lane = begin((front) => {
     fronts.push(front);
-    front.answer(200, [
+    const fields = [
       ["x-a", "1"],
       ["x-a", "2"],
-    ]);
+    ] as const;
+    front.answer(200, { fields });
     const piece = Buffer.from("held");
-    front.write(piece, own);
+    front.write(piece, OWN);
     // What was read goes into the same memory again.
     piece.fill("?");
     front.end(Buffer.from(" whole"));
@@ -87,10 +86,10 @@ test("an answer of unknown length that comes later goes in chunks; one of known 
     const lane = begin((front) => void fronts.push(front));
     lane.client.write(get("/"));
     await eventually("the request", () => fronts[0]);
-    fronts[0]?.answer(200, fields);
-    fronts[0]?.write(Buffer.from("one"), own);
+    fronts[0]?.answer(200, { fields });
+    fronts[0]?.write(Buffer.from("one"), OWN);
     await lane.until((text) => text.includes("one"));
-    fronts[0]?.write(Buffer.from("two"), own);
+    fronts[0]?.write(Buffer.from("two"), OWN);
     fronts[0]?.end(Buffer.from("last"));
     await lane.until((text) => text.includes("last"));
     assert.ok(lane.told().endsWith(expected), lane.told());
@@ -102,7 +101,7 @@ test("what a connection says again in the same words is one; a word that changes
   const heads: Front["head"][] = [];
   const lane = begin((front) => {
     heads.push(front.head);
-    front.answer(200, []);
+    front.answer(200, { fields: [] });
     front.end(Buffer.from(front.head.target));
   });
   for (const [target, more] of [
@@ -130,7 +129,7 @@ test("what a connection says again in the same words is one; a word that changes
 });
 
 test("a head goes out although its body waits", async () => {
-  const lane = begin((front) => front.answer(200, []));
+  const lane = begin((front) => front.answer(200, { fields: [] }));
   lane.client.write(get("/"));
   await lane.until((text) => text.endsWith("transfer-encoding: chunked\r\n\r\n"));
   lane.end();
@@ -138,7 +137,7 @@ test("a head goes out although its body waits", async () => {
 
 test("204 has no length and no body", async () => {
   const lane = begin((front) => {
-    front.answer(204, [["content-length", "5"]]);
+    front.answer(204, { fields: [["content-length", "5"]] });
     front.end();
   });
   lane.client.write(get("/"));
@@ -152,7 +151,7 @@ test("requests that come together are answered one after the other, and one that
   const lane = begin((front) => {
     asked.push(front.head.target);
     setImmediate(() => {
-      front.answer(200, []);
+      front.answer(200, { fields: [] });
       front.end(Buffer.from(front.head.target));
     });
   });
@@ -171,10 +170,10 @@ test("a request that comes while another is answered waits for that", async () =
   lane.client.write(get("/2"));
   await systemClock.sleep(50);
   assert.equal(fronts.length, 1);
-  fronts[0]?.answer(200, []);
+  fronts[0]?.answer(200, { fields: [] });
   fronts[0]?.end(Buffer.from("first"));
   await eventually("the second", () => fronts[1]);
-  fronts[1]?.answer(200, []);
+  fronts[1]?.answer(200, { fields: [] });
   fronts[1]?.end(Buffer.from("second"));
   await lane.until((text) => /first[^]*second$/.test(text));
   lane.end();
@@ -193,7 +192,7 @@ test("whatever is not whole and in its plain form is for another reader, from it
     get("http://a.test/"),
   ]) {
     const lane = begin((front) => {
-      front.answer(200, []);
+      front.answer(200, { fields: [] });
       front.end();
     });
     // Also when requests in the plain form stood before it.
@@ -211,7 +210,7 @@ test("who does not read is not read either", async () => {
   let asked = 0;
   const lane = begin((front) => {
     asked++;
-    front.answer(200, []);
+    front.answer(200, { fields: [] });
     front.end(Buffer.alloc(100_000));
   });
   lane.client.pause();

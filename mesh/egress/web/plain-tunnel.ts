@@ -3,7 +3,8 @@ import { limits } from "../../../protocol/limits.ts";
 import type { Deadlines, Mortal } from "../../http/deadlines.ts";
 import { KnownFields, readRequestHead, type RequestHead } from "../../http/request-head.ts";
 import type { Front } from "./front.ts";
-import { PlainFront, spokenOf, type Spoken } from "./plain-front.ts";
+import type { RawHead } from "./head.ts";
+import { PlainFront } from "./plain-front.ts";
 
 interface Ends {
   asked(front: Front): void;
@@ -11,7 +12,24 @@ interface Ends {
   handOver(socket: Duplex): void;
 }
 
+/** The request before on the connection: most programs say the same again. */
+interface Before {
+  /** Of its head. */
+  readonly bytes: Buffer;
+  readonly head: RequestHead;
+  readonly raw: RawHead;
+}
+
 const NOTHING = Buffer.alloc(0);
+
+const startsWith = (bytes: Buffer, beginning: Buffer): boolean =>
+  bytes.length >= beginning.length && bytes.compare(beginning, 0, beginning.length, 0, beginning.length) === 0;
+
+/** What the fields of a request say; the one object for all that says the same. */
+function spokenOf(headers: RequestHead["headers"]): Pick<RawHead, "authorities" | "fields" | "said"> {
+  const { host, ...others } = headers;
+  return { authorities: host === undefined ? [] : [host], fields: Object.entries(others), said: {} };
+}
 
 /**
  * HTTP/1.1 in a tunnel, as most programs write it: a request that comes whole, in its plain form, is read and answered
@@ -26,8 +44,7 @@ export class PlainTunnel implements Mortal {
   #mayKeep = true;
   #leaving = false;
   readonly #known = new KnownFields();
-  #headers: RequestHead["headers"] | undefined;
-  #spoken: Spoken | undefined;
+  #before: Before | undefined;
   /** What has come of the requests after this one. */
   #held: Buffer = NOTHING;
 
@@ -81,22 +98,29 @@ export class PlainTunnel implements Mortal {
   };
 
   #begin(bytes: Buffer): void {
-    const head = readRequestHead(bytes, this.#known);
-    const isWhole = head !== undefined && bytes.length - head.bytes >= head.length;
-    if (!isWhole) return this.#handOver(bytes);
+    const request = this.#read(bytes);
+    if (!request) return this.#handOver(bytes);
+    const { head, raw } = request;
     const end = head.bytes + head.length;
     this.#mayKeep = head.keeps;
     if (bytes.length > end) this.#held = bytes.subarray(end);
     this.#deadlines.set(this, limits.web.idleTimeoutMs);
     const whole = head.length > 0 ? bytes.subarray(head.bytes, end) : null;
-    this.#front = new PlainFront(head, this.#spokenBy(head), whole, this);
+    this.#front = new PlainFront(raw, whole, this);
     this.#ends.asked(this.#front);
   }
 
-  #spokenBy({ headers }: RequestHead): Spoken {
-    if (!this.#spoken || this.#headers !== headers) this.#spoken = spokenOf(headers);
-    this.#headers = headers;
-    return this.#spoken;
+  /** The request that `bytes` begin with, if it is whole and in its plain form. */
+  #read(bytes: Buffer): Before | undefined {
+    const before = this.#before;
+    const isSame = before !== undefined && startsWith(bytes, before.bytes);
+    const head = isSame ? before.head : readRequestHead(bytes, this.#known);
+    if (!head || bytes.length - head.bytes < head.length) return undefined;
+    if (isSame) return before;
+    const { method, target, headers } = head;
+    const { authorities, fields, said } = before?.head.headers === headers ? before.raw : spokenOf(headers);
+    const raw = { method, target, authorities, fields, upgrade: false, ...(said && { said }) };
+    return (this.#before = { bytes: Buffer.from(bytes.subarray(0, head.bytes)), head, raw });
   }
 
   #next(): void {

@@ -6,7 +6,7 @@ import { TokenBucket } from "../../http/bucket.ts";
 import { Deadlines } from "../../http/deadlines.ts";
 import { OwedAnswers } from "../../http/owed-answers.ts";
 import { placeholderOf } from "./binding.ts";
-import { exchange, type Lane } from "./exchange.ts";
+import { WebExchange, type Lane, type OnUpgrade } from "./exchange.ts";
 import { answerRefusal, frontOfHttp1, type Front } from "./front.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Entrance } from "./head.ts";
@@ -40,7 +40,8 @@ export class WebSession {
     const names = new TokenBucket(gateway.clock, namesAskedBurst, namesAskedPerSecond);
     const bindings = gateway.bindings.filter(({ credential }) => warden.use.includes(credential));
     const upstreams = new Upstreams(gateway.trust, gateway.clock, this.#deadlines);
-    this.lane = { gateway, warden, names, upstreams, bindings, placeholders: warden.use.map(placeholderOf) };
+    const placeholders = warden.use.map(placeholderOf);
+    this.lane = { gateway, warden, upstreams, bindings, placeholders, mayAsk: () => names.take() };
     this.#sandbox = sandbox;
     this.#bucket = new TokenBucket(gateway.clock, requestsBurst, requestsPerSecond);
     this.#server = createServer(
@@ -82,7 +83,7 @@ export class WebSession {
         try {
           if (socket.alpnProtocol !== "h2") return this.readHttp1(socket, entrance);
           serveHttp2(socket, this.#deadlines, {
-            asked: (front) => void this.serve(entrance, front, null),
+            asked: (front) => this.serve(entrance, front),
             unread: (error) => this.#unread(error, socket),
             passedOver: () => {
               const remedy = "open streams one after the other, and send HTTP as its standard says";
@@ -134,7 +135,7 @@ export class WebSession {
   request(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
     // Its body has no end in time, but moves on.
     request.socket.setTimeout(limits.web.idleTimeoutMs);
-    return this.serve(entrance, frontOfHttp1(request, response), null);
+    return new Promise((over) => this.serve(entrance, frontOfHttp1(request, response), null, over));
   }
 
   /** A request that wants to go on in WebSocket. */
@@ -147,15 +148,15 @@ export class WebSession {
     if (head.length > 0) socket.unshift(head);
     const front = frontOfHttp1(request, response, true);
     let relayed = false;
-    const answered = this.serve(entrance, front, (admitted, upstream, fields) => {
+    const onUpgrade: OnUpgrade = (admitted, upstream, fields) => {
       relayed = true;
       response.detachSocket(socket as Parameters<ServerResponse["detachSocket"]>[0]);
       return relayWebSocket(this.lane, admitted, { socket, upstream, fields });
-    });
+    };
     // It was refused, or answered with something else: nobody reads here any more, to be told that the client has gone.
     const leaving = { expire: () => void socket.destroy() };
     socket.once("close", () => this.#deadlines.clear(leaving));
-    void answered.then(() => {
+    this.serve(entrance, front, onUpgrade, () => {
       if (!relayed && !socket.destroyed) this.#deadlines.set(leaving, limits.web.idleTimeoutMs);
     });
   }
@@ -176,27 +177,27 @@ export class WebSession {
     this.#entrances.set(socket, entrance);
     const handOver = (): void => void this.#server.emit("connection", socket);
     if (!this.#plain) return handOver();
-    const asked = (front: Front): void => void this.serve(entrance, front, null);
+    const asked = (front: Front): void => this.serve(entrance, front);
     void new PlainTunnel(socket, this.#deadlines, { asked, handOver });
   }
 
-  async serve(entrance: Entrance, front: Front, onUpgrade: Parameters<typeof exchange>[3]): Promise<void> {
-    if (!this.#bucket.take() || this.#concurrent >= limits.web.requestsConcurrentMax) {
-      const remedy = `at most ${limits.web.requestsPerSecond} requests a second, ${limits.web.requestsConcurrentMax} at once`;
-      const refused = refusal("rate_limited", "too many requests to the web from this sandbox", remedy);
-      await this.lane.warden.refused({ verb: "web.request" }, refused).catch(() => {});
-      return answerRefusal(front, refused);
+  /** `over` is called when all of it is told, and recorded. */
+  serve(entrance: Entrance, front: Front, onUpgrade: OnUpgrade | null = null, over = nothing): void {
+    if (this.#bucket.take() && this.#concurrent < limits.web.requestsConcurrentMax) {
+      this.#concurrent++;
+      const ended = over === nothing ? this.#ended : () => void (this.#ended(), over());
+      return new WebExchange(this.lane, entrance, front, onUpgrade, ended).begin();
     }
-    this.#concurrent++;
-    try {
-      await exchange(this.lane, entrance, front, onUpgrade);
-    } catch (error) {
-      this.lane.warden.fault(error);
-      answerRefusal(front, refusal("store_failed", "the decision could not be recorded", "look at the mesh's log"));
-    } finally {
-      this.#concurrent--;
-    }
+    const remedy = `at most ${limits.web.requestsPerSecond} requests a second, ${limits.web.requestsConcurrentMax} at once`;
+    const refused = refusal("rate_limited", "too many requests to the web from this sandbox", remedy);
+    const tell = (): void => {
+      answerRefusal(front, refused);
+      over();
+    };
+    this.lane.warden.refused({ verb: "web.request" }, refused).then(tell, tell);
   }
+
+  readonly #ended = (): void => void this.#concurrent--;
 
   async close(): Promise<void> {
     for (const socket of this.#tunnels) socket.destroy();
@@ -205,6 +206,8 @@ export class WebSession {
     this.#deadlines.close();
   }
 }
+
+const nothing = (): void => {};
 
 /** Of Node's own, of llhttp and of nghttp2: letters that no client has chosen. */
 const codeOf = (error: unknown): string => String((error as NodeJS.ErrnoException | null)?.code ?? "").slice(0, 60);

@@ -9,8 +9,8 @@ test("a connection is used again only for the place and the addresses for which 
   const deadlines = new Deadlines(systemClock);
   const upstreams = new Upstreams(createSecureContext(), systemClock, deadlines);
   const place = { scheme: "http", host: "a.test", port: 80, addresses: ["192.0.2.1", "192.0.2.2"] } as const;
-  const first = upstreams.to(place);
-  assert.equal(upstreams.to({ ...place, addresses: [...place.addresses] }), first);
+  const first = upstreams.to(place, place.addresses);
+  assert.equal(upstreams.to(place, [...place.addresses]), first);
   const others = [
     { ...place, addresses: ["192.0.2.1", "192.0.2.3"] },
     { ...place, addresses: ["192.0.2.1"] },
@@ -21,16 +21,16 @@ test("a connection is used again only for the place and the addresses for which 
   ];
   // Each after the first, and each after the one before it.
   const made = others.map((other) => {
-    assert.equal(upstreams.to(place), first);
-    return upstreams.to(other);
+    assert.equal(upstreams.to(place, place.addresses), first);
+    return upstreams.to(other, other.addresses);
   });
   assert.equal(new Set([first, ...made]).size, others.length + 1);
   assert.deepEqual(
-    others.map((other) => made.indexOf(upstreams.to(other))),
+    others.map((other) => made.indexOf(upstreams.to(other, other.addresses))),
     [...made.keys()],
   );
   await upstreams.close();
-  assert.notEqual(upstreams.to(place), first);
+  assert.notEqual(upstreams.to(place, place.addresses), first);
   await upstreams.close();
   deadlines.close();
 });

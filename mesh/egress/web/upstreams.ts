@@ -2,16 +2,21 @@ import type { SecureContext } from "node:tls";
 import { Pool as UpgradingPool } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
+import type { Asked } from "../../http/answer-reader.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { originOf } from "../../policy/reach.ts";
 import { Pool } from "../http1/pool.ts";
+import type { KnownPassed, Passed } from "./answer.ts";
 import { dial, dialOf, dialTls, type Upstream } from "./dialer.ts";
 
 /** One place: exchanges have a pool of their own, and what goes on in WebSocket is begun by undici. */
-class Place {
+export class Place implements KnownPassed {
   readonly #upstream: Upstream;
   readonly #trust: SecureContext;
   readonly pool: Pool;
+  /** How its answers are read. */
+  readonly asked: Asked = { bodiless: false, headBytesMax: limits.web.answerHeaderBytesMax, known: {} };
+  passed?: Passed;
   #upgrading: UpgradingPool | undefined;
 
   constructor(upstream: Upstream, trust: SecureContext, clock: Clock, deadlines: Deadlines) {
@@ -89,9 +94,10 @@ export class Upstreams {
     this.#deadlines = deadlines;
   }
 
-  to(upstream: Upstream): Place {
+  to({ scheme, host, port }: Omit<Upstream, "addresses">, addresses: readonly string[]): Place {
+    const upstream = { scheme, host, port, addresses };
     if (this.#newest && isSame(this.#newest.to, upstream)) return this.#newest.place;
-    const key = `${upstream.scheme} ${upstream.host} ${upstream.port} ${upstream.addresses.join()}`;
+    const key = `${scheme} ${host} ${port} ${addresses.join()}`;
     let place = this.#places.get(key);
     // The oldest goes first; what it still carries goes on.
     this.#places.delete(key);
@@ -100,8 +106,7 @@ export class Upstreams {
       place = new Place(upstream, this.#trust, this.#clock, this.#deadlines);
     }
     this.#places.set(key, place);
-    const { scheme, host, port, addresses } = upstream;
-    this.#newest = { to: { scheme, host, port, addresses }, place };
+    this.#newest = { to: upstream, place };
     return place;
   }
 

@@ -1,5 +1,6 @@
 import type { Refusal } from "../../../protocol/refusal.ts";
 import type { Result } from "../../../lib/result.ts";
+import type { Soon } from "../../../lib/soon.ts";
 import type { ReachRule, RequestAction } from "../../policy/reach.ts";
 import type { Write } from "../../store/store.ts";
 import type { Authority } from "./authority.ts";
@@ -9,7 +10,7 @@ export interface Departure {
   /** Null: a tunnel that nobody reads. */
   readonly action: RequestAction | null;
   readonly to: Authority;
-  readonly rule: string;
+  readonly permit: Permit;
   readonly addresses: readonly string[];
   readonly credential: string | null;
   /** Known to be sent; what follows is asked for with `more`. */
@@ -58,8 +59,11 @@ export interface Warden {
   readonly use: readonly string[];
   /** Whether anything may be asked of a place at all, and whether its tunnel is to be read. */
   tunnel(to: Authority): Promise<Result<Permit, Refusal>>;
-  /** At once where it is allowed: only a refusal is recorded first. */
-  permit(action: RequestAction): Result<Permit, Refusal> | Promise<Result<Permit, Refusal>>;
+  /**
+   * At once where it is allowed: only a refusal is recorded first. `known` is what was given for the same action before:
+   * given again while nothing has come to stand against it.
+   */
+  permit(action: RequestAction, known?: Permit): Soon<Result<Permit, Refusal>>;
   /** Reserves and records. */
   depart(departure: Departure): Promise<Result<Pass, Refusal>>;
   /** A refusal that the gateway found itself. */
