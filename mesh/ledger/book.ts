@@ -9,14 +9,14 @@ import { isRunScope, least, minus, nothing, units, zero, type Quantities } from 
 import { change, Counters, lower, type Counter } from "./counters.ts";
 import { CurrentWindows } from "./current-windows.ts";
 import { aboutNothing, Forms } from "./forms.ts";
-import { readPlaces, worstOf, type OpenHold } from "./hold.ts";
-import { changesText, Journal, kinds } from "./journal.ts";
+import { readPlaces, type OpenHold } from "./hold.ts";
+import { Journal } from "./journal.ts";
 import type { Amount, BudgetRefusal, Caps, CapUnits, Departed, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
 import { Notices, type BudgetNotice } from "./notices.ts";
 import { Place, Places, type PlaceKey } from "./places.ts";
-import { DailySpending } from "./spending.ts";
+import { DailySpending, dayCharge, type DayCharge } from "./spending.ts";
 import { UsageTotals } from "./usage.ts";
-import { bucketsOf, rollingSpanMs, type WindowName } from "./windows.ts";
+import { bucketsOf, type WindowName } from "./windows.ts";
 
 interface BookParts {
   readonly store: Store;
@@ -55,7 +55,7 @@ export class Book implements Ledger {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#ids = parts.ids;
-    this.#journal = new Journal(parts.clock, parts.journalOpsMax);
+    this.#journal = new Journal(parts.clock, this.#holds, parts.journalOpsMax);
     this.#spending = new DailySpending(parts.timeZone, this.#journal);
     this.forms = new Forms((form) => this.#spending.columns(form));
     this.#notices = new Notices(parts.onNotice ?? (() => {}));
@@ -72,31 +72,29 @@ export class Book implements Ledger {
 
   reserve(scopes: readonly Scope[], worst: Amount, model: string, sent: Sent = {}): Result<Hold, BudgetRefusal> {
     const { requests = 1, bytes = 0, destination, credential, price = "", run = "" } = sent;
-    amounts.assertScopes(scopes);
     amounts.assertAmount(worst);
     amounts.assertCount(requests, "requests");
     amounts.assertCount(bytes, "bytes");
     assert(model.length <= limits.ledger.modelCharsMax, "a model name is short");
-    const about = { model, credential: credential ?? "", price, run };
     const places = this.places.of(scopes, destination);
-    const wanted: Quantities = { tokens: worst.tokens, usd: worst.microUsd, requests, bytes };
-    const refused = this.places.refusal(places, wanted);
+    const held: Quantities = { tokens: worst.tokens, usd: worst.microUsd, requests, bytes };
+    const refused = this.places.refusal(places, held);
     if (refused) return err(refused);
     const id = this.#ids.next("hold");
     assert(!this.#holds.has(id), "a hold has an id of its own");
-    const form = this.forms.of(scopes, places, about);
-    const hold: OpenHold = { id, form, places, held: wanted, atMs: this.#clock.nowMs() };
+    const form = this.forms.of(scopes, places, { model, credential: credential ?? "", price, run });
+    const { writes } = this.#journal;
+    const hold: OpenHold = { id, worst, writes, form, places, held, atMs: this.#clock.nowMs(), kept: "said" };
     this.#holds.set(id, hold);
     for (const place of places) {
-      this.#change(place, wanted, 1, NOTHING);
+      this.#change(place.counter, held, 1, NOTHING);
       this.#tidy(place);
     }
     this.#journal.opened(hold);
-    return ok({ id, worst, writes: this.#journal.writes });
+    return ok(hold);
   }
 
   spend(scopes: readonly Scope[], { requests, bytes, destination }: Departed): Result<readonly Write[], BudgetRefusal> {
-    amounts.assertScopes(scopes);
     amounts.assertCount(requests, "requests");
     amounts.assertCount(bytes, "bytes");
     const places = this.places.of(scopes, destination);
@@ -104,36 +102,32 @@ export class Book implements Ledger {
     const refused = this.places.refusal(places, wanted);
     if (refused) return err(refused);
     for (const place of places) {
-      this.#change(place, NOTHING, 1, wanted);
+      this.#change(place.counter, NOTHING, 1, wanted);
       this.#tidy(place);
-      this.#look(place);
+      if (!place.quiet) this.#look(place);
     }
-    this.#journal.note(
-      ...([kinds.spend, "", this.forms.of(scopes, places, aboutNothing), changesText(NOTHING, 1, wanted)] as const),
-    );
+    this.#journal.spent(this.forms.of(scopes, places, aboutNothing), wanted);
     return ok(this.#journal.writes);
   }
 
   left(scopes: readonly Scope[], destination?: string): Amount {
-    amounts.assertScopes(scopes);
-    const smallest = { tokens: Infinity, usd: Infinity };
+    let [tokens, microUsd] = [Infinity, Infinity];
     for (const place of this.places.of(scopes, destination)) {
       const { cap } = place;
       if (cap.tokens === undefined && cap.usd === undefined) continue;
       const { settled, reserved } = this.places.used(place);
       if (cap.tokens !== undefined)
-        smallest.tokens = Math.min(smallest.tokens, Math.max(0, cap.tokens - settled.tokens - reserved.tokens));
-      if (cap.usd !== undefined)
-        smallest.usd = Math.min(smallest.usd, Math.max(0, cap.usd - settled.usd - reserved.usd));
+        tokens = Math.min(tokens, Math.max(0, cap.tokens - settled.tokens - reserved.tokens));
+      if (cap.usd !== undefined) microUsd = Math.min(microUsd, Math.max(0, cap.usd - settled.usd - reserved.usd));
     }
-    return { tokens: smallest.tokens, microUsd: smallest.usd };
+    return { tokens, microUsd };
   }
 
   settle(holdId: string, reported: Usage, { estimate = false }: { readonly estimate?: boolean } = {}) {
     amounts.assertUsage(reported);
     const hold = this.#holds.get(holdId);
     if (!hold) return { writes: [], above: nothing };
-    const cost = least(reported.cost, worstOf(hold));
+    const cost = least(reported.cost, hold.worst);
     const writes = this.#charge(hold, cost, reported, estimate);
     return { writes, above: minus(reported.cost, cost) };
   }
@@ -147,17 +141,18 @@ export class Book implements Ledger {
 
   /** What a crash left open: charged in full, as an estimate. */
   endAtWorst(hold: OpenHold): readonly Write[] {
-    const cost = worstOf(hold);
-    return this.#charge(hold, cost, { inputTokens: 0, outputTokens: 0, cost }, true);
+    const { worst } = hold;
+    return this.#charge(hold, worst, { inputTokens: 0, outputTokens: 0, cost: worst }, true);
   }
 
   /** Ends a hold at `cost`. An estimate has a row of its own, at once. */
   #charge(hold: OpenHold, cost: Amount, usage: Usage, estimate: boolean): readonly Write[] {
     const { form, held } = hold;
-    const counts = this.#spending.add(form, cost.microUsd, estimate ? undefined : usage);
-    for (const scope of form.charged) this.usage.add(scope, form.model, usage, cost.microUsd);
+    const charge = dayCharge(usage, cost.microUsd, estimate);
+    this.#spending.add(form, charge);
+    this.usage.add(form, usage, cost.microUsd);
     const settled = { tokens: cost.tokens, usd: cost.microUsd, requests: held.requests, bytes: held.bytes };
-    this.#end(hold, settled, `,${counts.join()},${usage.inputTokens},${usage.outputTokens}`);
+    this.#end(hold, settled, charge, usage);
     return estimate ? [...this.#journal.writes, estimateRow(hold, cost)] : this.#journal.writes;
   }
 
@@ -220,19 +215,19 @@ export class Book implements Ledger {
   }
 
   /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
-  #end(hold: OpenHold, cost: Readonly<Quantities>, charge?: string): void {
-    const { id, places, held } = hold;
+  #end(hold: OpenHold, cost: Readonly<Quantities>, charge?: DayCharge, usage?: Usage): void {
+    const { id, form, places, held } = hold;
     this.#holds.delete(id);
+    const current = this.places.areCurrent(places, form.scopes);
     for (const place of places) {
-      this.#change(place, held, -1, cost);
-      this.#look(place);
+      this.#change(this.#counterAt(place), held, -1, cost);
+      if (!(current && place instanceof Place && place.quiet)) this.#look(place);
     }
-    this.#journal.ended(hold, changesText(held, -1, cost), charge);
+    this.#journal.ended(hold, cost, charge, usage);
   }
 
-  #change(place: PlaceKey, reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {
-    const counter = this.#counterAt(place);
-    change(counter, { reserved, sign, settled });
+  #change(counter: Counter, reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {
+    change(counter, reserved, sign, settled);
     this.#journal.changed(counter);
   }
 
@@ -249,8 +244,7 @@ export class Book implements Ledger {
   }
 
   /** The buckets that have left a rolling window go, when the next one begins. */
-  #tidy({ window, startMs }: PlaceKey): void {
-    const spanMs = rollingSpanMs(window);
+  #tidy({ window, startMs, spanMs }: Place): void {
     if (spanMs === undefined || this.#tidied.get(window) === startMs) return;
     this.#tidied.set(window, startMs);
     const { firstMs } = bucketsOf(spanMs, this.windows.latestMs());

@@ -89,16 +89,16 @@ export class Counters {
   }
 }
 
-export interface Change {
-  readonly reserved: Readonly<Quantities>;
-  /** 1: what is reserved comes in addition; -1: it goes. */
-  readonly sign: 1 | -1;
-  readonly settled: Readonly<Quantities>;
-}
-
-/** Moves amounts into or out of a counter. The sum may only grow with a reservation. */
-export function change(counter: Counter, { reserved, sign, settled }: Change): void {
-  const { reserved: r, settled: s } = counter;
+/**
+ * Moves amounts into or out of a counter. The sum may only grow with a reservation. `sign` 1: what is reserved comes in
+ * addition; -1: it goes.
+ */
+export function change(
+  { reserved: r, settled: s }: Counter,
+  reserved: Readonly<Quantities>,
+  sign: 1 | -1,
+  settled: Readonly<Quantities>,
+): void {
   r.tokens += sign * reserved.tokens;
   r.usd += sign * reserved.usd;
   r.requests += sign * reserved.requests;

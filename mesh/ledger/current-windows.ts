@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Queries } from "../store/queries.ts";
-import { calendar, rollingSpanMs, windowKinds, type Window, type WindowKind } from "./windows.ts";
+import { calendar, rollingSpanMs, type Window, type WindowKind } from "./windows.ts";
 
 /**
  * The windows that reservations count in. They only move forward: a clock that jumps back, in this run
@@ -38,12 +38,15 @@ export class CurrentWindows {
   /** Both windows at this moment. */
   now(): Readonly<Record<WindowKind, Window>> {
     const nowMs = this.#clock.nowMs();
-    for (const kind of windowKinds) {
-      if (nowMs < this.#open[kind].endMs) continue;
-      this.#open[kind] = this.#windowAt(kind, nowMs);
-      this.#onEnd(kind, this.#open[kind].startMs);
-    }
+    if (nowMs >= this.#open.day.endMs) this.#open.day = this.#next("day", nowMs);
+    if (nowMs >= this.#open.month.endMs) this.#open.month = this.#next("month", nowMs);
     return this.#open;
+  }
+
+  #next(kind: WindowKind, nowMs: number): Window {
+    const window = this.#windowAt(kind, nowMs);
+    this.#onEnd(kind, window.startMs);
+    return window;
   }
 
   /** The latest moment that the clock has ever shown. */

@@ -1,9 +1,10 @@
 import { limits } from "../../protocol/limits.ts";
 import type { Row } from "../store/store.ts";
 import { isRunScope } from "./amount.ts";
-import type { Behind } from "./journal.ts";
 import type { Scope } from "./ledger.ts";
 import { placeText, type PlaceKey } from "./places.ts";
+import type { Added } from "./spending.ts";
+import type { UsageTotal } from "./usage.ts";
 
 /** Whom and what a call is for, besides its scopes. Empty: nobody and nothing is named. */
 export interface About {
@@ -16,11 +17,6 @@ export interface About {
 /** The columns of `usage_day` up to its counts. */
 export type DayColumns = readonly (string | number)[];
 type DayOf = (about: About & { readonly places: readonly PlaceKey[] }) => DayColumns;
-
-/** Of `DailySpending`. */
-interface Added extends Behind {
-  add(counts: readonly number[]): void;
-}
 
 export const aboutNothing: About = { model: "", credential: "", price: "", run: "" };
 
@@ -42,6 +38,8 @@ export class Form implements About {
   readonly day: DayColumns;
   /** What was spent since the tables were last written: of `DailySpending`. */
   added: Added | undefined;
+  /** The sums of usage of those that are charged: of `UsageTotals`. */
+  totals: readonly UsageTotal[] | undefined;
 
   constructor(
     id: number,
@@ -72,6 +70,7 @@ export class Form implements About {
   is(places: readonly PlaceKey[], { model, credential, price, run }: About): boolean {
     if (this.model !== model || this.credential !== credential || this.price !== price || this.run !== run)
       return false;
+    if (this.places === places) return true;
     if (this.places.length !== places.length) return false;
     for (let at = 0; at < places.length; at++) if (places[at] !== this.places[at]) return false;
     return true;

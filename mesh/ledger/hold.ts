@@ -1,7 +1,7 @@
 import type { Row } from "../store/store.ts";
 import type { HoldRow } from "../store/tables/ledger.ts";
 import type { Quantities } from "./amount.ts";
-import type { Amount, Scope } from "./ledger.ts";
+import type { Amount, Hold, Scope } from "./ledger.ts";
 import type { Form, Forms } from "./forms.ts";
 import type { PlaceKey } from "./places.ts";
 import type { WindowKind } from "./windows.ts";
@@ -15,20 +15,21 @@ export interface RecoveredHold {
   readonly atMs: number;
 }
 
-export interface OpenHold {
-  readonly id: string;
+/** Where the journal keeps an open hold: said since it was emptied, said once more at its beginning, or as a row. */
+export type Kept = "said" | "carried" | "row";
+
+export interface OpenHold extends Hold {
   readonly form: Form;
   /** Where it was reserved: there it will be settled, also after those windows have ended. */
   readonly places: readonly PlaceKey[];
   /** What is reserved in each place. */
   readonly held: Readonly<Quantities>;
   readonly atMs: number;
+  kept: Kept;
 }
 
-export const worstOf = ({ held }: OpenHold): Amount => ({ tokens: held.tokens, microUsd: held.usd });
-
 export const recoveredHold = (hold: OpenHold): RecoveredHold => ({
-  ...{ id: hold.id, scopes: hold.form.scopes, worst: worstOf(hold), model: hold.form.model, atMs: hold.atMs },
+  ...{ id: hold.id, scopes: hold.form.scopes, worst: hold.worst, model: hold.form.model, atMs: hold.atMs },
 });
 
 export const holdRow = ({ id, form, held, atMs }: OpenHold): Row => [
@@ -50,7 +51,9 @@ export function readHold(row: HoldRow, forms: Forms): OpenHold {
   const scopes = JSON.parse(row.scopes) as Scope[];
   const places = row.windows.startsWith("{") ? firstForm(scopes, row.windows) : readPlaces(row.windows);
   const held = { tokens: row.worstTokens, usd: row.worstMicroUsd, requests: row.requests, bytes: row.bytes };
-  return { id: row.id, form: forms.of(scopes, places, row), places, held, atMs: row.atMs };
+  const worst = { tokens: held.tokens, microUsd: held.usd };
+  const form = forms.of(scopes, places, row);
+  return { id: row.id, worst, writes: [], form, places, held, atMs: row.atMs, kept: "row" };
 }
 
 /** Before there were other windows, a hold named the start of its day and its month. */

@@ -1,9 +1,12 @@
 import type { LateRow, LateRows, Row, Write } from "../store/store.ts";
+import { Utf8Text } from "../store/utf8-text.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { zero, type Quantities } from "./amount.ts";
 import type { Form } from "./forms.ts";
 import { deleteHoldRow, holdRow, type OpenHold } from "./hold.ts";
+import type { Usage } from "./ledger.ts";
+import type { DayCharge } from "./spending.ts";
 
 /** A row of a table that the journal is ahead of, until it is written. */
 export interface Behind extends LateRow {
@@ -11,7 +14,7 @@ export interface Behind extends LateRow {
   behind: boolean;
 }
 
-export const kinds = { end: 0, hold: 1, spend: 2, carried: 3 } as const;
+const kinds = { end: 0, hold: 1, spend: 2, carried: 3 } as const;
 
 /**
  * Makes what the ledger does durable: each transaction gets one row, with all operations since the last
@@ -24,7 +27,9 @@ export class Journal implements LateRows {
   readonly writes: readonly Write[] = Object.freeze([this]);
   readonly #clock: Clock;
   readonly #opsMax: number;
-  #ops = "";
+  readonly #open: ReadonlyMap<string, OpenHold>;
+  /** The rest of a JSON array whose first bracket is not there. */
+  readonly #ops = new Utf8Text();
   #count = 0;
   /** How often, and the forms that the journal needs since and that are not written. */
   #emptied = 0;
@@ -34,34 +39,39 @@ export class Journal implements LateRows {
   #behind: Behind[] = [];
   /** Operations since the last transaction. */
   #countNow = 0;
-  /** Open holds without a row: those made since the journal was emptied, and those that it was begun with. */
-  #fresh = new Set<OpenHold>();
+  /** Open holds without a row that the journal was begun with. */
   #carried = new Set<OpenHold>();
   /** Holds that have ended and have a row. */
   #ended: OpenHold[] = [];
   #after: Row[] = [];
 
-  constructor(clock: Clock, opsMax: number = limits.ledger.journalOpsMax) {
+  constructor(clock: Clock, open: ReadonlyMap<string, OpenHold>, opsMax: number = limits.ledger.journalOpsMax) {
     this.#clock = clock;
+    this.#open = open;
     this.#opsMax = opsMax;
   }
 
-  /** `more` is empty, or begins with a comma. */
-  note(kind: number, id: string, form: Form, changes: string, more = ""): void {
-    if (this.#count++ === 0) this.#behindSinceMs = this.#clock.monotonicMs();
-    this.#countNow++;
-    this.#say(kind, id, form, `${changes}${more}`);
-  }
-
   opened(hold: OpenHold): void {
-    this.#fresh.add(hold);
-    this.note(kinds.hold, hold.id, hold.form, holdText(hold));
+    this.#count1();
+    this.#hold(kinds.hold, hold);
   }
 
-  /** `charge` is empty, or begins with a comma. */
-  ended(hold: OpenHold, changes: string, charge = ""): void {
-    if (!this.#fresh.delete(hold) && !this.#carried.delete(hold)) this.#ended.push(hold);
-    this.note(kinds.end, hold.id, hold.form, changes, charge);
+  /** `settled` of what was held stays in each place; `charge`: of a hold that a model has used. */
+  ended(hold: OpenHold, settled: Readonly<Quantities>, charge?: DayCharge, usage?: Usage): void {
+    if (hold.kept === "row") this.#ended.push(hold);
+    else if (hold.kept === "carried") this.#carried.delete(hold);
+    this.#count1();
+    this.#begin(kinds.end, hold.id, hold.form);
+    this.#changes(hold.held, -1, settled);
+    if (charge && usage) this.#charge(charge, usage);
+    this.#ops.byte(BRACKET_END);
+  }
+
+  spent(form: Form, settled: Readonly<Quantities>): void {
+    this.#count1();
+    this.#begin(kinds.spend, "", form);
+    this.#changes(NOTHING, 1, settled);
+    this.#ops.byte(BRACKET_END);
   }
 
   /** A row of a table has changed. */
@@ -89,20 +99,69 @@ export class Journal implements LateRows {
       (this.#count > 0 && this.#clock.monotonicMs() - this.#behindSinceMs >= limits.ledger.journalMsMax);
     const rows = due ? this.#tables() : this.#fewHolds();
     this.#countNow = 0;
-    if (this.#ops === "") return rows;
+    if (this.#ops.length === 0) return rows;
     for (const form of this.#forms) rows.push(form.row());
-    rows.push(["ledger.journal", `[${this.#ops}]`]);
+    this.#ops.byte(BRACKET_END);
+    // The bytes are taken at once (`LateRows`).
+    rows.push(["ledger.journal", this.#ops.view()]);
     this.#forms = [];
-    this.#ops = "";
+    this.#ops.cut(0);
     return rows;
   }
 
-  #say(kind: number, id: string, form: Form, more: string): void {
+  #count1(): void {
+    if (this.#count++ === 0) this.#behindSinceMs = this.#clock.monotonicMs();
+    this.#countNow++;
+  }
+
+  #hold(kind: number, { id, form, held, atMs }: OpenHold): void {
+    this.#begin(kind, id, form);
+    this.#changes(held, 1, NOTHING);
+    this.#number(atMs);
+    this.#ops.byte(BRACKET_END);
+  }
+
+  #begin(kind: number, id: string, form: Form): void {
     if (form.writtenSince !== this.#emptied) {
       form.writtenSince = this.#emptied;
       this.#forms.push(form);
     }
-    this.#ops += `${this.#ops === "" ? "[" : ",["}${kind},"${id}",${form.id},${more}]`;
+    this.#ops.byte(this.#ops.length === 0 ? BRACKET : COMMA);
+    this.#ops.byte(BRACKET);
+    this.#ops.number(kind);
+    this.#ops.byte(COMMA);
+    this.#ops.json(id);
+    this.#number(form.id);
+  }
+
+  /** Eight numbers in the order of the columns of `budget_total`. */
+  #changes(reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {
+    this.#number(settled.tokens);
+    this.#number(sign * reserved.tokens);
+    this.#number(settled.usd);
+    this.#number(sign * reserved.usd);
+    this.#number(settled.requests);
+    this.#number(sign * reserved.requests);
+    this.#number(settled.bytes);
+    this.#number(sign * reserved.bytes);
+  }
+
+  /** The counts of `usage_day`, and what is added to `usage_total`. */
+  #charge(charge: DayCharge, usage: Usage): void {
+    this.#number(1);
+    this.#number(charge.estimates);
+    this.#number(charge.inputTokens);
+    this.#number(charge.cacheReadTokens);
+    this.#number(charge.cacheWriteTokens);
+    this.#number(charge.outputTokens);
+    this.#number(charge.microUsd);
+    this.#number(usage.inputTokens);
+    this.#number(usage.outputTokens);
+  }
+
+  #number(value: number): void {
+    this.#ops.byte(COMMA);
+    this.#ops.number(value);
   }
 
   /**
@@ -118,6 +177,7 @@ export class Journal implements LateRows {
     for (const hold of this.#carried) {
       if (left-- <= 0) break;
       this.#carried.delete(hold);
+      hold.kept = "row";
       rows.push(holdRow(hold));
     }
     return rows;
@@ -129,17 +189,25 @@ export class Journal implements LateRows {
       row.behind = false;
       rows.push(row.lateRow());
     }
-    for (const hold of this.#carried) rows.push(holdRow(hold));
+    for (const hold of this.#carried) {
+      hold.kept = "row";
+      rows.push(holdRow(hold));
+    }
     for (const hold of this.#ended) rows.push(deleteHoldRow(hold));
     for (const row of this.#after) rows.push(row);
     rows.push(["ledger.emptyJournal"], ["ledger.emptyForms"]);
     [this.#behind, this.#ended, this.#after, this.#forms] = [[], [], [], []];
     this.#emptied++;
-    this.#ops = "";
+    this.#ops.cut(0);
     this.#count = 0;
     this.#tablesNow = false;
-    [this.#carried, this.#fresh] = [this.#fresh, new Set()];
-    for (const hold of this.#carried) this.#say(kinds.carried, hold.id, hold.form, holdText(hold));
+    this.#carried = new Set();
+    for (const hold of this.#open.values()) {
+      if (hold.kept !== "said") continue;
+      hold.kept = "carried";
+      this.#carried.add(hold);
+      this.#hold(kinds.carried, hold);
+    }
     return rows;
   }
 }
@@ -147,13 +215,5 @@ export class Journal implements LateRows {
 /** Of holds, to be written or deleted for each operation of a transaction. */
 const ROWS_EACH = 2;
 
-const holdText = ({ held, atMs }: OpenHold): string => `${changesText(held, 1, NOTHING)},${atMs}`;
 const NOTHING: Readonly<Quantities> = zero();
-
-/** Eight numbers in the order of the columns of `budget_total`. */
-export function changesText(reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): string {
-  return (
-    `${settled.tokens},${sign * reserved.tokens},${settled.usd},${sign * reserved.usd},` +
-    `${settled.requests},${sign * reserved.requests},${settled.bytes},${sign * reserved.bytes}`
-  );
-}
+const [BRACKET, BRACKET_END, COMMA] = [0x5b, 0x5d, 0x2c];

@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import { units } from "./amount.ts";
-import { capOf, type Place } from "./places.ts";
+import { capOf, TELL_SHARE_MIN, type Place } from "./places.ts";
 import type { Quantities } from "./amount.ts";
 import type { Scope, Unit } from "./ledger.ts";
 import type { WindowName } from "./windows.ts";
@@ -22,8 +22,7 @@ interface About {
 }
 
 const thresholds = [80, 95] as const;
-/** A forecast from less would be noise. */
-const FORECAST_SHARE_MIN = 0.2;
+/** A forecast from less would be noise, as from less than `TELL_SHARE_MIN` of the cap. */
 const FORECAST_ELAPSED_MIN = 1 / 24;
 
 interface Told {
@@ -45,7 +44,7 @@ export class Notices {
   look(place: Place, settled: Readonly<Quantities>, clock: Pick<Clock, "nowMs">, silent = false): void {
     for (const unit of place.capped) {
       const cap = capOf(place.cap, unit);
-      if (settled[unit] < cap * FORECAST_SHARE_MIN) {
+      if (settled[unit] < cap * TELL_SHARE_MIN) {
         // Far from anything to tell, which for a rolling window is to begin anew.
         if (place.spanMs !== undefined) this.#told.delete(`${place.scope} ${place.window} ${unit}`);
         continue;
@@ -57,11 +56,13 @@ export class Notices {
         if (percent > told.percent && percent <= passed && !silent) this.#tell({ kind: "warning", percent, ...about });
       }
       told.percent = Math.max(told.percent, passed);
-      if (place.window !== "day" || told.forecast) continue;
-      const forecast = forecastOf(place, cap, settled[unit], clock.nowMs());
-      if (forecast === undefined) continue;
-      told.forecast = true;
-      if (!silent) this.#tell({ kind: "forecast", forecast, ...about });
+      const nowMs = clock.nowMs();
+      if (place.window === "day" && !told.forecast) {
+        const forecast = forecastOf(place, cap, settled[unit], nowMs);
+        told.forecast = forecast !== undefined;
+        if (forecast !== undefined && !silent) this.#tell({ kind: "forecast", forecast, ...about });
+      }
+      if (place.spanMs === undefined) place.tellFrom[unit] = nextToTell(place, cap, told, nowMs);
     }
   }
 
@@ -81,9 +82,18 @@ export class Notices {
   }
 }
 
+/** How much must be settled before there is more to tell: what is spent and what is elapsed only grow. */
+function nextToTell({ window, startMs, endMs }: Place, cap: number, told: Told, nowMs: number): number {
+  const percent = thresholds.find((each) => each > told.percent);
+  const warning = percent === undefined ? Infinity : Math.floor((cap * percent) / 100);
+  if (window !== "day" || told.forecast) return warning;
+  const elapsed = (nowMs - startMs) / (endMs - startMs);
+  return Math.min(warning, Math.floor(cap * Math.max(TELL_SHARE_MIN, elapsed < FORECAST_ELAPSED_MIN ? 0 : elapsed)));
+}
+
 function forecastOf({ startMs, endMs }: Place, cap: number, settled: number, atMs: number): number | undefined {
   const elapsed = (atMs - startMs) / (endMs - startMs);
-  if (elapsed < FORECAST_ELAPSED_MIN || elapsed > 1 || settled < cap * FORECAST_SHARE_MIN) return undefined;
+  if (elapsed < FORECAST_ELAPSED_MIN || elapsed > 1 || settled < cap * TELL_SHARE_MIN) return undefined;
   const forecast = Math.round(Math.min(settled / elapsed, Number.MAX_SAFE_INTEGER));
   return forecast > cap ? forecast : undefined;
 }

@@ -1,5 +1,5 @@
 import { assert } from "../../lib/assert.ts";
-import { isRunScope, units, zero, type Quantities } from "./amount.ts";
+import { assertScopes, isRunScope, units, zero, type Quantities } from "./amount.ts";
 import type { Counter, Counters } from "./counters.ts";
 import type { CurrentWindows } from "./current-windows.ts";
 import type { BudgetRefusal, Caps, CapUnits, Scope, Unit } from "./ledger.ts";
@@ -24,6 +24,8 @@ export class Place implements PlaceKey {
   readonly spanMs: number | undefined;
   /** The units that have a cap. */
   readonly capped: readonly Unit[];
+  /** Of each unit how much must be settled before there can be anything to tell (`Notices`). */
+  readonly tellFrom: Quantities;
   readonly #counters: Counters;
   /** Where the name of the destination begins, or -1. */
   readonly mark: number;
@@ -39,7 +41,17 @@ export class Place implements PlaceKey {
     this.cap = cap;
     this.spanMs = rollingSpanMs(key.window);
     this.capped = units.filter((unit) => cap[unit] !== undefined);
+    const from = this.spanMs === undefined ? TELL_SHARE_MIN : 0;
+    this.tellFrom = zero();
+    for (const unit of units) this.tellFrom[unit] = cap[unit] === undefined ? Infinity : capOf(cap, unit) * from;
     this.#counters = counters;
+  }
+
+  /** Nothing that is settled here can be worth a notice. */
+  get quiet(): boolean {
+    const { settled } = this.used;
+    const { tokens, usd, requests, bytes } = this.tellFrom;
+    return settled.tokens < tokens && settled.usd < usd && settled.requests < requests && settled.bytes < bytes;
   }
 
   /** Makes it if there is none; it stays the same as long as anything is reserved in it. */
@@ -69,9 +81,22 @@ interface Kept {
   readonly places: readonly Place[];
 }
 
+/** The places of a list of scopes, as long as its caps and its windows are the same. */
+interface Found {
+  readonly places: readonly Place[];
+  readonly destination: string | undefined;
+  readonly caps: readonly Caps[];
+  readonly day: Window;
+  readonly month: Window;
+  /** When the first bucket of a rolling window ends. */
+  readonly untilMs: number;
+}
+
 type WindowCaps = Pick<Caps, "day" | "month" | "rolling">;
 
 const NO_CAPS: CapUnits = {};
+/** Of a cap: below it there is nothing to tell. A rolling window is looked at always: it can empty. */
+export const TELL_SHARE_MIN = 0.2;
 /** The last moment of ECMAScript time: a window that never ends. */
 const END_OF_TIME_MS = 8_640_000_000_000_000;
 const destinationScope = (scope: Scope, destination: string): Scope => `${scope}>${destination}` as Scope;
@@ -83,6 +108,8 @@ export class Places {
   readonly #caps: (scope: Scope) => Caps;
   readonly #open: ReadonlyMap<Scope, CapUnits>;
   readonly #kept = new Map<Scope, Kept>();
+  /** By lists that nobody can change. */
+  readonly #found = new WeakMap<readonly Scope[], Found>();
 
   constructor(parts: {
     readonly counters: Counters;
@@ -97,7 +124,11 @@ export class Places {
     this.#open = parts.open;
   }
 
-  of(scopes: readonly Scope[], destination?: string): Place[] {
+  of(scopes: readonly Scope[], destination?: string): readonly Place[] {
+    const found = this.#found.get(scopes);
+    const same = found && (found.destination === destination || !found.caps.some((caps) => caps.destinations));
+    if (same && this.#holds(scopes, found)) return found.places;
+    assertScopes(scopes);
     const places: Place[] = [];
     const now = this.#windows.now();
     for (const scope of scopes) {
@@ -112,13 +143,37 @@ export class Places {
       const narrower = destination === undefined ? undefined : own(caps.destinations, destination);
       if (narrower && destination !== undefined) this.#add(places, destinationScope(scope, destination), narrower, now);
     }
+    this.#keep(scopes, destination, places);
     return places;
   }
 
+  /** Whether places that were found for these scopes are still theirs. */
+  areCurrent(places: readonly PlaceKey[], scopes: readonly Scope[]): boolean {
+    const found = this.#found.get(scopes);
+    return found?.places === places && this.#holds(scopes, found);
+  }
+
+  /** Not those of runs and steps: their totals can leave memory, and come back. */
+  #keep(scopes: readonly Scope[], destination: string | undefined, places: readonly Place[]): void {
+    if (!Object.isFrozen(scopes) || scopes.some(isRunScope)) return;
+    const caps = scopes.map((scope) => this.#caps(scope));
+    const { day, month } = this.#windows.now();
+    const untilMs = Math.min(...places.map(({ spanMs, endMs }) => (spanMs === undefined ? Infinity : endMs)));
+    this.#found.set(scopes, { places, destination, caps, day, month, untilMs });
+  }
+
+  #holds(scopes: readonly Scope[], { caps, day, month, untilMs }: Found): boolean {
+    const now = this.#windows.now();
+    if (now.day !== day || now.month !== month) return false;
+    if (untilMs !== Infinity && this.#windows.latestMs() >= untilMs) return false;
+    for (let at = 0; at < caps.length; at++) if (this.#caps(scopes[at] as Scope) !== caps[at]) return false;
+    return true;
+  }
+
   /** All that can be shown of a scope: its own places and those of the destinations that have caps. */
-  shown(scope: Scope): Place[] {
+  shown(scope: Scope): readonly Place[] {
     if (isRunScope(scope)) return this.#open.has(scope) ? this.of([scope]) : [];
-    const places = this.of([scope]);
+    const places = [...this.of([scope])];
     for (const [destination, caps] of Object.entries(this.#caps(scope).destinations ?? {}))
       this.#add(places, destinationScope(scope, destination), caps, this.#windows.now());
     return places;
@@ -188,7 +243,7 @@ export class Places {
         wanted.bytes <= sound(caps.bytes) - settled.bytes - reserved.bytes;
       if (fits) continue;
       for (const unit of units) {
-        const cap = capOf(place.cap, unit);
+        const cap = capOf(caps, unit);
         const left = cap - settled[unit] - reserved[unit];
         if (wanted[unit] <= left) continue;
         const { scope, window } = place;
@@ -214,7 +269,7 @@ export class Places {
 }
 
 /** The largest safe integer where there is none. */
-export const capOf = (caps: CapUnits, unit: keyof CapUnits): number => sound(caps[unit]);
+export const capOf = (caps: CapUnits, unit: Unit): number => sound(caps[unit]);
 
 function sound(cap: number | undefined): number {
   if (cap === undefined) return Number.MAX_SAFE_INTEGER;

@@ -21,26 +21,52 @@ export function dayNames(timeZone: string): (atMs: number) => string {
   return (atMs) => format.format(atMs);
 }
 
+/** What one call has spent: the columns of `usage_day` but for the number of calls. */
+export interface DayCharge {
+  /** 1: charged without the provider's figure, so its tokens are not known. */
+  readonly estimates: number;
+  readonly inputTokens: number;
+  readonly cacheReadTokens: number;
+  readonly cacheWriteTokens: number;
+  readonly outputTokens: number;
+  readonly microUsd: number;
+}
+
 /** What several calls of one form have spent, until the row that adds it goes out. */
-class Added implements Behind {
+export class Added implements Behind {
   behind = false;
   readonly #form: Form;
-  readonly #counts = [0, 0, 0, 0, 0, 0, 0];
+  #calls = 0;
+  #estimates = 0;
+  #input = 0;
+  #cacheRead = 0;
+  #cacheWrite = 0;
+  #output = 0;
+  #microUsd = 0;
 
   constructor(form: Form) {
     this.#form = form;
   }
 
-  add(counts: readonly number[]): void {
-    for (let at = 0; at < this.#counts.length; at++)
-      this.#counts[at] = Math.min((this.#counts[at] ?? 0) + (counts[at] ?? 0), Number.MAX_SAFE_INTEGER);
+  add(charge: DayCharge): void {
+    this.#calls = sum(this.#calls, 1);
+    this.#estimates = sum(this.#estimates, charge.estimates);
+    this.#input = sum(this.#input, charge.inputTokens);
+    this.#cacheRead = sum(this.#cacheRead, charge.cacheReadTokens);
+    this.#cacheWrite = sum(this.#cacheWrite, charge.cacheWriteTokens);
+    this.#output = sum(this.#output, charge.outputTokens);
+    this.#microUsd = sum(this.#microUsd, charge.microUsd);
   }
 
   lateRow(): Row {
     this.#form.added = undefined;
-    return ["spending.add", ...this.#form.day, ...this.#counts];
+    const tokens = [this.#input, this.#cacheRead, this.#cacheWrite, this.#output];
+    return ["spending.add", ...this.#form.day, this.#calls, this.#estimates, ...tokens, this.#microUsd];
   }
 }
+
+/** One that would overflow stays at the largest safe integer. */
+const sum = (a: number, b: number): number => Math.min(a + b, Number.MAX_SAFE_INTEGER);
 
 /** The rows of what was spent on each day, by whom and for what. Only rows: no cap is held by them. */
 export class DailySpending {
@@ -55,18 +81,18 @@ export class DailySpending {
     this.#name = dayNames(timeZone);
   }
 
-  /** One call; `usage` undefined: charged without the provider's figure, so its tokens are not known. Returns the counts. */
-  add(form: Form, microUsd: number, usage: Usage | undefined): readonly number[] {
+  /** One call. */
+  add(form: Form, charge: DayCharge): void {
     const added = (form.added ??= new Added(form));
-    const counts = usage ? [1, 0, ...countsOf(usage), microUsd] : [1, 1, 0, 0, 0, 0, microUsd];
-    added.add(counts);
+    added.add(charge);
     this.#journal.changed(added);
-    return counts;
   }
 
   /** The provider's figure for an estimate; `freed`: how much was charged too much. */
   correct(spent: About, places: readonly PlaceKey[], freed: number, usage: Usage): Row {
-    return ["spending.correct", ...countsOf(usage), freed, this.#dayOf(places).startMs, ...keyOf({ ...spent, places })];
+    const { inputTokens, cacheReadTokens, cacheWriteTokens, outputTokens } = dayCharge(usage, 0, false);
+    const tokens = [inputTokens, cacheReadTokens, cacheWriteTokens, outputTokens];
+    return ["spending.correct", ...tokens, freed, this.#dayOf(places).startMs, ...keyOf({ ...spent, places })];
   }
 
   /** The columns of a row that are the same for all calls of a form: where they count says when, and whose they are. */
@@ -84,14 +110,17 @@ export class DailySpending {
   }
 }
 
-function countsOf({ inputTokens, cacheReadTokens = 0, cacheWriteTokens = 0, outputTokens }: Usage): number[] {
-  return [
-    Math.max(0, inputTokens - cacheReadTokens - cacheWriteTokens),
-    cacheReadTokens,
-    cacheWriteTokens,
-    outputTokens,
-  ];
-}
+export const dayCharge = (usage: Usage, microUsd: number, estimate: boolean): DayCharge =>
+  estimate
+    ? { estimates: 1, inputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens: 0, microUsd }
+    : {
+        estimates: 0,
+        inputTokens: Math.max(0, usage.inputTokens - (usage.cacheReadTokens ?? 0) - (usage.cacheWriteTokens ?? 0)),
+        cacheReadTokens: usage.cacheReadTokens ?? 0,
+        cacheWriteTokens: usage.cacheWriteTokens ?? 0,
+        outputTokens: usage.outputTokens,
+        microUsd,
+      };
 
 /** agent, model, run, teams, tenant, credential, price: each scope of a call is known by the places where it counts. */
 function keyOf({ places, model, credential, price, run }: About & { readonly places: readonly PlaceKey[] }): string[] {

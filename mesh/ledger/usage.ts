@@ -1,10 +1,11 @@
 import type { Row } from "../store/store.ts";
 import type { UsageRow } from "../store/tables/ledger.ts";
+import type { Form } from "./forms.ts";
 import type { Behind, Journal } from "./journal.ts";
 import type { Scope, Usage } from "./ledger.ts";
 
 /** What one scope has used of one model. A sum that would overflow stays at the largest safe integer. */
-class UsageTotal implements Behind {
+export class UsageTotal implements Behind {
   readonly scope: string;
   readonly model: string;
   #calls = 0;
@@ -49,15 +50,13 @@ export class UsageTotals {
       this.#of(scope, model).add(calls, inputTokens, outputTokens, microUsd);
   }
 
-  add(
-    scope: Scope,
-    model: string,
-    { inputTokens, outputTokens }: Pick<Usage, "inputTokens" | "outputTokens">,
-    microUsd: number,
-  ): void {
-    const total = this.#of(scope, model);
-    total.add(1, inputTokens, outputTokens, microUsd);
-    this.#journal.changed(total);
+  /** One call of a form. */
+  add(form: Form, { inputTokens, outputTokens }: Usage, microUsd: number): void {
+    form.totals ??= form.charged.map((scope) => this.#of(scope, form.model));
+    for (const total of form.totals) {
+      total.add(1, inputTokens, outputTokens, microUsd);
+      this.#journal.changed(total);
+    }
   }
 
   /** Takes back what was charged too high. */

@@ -23,7 +23,7 @@ interface Kept {
  */
 export class Monitor {
   readonly #clock: Clock;
-  #events: Kept[] = [];
+  readonly #events: Kept[] = [];
   /** By type, then by agent. */
   readonly #kinds = new Map<string, Map<string | null, Kind>>();
   /** Of kinds that are told sparsely: when last, and how often since. */
@@ -68,13 +68,18 @@ export class Monitor {
     const counts = [...this.#kinds.values()].flatMap((agents) => [...agents.values()].map(({ kept }) => kept));
     const level = levelOf(counts, count);
     let left = count;
-    this.#events = this.#events.filter(({ kind }) => {
-      if (left === 0 || kind.kept <= level) return true;
+    let kept = 0;
+    for (const each of this.#events) {
+      const { kind } = each;
+      if (left === 0 || kind.kept <= level) {
+        this.#events[kept++] = each;
+        continue;
+      }
       left--;
       kind.kept--;
       if (kind.kept === 0) this.#drop(kind);
-      return false;
-    });
+    }
+    this.#events.length = kept;
   }
 
   #kindOf(type: string, agent: string | null): Kind {

@@ -229,7 +229,7 @@ export const foldJournal = `
 
 export const journalStatements = {
   /** (operations: JSON) */
-  "ledger.journal": "INSERT INTO ledger_journal (ops) VALUES (?)",
+  "ledger.journal": "INSERT INTO ledger_journal (ops) VALUES (CAST(? AS TEXT))",
   /** (id, places: JSON, scopes: JSON, model, credential, price, run, day: JSON, charged: JSON): with or before its first operation. */
   "ledger.insertForm": "INSERT INTO ledger_form VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
   /** (): goes with `ledger.emptyJournal`. */
