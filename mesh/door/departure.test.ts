@@ -5,8 +5,9 @@ import { Departure } from "./departure.ts";
 test("who listens is told once, and who has stopped listening is not", () => {
   const gone = new Departure();
   const told: string[] = [];
-  const stopped = (): void => void told.push("stopped");
-  gone.addEventListener("abort", () => told.push("first"));
+  const telling = (what: string) => ({ handleEvent: (): void => void told.push(what) });
+  const stopped = telling("stopped");
+  gone.addEventListener("abort", telling("first"));
   gone.addEventListener("abort", stopped);
   gone.removeEventListener("abort", stopped);
   gone.removeEventListener("abort", stopped);

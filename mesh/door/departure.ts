@@ -1,7 +1,11 @@
+interface Listener {
+  handleEvent(): void;
+}
+
 /** Whether somebody has gone: of a signal as much as is needed here, for a fraction of what one costs a call. */
 export class Departure {
   aborted = false;
-  #listeners: (() => void)[] | undefined;
+  #listeners: Listener[] | undefined;
   #controller: AbortController | undefined;
 
   /** For who needs a real one. */
@@ -18,15 +22,15 @@ export class Departure {
     this.#controller?.abort("gone");
     const listeners = this.#listeners;
     this.#listeners = undefined;
-    if (listeners) for (const listener of listeners) listener();
+    if (listeners) for (const listener of listeners) listener.handleEvent();
   }
 
-  addEventListener(_type: "abort", listener: () => void): void {
+  addEventListener(_type: "abort", listener: Listener): void {
     if (this.#listeners) this.#listeners.push(listener);
     else this.#listeners = [listener];
   }
 
-  removeEventListener(_type: "abort", listener: () => void): void {
+  removeEventListener(_type: "abort", listener: Listener): void {
     const at = this.#listeners?.indexOf(listener) ?? -1;
     if (at >= 0) this.#listeners?.splice(at, 1);
   }

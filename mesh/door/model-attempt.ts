@@ -4,33 +4,31 @@ import { limits } from "../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Outcome } from "../egress/answer-relay.ts";
 import type { Injection } from "../egress/credentials.ts";
-import { familyOf, type Provider } from "../egress/providers.ts";
+import { familyOf } from "../egress/providers.ts";
 import { isHeldWhole, type Meter } from "../egress/wire/format.ts";
 import type { BudgetRefusal, Hold } from "../ledger/ledger.ts";
 import { outputTokensPayable } from "../ledger/payable.ts";
 import { worstCase } from "../ledger/price.ts";
-import type { Link } from "./model-links.ts";
 import type { Way } from "./model-routing.ts";
 import type { Write } from "../store/store.ts";
 import { evidenceOf, subjectOf, type Caller, type DoorServices, type Work } from "./services.ts";
-import { settle } from "./settlement.ts";
+import { kindOf, settle } from "./settlement.ts";
 
-/** A link with the credential that this attempt uses, and what is recorded of the attempt. */
-export interface Attempt extends Link {
-  /** Its `credential` is the one of this attempt. */
-  readonly provider: Provider;
-  /** Of a call that has several ways only: the chain, which attempt it is, and who was passed over for what reason. */
-  readonly about: { readonly [key: string]: string | number | readonly string[] };
-}
+/** What is recorded of a call that has several ways: the chain, which attempt it is, and who was passed over for what reason. */
+export type About = { readonly [key: string]: string | number | readonly string[] };
 
-/** An attempt that may go out: everything is decided, held and on disk. */
-export interface Admitted extends Attempt {
+/** An attempt that may go out as soon as it is on disk: everything is decided and held. */
+export interface Admitted {
+  readonly way: Way;
+  readonly about: About;
   readonly hold: Hold;
   /** What the call was made for, if for a run. */
   readonly work: Work | undefined;
   readonly injection: Injection | null;
   readonly body: Buffer;
   readonly outputTokens: number;
+  /** The hold and its record are. */
+  readonly onDisk: Promise<void>;
 }
 
 /** Why an attempt cannot be made: there is no credential, or no money. */
@@ -38,14 +36,10 @@ export type NotAdmitted =
   | { readonly kind: "credential"; readonly refusal: Refusal }
   | { readonly kind: "budget"; readonly cause: BudgetRefusal; readonly work: Work | undefined };
 
-/** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it before anything is sent. */
-export function reserve(
-  services: DoorServices,
-  caller: Caller,
-  { link, provider }: Way,
-  about: Attempt["about"],
-): Promise<Result<Admitted, NotAdmitted>> {
-  const { model, price, call, rule, format, translation } = link;
+/** Clamps the answer to what the budget can pay, holds the worst case in every scope, and records it: before that is on disk nothing is sent. */
+export function reserve(services: DoorServices, caller: Caller, way: Way, about: About): Result<Admitted, NotAdmitted> {
+  const { link, provider } = way;
+  const { model, price, call, rule } = link;
   const use = { agent: caller.agent, destination: provider.name };
   const injection = provider.credential === null ? null : services.injector.prepare(provider.credential, use);
   if (injection === undefined) {
@@ -54,7 +48,7 @@ export function reserve(
       `the vault holds no credential \`${provider.credential}\``,
       `add it with \`cordon credential add ${provider.credential}\``,
     );
-    return Promise.resolve(err({ kind: "credential", refusal: missing }));
+    return err({ kind: "credential", refusal: missing });
   }
   const work = services.workOf?.(caller);
   const own = services.scopes.of(caller.agent);
@@ -84,40 +78,26 @@ export function reserve(
       run: work?.run,
     },
   );
-  if (!held.ok) return Promise.resolve(err({ kind: "budget", cause: held.error, work }));
+  if (!held.ok) return err({ kind: "budget", cause: held.error, work });
   const hold = held.value;
+  // By name: as it is written.
   const detail = {
     allow: true,
-    sandbox: caller.sandbox,
-    verb: "model.call",
-    model: call.model,
-    rule,
-    hold: hold.id,
-    tokens: hold.worst.tokens,
-    micro_usd: hold.worst.microUsd,
-    price: price.source,
     credential: provider.credential,
+    hold: hold.id,
+    micro_usd: hold.worst.microUsd,
+    model: call.model,
+    price: price.source,
+    rule,
+    sandbox: caller.sandbox,
+    tokens: hold.worst.tokens,
+    verb: "model.call",
   };
-  const recorded = services.audit.record(
+  const onDisk = services.audit.record(
     { kind: "model.reserved", subject: subjectOf(caller), detail: withMore(detail, about, work) },
     writesOf(hold, injection, work?.began(hold.id, "model", call.model)),
   );
-  const admitted: Admitted = {
-    call,
-    provider,
-    model,
-    price,
-    format,
-    translation,
-    rule,
-    about,
-    hold,
-    work,
-    injection,
-    outputTokens,
-    body,
-  };
-  return recorded.then(() => ok(admitted));
+  return ok({ way, about, hold, work, injection, body, outputTokens, onDisk });
 }
 
 function writesOf(hold: Hold, injection: Injection | null, more: readonly Write[] | undefined): readonly Write[] {
@@ -126,10 +106,10 @@ function writesOf(hold: Hold, injection: Injection | null, more: readonly Write[
 }
 
 /** What is told of a call that has one way and is made for no run. */
-export const NOTHING_MORE: Attempt["about"] = {};
+export const NOTHING_MORE: About = {};
 
 /** Most calls have nothing more: a spread costs more than the record. */
-const withMore = (detail: { readonly [key: string]: Json }, about: Attempt["about"], work: Work | undefined) =>
+const withMore = (detail: { readonly [key: string]: Json }, about: About, work: Work | undefined) =>
   about === NOTHING_MORE && !work ? detail : { ...detail, ...about, ...evidenceOf(work) };
 
 /** An answer shorter than this is of no use. */
@@ -143,18 +123,15 @@ export function finish(
   meter: Meter,
   outcome: Outcome | undefined,
 ): Promise<void> {
-  const { call, hold, price, work, about } = admitted;
-  const settled = settle(services.ledger, { call, hold, price, meter, billed: outcome?.billed ?? "unknown" });
-  const ended = outcome?.kind ?? "fault";
+  const { way, hold, work, about } = admitted;
+  const { call, price } = way.link;
+  const settled = settle(services.ledger, { call, hold, price, meter, outcome });
+  const ended = kindOf(outcome);
   const recorded = services.audit.record(
     {
       kind: "model.settled",
       subject: subjectOf(caller),
-      detail: withMore(
-        { hold: hold.id, model: call.model, outcome: ended, reason: reasonOf(outcome), ...settled.detail },
-        about === NOTHING_MORE ? about : withoutSkipped(about),
-        work,
-      ),
+      detail: withMore(settled.detail, about === NOTHING_MORE ? about : withoutSkipped(about), work),
     },
     work ? [...settled.writes, ...work.ended(hold.id, ended, settled)] : settled.writes,
     // A crash that forgets this end charges the hold in full. What a run has done is not done twice.
@@ -167,7 +144,7 @@ export function finish(
   return recorded;
 }
 
-function withoutSkipped({ skipped: _told, ...about }: Attempt["about"]): Attempt["about"] {
+function withoutSkipped({ skipped: _told, ...about }: About): About {
   return about;
 }
 
@@ -182,10 +159,4 @@ function tellEnd(
     services.haltRunaway?.(caller.agent, cause);
   }
   services.monitor.emit("model.settled", caller.agent, told);
-}
-
-export function reasonOf(outcome: Outcome | undefined): string {
-  if (!outcome) return "fault of the mesh";
-  if (outcome.kind === "failed") return outcome.refusal.reason.slice(0, 200);
-  return outcome.kind === "passed_error" ? `status ${outcome.status}` : outcome.reason;
 }

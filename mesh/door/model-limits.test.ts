@@ -38,7 +38,7 @@ test("at the ceiling a call passes, above it it is refused with the line that wo
 test("a longer answer is shortened, as the budget does", () => {
   const tokens = (maxTokens: number, outputTokens: number | null): number | null | undefined => {
     const judged = judge({ maxTokens }, { outputTokens });
-    return judged.ok ? judged.value.outputTokens : undefined;
+    return judged.ok ? judged.value : undefined;
   };
   assert.deepEqual([tokens(100, 500), tokens(1_000, 500), tokens(100, null)], [100, 500, 100]);
   assert.equal(tokens(100_000, null), limits.model.outputTokensDefault);
@@ -49,7 +49,7 @@ test("what is held whole is not shortened: its ceiling goes along, until its tok
   for (const whole of [{ heard: { ms: 1 } }, { drawn: { size: "auto", quality: "auto" } }] as const) {
     const tokens = (ceilings: ModelLimits): number | null | undefined => {
       const judged = judge(ceilings, { ...whole, outputTokens: null });
-      return judged.ok ? judged.value.outputTokens : undefined;
+      return judged.ok ? judged.value : undefined;
     };
     assert.deepEqual([tokens({}), tokens({ maxTokens: 100 })], [null, 100]);
   }

@@ -14,17 +14,20 @@ export interface ModelLimits {
   readonly tools?: number;
 }
 
-/** The call within the ceilings. A longer answer is shortened, as the budget does; anything else above them is refused. */
-export function withinLimits(agent: string, ceilings: ModelLimits, call: ModelCall): Result<ModelCall, Refusal> {
-  const asked = { n: call.choices, temperature: call.temperature ?? -Infinity, tools: call.tools };
-  for (const name of ["n", "temperature", "tools"] as const) {
-    const ceiling = ceilings[name];
-    if (ceiling === undefined || asked[name] <= ceiling) continue;
-    const reason = `\`${name}\` is ${asked[name]}, and \`${agent}\` may have at most ${ceiling}`;
-    return err(refusal("denied", reason, `raise \`agents.${agent}.model_limits.${name}\``));
-  }
+/** Tokens of one answer within the ceilings. A longer one is shortened, as the budget does; anything else above them is refused. */
+export function withinLimits(agent: string, ceilings: ModelLimits, call: ModelCall): Result<number | null, Refusal> {
+  const { choices, temperature, tools } = call;
+  if (choices > (ceilings.n ?? Infinity)) return tooMuch(agent, "n", choices, ceilings.n);
+  if (temperature !== null && temperature > (ceilings.temperature ?? Infinity))
+    return tooMuch(agent, "temperature", temperature, ceilings.temperature);
+  if (tools > (ceilings.tools ?? Infinity)) return tooMuch(agent, "tools", tools, ceilings.tools);
   // What is drawn or heard is not shortened: who asks for more is refused when its tokens are known.
-  if (isHeldWhole(call)) return ok({ ...call, outputTokens: ceilings.maxTokens ?? null });
+  if (isHeldWhole(call)) return ok(ceilings.maxTokens ?? null);
   const wanted = call.outputTokens ?? limits.model.outputTokensDefault;
-  return ok({ ...call, outputTokens: Math.min(wanted, ceilings.maxTokens ?? Infinity) });
+  return ok(Math.min(wanted, ceilings.maxTokens ?? Infinity));
+}
+
+function tooMuch(agent: string, name: string, asked: number, ceiling: number | undefined): Result<never, Refusal> {
+  const reason = `\`${name}\` is ${asked}, and \`${agent}\` may have at most ${ceiling}`;
+  return err(refusal("denied", reason, `raise \`agents.${agent}.model_limits.${name}\``));
 }

@@ -1,6 +1,6 @@
 import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import { afterwards, type Soon } from "../../lib/soon.ts";
+import type { Soon } from "../../lib/soon.ts";
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { Provider } from "../egress/providers.ts";
 import { translationTo, type Translation } from "../egress/translate/translations.ts";
@@ -52,24 +52,33 @@ export interface Asked {
 export function linksOf(services: DoorServices, caller: Caller, asked: Asked): Soon<Result<Links, Refusal>> {
   const chain = services.routing?.chains.get(asked.call.model);
   if (chain) return linksOfChain(services, caller, asked, chain);
-  const call = meant(services, asked.call);
-  return afterwards(askNow(services, caller, { verb: "model.call", model: call.model }), (allowed) => {
-    if (!allowed.ok) return allowed;
-    const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? NO_LIMITS, call);
-    const link = limited.ok
-      ? linkTo(services, { body: asked.body, call: limited.value, format: asked.format }, allowed.value.rule)
-      : limited;
-    return link.ok ? ok({ links: [link.value], skipped: NOBODY }) : refuse(services, caller, link.error, call.model);
-  });
+  const model = meant(services, asked.call.model);
+  const allowed = askNow(services, caller, { verb: "model.call", model });
+  // What is denied is on disk before it is told.
+  if (allowed instanceof Promise) return allowed.then((denied) => onlyLink(services, caller, asked, model, denied));
+  return onlyLink(services, caller, asked, model, allowed);
+}
+
+function onlyLink(
+  services: DoorServices,
+  caller: Caller,
+  asked: Asked,
+  model: string,
+  allowed: Result<{ readonly rule: string }, Refusal>,
+): Soon<Result<Links, Refusal>> {
+  if (!allowed.ok) return allowed;
+  const tokens = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? NO_LIMITS, asked.call);
+  const link = tokens.ok ? linkTo(services, asked, model, tokens.value, allowed.value.rule) : tokens;
+  return link.ok ? ok({ links: [link.value], skipped: NOBODY }) : refuse(services, caller, link.error, model);
 }
 
 const NO_LIMITS: ModelLimits = {};
 const NOBODY: readonly string[] = [];
 
 /** A name of the fleet's own becomes the model that it stands for, before anything is decided or priced. */
-function meant(services: DoorServices, call: ModelCall): ModelCall {
-  const model = services.aliases.get(call.model);
-  return model ? { ...call, model: `${model.provider}/${model.model}` } : call;
+function meant(services: DoorServices, name: string): string {
+  const model = services.aliases.get(name);
+  return model ? `${model.provider}/${model.model}` : name;
 }
 
 async function linksOfChain(
@@ -80,16 +89,18 @@ async function linksOfChain(
 ): Promise<Result<Links, Refusal>> {
   const halted = services.halted(caller.agent);
   if (halted) return refuse(services, caller, halted, asked.call.model);
-  const limited = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? NO_LIMITS, asked.call);
-  if (!limited.ok) return refuse(services, caller, limited.error, asked.call.model);
+  const tokens = withinLimits(caller.agent, services.modelLimits.get(caller.agent) ?? NO_LIMITS, asked.call);
+  if (!tokens.ok) return refuse(services, caller, tokens.error, asked.call.model);
   const links: Link[] = [];
   const refusals: { readonly model: string; readonly refused: Refusal }[] = [];
-  for (const { provider, model } of chain.links) {
-    const call = { ...limited.value, model: `${provider}/${model}` };
-    const decision = decisionOf(services, caller, { verb: "model.call", model: call.model });
-    const link = decision.allow ? linkTo(services, { ...asked, call }, decision.rule, true) : err(decision.refusal);
+  for (const each of chain.links) {
+    const model = `${each.provider}/${each.model}`;
+    const decision = decisionOf(services, caller, { verb: "model.call", model });
+    const link = decision.allow
+      ? linkTo(services, asked, model, tokens.value, decision.rule, true)
+      : err(decision.refusal);
     if (link.ok) links.push(link.value);
-    else refusals.push({ model: call.model, refused: link.error });
+    else refusals.push({ model, refused: link.error });
   }
   const skipped = refusals.map(({ model, refused }) => `${model}: ${refused.reason}`.slice(0, REASON_CHARS_MAX));
   const [first, ...more] = links;
@@ -101,14 +112,16 @@ async function linksOfChain(
 
 export const REASON_CHARS_MAX = 200;
 
-/** No provider, no format, no price, no bound: no call. */
+/** No provider, no format, no price, no bound: no call. `outputTokens`: those that an answer may have. */
 function linkTo(
   services: DoorServices,
   { body, call, format }: Asked,
+  named: string,
+  outputTokens: number | null,
   rule: string,
   translates = false,
 ): Result<Link, Refusal> {
-  const { provider: name, model } = partsOf(call.model);
+  const { provider: name, model } = partsOf(named);
   const provider = services.providers.get(name);
   const speaks = provider?.apis.includes(format.api) ?? false;
   const translation = translates && provider && !speaks ? translationTo(provider, format) : undefined;
@@ -121,26 +134,27 @@ function linkTo(
       ),
     );
   }
-  const said = translation ? saidIn(translation, body, call) : ok(call);
-  if (!said.ok) return said;
-  const price = services.prices.priceOf(provider.priceList ?? provider.name, model, call.outputTokens === 0);
+  const translated = translation ? saidIn(translation, body) : undefined;
+  if (translated && !translated.ok) return translated;
+  const said = translated ? translated.value : call;
+  const price = services.prices.priceOf(provider.priceList ?? provider.name, model, outputTokens === 0);
   // One that is stated by time is none for anything but sound.
-  if (!price || (price.byTime && !said.value.heard)) {
+  if (!price || (price.byTime && !said.heard)) {
     return err(
       refusal(
         "unsupported",
-        `no price is known for \`${call.model}\``,
+        `no price is known for \`${named}\``,
         "use a model of the price list, or declare the provider with a `price`",
       ),
     );
   }
-  const images = imageTokensMax(provider, model, said.value.images);
+  const images = imageTokensMax(provider, model, said.images);
   if (!images.ok) return images;
-  const drawn = said.value.drawn && drawnTokensMax(provider, model, price, said.value.drawn);
+  const drawn = said.drawn && drawnTokensMax(provider, model, price, said.drawn);
   if (drawn && !drawn.ok) return drawn;
-  const heard = said.value.heard && heardBound(provider, model, price, said.value.heard);
+  const heard = said.heard && heardBound(provider, model, price, said.heard);
   if (heard && !heard.ok) return heard;
-  const ceiling = said.value.outputTokens ?? Infinity;
+  const ceiling = outputTokens ?? Infinity;
   if (heard && heard.value.outputTokens > ceiling)
     return err(
       refusal(
@@ -157,7 +171,7 @@ function linkTo(
         "raise `model_limits.max_tokens`, or ask for a smaller one or a lower quality",
       ),
     );
-  const bounded = { ...said.value };
+  const bounded = { ...said, model: named, outputTokens };
   if (drawn) bounded.outputTokens = drawn.value;
   bounded.inputTokensMax += images.value;
   if (heard) {
@@ -184,16 +198,15 @@ function partsOf(model: string): { readonly provider: string; readonly model: st
   return known;
 }
 
-/** The call in the provider's format, understood and bounded there as if an agent had made it; its ceilings stay. */
-function saidIn(translation: Translation, body: Json, call: ModelCall): Result<ModelCall, Refusal> {
+/** The call in the provider's format, understood and bounded there as if an agent had made it. */
+function saidIn(translation: Translation, body: Json): Result<ModelCall, Refusal> {
   const fix = "leave that out, or ask a model that speaks this format";
   const request = translation.request(body);
   if (!request.ok)
     return err(
       refusal("unsupported", `cannot be said in the ${translation.upstream.api} format: ${request.error}`, fix),
     );
-  const parsed = translation.upstream.parse(request.value, Buffer.byteLength(JSON.stringify(request.value)));
-  return parsed.ok ? ok({ ...parsed.value, model: call.model, outputTokens: call.outputTokens }) : parsed;
+  return translation.upstream.parse(request.value, Buffer.byteLength(JSON.stringify(request.value)));
 }
 
 /** Records a refused call before it is told. */

@@ -24,6 +24,7 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const answered = { kind: "answered", billed: "seen", scrubbed: 0, reason: "complete" } as const;
 const MOST = Number.MAX_SAFE_INTEGER;
 const price = flatPrice("test", 1_000_000, 2_000_000);
 const lies: readonly (readonly [WireFormat, object])[] = [
@@ -59,7 +60,7 @@ for (const [format, answer] of lies) {
       const meter = format.meter();
       meter.read(answer as never);
       assert.ok(meter.complete && meter.usage);
-      const settled = settle(ledger, { call, hold: held.value, price, meter, billed: "seen" });
+      const settled = settle(ledger, { call, hold: held.value, price, meter, outcome: answered });
       assert.equal(settled.detail["charged"], "reservation");
       assert.deepEqual([settled.tokens, settled.microUsd], [110, 120]);
       await store.commit([...held.value.writes, ...settled.writes]);
@@ -82,7 +83,7 @@ const outputOf = (meter: ReturnType<typeof streamed>): unknown => {
   const call = { inputTokensMax: 100, outputTokens: 900, choices: 1 } as ModelCall;
   const held = ledger.reserve(["agent:a"], worstCase(price, 100, 900, 1), "p/m");
   assert.ok(held.ok);
-  return settle(ledger, { call, hold: held.value, price, meter, billed: "seen" }).detail["output_tokens"];
+  return settle(ledger, { call, hold: held.value, price, meter, outcome: answered }).detail["output_tokens"];
 };
 
 test("a report that is lower than what has passed does not count: each delta is a token at least", () => {

@@ -10,7 +10,8 @@ interface Spent {
   readonly hold: Hold;
   readonly price: Price;
   readonly meter: Meter;
-  readonly billed: Outcome["billed"];
+  /** Undefined: nobody knows how it has ended. */
+  readonly outcome: Outcome | undefined;
 }
 
 interface Settlement {
@@ -20,18 +21,30 @@ interface Settlement {
   readonly detail: { readonly [key: string]: number | string };
 }
 
+/** How a call ended, in the words of the record. */
+export const kindOf = (outcome: Outcome | undefined): string => outcome?.kind ?? "fault";
+
+export function reasonOf(outcome: Outcome | undefined): string {
+  if (!outcome) return "fault of the mesh";
+  if (outcome.kind === "failed") return outcome.refusal.reason.slice(0, 200);
+  return outcome.kind === "passed_error" ? `status ${outcome.status}` : outcome.reason;
+}
+
 /**
  * What a call is charged. `nothing`: the hold is released. `unknown`: the hold is charged in full, as absent is
  * not zero. `seen`: what the provider reported, and where the answer was broken off never less than what passed.
  */
 export function settle(ledger: Ledger, spent: Spent): Settlement {
-  const { hold, price, billed } = spent;
+  const { call, hold, price, outcome } = spent;
+  const billed = outcome?.billed ?? "unknown";
+  const kind = kindOf(outcome);
+  const reason = reasonOf(outcome);
   if (billed === "nothing") {
     return {
       writes: ledger.release(hold.id).writes,
       tokens: 0,
       microUsd: 0,
-      detail: { charged: "nothing", price: price.source },
+      detail: { charged: "nothing", hold: hold.id, model: call.model, outcome: kind, price: price.source, reason },
     };
   }
   const seen = billed === "seen" ? usageSeen(spent) : undefined;
@@ -39,9 +52,7 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   const usage = seen && isPlausibleUsage(seen) ? seen : undefined;
   const cost = usage ? costOf(price, usage) : hold.worst;
   // Of a hold that is charged in full only the sum is known.
-  const inputTokens = usage
-    ? usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens
-    : spent.call.inputTokensMax;
+  const inputTokens = usage ? usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens : call.inputTokensMax;
   const outputTokens = usage ? usage.outputTokens : Math.max(0, hold.worst.tokens - inputTokens);
   const { writes, above } = ledger.settle(
     hold.id,
@@ -59,17 +70,22 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   );
   const tokens = cost.tokens - above.tokens;
   const microUsd = cost.microUsd - above.microUsd;
+  // By name: as it is written.
   const detail = {
-    charged: usage ? "usage" : "reservation",
-    input_tokens: inputTokens,
-    output_tokens: outputTokens,
+    above_micro_usd: above.microUsd,
+    above_tokens: above.tokens,
     cache_read_tokens: usage?.cacheReadTokens ?? 0,
     cache_write_tokens: usage?.cacheWriteTokens ?? 0,
-    tokens,
+    charged: usage ? "usage" : "reservation",
+    hold: hold.id,
+    input_tokens: inputTokens,
     micro_usd: microUsd,
-    above_tokens: above.tokens,
-    above_micro_usd: above.microUsd,
+    model: call.model,
+    outcome: kind,
+    output_tokens: outputTokens,
     price: price.source,
+    reason,
+    tokens,
   };
   return { writes, tokens, microUsd, detail };
 }

@@ -50,6 +50,7 @@ const mediaType = (header: string): string => {
   const end = header.indexOf(";");
   return (end < 0 ? header : header.slice(0, end)).trim().toLowerCase();
 };
+const NO_HEADERS: Readonly<Record<string, string>> = {};
 const HEADERS_PASSED = ["request-id", "x-request-id", "retry-after", "x-cordon-rehearsal"];
 
 /**
@@ -67,11 +68,12 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
   readonly #reader: EventReader | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
-  #headers: Readonly<Record<string, string>> = {};
-  #collected: Buffer[] = [];
+  #headers = NO_HEADERS;
+  /** Of a plain answer: most come in one piece. */
+  #collected: Buffer[] | undefined;
   #bytes = 0;
   /** Whole events that wait because their text may be the beginning of a secret. */
-  #suspect: Buffer[] = [];
+  #suspect: Buffer[] | undefined;
   #ended = false;
 
   /** `finish` is told once how it ended. */
@@ -99,6 +101,11 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
   /** The request could not be written. */
   unsent(cause: Error): void {
     this.#end({ kind: "failed", refusal: unreachableProvider(this.#exchange.provider, cause), billed: "nothing" });
+  }
+
+  /** The agent has gone. */
+  handleEvent(): void {
+    this.abort("client_gone");
   }
 
   /** Its time is up. */
@@ -151,7 +158,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
       const max = this.#status >= 400 ? ERROR_BODY_BYTES_MAX : limits.model.responseBytesMax;
       if (this.#bytes > max)
         return this.#fail(`sent more than ${max} bytes`, this.#status >= 400 ? "nothing" : "unknown");
-      this.#collected.push(Buffer.from(chunk));
+      const piece = Buffer.from(chunk);
+      if (this.#collected) this.#collected.push(piece);
+      else this.#collected = [piece];
       return;
     }
     if (this.#bytes > limits.model.responseBytesMax) return this.#cut("answer_too_large");
@@ -165,12 +174,12 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     if (verdict === "over") return this.#cut("reservation_used_up");
     if (verdict === "secret") return this.#cut("credential_in_answer");
     if (verdict === "suspect") {
-      this.#suspect.push(Buffer.from(events));
+      (this.#suspect ??= []).push(Buffer.from(events));
       return;
     }
-    if (this.#suspect.length === 0) return this.#pass(controller, events);
+    if (!this.#suspect) return this.#pass(controller, events);
     this.#pass(controller, Buffer.concat([...this.#suspect, events]));
-    this.#suspect = [];
+    this.#suspect = undefined;
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
@@ -180,7 +189,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     if (!this.#streaming) return this.#endPlain();
     // A stream that stops without its last event was broken off, however politely.
     if (!this.#exchange.meter.complete || this.#events?.rest().length !== 0) return this.#cut("upstream_incomplete");
-    if (this.#suspect.length > 0) this.#pass(controller, Buffer.concat(this.#suspect));
+    if (this.#suspect) this.#pass(controller, Buffer.concat(this.#suspect));
     else this.#exchange.meter.passed();
     this.#flush();
     this.#end({
@@ -231,13 +240,18 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     if (this.#status === 401 || this.#status === 403) {
       return this.#end({ kind: "failed", refusal: rejectedByProvider(provider, this.#status), billed: "nothing" });
     }
-    this.#tellWhole(Buffer.concat(this.#collected));
+    this.#tellWhole(this.#body());
     this.#end({ kind: "passed_error", status: this.#status, billed: "nothing", scrubbed: this.#hits });
   }
 
+  /** Of a plain answer, whole. */
+  #body(): Buffer {
+    const pieces = this.#collected ?? [];
+    return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+  }
+
   #endPlain(): void {
-    const [first] = this.#collected;
-    const body = first && this.#collected.length === 1 ? first : Buffer.concat(this.#collected);
+    const body = this.#body();
     let answer: Json;
     try {
       answer = JSON.parse(body.toString("utf8")) as Json;

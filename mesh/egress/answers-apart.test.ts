@@ -87,7 +87,7 @@ async function ask(key: string, stream: boolean, gated: boolean): Promise<string
       ...{ provider, model: "m", format: openaiFormat, meter: gate?.meter ?? meter, stream, body },
       injection: { value: SECRET, automaton: compileScrubber([Buffer.from(SECRET)], "[gone]"), writes: [] },
       outputTokensMax: 100_000,
-      agentHeader: () => undefined,
+      agentHeaders: {},
       signal: new AbortController().signal,
     },
     gate ?? heard,

@@ -101,7 +101,7 @@ async function call({
       ...(more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs }),
       body: parsed.value.body(model, tokens, "rehearsal"),
       outputTokensMax: more.outputTokensMax ?? tokens,
-      agentHeader: () => undefined,
+      agentHeaders: {},
     },
     {
       head: (status, headers) => Object.assign(heard, { status, headers }),

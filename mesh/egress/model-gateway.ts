@@ -3,11 +3,12 @@ import { limits } from "../../protocol/limits.ts";
 import type { Injection } from "./credentials.ts";
 import { Deadlines } from "../http/deadlines.ts";
 import { Turns } from "../http/turns.ts";
+import type { Sending } from "./http1/connection.ts";
 import { Pool } from "./http1/pool.ts";
 import type { Provider } from "./providers.ts";
 import { targetOf } from "./providers-target.ts";
 import { AnswerRelay, type AnswerSink, type Outcome } from "./answer-relay.ts";
-import type { Meter, WireFormat } from "./wire/format.ts";
+import type { AgentHeaders, Meter, WireFormat } from "./wire/format.ts";
 
 export interface ModelRequest {
   readonly provider: Provider;
@@ -20,7 +21,8 @@ export interface ModelRequest {
   /** Over all answers; a stream that passes it is cut. */
   readonly outputTokensMax: number;
   readonly injection: Injection | null;
-  readonly agentHeader: (name: string) => string | undefined;
+  /** Of the agent's own request. */
+  readonly agentHeaders: AgentHeaders;
   /** Names the call, for a provider that makes a call of one name once. */
   readonly idempotencyKey?: string | undefined;
   /** From the request to the head of its answer; shorter than the gateway's own. */
@@ -34,8 +36,12 @@ export interface ModelRequest {
 /** What is needed of an AbortSignal. */
 export interface Leaving {
   readonly aborted: boolean;
-  addEventListener(type: "abort", listener: () => void, options: { readonly once: true }): void;
-  removeEventListener(type: "abort", listener: () => void): void;
+  addEventListener(type: "abort", listener: Listener, options: { readonly once: true }): void;
+  removeEventListener(type: "abort", listener: Listener): void;
+}
+
+interface Listener {
+  handleEvent(): void;
 }
 
 /** The only way from the mesh to a model. Never throws: what goes wrong is the outcome. */
@@ -52,25 +58,42 @@ export class ModelGateway {
   }
 
   send(request: ModelRequest, sink: AnswerSink): Promise<Outcome> {
+    return this.prepare(request, sink)();
+  }
+
+  /** All that can be done before a call may be sent; what is returned sends it. */
+  prepare(request: ModelRequest, sink: AnswerSink): () => Promise<Outcome> {
     const { provider, signal } = request;
     const { promise, resolve } = Promise.withResolvers<Outcome>();
-    const abort = (): void => relay.abort("client_gone");
     const relay = new AnswerRelay(request, sink, (outcome) => {
-      signal.removeEventListener("abort", abort);
+      signal.removeEventListener("abort", relay);
       this.#deadlines.clear(relay);
       resolve(outcome);
     });
     try {
-      const { url, path, lines, headers, body, answer } = targetOf(request, this.#clock);
-      signal.addEventListener("abort", abort, { once: true });
-      this.#deadlines.set(relay, request.timeoutMs ?? limits.model.totalTimeoutMs);
-      if (signal.aborted) abort();
+      const target = targetOf(request, this.#clock);
+      const pool = this.#pool(provider, target.url);
       const firstByteMs = request.firstByteMs ?? limits.model.firstByteTimeoutMs;
-      this.#pool(provider, url).dispatch({ path, lines, headers, body, firstByteMs }, answer(relay));
+      const sending = pool.sendingOf(target, firstByteMs, target.answer(relay));
+      return () => {
+        this.#go(request, relay, pool, sending);
+        return promise;
+      };
+    } catch (cause) {
+      relay.unsent(cause as Error);
+      return () => promise;
+    }
+  }
+
+  #go({ signal, timeoutMs }: ModelRequest, relay: AnswerRelay, pool: Pool, sending: Sending): void {
+    signal.addEventListener("abort", relay, { once: true });
+    this.#deadlines.set(relay, timeoutMs ?? limits.model.totalTimeoutMs);
+    if (signal.aborted) relay.abort("client_gone");
+    try {
+      pool.send(sending);
     } catch (cause) {
       relay.unsent(cause as Error);
     }
-    return promise;
   }
 
   close(): Promise<void> {

@@ -24,7 +24,7 @@ interface Asked {
 function target({ provider, wire, model = "m", stream = false, value = SECRET, body = {} }: Asked) {
   const injection =
     value === null ? null : { value, automaton: compileScrubber([Buffer.from(value)], "x"), writes: [] };
-  const agentHeader = (name: string): string => `agent's ${name}`;
+  const agentHeaders = { "anthropic-version": "agent's", authorization: "agent's", "user-agent": "agent's" };
   return targetOf(
     {
       provider,
@@ -32,7 +32,7 @@ function target({ provider, wire, model = "m", stream = false, value = SECRET, b
       model,
       stream,
       injection,
-      agentHeader,
+      agentHeaders,
       body: Buffer.from(JSON.stringify(body)),
     },
     clock,

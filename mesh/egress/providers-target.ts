@@ -6,7 +6,7 @@ import { fieldLine } from "../http/fields.ts";
 import type { Hosting, Provider } from "./providers.ts";
 import { awsKeyOf, signAws } from "./signing.ts";
 import { BedrockAnswer } from "./wire/bedrock-answer.ts";
-import type { WireFormat } from "./wire/format.ts";
+import type { AgentHeaders, WireFormat } from "./wire/format.ts";
 import { fieldsOf } from "./wire/json-fields.ts";
 
 interface Call {
@@ -16,7 +16,7 @@ interface Call {
   readonly stream: boolean;
   readonly body: Buffer;
   readonly injection: Injection | null;
-  readonly agentHeader: (name: string) => string | undefined;
+  readonly agentHeaders: AgentHeaders;
   readonly idempotencyKey?: string | undefined;
 }
 
@@ -82,9 +82,9 @@ const PLAIN_LINES = LINES + fieldLine("accept", "application/json");
 const STREAM_LINES = LINES + fieldLine("accept", "text/event-stream");
 const linesOf = (stream: boolean): string => (stream ? STREAM_LINES : PLAIN_LINES);
 
-function headersOf({ provider, format, agentHeader, idempotencyKey }: Call): Record<string, string> {
+function headersOf({ provider, format, agentHeaders, idempotencyKey }: Call): Record<string, string> {
   const headers: Record<string, string> = { "content-type": "application/json" };
-  const more = format.headers(agentHeader);
+  const more = format.headers(agentHeaders);
   for (const name in more) headers[name] = more[name] ?? "";
   if (provider.honoursKeys === true && idempotencyKey !== undefined) headers["idempotency-key"] = idempotencyKey;
   return headers;

@@ -82,7 +82,7 @@ function ask(
     onResponseEnd: () => resolve({ status, body: text }),
     onResponseError: (_controller, error) => resolve({ error }),
   };
-  pool.dispatch({ path, headers, body: Buffer.from(body), firstByteMs: 5_000 }, handler);
+  pool.send(pool.sendingOf({ path, headers, body: Buffer.from(body) }, 5_000, handler));
   return promise;
 }
 
@@ -238,7 +238,7 @@ test("what a handler cannot read of a whole answer ends its exchange, and nothin
     { head() {}, write: () => true, drained() {} },
     ended.resolve,
   );
-  pool.dispatch({ path: "/x", headers: {}, body: Buffer.from("{}"), firstByteMs: 5_000 }, relay);
+  pool.send(pool.sendingOf({ path: "/x", headers: {}, body: Buffer.from("{}") }, 5_000, relay));
   const outcome = await ended.promise;
   assert.deepEqual([outcome.kind, outcome.billed], ["failed", "unknown"]);
   assert.deepEqual([(await ask(pool)).status, connections()], [200, 1]);

@@ -36,7 +36,6 @@ export interface Post {
   readonly lines?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  readonly firstByteMs: number;
 }
 
 /** Throws for what would be read as more than one line, or not at all. `method` is one that the mesh knows. */
@@ -83,8 +82,12 @@ export class Pool implements Owner {
     this.#host = fieldLine("host", place.url.host);
   }
 
-  /** Throws when the request cannot be written as one. What happens to it is told to `handler` alone. */
-  dispatch({ path, lines = "", headers, body, firstByteMs }: Post, handler: Dispatcher.DispatchHandler): void {
+  /** Throws when the request cannot be written as one. */
+  sendingOf(
+    { path, lines = "", headers, body }: Post,
+    firstByteMs: number,
+    handler: Dispatcher.DispatchHandler,
+  ): Sending {
     if (path !== this.#path) {
       this.#start = `${requestLine("POST", path)}${this.#host}connection: keep-alive\r\n`;
       this.#path = path;
@@ -92,10 +95,10 @@ export class Pool implements Owner {
     let head = this.#start + lines;
     for (const name in headers) head += fieldLine(name, headers[name] ?? "");
     head += `content-length: ${body.length}\r\n\r\n`;
-    this.send({ head, body, firstByteMs, handler });
+    return { head, body, firstByteMs, handler };
   }
 
-  /** A head that was written with `fieldLine`, whole. */
+  /** A head that was written with `fieldLine`, whole. What happens to it is told to its handler alone. */
   send(sending: Sending): void {
     if (this.#closed) throw Object.assign(new Error("the pool is closed"), { code: "ECONNABORTED" });
     for (let idle; (idle = this.#idle.pop());) if (idle.isOpen) return idle.send(sending);

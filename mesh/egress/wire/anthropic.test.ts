@@ -212,9 +212,9 @@ test("an ending completes any beginning of a stream, whatever was read but not p
 
 test("the credential, the version and the refusal, as this format writes them", () => {
   assert.deepEqual(anthropicFormat.authorization("KEY"), ["x-api-key", "KEY"]);
-  const version = (value: string | undefined) =>
-    anthropicFormat.headers((name) => (name === "anthropic-version" ? value : "no"));
+  const version = (value: string | undefined) => anthropicFormat.headers({ "anthropic-version": value, version: "no" });
   assert.deepEqual(version("2024-01-02"), { "anthropic-version": "2024-01-02" });
+  assert.deepEqual(anthropicFormat.headers({ "anthropic-version": ["2024-01-02"] }), version(undefined));
   for (const bad of [undefined, "", "x", "2024-01-02\r\nx: y", "2024-01-02 "])
     assert.deepEqual(version(bad), { "anthropic-version": "2023-06-01" });
   assert.deepEqual(JSON.parse(anthropicFormat.refusalBody({ code: "denied", reason: "no", remedy: "ask" })), {

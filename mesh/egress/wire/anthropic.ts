@@ -1,14 +1,16 @@
 import { err, ok } from "../../../lib/result.ts";
 import { AnthropicMeter } from "./anthropic-meter.ts";
 import { imagesIn, MessagesCall } from "./anthropic-request.ts";
-import type { WireFormat } from "./format.ts";
+import type { AgentHeaders, WireFormat } from "./format.ts";
 import { anthropicRefusal, boundedTokens, malformed } from "./parts.ts";
 import { withMembers } from "./said-body.ts";
 
 /** The agent's own `anthropic-version`, if it is one. */
-export function versionHeader(agent: (name: string) => string | undefined): Readonly<Record<string, string>> {
-  const version = agent("anthropic-version");
-  return { "anthropic-version": version && /^\d{4}-\d{2}-\d{2}$/.test(version) ? version : "2023-06-01" };
+export function versionHeader(agent: AgentHeaders): Readonly<Record<string, string>> {
+  const version = agent["anthropic-version"];
+  return {
+    "anthropic-version": typeof version === "string" && /^\d{4}-\d{2}-\d{2}$/.test(version) ? version : "2023-06-01",
+  };
 }
 
 /** Anthropic messages (docs.anthropic.com/en/api/messages). */

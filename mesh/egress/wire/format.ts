@@ -25,6 +25,9 @@ export interface FromPath {
   readonly stream: boolean;
 }
 
+/** What the agent's own request says; names in lower case. */
+export type AgentHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
 /** Pixels of one image, read from its own header. */
 export interface ImageSize {
   readonly width: number;
@@ -107,8 +110,8 @@ export interface WireFormat {
   path(model: string, stream: boolean): string;
   /** Header that carries the credential. */
   authorization(secret: string): readonly [name: string, value: string];
-  /** Further headers than every call has (providers-target.ts), or another type of its body; `agent` looks up one of the agent's own. */
-  headers(agent: (name: string) => string | undefined): Readonly<Record<string, string>>;
+  /** Further headers than every call has (providers-target.ts), or another type of its body. */
+  headers(agent: AgentHeaders): Readonly<Record<string, string>>;
   /** `said`: the body in its own words, which some formats send on, but for what the mesh exchanges. */
   parse(body: Json, bytes: number, from?: FromPath, said?: SaidBody): Result<ModelCall, Refusal>;
   /** Of calls that are sent as a form: read in the place of `parse`. */

@@ -263,10 +263,7 @@ test("an ending closes what the agent has seen open, in the same stream's name, 
 
 test("the credential and the refusal, as this format writes them", () => {
   assert.deepEqual(openaiFormat.authorization("KEY"), ["authorization", "Bearer KEY"]);
-  assert.deepEqual(
-    openaiFormat.headers(() => "2020-01-01"),
-    {},
-  );
+  assert.deepEqual(openaiFormat.headers({ "anthropic-version": "2020-01-01" }), {});
   assert.deepEqual(JSON.parse(openaiFormat.refusalBody({ code: "denied", reason: "no", remedy: "ask" })), {
     error: { message: "cordon: no (ask)", type: "cordon_refusal", param: null, code: "denied" },
   });

@@ -4,25 +4,35 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { ok } from "../../../lib/result.ts";
 import { reserve } from "../../../mesh/door/model-attempt.ts";
+import { ModelAttempt, type Exchange } from "../../../mesh/door/model-exchange.ts";
 import type { Way } from "../../../mesh/door/model-routing.ts";
 import type { Provider } from "../../../mesh/egress/providers.ts";
 import { openaiFormat } from "../../../mesh/egress/wire/openai.ts";
 import { flatPrice } from "../../../mesh/ledger/price.ts";
+import { Departure } from "../../../mesh/door/departure.ts";
 import { doorInMemory } from "../../fleet/door-services.ts";
 
 const provider: Provider = {
   ...{ name: "own", apis: ["openai"], baseUrl: "http://own.test/v1", credential: null, priceList: null },
 };
 
-test("an attempt may go out when its hold and its record are on disk, and not a moment before", async () => {
+test("an attempt goes out when its hold and its record are on disk, and not a moment before", async () => {
   const { services } = doorInMemory({}, {});
   const disk = Promise.withResolvers<void>();
   const asked: string[] = [];
+  let sent = 0;
   const slow = {
     ...services,
     ledger: {
       left: () => ({ tokens: 1_000_000, microUsd: 1_000_000 }),
       reserve: (_scopes: unknown, worst: object) => ok({ id: "hold_1", worst, writes: [["the hold"]] }),
+      release: () => ({ writes: [["the end"]] }),
+    },
+    gateway: {
+      prepare: () => () => {
+        sent++;
+        return Promise.resolve({ kind: "passed_error", status: 400, billed: "nothing", scrubbed: 0 });
+      },
     },
     audit: {
       record: (event: { readonly kind: string }, writes: readonly unknown[]) => {
@@ -36,17 +46,27 @@ test("an attempt may go out when its hold and its record are on disk, and not a 
   assert.ok(parsed.ok);
   const link = { call: parsed.value, provider, model: "m", price: flatPrice("test", 1, 1), format: openaiFormat };
   const way: Way = { link: { ...link, rule: "a rule" }, provider };
-  let admitted = false;
-  const going = reserve(slow as never, { agent: "a", sandbox: "s" }, way, {}).then((found) => {
-    admitted = true;
-    return found;
-  });
+  const caller = { agent: "a", sandbox: "s" };
+  const exchangeOf = (of: object): Exchange =>
+    ({ services: of, caller, request: { headers: {} }, response: {}, gone: new Departure() }) as never;
+  const turnOf = { held: false, named: false, firstByteMs: undefined, timeoutMs: undefined };
+  const going = (of: object): Promise<void> => {
+    const admitted = reserve(of as never, caller, way, {});
+    assert.ok(admitted.ok);
+    return new ModelAttempt(exchangeOf(of), admitted.value, turnOf).send();
+  };
+  const slowly = going(slow);
   for (let n = 0; n < 50; n++) await turn();
   assert.deepEqual(asked, ['model.reserved with [["the hold"]]'], "both in one transaction");
-  assert.equal(admitted, false);
+  assert.equal(sent, 0);
   disk.resolve();
-  assert.ok((await going).ok);
+  await slowly;
+  assert.equal(sent, 1);
+  assert.deepEqual(asked.slice(1), ['model.settled with [["the end"]]']);
   // A disk that fails lets nothing through either.
-  const broken = { ...slow, audit: { record: () => Promise.reject(new Error("disk full")) } };
-  await assert.rejects(reserve(broken as never, { agent: "a", sandbox: "s" }, way, {}), /disk full/);
+  await assert.rejects(
+    going({ ...slow, audit: { record: () => Promise.reject(new Error("disk full")) } }),
+    /disk full/,
+  );
+  assert.equal(sent, 1);
 });
