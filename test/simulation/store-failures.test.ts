@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import test, { type TestContext } from "node:test";
+import { limits } from "../../protocol/limits.ts";
 import { openReadOnly, openStore } from "../../mesh/store/open.ts";
 import { StoreFailure, type Store } from "../../mesh/store/store.ts";
 import { stateFolder } from "./world.ts";
@@ -169,6 +170,40 @@ test("a full disk is `disk_full`; everything acknowledged is there when there is
   assert.ok(again.query.meta.get(`key ${acknowledged - 1}`));
   assert.equal(again.query.meta.get("late"), undefined);
   await again.close();
+});
+
+test("a disk that is full in the middle of a crowd's commits: nobody is told of a row that is not there", async (t) => {
+  // As it is begun; as the log is grown; when the log has been copied back.
+  for (const size of ["2m", "5m", "20m"]) {
+    const disk = mounted(t, size);
+    if (!disk) return t.skip("may not mount a file system here");
+    const store = await openStore({ path: disk.path });
+    const text = "x".repeat(800);
+    const there: string[] = [];
+    const write = async (who: number): Promise<void> => {
+      for (let turn = 0; turn < 1_000; turn++) {
+        const key = `${who}.${turn}`;
+        await store.commit([
+          ["meta.set", key, `${text}${key}`],
+          ["meta.set", `twin ${key}`, key],
+        ]);
+        there.push(key);
+      }
+    };
+    const crowd = 2 * limits.store.crowdCommitsMin;
+    const ends = await Promise.allSettled(Array.from({ length: crowd }, (_, who) => write(who)));
+    for (const end of ends) assert.ok(end.status === "rejected" && end.reason instanceof StoreFailure, size);
+    assert.equal((await store.failed).kind, "disk_full");
+    await store.close();
+    disk.remount("size=64m");
+    const again = await openStore({ path: disk.path });
+    for (const key of there) {
+      assert.equal(again.query.meta.get(key), `${text}${key}`);
+      assert.equal(again.query.meta.get(`twin ${key}`), key);
+    }
+    assert.ok(there.length >= crowd, size);
+    await again.close();
+  }
 });
 
 test("a disk that may not be written is `read_only`", async (t) => {
