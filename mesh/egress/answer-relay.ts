@@ -8,7 +8,7 @@ import { EventReader } from "./event-reader.ts";
 import { EventSplitter } from "./event-stream.ts";
 import { rejectedByProvider, unreachableProvider, wasNotSent } from "./failures.ts";
 import type { Provider } from "./providers.ts";
-import { isClean, PATTERN_BYTES_MIN, Scrubber, TextWatch } from "./scrubber.ts";
+import { isClean, PATTERN_BYTES_MIN, Scrubber, TextWatch, type Automaton } from "./scrubber.ts";
 import type { Meter } from "./wire/format.ts";
 
 /** Where an answer goes: the agent's side of the door. `write` returns false when it must be waited for `drained`. */
@@ -44,6 +44,10 @@ interface Exchange {
   readonly injection: Injection | null;
 }
 
+type Headers = Record<string, string | string[] | undefined>;
+
+/** Of each credential the last head that was passed on, looked through for it: one that was read once (`KnownAnswer`) is the same object. */
+const passed = new WeakMap<Automaton, { headers: Headers; wanted: string; told: Readonly<Record<string, string>> }>();
 const PRINTABLE = /^[\x20-\x7e]*$/;
 const ERROR_BODY_BYTES_MAX = 64 * 1024;
 const mediaType = (header: string): string => {
@@ -118,15 +122,23 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     if (this.#ended) controller.abort(new Error("ended before it began"));
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     if (this.#ended) return;
     this.#status = status;
-    // What is told of them in a refusal is read by the agent and the log.
     const wanted = this.#exchange.stream && status === 200 ? "text/event-stream" : "application/json";
+    const automaton = this.#exchange.injection?.automaton;
+    const before = automaton && passed.get(automaton);
+    if (status === 200 && before?.headers === headers && before.wanted === wanted) this.#headers = before.told;
+    else {
+      if (!this.#mayPass(status, headers, wanted)) return;
+      if (status === 200 && automaton) passed.set(automaton, { headers, wanted, told: this.#headers });
+    }
+    if (status === 200 && (this.#exchange.stream || this.#inPieces)) this.#sink.head(status, this.#headers);
+  }
+
+  /** Takes from a head what the agent is told of it. False: such an answer does not go on, and that has been told. */
+  #mayPass(status: number, headers: Headers, wanted: string): boolean {
+    // What is told of them in a refusal is read by the agent and the log.
     const said = headers["content-type"];
     const type = said === wanted ? wanted : mediaType(this.#scrubText(String(said ?? "")));
     const encoding = this.#scrubText(String(headers["content-encoding"] ?? "identity"));
@@ -137,17 +149,16 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     }
     told["content-type"] = wanted;
     this.#headers = told;
-    if (encoding !== "identity")
-      return this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
     // A coding of the transfer (RFC 9112 §7) would hide a body from the scrubber as well.
     const coding = headers["transfer-encoding"];
-    if (coding !== undefined && !/^[\t ]*(?:chunked[\t ]*)?$/i.test(String(coding)))
-      return this.#fail("answered in a coding of the transfer, which was not asked for", "unknown");
-    if (status >= 300 && status < 400) return this.#fail(`answered with a redirect (${status})`, "nothing");
-    if (status >= 400) return;
-    if (status !== 200 || type !== this.#headers["content-type"])
-      return this.#fail(`answered ${status} with type \`${type?.slice(0, 40)}\``, "unknown");
-    if (this.#exchange.stream || this.#inPieces) this.#sink.head(status, this.#headers);
+    if (encoding !== "identity")
+      this.#fail(`sent the encoding \`${encoding.slice(0, 40)}\`, which was not asked for`, "unknown");
+    else if (coding !== undefined && !/^[\t ]*(?:chunked[\t ]*)?$/i.test(String(coding)))
+      this.#fail("answered in a coding of the transfer, which was not asked for", "unknown");
+    else if (status >= 300 && status < 400) this.#fail(`answered with a redirect (${status})`, "nothing");
+    else if (status < 400 && (status !== 200 || type !== wanted))
+      this.#fail(`answered ${status} with type \`${type.slice(0, 40)}\``, "unknown");
+    return !this.#ended;
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

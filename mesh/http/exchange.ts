@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { afterwards, type Soon } from "../../lib/soon.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
+import { fieldLine } from "./fields.ts";
 import { PlainRequest } from "./plain-request.ts";
 import { PlainResponse } from "./plain-response.ts";
 
@@ -83,7 +84,7 @@ function collected(request: IncomingMessage, bytesMax: number): Promise<Result<B
   return promise;
 }
 
-/** A whole answer in one write. */
+/** A whole answer in one write. `headers` say nothing of how it is framed. */
 export function sendWhole(
   response: HttpResponse,
   status: number,
@@ -91,22 +92,14 @@ export function sendWhole(
   body: Buffer,
 ): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, wholeFields(headers, body.length));
-  // To Node's server as text, so that it shares one piece with the head; each byte stands for itself.
-  if (!(response instanceof PlainResponse) && body.length <= ONE_PIECE_BYTES_MAX)
-    response.end(body.toString("latin1"), "latin1");
+  if (response instanceof PlainResponse) return response.whole(status, headers, NO_STORE, body);
+  response.writeHead(status, { ...headers, "cache-control": "no-store", "content-length": body.length });
+  // As text, so that it shares one piece with the head; each byte stands for itself.
+  if (body.length <= ONE_PIECE_BYTES_MAX) response.end(body.toString("latin1"), "latin1");
   else response.end(body);
 }
 
-/** By hand: a spread of a map costs more than all of its fields. */
-function wholeFields(headers: Readonly<Record<string, string>>, length: number): Record<string, string | number> {
-  const fields: Record<string, string | number> = {};
-  for (const name in headers) fields[name] = headers[name] ?? "";
-  fields["cache-control"] = "no-store";
-  fields["content-length"] = length;
-  return fields;
-}
-
+const NO_STORE = fieldLine("cache-control", "no-store");
 const ONE_PIECE_BYTES_MAX = 16 * 1024;
 
 export function sendJson(response: HttpResponse, status: number, body: unknown): void {

@@ -9,6 +9,7 @@ import { beginsRequestHead, KnownHead, readRequestHead } from "./request-head.ts
 export interface Host {
   readonly deadlines: Deadlines;
   dateLine(): string;
+  linesOf(fields: Readonly<Record<string, string>>): string;
   handle(request: PlainRequest, response: PlainResponse): void;
   /** These bytes, and what comes after them, are for a reader that knows all of HTTP. */
   handOver(socket: Socket, bytes: Buffer): void;
@@ -47,6 +48,10 @@ export class PlainConnection implements Bearer, Mortal {
 
   dateLine(): string {
     return this.#host.dateLine();
+  }
+
+  linesOf(fields: Readonly<Record<string, string>>): string {
+    return this.#host.linesOf(fields);
   }
 
   /** No request in time, or a body that does not end. */

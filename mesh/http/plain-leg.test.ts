@@ -356,12 +356,18 @@ test("the last answer of a connection may be read as slowly, and a client that s
 });
 
 test("nothing becomes a second line of an answer's head", () => {
+  const leg = new PlainLeg(createServer(), { clock: systemClock, deadlines: new Deadlines(systemClock) }, () => {});
   const bearer = {
     ...{ socket: undefined as unknown as Socket, keeps: true, dateLine: () => "" },
+    linesOf: (fields: Readonly<Record<string, string>>) => leg.linesOf(fields),
     answered: () => {},
   };
   const response = new PlainResponse(bearer);
-  for (const fields of [{ "x-a": "b\r\nx-c: d" }, { "x-a\r\nb": "c" }, { "x-a": "\u4e2d" }])
+  for (const fields of [{ "x-a": "b\r\nx-c: d" }, { "x-a\r\nb": "c" }, { "x-a": "\u4e2d" }]) {
     assert.throws(() => response.writeHead(200, fields), { code: "ERR_INVALID_CHAR" });
+    // The same again is not taken for what was written before.
+    for (let n = 0; n < 2; n++)
+      assert.throws(() => response.whole(200, fields, "", Buffer.alloc(0)), { code: "ERR_INVALID_CHAR" });
+  }
   assert.equal(response.headersSent, false);
 });

@@ -2,6 +2,7 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { assert } from "../../lib/assert.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { fieldLine } from "./fields.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { PlainConnection, type Host } from "./plain-connection.ts";
 import type { PlainRequest } from "./plain-request.ts";
@@ -20,6 +21,9 @@ export class PlainLeg implements Host {
   readonly #connections = new Set<PlainConnection>();
   #dateS = 0;
   #dateLine = "";
+  /** Of the answer before: most say the same. */
+  #fields: Readonly<Record<string, string>> | undefined;
+  #lines = "";
 
   constructor(
     server: Server,
@@ -60,6 +64,15 @@ export class PlainLeg implements Host {
       this.#dateLine = `date: ${new Date(nowMs).toUTCString()}\r\n`;
     }
     return this.#dateLine;
+  }
+
+  linesOf(fields: Readonly<Record<string, string>>): string {
+    if (fields === this.#fields) return this.#lines;
+    let lines = "";
+    for (const name in fields) lines += fieldLine(name, fields[name] ?? "");
+    this.#lines = lines;
+    this.#fields = fields;
+    return lines;
   }
 
   closeAll(): void {

@@ -7,6 +7,8 @@ export interface Bearer {
   readonly socket: Socket;
   /** The `date` line of now. */
   dateLine(): string;
+  /** `fields` as they are written; throws for what no field may hold. */
+  linesOf(fields: Readonly<Record<string, string>>): string;
   /** After this answer the connection can carry another. */
   readonly keeps: boolean;
   /** All of the answer was handed to the socket. */
@@ -56,8 +58,7 @@ export class PlainResponse {
   /** Names in lower case. Without a `content-length` the body goes out in chunks. Throws for what no field may hold. */
   writeHead(status: number, fields: Readonly<Record<string, string | number>> = {}): void {
     const own = this.#fields;
-    // What stands after the number is for nobody to read (RFC 9112 §4).
-    let head = `HTTP/1.1 ${status} ${status === 200 ? "OK" : ""}\r\n${this.#bearer.dateLine()}`;
+    let head = firstLine(status) + this.#bearer.dateLine();
     let asksForEnd = own["connection"] === "close";
     let sized = status === 204 || status === 304 || own["content-length"] !== undefined;
     for (const name in own) if (name !== "connection") head += fieldLine(name, own[name] ?? "");
@@ -72,6 +73,16 @@ export class PlainResponse {
     head += this.#chunked ? "transfer-encoding: chunked\r\n" : "";
     this.#head = `${head}${this.#keeps ? KEEP_ALIVE : "connection: close\r\n"}\r\n`;
     this.headersSent = true;
+  }
+
+  /** An answer in one piece. `fields` say nothing of how it is framed; `lines` were written with `fieldLine`. */
+  whole(status: number, fields: Readonly<Record<string, string>>, lines: string, body: Buffer): void {
+    const own = `${this.#bearer.linesOf(fields)}${lines}content-length: ${body.length}\r\n`;
+    this.#keeps = this.#bearer.keeps;
+    const keeps = this.#keeps ? KEEP_ALIVE : "connection: close\r\n";
+    this.#head = `${firstLine(status)}${this.#bearer.dateLine()}${own}${keeps}\r\n`;
+    this.headersSent = true;
+    this.end(body);
   }
 
   flushHeaders(): void {
@@ -146,6 +157,9 @@ export class PlainResponse {
     return piece;
   }
 }
+
+/** What stands after the number is for nobody to read (RFC 9112 §4). */
+const firstLine = (status: number): string => (status === 200 ? "HTTP/1.1 200 OK\r\n" : `HTTP/1.1 ${status} \r\n`);
 
 const HEX = "0123456789abcdef";
 const CR_LF_BYTES = 2;

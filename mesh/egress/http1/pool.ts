@@ -3,7 +3,8 @@ import { connect as connectTls, TLSSocket } from "node:tls";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
-import { fieldLine } from "../../http/fields.ts";
+import type { Asked } from "../../http/answer-reader.ts";
+import { fieldLine, headBytesMax } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { Connection, type Owner, type Sending } from "./connection.ts";
 import type { Turns } from "../../http/turns.ts";
@@ -63,6 +64,7 @@ export class Pool implements Owner {
   /** Of the post before, whose path most others have, and how such a one starts. */
   #path = "";
   #start = "";
+  readonly #asked: Asked = { bodiless: false, headBytesMax, known: {} };
   readonly #connectionsMax: number;
   #keptMsMax: number;
   readonly #connections = new Set<Connection>();
@@ -95,7 +97,7 @@ export class Pool implements Owner {
     let head = this.#start + lines;
     for (const name in headers) head += fieldLine(name, headers[name] ?? "");
     head += `content-length: ${body.length}\r\n\r\n`;
-    return { head, body, firstByteMs, handler };
+    return { head, body, asked: this.#asked, firstByteMs, handler };
   }
 
   /** A head that was written with `fieldLine`, whole. What happens to it is told to its handler alone. */
