@@ -80,7 +80,7 @@ function copied(from: string, to: string): string {
   return to;
 }
 
-const exec = Reflect.get(DatabaseSync.prototype, "exec") as (this: DatabaseSync, sql: string) => void;
+const exec: (this: DatabaseSync, sql: string) => void = Reflect.get(DatabaseSync.prototype, "exec");
 
 /** Opens the state; `at` is called wherever SQLite asks within the transaction, and before its end. */
 function openWith(path: string, at: () => number): void {
