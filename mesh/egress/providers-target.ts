@@ -2,7 +2,7 @@ import type { Dispatcher } from "undici";
 import type { Clock } from "../../lib/clock.ts";
 import type { Json } from "../../lib/json.ts";
 import type { Injection } from "./credentials.ts";
-import { fieldLine } from "../http/fields.ts";
+import { fieldLine, flat } from "../http/fields.ts";
 import type { Hosting, Provider } from "./providers.ts";
 import { awsKeyOf, signAws } from "./signing.ts";
 import { BedrockAnswer } from "./wire/bedrock-answer.ts";
@@ -78,8 +78,8 @@ const asItIs = (relay: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler =
 
 /** What every call says alike. A compressed answer could hide a reflected secret from the scrubber. */
 const LINES = fieldLine("accept-encoding", "identity") + fieldLine("user-agent", "cordon");
-const PLAIN_LINES = LINES + fieldLine("accept", "application/json");
-const STREAM_LINES = LINES + fieldLine("accept", "text/event-stream");
+const PLAIN_LINES = flat(LINES + fieldLine("accept", "application/json"));
+const STREAM_LINES = flat(LINES + fieldLine("accept", "text/event-stream"));
 const linesOf = (stream: boolean): string => (stream ? STREAM_LINES : PLAIN_LINES);
 
 function headersOf({ provider, format, agentHeaders, idempotencyKey }: Call): Record<string, string> {

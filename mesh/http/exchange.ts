@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import { afterwards, type Soon } from "../../lib/soon.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
-import { fieldLine } from "./fields.ts";
+import { fieldLine, flat } from "./fields.ts";
 import { PlainRequest } from "./plain-request.ts";
 import { PlainResponse } from "./plain-response.ts";
 
@@ -99,7 +99,7 @@ export function sendWhole(
   else response.end(body);
 }
 
-const NO_STORE = fieldLine("cache-control", "no-store");
+const NO_STORE = flat(fieldLine("cache-control", "no-store"));
 const ONE_PIECE_BYTES_MAX = 16 * 1024;
 
 export function sendJson(response: HttpResponse, status: number, body: unknown): void {

@@ -68,6 +68,9 @@ export function fieldLine(name: string, value: string | number): string {
   return `${name}: ${text}\r\n`;
 }
 
+/** The same text in one piece: where it was put together, each piece is visited whenever it is written. */
+export const flat = (text: string): string => Buffer.from(text, "latin1").toString("latin1");
+
 const invalid = (why: string): Error => Object.assign(new Error(why), { code: "ERR_INVALID_CHAR" });
 
 /** A length as it is written by everybody; undefined for anything else. */

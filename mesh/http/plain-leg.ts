@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { assert } from "../../lib/assert.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { fieldLine } from "./fields.ts";
+import { fieldLine, flat } from "./fields.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { PlainConnection, type Host } from "./plain-connection.ts";
 import type { PlainRequest } from "./plain-request.ts";
@@ -61,7 +61,7 @@ export class PlainLeg implements Host {
     const nowS = Math.floor(nowMs / 1_000);
     if (nowS !== this.#dateS) {
       this.#dateS = nowS;
-      this.#dateLine = `date: ${new Date(nowMs).toUTCString()}\r\n`;
+      this.#dateLine = flat(`date: ${new Date(nowMs).toUTCString()}\r\n`);
     }
     return this.#dateLine;
   }
@@ -70,9 +70,9 @@ export class PlainLeg implements Host {
     if (fields === this.#fields) return this.#lines;
     let lines = "";
     for (const name in fields) lines += fieldLine(name, fields[name] ?? "");
-    this.#lines = lines;
+    this.#lines = flat(lines);
     this.#fields = fields;
-    return lines;
+    return this.#lines;
   }
 
   closeAll(): void {

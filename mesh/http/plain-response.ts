@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { limits } from "../../protocol/limits.ts";
-import { fieldLine } from "./fields.ts";
+import { fieldLine, flat } from "./fields.ts";
 
 /** What a response needs to know of its connection. */
 export interface Bearer {
@@ -15,7 +15,7 @@ export interface Bearer {
   answered(keeps: boolean): void;
 }
 
-const KEEP_ALIVE = `connection: keep-alive\r\nkeep-alive: timeout=${limits.door.keepAliveMs / 1_000}\r\n`;
+const KEEP_ALIVE = flat(`connection: keep-alive\r\nkeep-alive: timeout=${limits.door.keepAliveMs / 1_000}\r\n`);
 const NO_FIELDS: Readonly<Record<string, string>> = {};
 const LAST_CHUNK = "0\r\n\r\n";
 

@@ -4,7 +4,7 @@ import type { Dispatcher } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
 import type { Asked } from "../../http/answer-reader.ts";
-import { fieldLine, headBytesMax } from "../../http/fields.ts";
+import { fieldLine, flat, headBytesMax } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { Connection, type Owner, type Sending } from "./connection.ts";
 import type { Turns } from "../../http/turns.ts";
@@ -61,8 +61,10 @@ export class Pool implements Owner {
   readonly #memory = new ReadBuffer();
   readonly #place: Place;
   readonly #host: string;
-  /** Of the post before, whose path most others have, and how such a one starts. */
+  /** Of the post before: most others have its path and its lines. */
   #path = "";
+  #lines = "";
+  /** How such a one starts. */
   #start = "";
   readonly #asked: Asked = { bodiless: false, headBytesMax, known: {} };
   readonly #connectionsMax: number;
@@ -90,11 +92,12 @@ export class Pool implements Owner {
     firstByteMs: number,
     handler: Dispatcher.DispatchHandler,
   ): Sending {
-    if (path !== this.#path) {
-      this.#start = `${requestLine("POST", path)}${this.#host}connection: keep-alive\r\n`;
+    if (path !== this.#path || lines !== this.#lines) {
+      this.#start = flat(`${requestLine("POST", path)}${this.#host}connection: keep-alive\r\n${lines}`);
       this.#path = path;
+      this.#lines = lines;
     }
-    let head = this.#start + lines;
+    let head = this.#start;
     for (const name in headers) head += fieldLine(name, headers[name] ?? "");
     head += `content-length: ${body.length}\r\n\r\n`;
     return { head, body, asked: this.#asked, firstByteMs, handler };
