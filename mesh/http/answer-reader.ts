@@ -31,10 +31,20 @@ export interface Asked {
   readonly known?: KnownAnswer;
 }
 
-/** A head that was read: the same text again gives the same `Fields`, not only equal ones. */
+/** Of the last answer: the same text again is the same head, and its `Fields` the same object. */
 export interface KnownAnswer {
-  text?: string;
-  fields?: Fields;
+  head?: AnswerHead;
+}
+
+/** What a head says. */
+interface AnswerHead {
+  readonly text: string;
+  readonly status: number;
+  readonly fields: Fields;
+  readonly keeps: boolean;
+  readonly keptMs: number | undefined;
+  /** Of its body; Infinity: until the connection closes. */
+  readonly length: number | "chunked";
 }
 const POST: Asked = { bodiless: false, headBytesMax };
 
@@ -101,51 +111,27 @@ export class AnswerReader {
   }
 
   #head(text: string): string | undefined {
-    const { known } = this.#asked;
-    let fields = known?.text === text ? known.fields : undefined;
-    if (!fields) {
-      const lineEnd = text.indexOf("\r\n");
-      const usual = text.startsWith(USUAL) || STATUS_LINE.test(text.slice(0, lineEnd));
-      if (!usual) return "its first line is not understood";
-      fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
-      if (!fields) return "its head is not understood";
-      if (known) Object.assign(known, { text, fields });
-    }
-    const old = text.charCodeAt(MINOR_AT) === ZERO;
-    const status = Number(text.slice(STATUS_AT, STATUS_AT + 3));
+    const { known, bodiless } = this.#asked;
+    const head = known?.head?.text === text ? known.head : readHead(text);
+    if (typeof head === "string") return head;
+    const { status, fields, length } = head;
     if (status < 200) {
       if (status === 101 || ++this.#interim > limits.http.interimAnswersMax) return `it answered ${status}`;
       return undefined;
     }
-    const fault = this.#frame(status, old, fields);
-    if (fault !== undefined) return fault;
+    if (known) known.head = head;
+    this.#keeps = head.keeps;
+    this.keptMs = head.keptMs;
+    this.#missing = 0;
+    if (status === 204 || status === 304 || bodiless) this.#place = "sized";
+    else if (length === "chunked") this.#place = "chunk size";
+    else if (length === Infinity) this.#place = "until close";
+    else {
+      this.#place = "sized";
+      this.#missing = length;
+    }
     this.#events.head(status, fields);
     if (this.#place === "sized" && this.#missing === 0) this.#end();
-    return undefined;
-  }
-
-  /** RFC 9112 §6.3. */
-  #frame(status: number, old: boolean, fields: Fields): string | undefined {
-    const coding = fields["transfer-encoding"];
-    const said = fields["content-length"];
-    if (coding !== undefined && (said !== undefined || old)) return "it says its length in two ways";
-    // A coding that nobody has asked for could hide what is in it.
-    const chunked = typeof coding === "string" && coding.toLowerCase() === "chunked";
-    if (coding !== undefined && !chunked) return "it is in a coding of the transfer that was not asked for";
-    const length = said === undefined ? undefined : typeof said === "string" ? lengthOf(said) : undefined;
-    if (said !== undefined && length === undefined) return "its length is not understood";
-    const connection = fields["connection"];
-    const stays = connection === undefined || connection === "keep-alive";
-    this.#keeps = !old && (stays || !/\bclose\b|\bupgrade\b/i.test(String(connection)));
-    const kept = fields["keep-alive"];
-    const seconds = kept === undefined ? undefined : /\btimeout=([0-9]{1,6})\b/.exec(String(kept))?.[1];
-    if (seconds !== undefined) this.keptMs = Number(seconds) * 1_000;
-    this.#missing = length ?? 0;
-    if (status === 204 || status === 304 || this.#asked.bodiless) {
-      this.#missing = 0;
-      this.#place = "sized";
-    } else if (chunked) this.#place = "chunk size";
-    else this.#place = length === undefined ? "until close" : "sized";
     return undefined;
   }
 
@@ -249,6 +235,38 @@ export class AnswerReader {
     this.#place = "over";
     this.#events.end();
   }
+}
+
+/** RFC 9112 §6.3: how long the body is, Infinity until the connection closes; or what is wrong. */
+function lengthIn(fields: Fields, old: boolean): number | string {
+  const coding = fields["transfer-encoding"];
+  const said = fields["content-length"];
+  if (coding !== undefined && (said !== undefined || old)) return "it says its length in two ways";
+  // A coding that nobody has asked for could hide what is in it.
+  const chunked = typeof coding === "string" && coding.toLowerCase() === "chunked";
+  if (coding !== undefined && !chunked) return "it is in a coding of the transfer that was not asked for";
+  const length = said === undefined ? undefined : typeof said === "string" ? lengthOf(said) : undefined;
+  if (said !== undefined && length === undefined) return "its length is not understood";
+  return chunked ? "chunked" : (length ?? Infinity);
+}
+
+/** The head that `text` is, each line with its end, or what is wrong with it. */
+function readHead(text: string): AnswerHead | string {
+  const lineEnd = text.indexOf("\r\n");
+  if (!text.startsWith(USUAL) && !STATUS_LINE.test(text.slice(0, lineEnd))) return "its first line is not understood";
+  const old = text.charCodeAt(MINOR_AT) === ZERO;
+  const fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
+  if (!fields) return "its head is not understood";
+  const status = Number(text.slice(STATUS_AT, STATUS_AT + 3));
+  // What comes before the answer has no body.
+  const length = status < 200 ? 0 : lengthIn(fields, old);
+  if (typeof length === "string" && length !== "chunked") return length;
+  const connection = fields["connection"];
+  const stays = connection === undefined || connection === "keep-alive";
+  const keeps = !old && (stays || !/\bclose\b|\bupgrade\b/i.test(String(connection)));
+  const kept = fields["keep-alive"];
+  const seconds = kept === undefined ? undefined : /\btimeout=([0-9]{1,6})\b/.exec(String(kept))?.[1];
+  return { text, status, fields, keeps, keptMs: seconds === undefined ? undefined : Number(seconds) * 1_000, length };
 }
 
 const SEMICOLON = 0x3b;

@@ -19,6 +19,7 @@ import { makeCertificate } from "../../mesh/egress/web/certificate.ts";
 import { Gateway } from "../../mesh/egress/web/gateway.ts";
 import type { Resolver } from "../../mesh/egress/web/resolver.ts";
 import type { AuditEvent } from "../../mesh/audit/audit.ts";
+import type { Matrix } from "../../mesh/policy/decide.ts";
 import type { Vault } from "../../mesh/vault/vault.ts";
 import type { Ledger } from "../../mesh/ledger/ledger.ts";
 
@@ -78,6 +79,8 @@ export interface WebPlace {
   readonly events: { readonly type: string; readonly detail: unknown }[];
   /** The authority that a client inside is to trust. */
   authority(): Promise<string>;
+  /** From now on the agent may reach this and nothing else. */
+  narrow(reach: WebSetting["reach"]): void;
   close(): Promise<void>;
 }
 
@@ -123,7 +126,7 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
       },
       count: (name: string) => (secretOf(name) ? [] : undefined),
       look: secretOf,
-      generation: () => "1",
+      generation: (name: string) => `1 ${setting.secrets?.[name]}`,
       retiring: () => [],
     } as unknown as Vault),
   });
@@ -131,9 +134,11 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
     records.push(event);
     return Promise.resolve();
   };
+  const matrixOf = (more: typeof may): Matrix =>
+    new Map([["a", { message: [], blackboard: { read: [], write: [] }, tools: [], models: [], ...more }]]);
   const services = {
     ...{ clock, ids, gateway, web: gateway },
-    matrix: new Map([["a", { message: [], blackboard: { read: [], write: [] }, tools: [], models: [], ...may }]]),
+    matrix: matrixOf(may),
     audit: { record },
     denials: () => ({
       record: (detail: AuditEvent["detail"]) =>
@@ -148,7 +153,7 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
     halted: () => undefined,
     halt: () => {},
     ...setting.services,
-  } as unknown as DoorServices;
+  } as unknown as DoorServices & { matrix: Matrix };
   const door = new Door(services, { agent: "a", sandbox: "sbx-a" });
   await door.listen(socketPath);
   const relay = await startRelay({
@@ -161,6 +166,7 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
   });
   return {
     ...{ proxyPort: relay.port, socketPath, gateway, records, events },
+    narrow: (reach) => (services.matrix = matrixOf(readPermissions([], { reach, use }, bindings, fail))),
     authority: async () => (await fetch(`http://127.0.0.1:${relay.port}/v1/web/authority.pem`)).text(),
     close: async () => {
       await relay.close();

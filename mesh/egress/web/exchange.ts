@@ -90,7 +90,14 @@ export class WebExchange implements Answered {
   /** At once, where nothing is to be waited for. */
   #after<T>(soon: Soon<T>, next: (this: this, value: T) => void): void {
     if (!(soon instanceof Promise)) return next.call(this, soon);
-    soon.then((value) => next.call(this, value)).catch((error: unknown) => this.#fault(error));
+    const go = (value: T): void => {
+      try {
+        next.call(this, value);
+      } catch (error) {
+        this.#fault(error);
+      }
+    };
+    soon.then(go, (error: unknown) => this.#fault(error));
   }
 
   #permitted(permit: Result<Permit, Refusal>): void {

@@ -1,0 +1,150 @@
+/**
+ * An agent says the same request again and again on one connection, to the last letter. What was found out of it the first
+ * time is not found out anew, but whether it may go is asked each time: of the policy, of the step that the agent is at
+ * work on, of the halt, of the budget and of the vault.
+ */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { RequestListener } from "node:http";
+import { connect, type Socket } from "node:net";
+import { test, type TestContext } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { eventually } from "../../fleet/running-mesh.ts";
+import { OutsideAuthority, startOutside, startWeb, type WebPlace, type WebSetting } from "../../fleet/web-place.ts";
+
+const authority = new OutsideAuthority();
+
+interface Connected {
+  readonly place: WebPlace;
+  readonly at: string;
+  /** Heads that came to the far end. */
+  readonly arrived: string[];
+  /** The same bytes each time; the status and the rest of the answer. */
+  again(): Promise<readonly [status: number, text: string]>;
+}
+
+/** `said`: fields of each answer from afar. */
+async function connected(
+  context: TestContext,
+  setting: (at: string) => Omit<WebSetting, "reach">,
+  { fields = [], said = {} }: { readonly fields?: readonly string[]; readonly said?: Record<string, string> } = {},
+): Promise<Connected> {
+  const arrived: string[] = [];
+  const handler: RequestListener = (request, response) => {
+    arrived.push(request.rawHeaders.join(" "));
+    response.sendDate = false;
+    response.writeHead(200, { "content-length": 2, ...said }).end("ok");
+  };
+  const outside = await startOutside(handler, "api.test", authority);
+  context.after(() => outside.close());
+  const at = `api.test:${outside.port}`;
+  const place = await startWeb({
+    reach: [{ to: `https://${at}`, address: "127.0.0.1" }],
+    ca: authority.pem,
+    ...setting(at),
+  });
+  context.after(() => place.close());
+  const socket = connect(place.socketPath);
+  context.after(() => void socket.destroy());
+  socket.write(`CONNECT ${at} HTTP/1.1\r\nHost: ${at}\r\n\r\n`);
+  await once(socket, "data");
+  const secure = connectTls({ socket, servername: "api.test", ca: await place.authority() });
+  await once(secure, "secureConnect");
+  const bytes = Buffer.from(["GET /same?a=b HTTP/1.1", `Host: ${at}`, ...fields, "", ""].join("\r\n"));
+  return { place, at, arrived, again: () => answered(secure, bytes) };
+}
+
+async function answered(socket: Socket, bytes: Buffer): Promise<readonly [number, string]> {
+  let text = "";
+  const hear = (piece: Buffer): void => void (text += piece.toString("latin1"));
+  socket.on("data", hear).write(bytes);
+  const whole = await eventually("the answer", () => {
+    const end = text.indexOf("\r\n\r\n") + 4;
+    const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? Infinity);
+    return Promise.resolve(end > 3 && text.length >= end + length ? text : undefined);
+  });
+  socket.off("data", hear);
+  return [Number(whole.slice("HTTP/1.1 ".length).split(" ")[0]), whole];
+}
+
+test("each of what stands against it stops it from then on, and is told and recorded", async (context) => {
+  let narrowed: Refusal | undefined;
+  let stopped: Refusal | undefined;
+  const services = {
+    decide: () => narrowed && ({ allow: false, refusal: narrowed } as const),
+    halted: () => stopped,
+  };
+  const { place, at, arrived, again } = await connected(context, () => ({ services }));
+  const goes = async (): Promise<void> => assert.equal((await again())[0], 200);
+  const stands = async (code: string): Promise<void> => {
+    const [before, recorded] = [arrived.length, place.records.length];
+    const [status, text] = await again();
+    assert.ok(status >= 400 && text.includes(`"${code}"`), text);
+    assert.equal(arrived.length, before, "nothing has gone out");
+    const [record, ...more] = place.records.slice(recorded);
+    assert.deepEqual([record?.detail["allow"], record?.detail["code"], more.length], [false, code, 0]);
+  };
+  await goes();
+  await goes();
+  narrowed = refusal("denied", "in this step `a` may not reach that", "name it under the step's `may`");
+  await stands("denied");
+  narrowed = undefined;
+  await goes();
+  stopped = refusal("halted", "the agent is halted", "resume it");
+  await stands("halted");
+  stopped = undefined;
+  await goes();
+  place.narrow([{ to: `https://${at}/other`, address: "127.0.0.1" }]);
+  await stands("denied");
+  place.narrow([{ to: `https://${at}`, address: "127.0.0.1" }]);
+  await goes();
+  const settled = place.records.filter(({ kind }) => kind === "web.settled");
+  assert.equal(settled.length, arrived.length);
+});
+
+test("each is counted: the one that the budget does not hold is the last", async (context) => {
+  const { arrived, again } = await connected(context, () => ({ bytes: 100 }));
+  const statuses: number[] = [];
+  for (let i = 0; i < 20; i++) statuses.push((await again())[0]);
+  const went = statuses.filter((status) => status === 200).length;
+  assert.ok(went > 1 && went < 20, `${went}`);
+  assert.deepEqual(statuses, [...new Array(went).fill(200), ...new Array(20 - went).fill(statuses.at(-1))]);
+  assert.equal(arrived.length, went);
+});
+
+test("the credential that goes out is the one of that moment, and none when there is none", async (context) => {
+  const secrets: Record<string, string> = { key: "first-secret-of-the-fleet" };
+  const { arrived, again } = await connected(
+    context,
+    (at) => ({ secrets, bindings: { key: [{ to: `https://${at}`, in: { header: "x-key" } }] } }),
+    { fields: ["X-Key: cordon_ph_key"] },
+  );
+  await again();
+  await again();
+  secrets["key"] = "second-secret-of-the-fleet";
+  await again();
+  delete secrets["key"];
+  const [status, text] = await again();
+  assert.ok(status >= 400 && text.includes("holds no credential"), text);
+  assert.deepEqual(
+    arrived.map((head) => /x-key (\S+)/i.exec(head)?.[1]),
+    ["first-secret-of-the-fleet", "first-secret-of-the-fleet", "second-secret-of-the-fleet"],
+  );
+});
+
+test("an answer that says the same again is looked through for what has become a secret since", async (context) => {
+  const secrets: Record<string, string> = { key: "a-secret-that-is-elsewhere" };
+  const { again } = await connected(
+    context,
+    (at) => ({ secrets, bindings: { key: [{ to: `https://${at}`, in: { header: "x-key" } }] } }),
+    { fields: ["X-Key: cordon_ph_key"], said: { "x-echo": "what-becomes-a-secret-later" } },
+  );
+  for (let i = 0; i < 3; i++) assert.match((await again())[1], /x-echo: what-becomes-a-secret-later\r\n/);
+  secrets["key"] = "what-becomes-a-secret-later";
+  for (let i = 0; i < 3; i++) {
+    const [status, text] = await again();
+    assert.equal(status, 200);
+    assert.ok(!text.includes("becomes-a-secret"), text);
+  }
+});
