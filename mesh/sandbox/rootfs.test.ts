@@ -5,7 +5,9 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  existsSync,
   statSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -136,6 +138,23 @@ describe("the root file system", () => {
     for (const file of ["main.js", "main.js.compiled", "main.cjs"])
       assert.equal(statSync(join(a, "opt/cordon/agent/init", file)).mode & 0o7777, 0o444);
     assert.equal(readFileSync(join(a, "opt/cordon/package.json"), "utf8"), '{"type":"module"}\n');
+  });
+
+  it("is built anew when a loss of power has cut a file of it short", async () => {
+    const projectDir = tree("cut", { "agent/init/main.ts": "export {};\n" });
+    const options = { cacheDir: join(folder, "cut-cache"), projectDir, nodePath: process.execPath, clock };
+    const made = await ensureRootfs(options);
+    for (const name of ["agent/init/main.js", "agent/init/main.js.compiled"]) {
+      const file = join(made, "opt/cordon", name);
+      const { size } = statSync(file);
+      truncateSync(file, 0);
+      assert.equal(await ensureRootfs(options), made);
+      assert.equal(statSync(file).size, size, name);
+    }
+    writeFileSync(join(made, "marked"), "");
+    await ensureRootfs(options);
+    assert.ok(existsSync(join(made, "marked")), "one that is whole stays");
+    assert.deepEqual(readdirSync(options.cacheDir), [basename(made)]);
   });
 
   it("is removed from the cache when nobody has used it for a day, and drafts of dead builders are", async () => {

@@ -8,6 +8,7 @@ import {
   chmod,
   constants,
   copyFile,
+  lstat,
   mkdir,
   mkdtemp,
   readdir,
@@ -27,7 +28,7 @@ import { readMounts } from "./mounts.ts";
 import { compileAgent } from "./rootfs-agent.ts";
 import { librariesOf } from "./rootfs-libraries.ts";
 import { linkModules, linkScript } from "./rootfs-link.ts";
-import { compileScript, starterOf } from "./rootfs-script.ts";
+import { compiledOf, compileScript, starterOf } from "./rootfs-script.ts";
 
 export interface RootfsOptions {
   readonly cacheDir: string;
@@ -70,13 +71,7 @@ export async function ensureRootfs(options: RootfsOptions): Promise<string> {
   const folder = join(options.cacheDir, `rootfs-${await hashOf(entries)}`);
   await removeDeadDrafts(options.cacheDir);
   await removeIdleFolders(options, folder);
-  if (
-    await access(folder).then(
-      () => true,
-      () => false,
-    )
-  )
-    return folder;
+  if (await isWhole(folder, entries)) return folder;
   // Closed to other users of the machine, for the folder under a sandbox's /tmp is open to all.
   await mkdir(options.cacheDir, { recursive: true, mode: 0o700 });
   const draft = await mkdtemp(join(options.cacheDir, `building-${process.pid}-`));
@@ -91,6 +86,26 @@ export async function ensureRootfs(options: RootfsOptions): Promise<string> {
   }
   return folder;
 }
+
+/** Whether it is there; one that a loss of power has cut short is removed. */
+async function isWhole(folder: string, entries: ReadonlyMap<string, Entry>): Promise<boolean> {
+  if ((await stat(folder).catch(() => null)) === null) return false;
+  const compiled = entries.has(AGENT_SCRIPT) ? [compiledOf(AGENT_SCRIPT)] : [];
+  const known = await Promise.all([
+    ...[...entries].map(async ([path, entry]) => (await sizeOf(join(folder, path))) === (await sizeIn(entry))),
+    ...compiled.map(async (path) => (await sizeOf(join(folder, path))) > 0),
+  ]);
+  if (known.every(Boolean)) return true;
+  // Under a draft's name, so that it is gone at once, for another builder too.
+  const aside = await mkdtemp(join(dirname(folder), `building-${process.pid}-`));
+  await rename(folder, aside).catch(() => undefined);
+  await rm(aside, { recursive: true, force: true });
+  return false;
+}
+
+const sizeOf = async (path: string): Promise<number> => (await lstat(path).catch(() => null))?.size ?? -1;
+const sizeIn = async (entry: Entry): Promise<number> =>
+  "from" in entry ? (await stat(entry.from)).size : Buffer.byteLength(entry.content);
 
 async function contentOf({ projectDir, nodePath, entries, clock }: RootfsOptions): Promise<ReadonlyMap<string, Entry>> {
   const files = new Map<string, Entry>();
