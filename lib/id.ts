@@ -25,4 +25,4 @@ export const randomId: Id = {
 const drawn = new Uint8Array(64 * LENGTH);
 let used = drawn.length;
 /** The characters of one: a string that grows by one after the other is an object for each. */
-const codes = new Array<number>(LENGTH).fill(0);
+const codes = Array.from({ length: LENGTH }, () => 0);

@@ -6,37 +6,38 @@ import { limits } from "../../protocol/limits.ts";
 import type { AuditEvent } from "./audit.ts";
 
 const KIND = /^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$/;
-const [SPACE, BRACE, BRACE_END] = [0x20, 0x7b, 0x7d];
+const [BRACE, BRACE_END] = [0x7b, 0x7d];
 const SUBJECT = /^(mesh|(agent|principal):[a-z0-9][a-z0-9:_.@-]*)$/;
 
 /** Writes ` KIND SUBJECT DETAIL`, the detail as canonical JSON; a caller that breaks the form of an event is a fault of ours. */
 export function writeEvent(out: Utf8Text, { kind, subject, detail }: AuditEvent): void {
-  if (!kinds.has(kind)) {
-    assert(kind.length <= 64 && KIND.test(kind), "an audit kind is dotted lower-case words");
-    remember(kinds, kind);
-  }
-  if (!subjects.has(subject)) {
-    const isSound = subject.length <= 128 && SUBJECT.test(subject);
-    assert(isSound, "an audit subject is an agent, a principal or mesh");
-    remember(subjects, subject);
-  }
-  out.byte(SPACE);
-  out.text(kind);
-  out.byte(SPACE);
-  out.text(subject);
-  out.byte(SPACE);
+  out.put(kinds.get(kind) ?? soundKind(kind));
+  out.put(subjects.get(subject) ?? soundSubject(subject));
   const begin = out.length;
   writeDetail(out, kind, detail);
   assert(out.length - begin <= limits.audit.detailBytesMax, "an audit detail is small");
 }
 
-/** Those that were looked at: few, and asked for with every record. */
-const kinds = new Set<string>();
-const subjects = new Set<string>();
+/** Those that were looked at, as they are written: few, and asked for with every record. */
+const kinds = new Map<string, Uint8Array>();
+const subjects = new Map<string, Uint8Array>();
 const SOUND_MAX = 4_096;
 
-function remember(sound: Set<string>, name: string): void {
-  if (sound.size < SOUND_MAX) sound.add(name);
+function soundKind(kind: string): Uint8Array {
+  assert(kind.length <= 64 && KIND.test(kind), "an audit kind is dotted lower-case words");
+  return remembered(kinds, kind, ` ${kind} `);
+}
+
+function soundSubject(subject: string): Uint8Array {
+  const isSound = subject.length <= 128 && SUBJECT.test(subject);
+  assert(isSound, "an audit subject is an agent, a principal or mesh");
+  return remembered(subjects, subject, `${subject} `);
+}
+
+function remembered(sound: Map<string, Uint8Array>, name: string, written: string): Uint8Array {
+  const bytes = Buffer.from(written);
+  if (sound.size < SOUND_MAX) sound.set(name, bytes);
+  return bytes;
 }
 
 /** The names of one set in order, each as it stands before its value. */

@@ -29,7 +29,10 @@ interface BookParts {
   readonly journalOpsMax?: number;
 }
 
-/** Holds, totals and caps in memory. Every change is made in one tick and returns the rows that make it durable. */
+/**
+ * Holds, totals and caps in memory. Every change is made in one tick and returns the rows that make it durable. What each
+ * call does counts by index: an iterator makes an object for each step.
+ */
 export class Book implements Ledger {
   readonly counters = new Counters();
   readonly usage: UsageTotals;
@@ -86,7 +89,8 @@ export class Book implements Ledger {
     const { writes } = this.#journal;
     const hold: OpenHold = { id, worst, writes, form, places, held, atMs: this.#clock.nowMs(), kept: "said" };
     this.#holds.set(id, hold);
-    for (const place of places) {
+    for (let at = 0; at < places.length; at++) {
+      const place = places[at] as Place;
       this.#change(place.counter, held, 1, NOTHING);
       this.#tidy(place);
     }
@@ -101,7 +105,8 @@ export class Book implements Ledger {
     const wanted: Quantities = { tokens: 0, usd: 0, requests, bytes };
     const refused = this.places.refusal(places, wanted);
     if (refused) return err(refused);
-    for (const place of places) {
+    for (let at = 0; at < places.length; at++) {
+      const place = places[at] as Place;
       this.#change(place.counter, NOTHING, 1, wanted);
       this.#tidy(place);
       if (!place.quiet) this.#look(place);
@@ -111,8 +116,11 @@ export class Book implements Ledger {
   }
 
   left(scopes: readonly Scope[], destination?: string): Amount {
-    let [tokens, microUsd] = [Infinity, Infinity];
-    for (const place of this.places.of(scopes, destination)) {
+    const places = this.places.of(scopes, destination);
+    let tokens = Infinity;
+    let microUsd = Infinity;
+    for (let at = 0; at < places.length; at++) {
+      const place = places[at] as Place;
       const { cap } = place;
       if (cap.tokens === undefined && cap.usd === undefined) continue;
       const { settled, reserved } = this.places.used(place);
@@ -219,7 +227,8 @@ export class Book implements Ledger {
     const { id, form, places, held } = hold;
     this.#holds.delete(id);
     const current = this.places.areCurrent(places, form.scopes);
-    for (const place of places) {
+    for (let at = 0; at < places.length; at++) {
+      const place = places[at] as PlaceKey;
       this.#change(this.#counterAt(place), held, -1, cost);
       if (!(current && place instanceof Place && place.quiet)) this.#look(place);
     }

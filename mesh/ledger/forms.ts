@@ -92,7 +92,7 @@ export class Forms {
 
   of(scopes: readonly Scope[], places: readonly PlaceKey[], about: About): Form {
     const own = this.#byScopes.get(scopes);
-    if (own) for (const form of own) if (form.is(places, about)) return form;
+    for (let at = 0; at < (own?.length ?? 0); at++) if (own?.[at]?.is(places, about)) return own[at] as Form;
     const form = this.#textual(scopes, places, about);
     if (!Object.isFrozen(scopes) || own?.includes(form)) return form;
     // Those of days that are over are not asked for again.

@@ -233,7 +233,8 @@ export class Places {
 
   /** The first cap, in the order of the places, that `wanted` does not fit. */
   refusal(places: readonly Place[], wanted: Readonly<Quantities>): BudgetRefusal | undefined {
-    for (const place of places) {
+    for (let at = 0; at < places.length; at++) {
+      const place = places[at] as Place;
       const { settled, reserved } = this.used(place);
       const { cap: caps } = place;
       const fits =

@@ -96,7 +96,11 @@ export function dearestRates(
 
 function dearest(rate: Rate, inputTokensMax: number): number {
   let most = 0;
-  for (const step of rate) if (step.fromTokens <= inputTokensMax && step.rate > most) most = step.rate;
+  // By index: an iterator makes an object for each step.
+  for (let at = 0; at < rate.length; at++) {
+    const step = rate[at] as Rate[number];
+    if (step.fromTokens <= inputTokensMax && step.rate > most) most = step.rate;
+  }
   return most;
 }
 
@@ -177,7 +181,7 @@ function rateAt(rate: Rate, inputTokens: bigint): number {
 
 /** The rate that holds for a call of so many tokens of input. */
 export function rateFrom(rate: Rate, inputTokens: number): number {
-  const [first] = rate;
+  const first = rate[0];
   if (first && rate.length === 1) return first.fromTokens <= inputTokens ? first.rate : 0;
   return rateAt(rate, BigInt(inputTokens));
 }

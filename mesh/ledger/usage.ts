@@ -53,7 +53,8 @@ export class UsageTotals {
   /** One call of a form. */
   add(form: Form, { inputTokens, outputTokens }: Usage, microUsd: number): void {
     form.totals ??= form.charged.map((scope) => this.#of(scope, form.model));
-    for (const total of form.totals) {
+    for (let at = 0; at < form.totals.length; at++) {
+      const total = form.totals[at] as UsageTotal;
       total.add(1, inputTokens, outputTokens, microUsd);
       this.#journal.changed(total);
     }

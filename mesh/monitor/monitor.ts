@@ -41,7 +41,7 @@ export class Monitor {
     kind.kept++;
     this.#events.push({ event, kind });
     if (this.#events.length > eventsKeptMax) this.#forget(eventsKeptMax / 10);
-    for (const wake of this.#waiting) wake();
+    if (this.#waiting.size > 0) for (const wake of this.#waiting) wake();
   }
 
   /** For what a stranger or an agent can cause without end: one event a second; `times` counts those it stands for. */
@@ -69,7 +69,8 @@ export class Monitor {
     const level = levelOf(counts, count);
     let left = count;
     let kept = 0;
-    for (const each of this.#events) {
+    for (let at = 0; at < this.#events.length; at++) {
+      const each = this.#events[at] as Kept;
       const { kind } = each;
       if (left === 0 || kind.kept <= level) {
         this.#events[kept++] = each;

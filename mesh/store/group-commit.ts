@@ -96,7 +96,9 @@ export class GroupCommit {
     const fault = misfitAmong(writes) ?? this.#overflow();
     if (fault !== undefined) return this.fail(storeFailure("io", this.#folder, fault));
     this.#seq++;
-    for (const write of writes) {
+    // By index: an iterator makes an object for each step.
+    for (let at = 0; at < writes.length; at++) {
+      const write = writes[at] as Write;
       if (isRow(write)) this.#batch.push(write);
       else this.#late.add(write);
     }
@@ -231,7 +233,7 @@ for (const [name, sql] of Object.entries(statements)) {
 
 /** SQLite would bind a missing parameter as NULL and round a number beyond 2^53: neither may pass silently. */
 function misfit(write: Row): string | undefined {
-  const [name] = write;
+  const name = write[0];
   const count = parameterCounts.get(name);
   if (count !== write.length - 1) return `\`${name}\` takes ${count} parameters, got ${write.length - 1}`;
   for (let at = 1; at < write.length; at++) {
@@ -243,7 +245,8 @@ function misfit(write: Row): string | undefined {
 }
 
 function misfitAmong(writes: readonly Write[]): string | undefined {
-  for (const write of writes) {
+  for (let at = 0; at < writes.length; at++) {
+    const write = writes[at] as Write;
     const fault = isRow(write) ? misfit(write) : undefined;
     if (fault !== undefined) return fault;
   }

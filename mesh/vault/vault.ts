@@ -307,7 +307,8 @@ export class Vault {
     current.uses++;
     current.lastUsedAtMs = atMs;
     const counted = (current.counting ??= new VersionUses(name, current.version)).add(atMs);
-    return [counted, ...(this.#watch?.used(name, use, atMs) ?? [])];
+    const told = this.#watch?.used(name, use, atMs) ?? [];
+    return told.length === 0 ? [counted] : [counted, ...told];
   }
 
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
