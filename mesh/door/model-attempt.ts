@@ -101,8 +101,8 @@ export function reserve(services: DoorServices, caller: Caller, way: Way, about:
 }
 
 function writesOf(hold: Hold, injection: Injection | null, more: readonly Write[] | undefined): readonly Write[] {
-  if (!more && (injection === null || injection.writes.length === 0)) return hold.writes;
-  return [...hold.writes, ...(injection?.writes ?? []), ...(more ?? [])];
+  const counted = injection && injection.writes.length > 0 ? hold.writes.concat(injection.writes) : hold.writes;
+  return more ? counted.concat(more) : counted;
 }
 
 /** What is told of a call that has one way and is made for no run. */

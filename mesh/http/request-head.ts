@@ -27,10 +27,10 @@ const VERSION = " HTTP/1.1\r\n";
 export function readRequestHead(bytes: Buffer, known?: Known): RequestHead | undefined {
   const end = bytes.indexOf(HEAD_END);
   if (end < 0 || end > headBytesMax / 2) return undefined;
-  const text = bytes.toString("latin1", 0, end + 2);
   const bytesOfHead = end + HEAD_END.length;
-  const again = known?.again?.(text, bytesOfHead);
+  const again = known?.again?.(bytes, bytesOfHead);
   if (again) return again;
+  const text = bytes.toString("latin1", 0, end + 2);
   const method = text.startsWith("POST /") ? "POST" : text.startsWith("GET /") ? "GET" : undefined;
   if (!method) return undefined;
   const from = method.length + 1;
@@ -48,8 +48,8 @@ export function readRequestHead(bytes: Buffer, known?: Known): RequestHead | und
 
 /** What is known of the request before on one connection. */
 interface Known {
-  /** What the head says, if it is one that is known; `bytes` are its own. */
-  again?(text: string, bytes: number): RequestHead | undefined;
+  /** What the head of so many bytes says, if it is one that is known. */
+  again?(bytes: Buffer, ofHead: number): RequestHead | undefined;
   was?(text: string, said: RequestHead): void;
   read?(lines: string): Block | undefined;
 }
@@ -100,18 +100,18 @@ export class KnownFields implements Known {
 export class KnownHead implements Known {
   #said: RequestHead | undefined;
   /** What stands before and after the digits of the length. */
-  #before = "";
-  #after = "";
+  #before = NOTHING;
+  #after = NOTHING;
 
-  again(text: string, bytes: number): RequestHead | undefined {
+  again(bytes: Buffer, ofHead: number): RequestHead | undefined {
     const said = this.#said;
     const from = this.#before.length;
-    const to = text.length - this.#after.length;
-    if (!said || to <= from || !text.startsWith(this.#before) || !text.endsWith(this.#after)) return undefined;
-    const length = lengthOf(text.slice(from, to));
+    const to = ofHead - this.#after.length;
+    if (!said || to <= from || !isAt(bytes, 0, this.#before) || !isAt(bytes, to, this.#after)) return undefined;
+    const length = lengthOf(bytes.toString("latin1", from, to));
     if (length === undefined) return undefined;
     const { method, target, headers, keeps } = said;
-    return { method, target, headers, length, keeps, bytes };
+    return { method, target, headers, length, keeps, bytes: ofHead };
   }
 
   was(text: string, said: RequestHead): void {
@@ -119,10 +119,14 @@ export class KnownHead implements Known {
     this.#said = found ? said : undefined;
     if (!found) return;
     const to = found.index + found[0].length;
-    this.#before = text.slice(0, to - (found[1] ?? "").length);
-    this.#after = text.slice(to);
+    this.#before = Buffer.from(text.slice(0, to - (found[1] ?? "").length), "latin1");
+    this.#after = Buffer.from(`${text.slice(to)}\r\n`, "latin1");
   }
 }
+
+const NOTHING = Buffer.alloc(0);
+const isAt = (bytes: Buffer, at: number, wanted: Buffer): boolean =>
+  bytes.compare(wanted, 0, wanted.length, at, at + wanted.length) === 0;
 
 const LENGTH = /\r\ncontent-length:[\t ]*([0-9]+)(?=[\t ]*\r\n)/i;
 const TARGET = /^\/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%|]*$/;

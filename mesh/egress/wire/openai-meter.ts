@@ -35,7 +35,8 @@ export class OpenaiMeter implements Meter {
   #id = "chatcmpl-cordon";
   #model = "";
   #created = 0;
-  readonly #open = new Set<number>();
+  /** Of a stream only. */
+  #open: Set<number> | undefined;
   /** Choices that the agent has seen open, once it has seen any. */
   #openPassed: ReadonlySet<number> | undefined;
   #changed = false;
@@ -64,16 +65,20 @@ export class OpenaiMeter implements Meter {
       this.#readPart(index, fieldsOf(choice["delta"] ?? choice["message"]));
       if (textOf(choice["finish_reason"]) !== "") {
         ends = true;
-        this.#changed = this.#open.delete(index) || this.#changed;
-      } else if (choice["delta"] && !this.#open.has(index)) {
-        this.#open.add(index);
+        this.#changed = this.#open?.delete(index) || this.#changed;
+      } else if (choice["delta"] && !this.#open?.has(index)) {
+        (this.#open ??= new Set()).add(index);
         this.#changed = true;
       }
     }
-    this.complete = this.#open.size === 0 && (this.complete || ends);
+    this.complete = this.#openNow === 0 && (this.complete || ends);
     const texts = this.#tally.take();
     this.only = plain && texts.length === 1 ? texts[0] : undefined;
     return texts;
+  }
+
+  get #openNow(): number {
+    return this.#open?.size ?? 0;
   }
 
   again(bytes: number): void {
@@ -96,7 +101,7 @@ export class OpenaiMeter implements Meter {
 
   passed(): void {
     if (this.#openPassed && !this.#changed) return;
-    if (this.#openPassed || this.#open.size > 0 || this.complete) this.#openPassed = new Set(this.#open);
+    if (this.#openPassed || this.#openNow > 0 || this.complete) this.#openPassed = new Set(this.#open);
     this.#changed = false;
   }
 

@@ -6,13 +6,14 @@ export class TextTally {
   /** Certain lower bound of the tokens so far. */
   tokens = 0;
   bytes = 0;
-  readonly #added: GeneratedText[] = [];
+  #added: GeneratedText[] | undefined;
 
   /** Adds the text of one event to a channel. */
   add(channel: number, text: string): void {
     if (text === "") return;
     this.count(Buffer.byteLength(text));
-    this.#added.push({ channel, text });
+    if (this.#added) this.#added.push({ channel, text });
+    else this.#added = [{ channel, text }];
   }
 
   /** Counts the text of one event that nobody else needs. */
@@ -23,7 +24,9 @@ export class TextTally {
 
   /** What was added since the last call. */
   take(): readonly GeneratedText[] {
-    return this.#added.length === 0 ? NOTHING : this.#added.splice(0);
+    const added = this.#added ?? NOTHING;
+    this.#added = undefined;
+    return added;
   }
 }
 
