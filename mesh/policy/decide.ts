@@ -64,22 +64,21 @@ const deny = (reason: string, remedy: string): Decision => ({
   refusal: refusal("denied", reason, remedy),
 });
 
+function decideModel(grants: Grants, agent: string, model: string): Decision {
+  if (grants.models.includes(model)) return allow(`agents.${agent}.model`);
+  const pattern = grants.modelPatterns?.find((glob) => globMatches(glob, model));
+  if (pattern !== undefined) return allow(`agents.${agent}.may.models: ${pattern}`);
+  return deny(`model \`${model}\` is not one of \`${agent}\`'s`, `set \`agents.${agent}.model\` to \`${model}\``);
+}
+
 /** Pure: the same matrix, agent and action always give the same decision. Default deny. */
 export function decide(matrix: Matrix, agent: string, action: Action): Decision {
   const grants = matrix.get(agent);
   if (!grants) return deny(`\`${agent}\` is not an agent of this fleet`, "declare it in the fleet file");
+  // What is asked most first: it needs no text but that of its rule.
+  if (action.verb === "model.call") return decideModel(grants, agent, action.model);
   const path = `agents.${agent}.may`;
   switch (action.verb) {
-    case "model.call": {
-      if (grants.models.includes(action.model)) return allow(`agents.${agent}.model`);
-      const pattern = grants.modelPatterns?.find((glob) => globMatches(glob, action.model));
-      return pattern === undefined
-        ? deny(
-            `model \`${action.model}\` is not one of \`${agent}\`'s`,
-            `set \`agents.${agent}.model\` to \`${action.model}\``,
-          )
-        : allow(`${path}.models: ${pattern}`);
-    }
     case "message.send":
       return grants.message.includes(action.to)
         ? allow(`${path}.message: ${action.to}`)

@@ -209,7 +209,10 @@ export class Vault {
 
   /** Changes whenever the values that are to be kept out of answers do. */
   generation(name: string): string {
-    const newest = this.#credentials.get(name)?.versions[0]?.version ?? 0;
+    const versions = this.#credentials.get(name)?.versions;
+    const newest = versions?.[0]?.version ?? 0;
+    // Asked with every call, and most credentials have one version.
+    if (!versions || versions.length <= 1) return String(newest);
     return [newest, ...this.#retiring(name).map(({ version }) => version)].join(" ");
   }
 
