@@ -51,3 +51,52 @@ test("what is used in a place is that of its counter, before it has one and when
   day.counter.settled.tokens = 4;
   assert.equal(counters.peek("fleet", "day", 0).settled.tokens, 4);
 });
+
+test("the places of a list that nobody can change are found once, and anew when anything of it is another", () => {
+  const { places, setCaps, nextDay } = placesAt();
+  const list = Object.freeze(["fleet"] as const);
+  const found = places.of(list, "web");
+  assert.equal(places.of(list, "web"), found);
+  assert.equal(places.of(list, "other"), found, "no destination has a cap");
+  assert.ok(places.areCurrent(found, list));
+  assert.ok(!places.areCurrent([...found], list), "others that look the same");
+  setCaps({ day: { tokens: 5 }, month: {} });
+  assert.ok(!places.areCurrent(found, list));
+  assert.equal(places.of(list, "web")[0]?.cap.tokens, 5);
+  nextDay();
+  assert.equal(places.of(list, "web")[0]?.startMs, DAY_MS);
+  setCaps({ day: {}, month: {}, destinations: { web: { day: { requests: 1 }, month: {} } } });
+  const scopesOf = (destination?: string): string[] => places.of(list, destination).map(({ scope }) => scope);
+  for (let n = 0; n < 2; n++) {
+    assert.deepEqual(scopesOf("web"), ["fleet", "fleet", "fleet>web", "fleet>web"]);
+    assert.deepEqual(scopesOf("other"), ["fleet", "fleet"]);
+    assert.deepEqual(scopesOf(), ["fleet", "fleet"]);
+  }
+});
+
+test("a list with a rolling window is found anew when its bucket is over", () => {
+  const { places, setCaps, nextDay } = placesAt();
+  setCaps({ day: {}, month: {}, rolling: [{ spanMs: 12_000, cap: { requests: 1 } }] });
+  const list = Object.freeze(["fleet"] as const);
+  const before = places.of(list);
+  assert.equal(places.of(list), before);
+  nextDay();
+  assert.equal(places.of(list)[2]?.startMs, DAY_MS);
+});
+
+test("the places of a run are found each time: its total can leave memory, and come back", () => {
+  const counters = new Counters();
+  const windows = { day: { startMs: 0, endMs: DAY_MS }, month: { startMs: 0, endMs: DAY_MS } };
+  const places = new Places({
+    ...{ counters, caps: () => ({ day: {}, month: {} }) },
+    windows: { now: () => windows, latestMs: () => 0 } as unknown as CurrentWindows,
+    open: new Map([["run:a", { tokens: 9 }]]),
+  });
+  const list = Object.freeze(["run:a"] as const);
+  const [before] = places.of(list);
+  assert.ok(before);
+  before.counter.settled.tokens = 4;
+  assert.ok(counters.forget("run:a", "run", 0));
+  counters.at("run:a", "run", 0).settled.tokens = 7;
+  assert.equal(places.of(list)[0]?.counter.settled.tokens, 7);
+});
