@@ -1,8 +1,14 @@
+import { printable } from "../../lib/text.ts";
 import { FleetFileError } from "../config/load.ts";
 import { SandboxError } from "../sandbox/backend.ts";
 
-/** An error for people: what is wrong and how to mend it, on two lines. A fault of ours keeps its stack. */
-export function explain(error: unknown): string {
+/**
+ * An error for people: what is wrong and how to mend it, on two lines. A fault of ours keeps its stack. Files that have come with a
+ * checkout, and what agents have made, are named in it: they steer no terminal.
+ */
+export const explain = (error: unknown): string => printable(explained(error));
+
+function explained(error: unknown): string {
   if (error instanceof FleetFileError) return `${error.message}\n`;
   if (error instanceof SandboxError) return `cordon: ${error.message}\nfix: ${error.remedy}\n`;
   if (!(error instanceof Error)) return `cordon: ${String(error)}\n`;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { randomId as ids } from "../../lib/id.ts";
+import { printable } from "../../lib/text.ts";
 import { deskFiles, type AgentStatus } from "../../protocol/desk.ts";
 import { limits } from "../../protocol/limits.ts";
 import { createAudit } from "../audit/create.ts";
@@ -74,7 +75,7 @@ export async function serve(options: MeshOptions): Promise<number> {
   const fleet = withFolders(loadFleet(options.fleet ?? "cordon.yaml"), options);
   const state = stateFolder(options.state);
   const end = Promise.withResolvers<number>();
-  const closing = new Closing((fault) => process.stderr.write(fault));
+  const closing = new Closing((fault) => process.stderr.write(printable(fault)));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end.resolve(0));
   if (options.attached) endWithStarter(() => end.resolve(0));
   try {
@@ -95,7 +96,7 @@ async function start(
 ): Promise<void> {
   const startedAtMs = clock.nowMs();
   const fail = (message: string): void => {
-    process.stderr.write(message);
+    process.stderr.write(printable(message));
     end.resolve(1);
   };
   const store = await openStore({ path: state });

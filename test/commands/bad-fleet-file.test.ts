@@ -63,3 +63,11 @@ test("the mended file runs", async () => {
   assert.equal(assertDone(await home.cordon(["chat", "assistant", "-m", "at last"])), "at last\n");
   assertDone(await home.cordon(["down"]));
 });
+
+test("what a file of somebody else's holds steers no terminal, also where the mesh itself speaks to it", async () => {
+  home.write({ "scenario.yaml": 'version: 1\nscenario: x\n"\\e]0;owned\\a": 1\n' });
+  const run = await home.cordon(["rehearsal", "serve", "--port", "40123", "--scenario", "scenario.yaml"]);
+  assert.equal(run.code, 1);
+  assert.match(run.stderr, /unknown key `\\u\{1b\}\]0;owned\\u\{7\}`/);
+  assert.ok(!run.stderr.includes("\u001b"));
+});
