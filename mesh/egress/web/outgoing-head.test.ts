@@ -79,6 +79,22 @@ test("a place or a target that is another one is looked at anew", () => {
   assert.equal(!elsewhere.ok && elsewhere.error.code, "denied");
 });
 
+test("the very same head means the same on the same way in, and there only", () => {
+  const fields: readonly Field[] = [["x-a", "b"]];
+  const raw = { method: "GET", target: "/a", authorities: ["api.test"], fields, upgrade: false, said: {} };
+  const entrance = { scheme: "https", to } as const;
+  const first = readHead(raw, entrance);
+  const again = readHead(raw, entrance);
+  assert.ok(first.ok && again.ok && again.value === first.value);
+  const other = readHead({ ...raw, target: "/b" }, entrance);
+  assert.equal(other.ok && other.value.action.path, "/b");
+  assert.equal(readHead(raw, { scheme: "https", to: { ...to, host: "other.test" } }).ok, false);
+  const inClear = readHead({ ...raw, authorities: ["api.test:443"] }, { scheme: "http", to: { ...to } });
+  assert.ok(inClear.ok);
+  const hosts = [first.value, inClear.value].map((head) => written(head, null, "", false)[0].split("\r\n")[1]);
+  assert.deepEqual(hosts, ["host: api.test", "host: api.test:443"]);
+});
+
 test("an answer that is watched is asked for whole and plain; frames of WebSocket without extensions", () => {
   const fields: readonly Field[] = [
     ["accept-encoding", "br"],

@@ -4,13 +4,13 @@
  * work on, of the halt, of the budget and of the vault.
  */
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { on, once } from "node:events";
 import type { RequestListener } from "node:http";
 import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
-import { eventually } from "../../fleet/running-mesh.ts";
 import { OutsideAuthority, startOutside, startWeb, type WebPlace, type WebSetting } from "../../fleet/web-place.ts";
 
 const authority = new OutsideAuthority();
@@ -20,14 +20,14 @@ interface Connected {
   readonly at: string;
   /** Heads that came to the far end. */
   readonly arrived: string[];
-  /** The same bytes each time; the status and the rest of the answer. */
-  again(): Promise<readonly [status: number, text: string]>;
+  /** The same bytes each time, unless others are given; the status and the rest of the answer. */
+  again(bytes?: string): Promise<readonly [status: number, text: string]>;
 }
 
 /** `said`: fields of each answer from afar. */
 async function connected(
   context: TestContext,
-  setting: (at: string) => Omit<WebSetting, "reach">,
+  setting: (at: string) => Partial<WebSetting>,
   { fields = [], said = {} }: { readonly fields?: readonly string[]; readonly said?: Record<string, string> } = {},
 ): Promise<Connected> {
   const arrived: string[] = [];
@@ -52,20 +52,19 @@ async function connected(
   const secure = connectTls({ socket, servername: "api.test", ca: await place.authority() });
   await once(secure, "secureConnect");
   const bytes = Buffer.from(["GET /same?a=b HTTP/1.1", `Host: ${at}`, ...fields, "", ""].join("\r\n"));
-  return { place, at, arrived, again: () => answered(secure, bytes) };
+  return { place, at, arrived, again: (other) => answered(secure, other === undefined ? bytes : Buffer.from(other)) };
 }
 
 async function answered(socket: Socket, bytes: Buffer): Promise<readonly [number, string]> {
   let text = "";
-  const hear = (piece: Buffer): void => void (text += piece.toString("latin1"));
-  socket.on("data", hear).write(bytes);
-  const whole = await eventually("the answer", () => {
+  socket.write(bytes);
+  for await (const [piece] of on(socket, "data", { close: ["close"] }) as AsyncIterable<[Buffer]>) {
+    text += piece.toString("latin1");
     const end = text.indexOf("\r\n\r\n") + 4;
     const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? Infinity);
-    return Promise.resolve(end > 3 && text.length >= end + length ? text : undefined);
-  });
-  socket.off("data", hear);
-  return [Number(whole.slice("HTTP/1.1 ".length).split(" ")[0]), whole];
+    if (end > 3 && text.length >= end + length) break;
+  }
+  return [Number(text.slice("HTTP/1.1 ".length).split(" ")[0]), text];
 }
 
 test("each of what stands against it stops it from then on, and is told and recorded", async (context) => {
@@ -147,4 +146,31 @@ test("an answer that says the same again is looked through for what has become a
     assert.equal(status, 200);
     assert.ok(!text.includes("becomes-a-secret"), text);
   }
+});
+
+test("another target, body or destination is another request, whatever else is the same", async (context) => {
+  const { at, arrived, again } = await connected(context, (at) => ({
+    reach: [{ to: `https://${at}/same`, address: "127.0.0.1" }],
+    secrets: { key: "a-secret-that-is-elsewhere" },
+    bindings: { key: [{ to: `https://${at}`, in: { header: "x-key" } }] },
+  }));
+  const posted = (body: string, path = "/same", ...more: readonly string[]): string =>
+    [`POST ${path} HTTP/1.1`, `Host: ${at}`, `Content-Length: ${body.length}`, ...more, "", body].join("\r\n");
+  const statuses: number[] = [];
+  for (const said of [
+    posted("cordon-ph-key"),
+    posted("cordon_ph_key"),
+    posted("cordon-ph-key"),
+    posted("cordon-ph-key", "/else"),
+    posted("cordon-ph-key", "/same", "Destination: /else"),
+    posted("cordon-ph-key", "/same", "Destination: /same"),
+  ])
+    statuses.push((await again(said))[0]);
+  assert.deepEqual(statuses, [200, 403, 200, 403, 403, 200]);
+  assert.equal(arrived.length, 3);
+});
+
+test("who says it one after the other is never too many at once", async (context) => {
+  const { again } = await connected(context, () => ({}));
+  for (let i = 0; i <= limits.web.requestsConcurrentMax; i++) assert.equal((await again())[0], 200);
 });
