@@ -86,9 +86,9 @@ test("the very same head means the same on the same way in, and there only", () 
   const first = readHead(raw, entrance);
   const again = readHead(raw, entrance);
   assert.ok(first.ok && again.ok && again.value === first.value);
+  assert.equal(readHead(raw, { scheme: "https", to: { ...to, host: "other.test" } }).ok, false);
   const other = readHead({ ...raw, target: "/b" }, entrance);
   assert.equal(other.ok && other.value.action.path, "/b");
-  assert.equal(readHead(raw, { scheme: "https", to: { ...to, host: "other.test" } }).ok, false);
   const inClear = readHead({ ...raw, authorities: ["api.test:443"] }, { scheme: "http", to: { ...to } });
   assert.ok(inClear.ok);
   const hosts = [first.value, inClear.value].map((head) => written(head, null, "", false)[0].split("\r\n")[1]);
