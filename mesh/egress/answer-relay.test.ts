@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limits } from "../../protocol/limits.ts";
-import { NotConnected } from "./http1/pool.ts";
+import { NotConnected } from "./http1/not-connected.ts";
 import { DONE, FINISH, kindOf, plain, playRelay, say, SECRET, streaming, USAGE } from "./testing/relay.ts";
 import { anthropicFormat } from "./wire/anthropic.ts";
 import { openaiFormat } from "./wire/openai.ts";

@@ -6,7 +6,9 @@ import { Injector } from "./credentials.ts";
 
 /** A vault of one credential, whose state the test sets. */
 function vaultOf(value: string) {
-  const state = { value, version: 1, live: true, opened: 0 };
+  const state: { value: string; version: number | string; live: boolean; opened: number } = {
+    ...{ value, version: 1, live: true, opened: 0 },
+  };
   const vault = {
     generation: () => String(state.version),
     retiring: () => [],
@@ -27,6 +29,23 @@ test("a value is opened once a generation, and the next one at once", () => {
   Object.assign(state, { value: "sk-second-0123456789", version: 2 });
   assert.equal(injector.prepare("key")?.value, "sk-second-0123456789");
   assert.equal(state.opened, 2);
+});
+
+test("one that was made ready stands until its version is known no more, also when there is a newer one", () => {
+  const { state, injector } = vaultOf("sk-first-0123456789");
+  const ready = injector.prepare("key");
+  assert.equal(ready?.stands?.(), true);
+  const again = injector.prepare("key");
+  for (const [generation, stands] of [
+    ["2 1", true],
+    ["3 2 1", true],
+    ["11", false],
+    ["3 2", false],
+    ["0", false],
+  ] as const) {
+    Object.assign(state, { version: generation });
+    assert.deepEqual([ready?.stands?.(), again?.stands?.()], [stands, stands], generation);
+  }
 });
 
 test("one that does not stand any more is not given out, and has to be opened anew when it does", () => {

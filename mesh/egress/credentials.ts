@@ -11,6 +11,8 @@ export interface Injection {
   readonly value: string;
   readonly automaton: Automaton;
   readonly writes: readonly Write[];
+  /** Whether the value may still be sent: what is ready may have to wait. */
+  readonly stands?: () => boolean;
 }
 
 /** What is not to come back: the credential, and of an AWS key also its secret and its token by themselves. */
@@ -27,7 +29,10 @@ function partsOf(bytes: Uint8Array): Uint8Array[] {
 export class Injector {
   readonly #vault: Vault;
   readonly #automata = new Map<string, { readonly generation: string; readonly automaton: Automaton }>();
-  readonly #ready = new Map<string, { readonly generation: string } & Omit<Injection, "writes">>();
+  readonly #ready = new Map<
+    string,
+    { readonly generation: string; readonly stands: () => boolean } & Omit<Injection, "writes">
+  >();
 
   constructor(vault: Vault) {
     this.#vault = vault;
@@ -39,7 +44,7 @@ export class Injector {
     const ready = this.#ready.get(name);
     if (ready?.generation === generation) {
       const writes = this.#vault.count(name, use);
-      if (writes) return { value: ready.value, automaton: ready.automaton, writes };
+      if (writes) return { value: ready.value, automaton: ready.automaton, writes, stands: ready.stands };
       // Nothing is kept of what does not stand any more.
       this.#ready.delete(name);
       return undefined;
@@ -50,11 +55,20 @@ export class Injector {
     const { secret, writes } = found;
     const made = secret.reveal((bytes) => {
       const automaton = this.#automatonOf(name, bytes);
-      return { generation, value: Buffer.from(bytes).toString("latin1"), automaton };
+      const stands = (): boolean => this.#stands(name, generation);
+      return { generation, value: Buffer.from(bytes).toString("latin1"), automaton, stands };
     });
     secret.erase();
     this.#ready.set(name, made);
-    return { value: made.value, automaton: made.automaton, writes };
+    return { value: made.value, automaton: made.automaton, writes, stands: made.stands };
+  }
+
+  /** The newest version of `generation` is one that is still known: a rotation takes none away before its time. */
+  #stands(name: string, generation: string): boolean {
+    const now = this.#vault.generation(name);
+    if (now === generation) return true;
+    const [newest = ""] = generation.split(" ");
+    return now.split(" ").includes(newest);
   }
 
   /** What finds it in answers, without a use of it; undefined when the vault holds none of that name. */

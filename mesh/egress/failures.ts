@@ -1,5 +1,5 @@
 import { refusal, type Refusal } from "../../protocol/refusal.ts";
-import { NotConnected } from "./http1/pool.ts";
+import { NotConnected } from "./http1/not-connected.ts";
 import type { Provider } from "./providers.ts";
 
 const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;

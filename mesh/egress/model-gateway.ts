@@ -74,7 +74,7 @@ export class ModelGateway {
       const target = targetOf(request, this.#clock);
       const pool = this.#pool(provider, target.url);
       const firstByteMs = request.firstByteMs ?? limits.model.firstByteTimeoutMs;
-      const sending = pool.sendingOf(target, firstByteMs, target.answer(relay));
+      const sending = pool.sendingOf(target, firstByteMs, target.answer(relay), request.injection?.stands);
       return () => {
         this.#go(request, relay, pool, sending);
         return promise;

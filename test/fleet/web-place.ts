@@ -94,7 +94,7 @@ export interface WebSetting {
   /** Bytes that may leave. */
   readonly bytes?: number;
   /** What the door's services are, where a test wants them otherwise. */
-  readonly services?: Pick<Partial<DoorServices>, "clock" | "decide" | "workOf" | "halted" | "postgres">;
+  readonly services?: Pick<Partial<DoorServices>, "clock" | "decide" | "workOf" | "halted" | "postgres" | "audit">;
 }
 
 /** One agent, `a`, with a real door; what the mesh would keep on disk is kept in memory. */
@@ -126,7 +126,7 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
       },
       count: (name: string) => (secretOf(name) ? [] : undefined),
       look: secretOf,
-      generation: (name: string) => `1 ${setting.secrets?.[name]}`,
+      generation: (name: string) => encodeURIComponent(String(setting.secrets?.[name])),
       retiring: () => [],
     } as unknown as Vault),
   });

@@ -7,6 +7,7 @@ import type { Fields } from "../../http/fields.ts";
 import type { Deadlines, Mortal } from "../../http/deadlines.ts";
 import type { Turns } from "../../http/turns.ts";
 import type { Memory } from "./read-buffer.ts";
+import { NotConnected } from "./not-connected.ts";
 import { Upload, type Source } from "./upload.ts";
 
 /** One request, ready to be written. */
@@ -23,6 +24,8 @@ export interface Sending {
   /** Between two pieces of the answer; absent: as for models. */
   readonly quietMs?: number | undefined;
   readonly handler: Dispatcher.DispatchHandler;
+  /** Asked when there is a connection: whether the credential in the head may still be used. Absent: there is none. */
+  readonly stands?: (() => boolean) | undefined;
 }
 
 /** What a connection has to say to its pool. */
@@ -80,13 +83,24 @@ export class Connection implements Mortal {
     return !this.#socket.destroyed && this.#socket.readable && this.#socket.writable;
   }
 
-  send({ head, body, source, asked, firstByteMs, quietMs = limits.model.idleTimeoutMs, handler }: Sending): void {
+  send({
+    head,
+    body,
+    source,
+    asked,
+    firstByteMs,
+    quietMs = limits.model.idleTimeoutMs,
+    handler,
+    stands,
+  }: Sending): void {
     const exchange = new Exchange(handler, asked, this.#reins, { firstByteMs, quietMs });
     this.#exchange = exchange;
     this.#movedAtMs = this.#owner.clock.monotonicMs();
     this.#owner.deadlines.set(this, firstByteMs);
     handler.onRequestStart?.(exchange, {});
     if (exchange.aborted) return;
+    // It may have waited long, for a connection or for the disk.
+    if (stands?.() === false) return this.#fail(new NotConnected("CREDENTIAL_REVOKED"));
     if (source) this.#follow(head, source);
     else this.#write(head, body);
   }

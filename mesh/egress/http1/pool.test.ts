@@ -66,7 +66,8 @@ function ask(
     body = "{}",
     path = "/v1/x",
     headers = {},
-  }: { body?: string; path?: string; headers?: Record<string, string> } = {},
+    stands,
+  }: { body?: string; path?: string; headers?: Record<string, string>; stands?: () => boolean } = {},
   onData: (controller: Dispatcher.DispatchController, bytes: Buffer) => void = () => {},
 ): Promise<Told> {
   const { promise, resolve } = Promise.withResolvers<Told>();
@@ -82,7 +83,7 @@ function ask(
     onResponseEnd: () => resolve({ status, body: text }),
     onResponseError: (_controller, error) => resolve({ error }),
   };
-  pool.send(pool.sendingOf({ path, headers, body: Buffer.from(body) }, 5_000, handler));
+  pool.send(pool.sendingOf({ path, headers, body: Buffer.from(body) }, 5_000, handler, stands));
   return promise;
 }
 
@@ -305,6 +306,31 @@ test("no more connections than there may be: who comes later waits, and is serve
     ['["/0"]', '["/1"]', '["/2"]', "ECONNRESET", '["/4"]', '["/5"]', '["/6"]'],
   );
   assert.equal(connections(), 3);
+});
+
+test("a credential that was revoked while its request waited for a connection is not sent, and the others are", async () => {
+  const waiting: { readonly socket: Socket; readonly text: string }[] = [];
+  const { pool } = await serve((socket, text) => void waiting.push({ socket, text }), systemClock, 1);
+  let isRevoked = false;
+  const stands = (): boolean => !isRevoked;
+  const all = ["/0", "/1", "/2"].map((path) => ask(pool, { path, ...(path === "/1" && { stands }) }));
+  while (waiting.length === 0) await turn();
+  isRevoked = true;
+  const served: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    while (waiting.length === 0) await turn();
+    const { socket, text } = waiting.shift()!;
+    served.push(/\/\d/.exec(text)?.[0] ?? "");
+    socket.write(answer("{}"));
+  }
+  const [first, second, third] = await Promise.all(all);
+  assert.deepEqual([first?.body, second?.error?.code, third?.body], ["{}", "CREDENTIAL_REVOKED", "{}"]);
+  assert.ok(second?.error && wasNotSent(second.error));
+  assert.deepEqual(served, ["/0", "/2"]);
+  // One that is idle is not used for it, either.
+  const late = await ask(pool, { stands });
+  assert.equal(late.error?.code, "CREDENTIAL_REVOKED");
+  assert.equal(waiting.length, 0);
 });
 
 test("before a server has shown who it is, not a byte is given to it", async () => {

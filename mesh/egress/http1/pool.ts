@@ -7,6 +7,7 @@ import type { Asked } from "../../http/answer-reader.ts";
 import { fieldLine, flat, headBytesMax } from "../../http/fields.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { Connection, type Owner, type Sending } from "./connection.ts";
+import { NotConnected } from "./not-connected.ts";
 import type { Turns } from "../../http/turns.ts";
 import { ReadBuffer, type Memory } from "./read-buffer.ts";
 
@@ -91,6 +92,7 @@ export class Pool implements Owner {
     { path, lines = "", headers, body }: Post,
     firstByteMs: number,
     handler: Dispatcher.DispatchHandler,
+    stands?: Sending["stands"],
   ): Sending {
     if (path !== this.#path || lines !== this.#lines) {
       this.#start = flat(`${requestLine("POST", path)}${this.#host}connection: keep-alive\r\n${lines}`);
@@ -100,7 +102,7 @@ export class Pool implements Owner {
     let head = this.#start;
     for (const name in headers) head += fieldLine(name, headers[name] ?? "");
     head += `content-length: ${body.length}\r\n\r\n`;
-    return { head, body, asked: this.#asked, firstByteMs, handler };
+    return { head, body, asked: this.#asked, firstByteMs, handler, stands };
   }
 
   /** A head that was written with `fieldLine`, whole. What happens to it is told to its handler alone. */
@@ -216,16 +218,6 @@ export class Pool implements Owner {
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 };
-
-/** There was no connection, so not a byte of the request was sent. */
-export class NotConnected extends Error {
-  readonly code: string;
-
-  constructor(code: string, cause?: Error) {
-    super(cause?.message ?? "no connection", { cause });
-    this.code = code;
-  }
-}
 
 /** Of a request for which there is no connection yet. */
 class Waiting implements Dispatcher.DispatchController {

@@ -58,6 +58,8 @@ export class WebExchange implements Answered {
   #credential: string | null = null;
   /** Bytes that go out of its head, and of a body that is here. */
   #bytes = 0;
+  /** Whether the credential may still be sent. */
+  #stands: (() => boolean) | undefined;
   #pass!: Pass;
   /** Through which a body goes that comes while it is sent on. */
   #gate: BodyGate | null = null;
@@ -183,6 +185,7 @@ export class WebExchange implements Answered {
         ),
       );
     const outgoing = inject(binding, head, body, injection.value, gateway.clock.nowMs());
+    this.#stands = injection.stands;
     return outgoing.ok ? ok({ outgoing: outgoing.value, writes: injection.writes }) : outgoing;
   }
 
@@ -235,6 +238,7 @@ export class WebExchange implements Answered {
       firstByteMs: limits.web.firstByteTimeoutMs,
       quietMs: limits.web.idleTimeoutMs,
       handler: answer,
+      stands: this.#stands,
     });
   }
 

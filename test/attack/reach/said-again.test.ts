@@ -9,6 +9,7 @@ import type { RequestListener } from "node:http";
 import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
+import type { AuditEvent } from "../../../mesh/audit/audit.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import { OutsideAuthority, startOutside, startWeb, type WebPlace, type WebSetting } from "../../fleet/web-place.ts";
@@ -146,6 +147,29 @@ test("an answer that says the same again is looked through for what has become a
     assert.equal(status, 200);
     assert.ok(!text.includes("becomes-a-secret"), text);
   }
+});
+
+test("a credential that is revoked while its request goes to the disk is not sent", async (context) => {
+  const secrets: Record<string, string> = { key: "a-secret-that-is-revoked" };
+  let revokes = false;
+  const record = (event: AuditEvent): Promise<void> => {
+    if (revokes && event.kind === "web.request") delete secrets["key"];
+    return new Promise((resolve) => setImmediate(resolve));
+  };
+  const { again, arrived } = await connected(
+    context,
+    (at) => ({
+      ...{ secrets, services: { audit: { record } } },
+      bindings: { key: [{ to: `https://${at}`, in: { header: "x-key" } }] },
+    }),
+    { fields: ["X-Key: cordon_ph_key"] },
+  );
+  assert.equal((await again())[0], 200);
+  revokes = true;
+  const [status, text] = await again();
+  assert.equal(status, 424);
+  assert.match(text, /CREDENTIAL_REVOKED/);
+  assert.equal(arrived.length, 1);
 });
 
 test("another target, body or destination is another request, whatever else is the same", async (context) => {
