@@ -29,6 +29,14 @@ export function openWriter(folder: string): DatabaseSync {
   });
 }
 
+/** Opens another connection that copies the log back, on a database that a writer has open. Throws what SQLite throws. */
+export function openCopier(folder: string): DatabaseSync {
+  const db = new DatabaseSync(join(folder, storeFiles.database), { timeout: 0 });
+  // The log is on the disk before a page of the database is replaced, and the database before the log is begun anew.
+  db.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON");
+  return db;
+}
+
 /** Opens a second connection for reads, on a database that a writer has opened or left. Throws StoreFailure. */
 export function openReader(folder: string): DatabaseSync {
   const file = join(folder, storeFiles.database);

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { storeFailure } from "./failure.ts";
 import type { Executor, GroupCommit } from "./group-commit.ts";
+import { LogCopy } from "./log-copy.ts";
 import { packed } from "./packing.ts";
 import { StoreFailure } from "./store.ts";
 import type { FromWriter, ToWriter, WriterParts } from "./writer.ts";
@@ -26,6 +27,7 @@ function attach(worker: Worker, posted: SharedArrayBuffer, group: GroupCommit, f
   const closed = Promise.withResolvers<void>();
   const onMessage = (message: FromWriter): void => {
     if ("upTo" in message) group.acknowledge(message.upTo);
+    if ("full" in message && !closing) copy.begin();
     if ("failed" in message) group.fail(new StoreFailure(message.failed.kind, message.failed.message));
   };
   worker.on("message", onMessage);
@@ -41,6 +43,7 @@ function attach(worker: Worker, posted: SharedArrayBuffer, group: GroupCommit, f
     Atomics.add(counter, 0, 1);
     Atomics.notify(counter, 0);
   };
+  const copy = new LogCopy(folder, () => post({ copied: true }));
   return {
     run: (writes, upTo) => {
       let from = 0;
@@ -52,7 +55,8 @@ function attach(worker: Worker, posted: SharedArrayBuffer, group: GroupCommit, f
     },
     close: () => {
       closing = true;
-      post({ close: true });
+      // The writer is the last to leave.
+      void copy.close().then(() => post({ close: true }));
       return closed.promise;
     },
   };

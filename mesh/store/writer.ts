@@ -5,15 +5,20 @@ import { createBatchRunner } from "./batch.ts";
 import { openWriter } from "./connection.ts";
 import { classify } from "./failure.ts";
 import { storeFiles } from "./files.ts";
-import { LogFile } from "./log-file.ts";
+import { Log } from "./log.ts";
 import { unpacked, type PackedRows } from "./packing.ts";
 import type { StoreFailure, Row } from "./store.ts";
 
 /** `upTo` 0: more of the same transaction follows. */
-export type ToWriter = { readonly rows: PackedRows; readonly upTo: number } | { readonly close: true };
+export type ToWriter =
+  | { readonly rows: PackedRows; readonly upTo: number }
+  | { readonly copied: true }
+  | { readonly close: true };
 export type FromWriter =
   | { readonly ready: true }
   | { readonly upTo: number }
+  /** The log is to be copied back; `copied` is the answer. */
+  | { readonly full: true }
   | { readonly closed: true }
   | { readonly failed: { readonly kind: StoreFailure["kind"]; readonly message: string } };
 
@@ -36,12 +41,12 @@ function serve(port: NonNullable<typeof parentPort>, { folder, posted }: WriterP
   try {
     const db = openWriter(folder);
     const run = createBatchRunner(db);
-    const log = new LogFile(join(folder, storeFiles.database));
+    const log = new Log(db, join(folder, storeFiles.database));
     answer({ ready: true });
     let writes: Row[] = [];
     for (;;) {
       const seen = Atomics.load(counter, 0);
-      const { upTo, close } = drain(port, writes);
+      const { upTo, copied, close } = drain(port, writes);
       if (upTo > 0) {
         if (writes.length > 0) run(writes);
         writes = [];
@@ -51,8 +56,9 @@ function serve(port: NonNullable<typeof parentPort>, { folder, posted }: WriterP
         db.close();
         return answer({ closed: true });
       }
-      if (upTo > 0) log.grow();
-      else Atomics.wait(counter, 0, seen);
+      if (copied) log.finish();
+      else if (upTo === 0) Atomics.wait(counter, 0, seen);
+      else if (log.look()) answer({ full: true });
     }
   } catch (error) {
     const { kind, message } = classify(error, folder);
@@ -63,12 +69,13 @@ function serve(port: NonNullable<typeof parentPort>, { folder, posted }: WriterP
 /** Adds to `writes` what came in; `upTo` 0: no transaction is whole. */
 function drain(port: NonNullable<typeof parentPort>, writes: Row[]) {
   for (let job = next(port); job; job = next(port)) {
-    if ("close" in job) return { upTo: 0, close: true };
+    if ("close" in job) return { upTo: 0, copied: false, close: true };
+    if ("copied" in job) return { upTo: 0, copied: true, close: false };
     for (const write of unpacked(job.rows)) writes.push(write);
     // The next one waits for its own: what is not whole never shares a transaction with what is.
-    if (job.upTo > 0) return { upTo: job.upTo, close: false };
+    if (job.upTo > 0) return { upTo: job.upTo, copied: false, close: false };
   }
-  return { upTo: 0, close: false };
+  return { upTo: 0, copied: false, close: false };
 }
 
 function next(port: NonNullable<typeof parentPort>): ToWriter | undefined {
