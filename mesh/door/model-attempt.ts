@@ -1,9 +1,10 @@
 import type { Json } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { limits } from "../../protocol/limits.ts";
-import { refusal, type Refusal } from "../../protocol/refusal.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
 import type { Outcome } from "../egress/answer-relay.ts";
 import type { Injection } from "../egress/credentials.ts";
+import { noCredential } from "../egress/failures.ts";
 import { familyOf } from "../egress/providers.ts";
 import { isHeldWhole, type Meter } from "../egress/wire/format.ts";
 import type { BudgetRefusal, Hold } from "../ledger/ledger.ts";
@@ -43,11 +44,7 @@ export function reserve(services: DoorServices, caller: Caller, way: Way, about:
   const use = { agent: caller.agent, destination: provider.name };
   const injection = provider.credential === null ? null : services.injector.prepare(provider.credential, use);
   if (injection === undefined) {
-    const missing = refusal(
-      "upstream_rejected",
-      `the vault holds no credential \`${provider.credential}\``,
-      `add it with \`cordon credential add ${provider.credential}\``,
-    );
+    const missing = noCredential(provider.credential);
     return err({ kind: "credential", refusal: missing });
   }
   const work = services.workOf?.(caller);

@@ -199,6 +199,9 @@ test("a provider that was never reached costs nothing; one that broke later may 
       assert.deepEqual(await kindOf(play), ["failed", "upstream_failed", billed]);
     }
   }
+  const play = plain();
+  play.error(new NotConnected("CREDENTIAL_REVOKED"));
+  assert.deepEqual(await kindOf(play), ["failed", "upstream_rejected", "nothing"]);
 });
 
 test("an agent that has gone ends the provider's answer at once; nothing is written after", async () => {

@@ -6,7 +6,7 @@ import type { Mortal } from "../http/deadlines.ts";
 import type { Injection } from "./credentials.ts";
 import { EventReader } from "./event-reader.ts";
 import { EventSplitter } from "./event-stream.ts";
-import { rejectedByProvider, unreachableProvider, wasNotSent } from "./failures.ts";
+import { noCredential, rejectedByProvider, unreachableProvider, wasNotSent, wasRevoked } from "./failures.ts";
 import type { Provider } from "./providers.ts";
 import { isClean, PATTERN_BYTES_MIN, Scrubber, TextWatch, type Automaton } from "./scrubber.ts";
 import type { Meter } from "./wire/format.ts";
@@ -34,7 +34,12 @@ export type Outcome =
       readonly reason: string;
     }
   | { readonly kind: "passed_error"; readonly status: number; readonly billed: "nothing"; readonly scrubbed: number }
-  | { readonly kind: "failed"; readonly refusal: Refusal; readonly billed: "nothing" | "seen" | "unknown" };
+  | {
+      readonly kind: "failed";
+      readonly refusal: Refusal;
+      readonly billed: "nothing" | "seen" | "unknown";
+      /** It says nothing of the provider. */ readonly ours?: true;
+    };
 
 interface Exchange {
   readonly provider: Provider;
@@ -215,8 +220,11 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     if (this.#ended) return;
     if (this.#streaming) return this.#cut("upstream_broken");
     if (this.#inPieces) return this.#cut("upstream_broken", "unknown");
+    const { provider } = this.#exchange;
+    if (wasRevoked(error))
+      return this.#end({ kind: "failed", refusal: noCredential(provider.credential), billed: "nothing", ours: true });
     const billed = wasNotSent(error) ? "nothing" : "unknown";
-    this.#end({ kind: "failed", refusal: unreachableProvider(this.#exchange.provider, error), billed });
+    this.#end({ kind: "failed", refusal: unreachableProvider(provider, error), billed });
   }
 
   get #streaming(): boolean {

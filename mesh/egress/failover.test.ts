@@ -10,7 +10,7 @@ const FRESH = { delivered: false, retryAfter: undefined };
 const ending = { scrubbed: 0 } as const;
 const error = (status: number): Outcome => ({ kind: "passed_error", status, billed: "nothing", ...ending });
 const cut = (reason: string): Outcome => ({ kind: "cut", billed: "seen", reason, ...ending });
-const failed = (billed: "nothing" | "seen" | "unknown"): Outcome => ({
+const failed = (billed: "nothing" | "seen" | "unknown"): Extract<Outcome, { kind: "failed" }> => ({
   kind: "failed",
   billed,
   refusal: refusal("upstream_failed", "gone", "wait"),
@@ -24,6 +24,8 @@ test("who is asked next, and what it says of the provider's health", () => {
     ...[402, 408, 425, 429, 500, 502, 503, 504, 529].map((status) => [error(status), true, "bad"] as const),
     [failed("nothing"), true, "bad"],
     [failed("unknown"), true, "bad"],
+    // The credential was revoked while the call waited.
+    [{ ...failed("nothing"), ours: true }, true, "neutral"],
     // The answer held the credential: nobody else is asked to do it better.
     [failed("seen"), false, "neutral"],
     [cut("upstream_broken"), true, "bad"],

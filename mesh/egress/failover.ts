@@ -28,6 +28,7 @@ export function verdictOf(outcome: Outcome, gate: Delivery, nowMs: number): Verd
   }
   if (outcome.kind === "failed") {
     const reason = outcome.refusal.reason.slice(0, 200);
+    if (outcome.ours) return { next: !gate.delivered, health: { kind: "neutral" } };
     // The one failure that was read before it was told: the answer held the credential.
     if (outcome.billed === "seen") return { next: false, health: { kind: "neutral" } };
     return { next: !gate.delivered, health: { kind: "bad", reason } };

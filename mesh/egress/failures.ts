@@ -7,6 +7,16 @@ const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?
 /** Not a byte of the request was sent, so the provider cannot have charged for it. */
 export const wasNotSent = (error: Error): boolean => error instanceof NotConnected;
 
+/** It was revoked while the call waited, so that it was not sent. */
+export const wasRevoked = (error: Error): boolean => wasNotSent(error) && codeOf(error) === "CREDENTIAL_REVOKED";
+
+export const noCredential = (name: string | null): Refusal =>
+  refusal(
+    "upstream_rejected",
+    `the vault holds no credential \`${name}\``,
+    `add it with \`cordon credential add ${name}\``,
+  );
+
 export function unreachableProvider(provider: Provider, error: Error): Refusal {
   const host = provider.socketPath ?? new URL(provider.baseUrl).host;
   return refusal(
