@@ -1,11 +1,12 @@
 /**
  * The way to the web beside nginx as a reverse proxy and mockttp with the same rules: the same client and far end, 16
- * connections, interleaved rounds, each server in a process of its own; the gateway with a real store, audit and ledger.
+ * connections, interleaved rounds, each server in a process of its own and on the same core, which client and far end
+ * leave to it; the gateway with a real store, audit and ledger.
  * Then what 1 GiB takes on its way down, and what a hundred sandboxes take. mockttp is measured where
  * test/performance/peers is installed.
  * Usage: node test/performance/web-gateway.ts [--rounds N] [--warm N] [--mib N] [--sandboxes N]
  */
-import { fork, spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
@@ -15,7 +16,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { systemClock as clock } from "../../lib/clock.ts";
-import { MESH_FLAGS } from "./gateway/contestants.ts";
+import { CORES, MESH_FLAGS } from "./gateway/contestants.ts";
 import { residentMiB } from "./gateway/process-costs.ts";
 import { report, round, single, tunnelled, type Lane, type Measured } from "./web-gateway/load.ts";
 import { serveGateway, serveMockttp, serveUpstream, type MockttpPorts, type Ports } from "./web-gateway/servers.ts";
@@ -30,8 +31,11 @@ async function started(
   place: string,
   ports?: Ports,
 ): Promise<{ readonly child: ChildProcess; readonly first: unknown }> {
+  const core = role === "upstream" ? CORES.load : CORES.gateway;
+  const flags = ["--disable-warning=ExperimentalWarning", ...(role === "gateway" ? MESH_FLAGS : [])];
   const child = fork(here, ["--serve", role, "--place", place, "--ports", JSON.stringify(ports ?? null)], {
-    execArgv: ["--disable-warning=ExperimentalWarning", ...(role === "gateway" ? MESH_FLAGS : [])],
+    execPath: "/usr/bin/taskset",
+    execArgv: ["-c", String(core), process.execPath, ...flags],
   });
   children.push(child);
   const [first] = (await once(child, "message")) as [unknown];
@@ -54,7 +58,8 @@ http { access_log off; client_body_temp_path ${folder}/nginx/b; proxy_temp_path 
   upstream far { server 127.0.0.1:${upstream}; keepalive 64; }
   server { listen unix:${path}; keepalive_requests 1000000; location / { proxy_pass http://far; proxy_http_version 1.1; proxy_set_header Connection ""; } } }`,
   );
-  const child = spawn(program, ["-c", join(folder, "nginx.conf"), "-p", folder], { stdio: "ignore" });
+  const server = [program, "-c", join(folder, "nginx.conf"), "-p", folder];
+  const child = spawn("taskset", ["-c", String(CORES.gateway), ...server], { stdio: "ignore" });
   children.push(child);
   for (let i = 0; i < 100; i++) {
     const up = await new Promise<boolean>((resolve) => {
@@ -143,6 +148,7 @@ interface Sizes {
 }
 
 async function main({ rounds, warm, mib, sandboxes }: Sizes): Promise<void> {
+  execFileSync("taskset", ["-acp", String(CORES.load), String(process.pid)]);
   const folder = mkdtempSync(join(tmpdir(), "cordon-web-bench-"));
   try {
     const ports = (await started("upstream", folder)).first as Ports;
@@ -171,7 +177,7 @@ async function main({ rounds, warm, mib, sandboxes }: Sizes): Promise<void> {
     const sums = new Map<string, Measured>(
       lanes.map(({ name }) => [name, { latencies: [], seconds: 0, cpu: 0, requests: 0 }]),
     );
-    // Whoever compiles while it runs is measured when it has: a gateway runs for days.
+    // Whoever compiles while it runs is measured when it has (after some 10,000 requests in each lane): a gateway runs for days.
     for (let i = 0; i < warm; i++)
       for (const lane of lanes) await round(lane, { latencies: [], seconds: 0, cpu: 0, requests: 0 });
     for (let i = 0; i < rounds; i++) for (const lane of lanes) await round(lane, sums.get(lane.name)!);
@@ -208,6 +214,6 @@ if (values.serve === "upstream") await serveUpstream();
 else if (values.serve === "gateway") await serveGateway(place, ports);
 else if (values.serve === "mockttp") await serveMockttp(place, ports);
 else {
-  const { rounds = 4, warm = 8, mib = 1_024, sandboxes = 100 } = values;
+  const { rounds = 4, warm = 12, mib = 1_024, sandboxes = 100 } = values;
   await main({ rounds: Number(rounds), warm: Number(warm), mib: Number(mib), sandboxes: Number(sandboxes) });
 }
