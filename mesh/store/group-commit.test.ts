@@ -117,6 +117,19 @@ test("long turns of the loop are not waited for", async () => {
   assert.deepEqual(runs[0]?.names, ["0"], "one turn brought it, and the next is not waited for");
 });
 
+test("who has waited while the writer was at work does not wait for more company than one turn brings", async () => {
+  let nowMs = 0;
+  const { group, runs } = slowWriter(0, { monotonicMs: () => nowMs });
+  for (const name of ["a", "b"]) void group.commit([row(name)]);
+  await nextTurn();
+  void group.commit([row("waits")]);
+  nowMs += limits.store.gatherMsMax;
+  group.acknowledge(runs.shift()?.upTo ?? 0);
+  void group.commit([row("of the same turn")]);
+  await turn();
+  assert.deepEqual(runs[0]?.names, ["waits", "of the same turn"]);
+});
+
 test("who was alone the last time, and finds the writer idle, waits for nobody", async () => {
   const { group, runs } = slowWriter();
   const names = (): unknown[] => runs.map((run) => run.names);

@@ -49,6 +49,8 @@ export class GroupCommit {
   #company = false;
   #gathering = false;
   #timer: NodeJS.Timeout | undefined;
+  /** The first of those that fill the next flush. */
+  #waitedSinceMs = 0;
   #flushed = 0;
   #acknowledged = 0;
   #seal: () => readonly Row[] = () => [];
@@ -76,11 +78,12 @@ export class GroupCommit {
     if (!this.#failure) this.#take(writes);
     if (this.#failure) return Promise.reject(this.#failure);
     this.#awaited++;
-    this.#gather(true);
     let last = this.#filling.at(-1);
+    if (last === undefined) this.#waitedSinceMs = this.#clock.monotonicMs();
     if (last === undefined || last.commits >= WAITING_COMMITS)
       this.#filling.push((last = { seq: 0, commits: 0, ...Promise.withResolvers<void>() }));
     last.commits++;
+    this.#gather(true);
     return last.promise;
   }
 
@@ -111,8 +114,8 @@ export class GroupCommit {
 
   /**
    * Flushes when a turn of the loop has brought nothing more to wait for: who is many shares the price of a flush. Turns in
-   * which much else is done take longer than a flush, so only short ones are waited for. Who was alone the last time, and
-   * finds the writer idle, waits for nobody.
+   * which much else is done take longer than a flush, so only short ones are waited for, and nobody waits anew who has waited
+   * while the writer was at work. Who was alone the last time, and finds the writer idle, waits for nobody.
    */
   #gather(idle = false): void {
     if (this.#gathering || this.#acknowledged !== this.#flushed) return;
@@ -120,7 +123,7 @@ export class GroupCommit {
     if (idle && !this.#company) return queueMicrotask(() => this.#gathered());
     let seen = -1;
     let turns = 0;
-    const untilMs = this.#clock.monotonicMs() + limits.store.gatherMsMax;
+    const untilMs = this.#waitedSinceMs + limits.store.gatherMsMax;
     const turn = (): void => {
       const goesOn = ++turns < limits.store.gatherTurnsMax && this.#clock.monotonicMs() < untilMs;
       if (seen !== this.#awaited && goesOn) {
