@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { canonicalJson, type Json } from "../../lib/json.ts";
+import { limits } from "../../protocol/limits.ts";
 import { Utf8Text } from "../store/utf8-text.ts";
 import { Secret } from "../../lib/redact.ts";
 import { sharedDetail, writeEvent } from "./event.ts";
@@ -58,6 +59,15 @@ test("what is not plain JSON is a fault, at the top and below", () => {
   }
   for (const broken of [new Secret(Buffer.from("x")), own])
     assert.throws(() => textOf(broken as Detail), /an audit detail/);
+});
+
+test("a detail is as small in bytes as it must be, whatever its characters are", () => {
+  const { detailBytesMax } = limits.audit;
+  for (const char of ["x", "€"]) {
+    const room = Math.floor((detailBytesMax - '{"a":""}'.length) / Buffer.byteLength(char));
+    assert.ok(textOf({ a: char.repeat(room) }));
+    assert.throws(() => textOf({ a: char.repeat(room + 1) }), /an audit detail is small/);
+  }
 });
 
 test("a part that details share is written as canonical JSON, and cannot be changed or be anything else", () => {

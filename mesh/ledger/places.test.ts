@@ -10,16 +10,18 @@ const DAY_MS = 86_400_000;
 function placesAt() {
   let windows = { day: { startMs: 0, endMs: DAY_MS }, month: { startMs: 0, endMs: 30 * DAY_MS } };
   let caps: Caps = { day: { tokens: 10 }, month: {} };
+  let latestMs = 0;
   const counters = new Counters();
   const places = new Places({
     counters,
-    windows: { now: () => windows, latestMs: () => windows.day.startMs } as unknown as CurrentWindows,
+    windows: { now: () => windows, latestMs: () => latestMs } as unknown as CurrentWindows,
     caps: () => caps,
     open: new Map(),
   });
   return {
     ...{ places, counters },
     setCaps: (next: Caps) => (caps = next),
+    pass: (ms: number) => (latestMs += ms),
     nextDay: () => (windows = { ...windows, day: { startMs: DAY_MS, endMs: 2 * DAY_MS } }),
   };
 }
@@ -75,20 +77,22 @@ test("the places of a list that nobody can change are found once, and anew when 
 });
 
 test("a list with a rolling window is found anew when its bucket is over", () => {
-  const { places, setCaps, nextDay } = placesAt();
+  const { places, setCaps, pass } = placesAt();
   setCaps({ day: {}, month: {}, rolling: [{ spanMs: 12_000, cap: { requests: 1 } }] });
   const list = Object.freeze(["fleet"] as const);
   const before = places.of(list);
+  pass(999);
   assert.equal(places.of(list), before);
-  nextDay();
-  assert.equal(places.of(list)[2]?.startMs, DAY_MS);
+  pass(1);
+  assert.equal(places.of(list)[2]?.startMs, 1_000);
 });
 
 test("the places of a run are found each time: its total can leave memory, and come back", () => {
   const counters = new Counters();
   const windows = { day: { startMs: 0, endMs: DAY_MS }, month: { startMs: 0, endMs: DAY_MS } };
+  const caps: Caps = { day: {}, month: {} };
   const places = new Places({
-    ...{ counters, caps: () => ({ day: {}, month: {} }) },
+    ...{ counters, caps: () => caps },
     windows: { now: () => windows, latestMs: () => 0 } as unknown as CurrentWindows,
     open: new Map([["run:a", { tokens: 9 }]]),
   });

@@ -32,15 +32,23 @@ test("rows reach the writer as they were", () => {
   );
 });
 
-test("more text than a message takes goes in several, each row whole in one of them", () => {
-  const long = "x".repeat(limits.store.messageCharsMax / 2);
-  const rows: Row[] = ["a", "b", "c", "d", "e"].map((name) => ["meta.set", name, long]);
-  const names: unknown[][] = [];
-  for (let from = 0; from < rows.length;) {
-    const { to, ...message } = packed(rows, from);
-    names.push(unpacked(message).map(([, name]) => name));
-    assert.ok(to > from);
-    from = to;
+test("more than a message takes goes in several, each row whole in one of them", () => {
+  const text = "x".repeat(limits.store.messageCharsMax / 2);
+  for (const long of [text, Buffer.from(text)]) {
+    const rows: Row[] = ["a", "b", "c", "d", "e"].map((name) => ["meta.set", name, long]);
+    const names: unknown[][] = [];
+    for (let from = 0; from < rows.length;) {
+      const { to, ...message } = packed(rows, from);
+      names.push(unpacked(message).map(([, name]) => name));
+      assert.ok(to > from);
+      from = to;
+    }
+    assert.deepEqual(names, [["a", "b"], ["c", "d"], ["e"]]);
   }
-  assert.deepEqual(names, [["a", "b"], ["c", "d"], ["e"]]);
+});
+
+test("what is not whole is no row", () => {
+  const { codes, text, bytes } = packed([["meta.set", "a", Buffer.of(1, 2)]]);
+  assert.throws(() => unpacked({ codes, text, bytes: bytes.slice(1) }), /packed rows are whole/);
+  assert.throws(() => unpacked({ codes, text: `${text}b`, bytes }), /packed rows are whole/);
 });

@@ -86,16 +86,23 @@ function compare(model: Model, real: Real): void {
   }
 }
 
-/** The scopes of an agent as the fleet file of this moment would have them. */
+/** The scopes of an agent as the fleet file of this moment would have them: the same list as long as that is the same. */
 function scopesOf(model: Model, agent: string): readonly Scope[] {
+  const key = `${agent} ${[...model.tenants].join()}`;
+  const known = lists.get(key);
+  if (known) return known;
   const tenants = ["x", "y"].map((name) => ({
     ...{ name, budget: model.caps },
     members: [...model.tenants].flatMap(([member, tenant]) => (tenant === name ? [member] : [])),
   }));
   const agents = ["a", "b"].map((name) => ({ name, budget: model.caps }));
   const teams = [{ name: "t", members: ["a", "b"], budget: model.caps }];
-  return new ScopeTree({ budget: model.caps, teams, tenants, agents }).of(agent);
+  const list = new ScopeTree({ budget: model.caps, teams, tenants, agents }).of(agent);
+  lists.set(key, list);
+  return list;
 }
+
+const lists = new Map<string, readonly Scope[]>();
 
 const reserve = (tokens: number, usd: number, agent: string): Command => ({
   check: always,

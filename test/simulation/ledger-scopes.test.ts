@@ -252,6 +252,20 @@ test("80 and 95 % are told once a window, also over a restart; the day's forecas
   assert.equal(notices.filter((notice) => notice.kind === "forecast").length, 1, "the forecast only once a day");
 });
 
+test("what is told is measured by the cap that holds when a call ends, not by that of its reservation", async (t) => {
+  let caps = cap({ tokens: 1_000_000 });
+  const { open, notices } = await start(t, () => caps);
+  const { ledger, store } = await open();
+  const scopes = Object.freeze(["fleet"] as const);
+  const hold = reserved(ledger.reserve(scopes, amount(90), "m"));
+  caps = cap({ tokens: 100 });
+  await store.commit([...hold.writes, ...ledger.settle(hold.id, used(90)).writes]);
+  assert.deepEqual(
+    notices.map((notice) => [notice.kind, notice.cap]),
+    [["warning", 100]],
+  );
+});
+
 test("the provider's figure takes the place of an estimate, once, and never raises it", async (t) => {
   const { open } = await start(t, () => cap({ tokens: 100 }));
   const { ledger, store } = await open();
