@@ -37,6 +37,8 @@ export interface Passed {
 /** Of one place: the last head that came from there. */
 export interface KnownPassed {
   passed?: Passed;
+  /** The last head holds a credential: nothing of it is kept. */
+  forget(): void;
 }
 
 /** RFC 9110 §7.6.1; `alt-svc` would lead the client to a way that is not there. */
@@ -209,7 +211,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     if (known?.headers === headers && known.scrubs === scrubs && isSame(known.automata, automata) && !this.#decoder)
       return known.told;
     const told: Told = { fields: this.#passed(headers, scrubs) };
-    if (this.#hits === 0 && !this.#decoder) this.#known.passed = { headers, scrubs, automata, told };
+    if (this.#hits > 0) this.#known.forget();
+    else if (!this.#decoder) this.#known.passed = { headers, scrubs, automata, told };
     return told;
   }
 

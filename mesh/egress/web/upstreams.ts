@@ -2,7 +2,7 @@ import type { SecureContext } from "node:tls";
 import { Pool as UpgradingPool } from "undici";
 import type { Clock } from "../../../lib/clock.ts";
 import { limits } from "../../../protocol/limits.ts";
-import type { Asked } from "../../http/answer-reader.ts";
+import type { Asked, KnownAnswer } from "../../http/answer-reader.ts";
 import type { Deadlines } from "../../http/deadlines.ts";
 import { originOf } from "../../policy/reach.ts";
 import { Pool } from "../http1/pool.ts";
@@ -15,7 +15,8 @@ export class Place implements KnownPassed {
   readonly #trust: SecureContext;
   readonly pool: Pool;
   /** How its answers are read. */
-  readonly asked: Asked = { bodiless: false, headBytesMax: limits.web.answerHeaderBytesMax, known: {} };
+  readonly asked: Asked;
+  readonly #known: KnownAnswer = {};
   passed?: Passed;
   #upgrading: UpgradingPool | undefined;
 
@@ -27,7 +28,13 @@ export class Place implements KnownPassed {
       dial: dialOf(upstream, trust),
       keptMsMax: limits.web.keepAliveMs,
     };
+    this.asked = { bodiless: false, headBytesMax: limits.web.answerHeaderBytesMax, known: this.#known };
     this.pool = new Pool(place, clock, deadlines, limits.web.connectionsPerPlaceMax);
+  }
+
+  forget(): void {
+    delete this.passed;
+    delete this.#known.head;
   }
 
   /** A connection that goes on in another protocol is never used again. */
