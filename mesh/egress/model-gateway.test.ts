@@ -68,6 +68,8 @@ interface Asked {
   readonly provider?: Provider;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  /** Of the credential, when there is a connection. */
+  readonly stands?: () => boolean;
 }
 
 /** One call through the real vault, injector and gateway to the real rehearsal server. */
@@ -95,7 +97,7 @@ async function call({
         format,
         meter,
         stream,
-        injection,
+        injection: more.stands ? { ...injection, stands: more.stands } : injection,
         signal: signal ?? new AbortController().signal,
       },
       ...(more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs }),
@@ -111,6 +113,13 @@ async function call({
   );
   return { outcome, heard, meter };
 }
+
+test("a call whose credential was revoked while it waited is not sent, costs nothing, and is refused as one that comes later", async () => {
+  const { outcome, heard } = await call({ text: "ping", stands: () => false });
+  assert.deepEqual([outcome.kind, outcome.billed, heard.status], ["failed", "nothing", 0]);
+  assert.match(outcome.kind === "failed" ? outcome.refusal.reason : "", /^the vault holds no credential `\w+`$/);
+  assert.equal((await call({ text: "ping", stands: () => true })).outcome.kind, "answered");
+});
 
 for (const format of [openaiFormat, anthropicFormat]) {
   for (const stream of [true, false]) {
