@@ -43,9 +43,14 @@ const CHOWN = `#!/bin/sh
 [ -e "$HERE/exchanged" ] || { : >"$HERE/exchanged"; echo "$WHAT" >"$HERE/asked"; read -r _ <"$HERE/done"; }
 PATH=/usr/bin:/bin exec chown "$@"
 `;
+/** And who could move a process out of there while it is looked at. */
+const TR = `#!/bin/sh
+[ ! -e "$HERE/exchanged" ] || stat -c %u ${GROUP} ${GROUP}/cgroup.procs ${GROUP}/mesh ${GROUP}/mesh/cgroup.procs >>"$HERE/owners"
+PATH=/usr/bin:/bin exec tr "$@"
+`;
 const DRIVER = `set -e
 mount -t cgroup2 none /sys/fs/cgroup
-mkdir -p ${GROUP}
+sh "$HERE/script" nobody
 set +e
 PATH=$HERE/bin:$PATH sh "$HERE/script" nobody "$1"
 echo "exit code $?"
@@ -75,9 +80,13 @@ test("a process that has got the number of a user's own is not left in his group
   writeFileSync(at("script"), script.replace(CONTROLLERS, "for controller in; do"));
   execFileSync("mkdir", [at("bin")]);
   writeFileSync(at("bin/chown"), CHOWN, { mode: 0o755 });
+  writeFileSync(at("bin/tr"), TR, { mode: 0o755 });
   execFileSync("mkfifo", [at("asked"), at("done")]);
 
   const own = ["65534", "65534", "65534", "0"];
   assert.deepEqual(await brought("leave"), ["exit code 0", "/cordon-user-65534/mesh", ...own]);
   assert.deepEqual(await brought("exchange"), ["exit code 1", "/", ...own]);
+  const owners = readFileSync(at("owners"), "utf8").trim().split("\n");
+  assert.ok(owners.length >= 16);
+  assert.deepEqual([...new Set(owners)], ["0"]);
 });
