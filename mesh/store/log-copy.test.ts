@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { limits } from "../../protocol/limits.ts";
-import { openWriter } from "./connection.ts";
+import { openReader, openWriter } from "./connection.ts";
 import { storeFiles } from "./files.ts";
+import { Log } from "./log.ts";
 import { LogCopy } from "./log-copy.ts";
 import { openStore } from "./open.ts";
 import type { Store } from "./store.ts";
@@ -96,6 +97,32 @@ test("the thread copies all that is committed", async () => {
   db.close();
   assert.ok(Number(log) > 0);
   assert.equal(checkpointed, log);
+});
+
+test("of a log that somebody reads not every transaction asks for a copy, and of one that nobody reads the next when it is full", () => {
+  const state = join(root, "read");
+  mkdirSync(state);
+  const db = openWriter(state);
+  const log = new Log(db, join(state, storeFiles.database));
+  const reader = openReader(state);
+  db.exec("CREATE TABLE t (x)");
+  const insert = db.prepare("INSERT INTO t VALUES (zeroblob(?))");
+  reader.exec("BEGIN; SELECT count(*) FROM sqlite_schema");
+  const timesAsked = (): number => {
+    let times = 0;
+    for (let n = 0; n < FULL_ROWS + 8; n++) {
+      insert.run(ROW_BYTES);
+      if (!log.look()) continue;
+      times++;
+      log.finish();
+    }
+    return times;
+  };
+  assert.equal(timesAsked(), 1);
+  reader.close();
+  log.finish();
+  assert.equal(timesAsked(), 1, "begun anew, it is full again");
+  db.close();
 });
 
 test("a copy that cannot be made has ended, and so has the next", () => copied(join(root, "none"), 2));

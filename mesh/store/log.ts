@@ -2,25 +2,32 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { limits } from "../../protocol/limits.ts";
 import { LogFile } from "./log-file.ts";
 
+const { checkpointPagesMin } = limits.store;
+
 /** The write-ahead log as its only writer sees it, between two transactions. */
 export class Log {
   readonly #file: LogFile;
   readonly #pages: StatementSync;
   readonly #copy: StatementSync;
   #copying = false;
+  #dueAtPages: number = checkpointPagesMin;
 
   constructor(db: DatabaseSync, database: string) {
     this.#file = new LogFile(database);
     this.#pages = db.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.#copy = db.prepare("PRAGMA wal_checkpoint(PASSIVE)");
     // `LogCopy` copies. Should it not come, a transaction does.
-    db.exec(`PRAGMA wal_autocheckpoint = ${2 * limits.store.checkpointPagesMin}`);
+    db.exec(`PRAGMA wal_autocheckpoint = ${2 * checkpointPagesMin}`);
   }
 
   /** After a transaction: whether the log is to be copied back from now on. */
   look(): boolean {
     this.#file.grow();
-    if (this.#copying || Number(this.#pages.get()?.["log"]) < limits.store.checkpointPagesMin) return false;
+    const pages = Number(this.#pages.get()?.["log"]);
+    if (pages < checkpointPagesMin) this.#dueAtPages = checkpointPagesMin;
+    if (this.#copying || pages < this.#dueAtPages) return false;
+    // Where somebody reads for long it does not begin anew: then not every transaction asks for a copy.
+    this.#dueAtPages = pages + checkpointPagesMin / 4;
     this.#copying = true;
     return true;
   }
