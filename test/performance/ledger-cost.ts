@@ -61,7 +61,7 @@ function write(rows: readonly Row[]): void {
   take("unpack", unpackedAt - sentAt + half);
   take("sql", ranAt - unpackedAt);
   take("rows", rows.length);
-  take("bytes", message.text.length + message.codes.byteLength);
+  take("bytes", message.text.length + message.codes.byteLength + message.bytes.length);
   const { size } = statSync(join(path, "cordon.sqlite-wal"));
   take("pages", (size - logBytes) / FRAME_BYTES);
   logBytes = size;
