@@ -122,7 +122,7 @@ class WebPass implements Pass {
     return this.#record("web.request", this.#detail(), all).then(() => ok(this));
   }
 
-  /** Each a literal of its own: what is put together of several is slow to make, and to read. */
+  /** Literals whose names stand in their order are written as they come (mesh/audit/event.ts). */
   #detail(): { readonly [key: string]: Json } {
     const { action, to, permit, addresses, credential, bytes } = this.#departure;
     const { sandbox } = this.#caller;
@@ -131,21 +131,21 @@ class WebPass implements Pass {
     const address = addresses[0] ?? "";
     const { host, port } = to;
     if (!action)
-      return { sandbox, request, allow: true, rule, address, port, credential, bytes, host, verb: "web.tunnel" };
+      return { address, allow: true, bytes, credential, host, port, request, rule, sandbox, verb: "web.tunnel" };
     return {
-      sandbox,
-      request,
-      allow: true,
-      rule,
       address,
-      port,
-      credential,
+      allow: true,
       bytes,
+      credential,
       host,
-      verb: action.verb,
-      scheme: action.scheme,
       method: action.method,
       path: recorded(action.path),
+      port,
+      request,
+      rule,
+      sandbox,
+      scheme: action.scheme,
+      verb: action.verb,
     };
   }
 
@@ -172,7 +172,7 @@ class WebPass implements Pass {
     // It permits nothing: where a crash forgets it, the request stands without an end.
     const recorded = this.#record(
       "web.settled",
-      { sandbox, request, outcome, status, sent, received, scrubbed, reason: why, label },
+      { label, outcome, reason: why, received, request, sandbox, scrubbed, sent, status },
       [],
       "later",
     );

@@ -60,6 +60,7 @@ function nominatedBy(connection: string | string[] | undefined): readonly string
 const WRITABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const NOTHING = Buffer.alloc(0);
+const NONE: readonly Scrubber[] = [];
 
 const decoders: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
@@ -97,7 +98,7 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     this.#front = owner.front;
     this.#automata = automata;
     this.#known = known;
-    this.#scrubbers = automata.map((automaton) => new Scrubber(automaton));
+    this.#scrubbers = automata.length === 0 ? NONE : automata.map((automaton) => new Scrubber(automaton));
   }
 
   get over(): boolean {
@@ -249,11 +250,11 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   /** False: the client is to take more before the next. */
   #pass(chunk: Buffer, lender: Lender): boolean {
-    const [first, ...more] = this.#scrubbers;
+    const first = this.#scrubbers[0];
     if (!first) return this.#front.write(chunk, lender);
     let pieces: readonly Buffer[] = first.pieces(chunk);
     // Joined to one they would be memory of their own, as much as the whole body.
-    for (const scrubber of more) pieces = pieces.flatMap((piece) => scrubber.pieces(piece));
+    for (let at = 1; at < this.#scrubbers.length; at++) pieces = scrubbedBy(this.#scrubbers[at], pieces);
     let goesOn = true;
     for (const piece of pieces) goesOn = this.#front.write(piece, lender);
     return goesOn;
@@ -261,9 +262,12 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   #complete(): void {
     if (this.#ended) return;
-    const [first, ...more] = this.#scrubbers;
-    let rest = first?.end() ?? NOTHING;
-    for (const scrubber of more) rest = Buffer.concat([scrubber.push(rest), scrubber.end()]);
+    let rest: Buffer = NOTHING;
+    for (const scrubber of this.#scrubbers) {
+      const pushed = rest.length > 0 ? scrubber.push(rest) : NOTHING;
+      const end = scrubber.end();
+      rest = pushed.length > 0 ? Buffer.concat([pushed, end]) : end;
+    }
     this.#front.end(rest.length > 0 ? rest : undefined);
     this.#end("answered", "complete");
   }
@@ -287,6 +291,10 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     if (outcome === "cut" && !refused) this.#front.destroy();
     this.#owner.ended({ outcome, status: this.#status, sent: 0, received: this.#bytes, scrubbed, reason }, refused);
   }
+}
+
+function scrubbedBy(scrubber: Scrubber | undefined, pieces: readonly Buffer[]): readonly Buffer[] {
+  return pieces.flatMap((piece) => scrubber?.pieces(piece) ?? []);
 }
 
 const isSame = (a: readonly Automaton[], b: readonly Automaton[]): boolean =>
