@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { AnswerRelay } from "./answer-relay.ts";
+import type { Provider } from "./providers.ts";
+import { compileScrubber } from "./scrubber.ts";
 import { limits } from "../../protocol/limits.ts";
 import { NotConnected } from "./http1/not-connected.ts";
 import { DONE, FINISH, kindOf, plain, playRelay, say, SECRET, streaming, USAGE } from "./testing/relay.ts";
@@ -153,6 +156,34 @@ test("of 401 and 403 not a word passes; other errors pass, scrubbed", async () =
       assert.deepEqual(await kindOf(play), ["passed_error", "nothing", status]);
     }
   }
+});
+
+test("a head is looked through once for each credential, however often the same one comes", async () => {
+  const credentials = ["sk-live-4f9a1c77e2b8", "sk-test-99d0c1ab3377"].map((secret) => ({
+    ...{ value: secret, automaton: compileScrubber([Buffer.from(secret)], "[gone]"), writes: [] },
+  }));
+  const headOf = (id: string) => ({ "content-type": "application/json", "x-request-id": id });
+  const heads = credentials.map(({ value }) => headOf(`a-${value}-b`));
+  const told = (injection: (typeof credentials)[number], head: ReturnType<typeof headOf>): string | undefined => {
+    let heard: string | undefined;
+    const relay = new AnswerRelay(
+      {
+        provider: { name: "own" } as Provider,
+        ...{ meter: openaiFormat.meter(), stream: false, outputTokensMax: 1_000, injection },
+      },
+      { head: (_status, headers) => (heard = headers["x-request-id"]), write: () => true, drained: () => {} },
+      () => {},
+    );
+    const controller = { abort: () => {} } as never;
+    relay.onResponseStart(controller, 200, head);
+    relay.onResponseData(controller, Buffer.from("{}"));
+    relay.onResponseEnd(controller);
+    return heard;
+  };
+  for (let round = 0; round < 2; round++)
+    for (const [mine, injection] of credentials.entries())
+      for (const [at, head] of heads.entries())
+        assert.equal(told(injection, head), at === mine ? "a-[gone]-b" : head["x-request-id"]);
 });
 
 test("a plain answer passes whole; what is not JSON does not", async () => {

@@ -19,16 +19,20 @@ function scrub(
 ): { readonly text: string; readonly hits: number } {
   const bytes = Buffer.from(text, "latin1");
   const scrubber = new Scrubber(automaton);
+  const whole = new Scrubber(automaton);
   const places = [0, ...[...cuts].map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   const memory = Buffer.alloc(bytes.length);
   const out = places.slice(1).map((end, at) => {
     // The memory of a read is used again: what is kept of it is a copy.
     const length = bytes.copy(memory, 0, places[at], end);
     const told = Buffer.concat(scrubber.pieces(memory.subarray(0, length)));
+    assert.deepEqual(whole.push(memory.subarray(0, length)), told, "in one piece as in several");
     memory.fill("?");
     return told;
   });
-  return { text: Buffer.concat([...out, scrubber.end()]).toString("latin1"), hits: scrubber.hits };
+  const end = scrubber.end();
+  assert.deepEqual([whole.end(), whole.hits], [end, scrubber.hits]);
+  return { text: Buffer.concat([...out, end]).toString("latin1"), hits: scrubber.hits };
 }
 
 const hex = Buffer.from(SECRET).toString("hex");

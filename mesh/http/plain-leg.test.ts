@@ -371,3 +371,19 @@ test("nothing becomes a second line of an answer's head", () => {
   }
   assert.equal(response.headersSent, false);
 });
+
+test("a piece of any size is framed by its size", () => {
+  const out: Buffer[] = [];
+  const socket = { destroyed: false, write: (bytes: Buffer) => out.push(bytes) } as unknown as Socket;
+  const lines = { dateLine: () => "", linesOf: () => "" };
+  const response = new PlainResponse({ socket, keeps: true, ...lines, answered: () => {} });
+  response.writeHead(200);
+  response.flushHeaders();
+  for (const size of [1, 9, 10, 15, 16, 17, 255, 256, 4_095, 4_096, 65_535, 65_536, 1_048_576]) {
+    out.length = 0;
+    const piece = Buffer.alloc(size, "x");
+    response.write(piece);
+    const framed = Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), piece, Buffer.from("\r\n")]);
+    assert.ok(out[0]?.equals(framed), `${size} bytes`);
+  }
+});
