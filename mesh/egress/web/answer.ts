@@ -81,7 +81,8 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   readonly #owner: Answered;
   readonly #front: Front;
   readonly #automata: readonly Automaton[];
-  readonly #known: KnownPassed;
+  /** Of the place that it comes from. */
+  known: KnownPassed | undefined;
   readonly #scrubbers: readonly Scrubber[];
   #decoder: Transform | null = null;
   #controller: Dispatcher.DispatchController | undefined;
@@ -93,11 +94,11 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
   #waits = false;
 
   /** `automata` find what is kept out of it. */
-  constructor(owner: Answered, automata: readonly Automaton[], known: KnownPassed) {
+  constructor(owner: Answered, automata: readonly Automaton[], known?: KnownPassed) {
     this.#owner = owner;
     this.#front = owner.front;
     this.#automata = automata;
-    this.#known = known;
+    this.known = known;
     this.#scrubbers = automata.length === 0 ? NONE : automata.map((automaton) => new Scrubber(automaton));
   }
 
@@ -207,13 +208,13 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
 
   /** What is to be told of its fields. Those of a head that is the same as the one before are the same object (`AnswerReader`). */
   #told(headers: Headers, scrubs: boolean): Told {
-    const known = this.#known.passed;
+    const known = this.known?.passed;
     const automata = this.#automata;
     if (known?.headers === headers && known.scrubs === scrubs && isSame(known.automata, automata) && !this.#decoder)
       return known.told;
     const told: Told = { fields: this.#passed(headers, scrubs) };
-    if (this.#hits > 0) this.#known.forget();
-    else if (!this.#decoder) this.#known.passed = { headers, scrubs, automata, told };
+    if (this.#hits > 0) this.known?.forget();
+    else if (this.known && !this.#decoder) this.known.passed = { headers, scrubs, automata, told };
     return told;
   }
 

@@ -196,12 +196,13 @@ export class WebExchange implements Answered {
     const { body } = this.front;
     // Nothing is looked for in answers to an agent that has no credential.
     const automata = gateway.keyring.watched(warden.use);
-    const place = upstreams.to(this.#head.action, this.#addresses);
-    const answer = new WebAnswer(this, automata, place);
+    const answer = new WebAnswer(this, automata);
     if (body && !this.#plan.holds) this.#gate = this.#gateOf(body, answer);
     this.front.onClose(() => answer.stop("aborted", "the client has gone"));
     if (answer.over) return;
     try {
+      const place = upstreams.to(this.#head.action, this.#addresses);
+      answer.known = place;
       this.#send(place, answer, automata.length > 0);
     } catch (error) {
       const reason = `the request cannot be sent on: ${(error as Error).message}`.slice(0, 200);
