@@ -14,7 +14,7 @@ export interface LateRow {
   lateRow(): Row;
 }
 
-/** The same, of any number of rows. */
+/** The same, of any number of rows. Bytes in them are taken in the tick in which they are asked for, as those of a seal are. */
 export interface LateRows {
   lateRows(): readonly Row[];
 }
