@@ -142,7 +142,10 @@ test("the mesh stays small, and lets go of everything", async () => {
     worstRss - quiet.rss < RSS_GROWTH_MAX_BYTES,
     `grew by ${Math.round((worstRss - quiet.rss) / 1024 ** 2)} MiB`,
   );
-  await eventually("the open files", async () => (openFiles() <= quiet.files + 4 ? true : undefined), 20_000);
+  // Of the thread that copies the store's log when it is first full: its event loop, and the database with its log.
+  const copierFiles = 7;
+  const few = (): true | undefined => (openFiles() <= quiet.files + copierFiles + 4 ? true : undefined);
+  await eventually("the open files", async () => few(), 20_000);
 });
 
 test("the flooder itself is served again", () => assert.deepEqual([flooded["served"], flooded["wrote"]], [200, 200]));
