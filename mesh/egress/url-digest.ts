@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { Agent, request } from "undici";
 import { limits } from "../../protocol/limits.ts";
+import { trusting } from "./authorities.ts";
 
 /** SHA-256 (hex) of the status and the body of an address that the operator has named; null when there is no answer in time. */
 export type UrlDigest = (url: string) => Promise<string | null>;
@@ -11,7 +12,7 @@ export type UrlDigest = (url: string) => Promise<string | null>;
  */
 export function urlDigests(ca: string | null): { readonly digest: UrlDigest; close(): Promise<void> } {
   const { urlTimeoutMs, urlBytesMax } = limits.schedule;
-  const dispatcher = new Agent({ connect: ca === null ? {} : { ca }, connectTimeout: urlTimeoutMs });
+  const dispatcher = new Agent({ connect: trusting(ca), connectTimeout: urlTimeoutMs });
   const digest: UrlDigest = async (url) => {
     try {
       const signal = AbortSignal.timeout(urlTimeoutMs);

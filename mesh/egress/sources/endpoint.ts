@@ -2,6 +2,7 @@ import { Agent, request, type Dispatcher } from "undici";
 import { parseJson, type Json } from "../../../lib/json.ts";
 import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
+import { trusting } from "../authorities.ts";
 
 export interface JsonObject {
   readonly [key: string]: Json;
@@ -27,7 +28,7 @@ export type Endpoint = (request: EndpointRequest, signal: AbortSignal) => Promis
  * bounded answer in JSON (an empty one is an empty object), a bounded time.
  */
 export function endpoint(ca: string | null): Endpoint & { close(): Promise<void> } {
-  const dispatcher = new Agent({ connect: ca === null ? {} : { ca }, connectTimeout: limits.source.timeoutMs });
+  const dispatcher = new Agent({ connect: trusting(ca), connectTimeout: limits.source.timeoutMs });
   const ask: Endpoint = async ({ method, url, headers, body = null }, signal) => {
     const within = AbortSignal.any([signal, AbortSignal.timeout(limits.source.timeoutMs)]);
     try {

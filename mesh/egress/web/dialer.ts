@@ -3,12 +3,12 @@ import {
   checkServerIdentity,
   connect as connectTls,
   createSecureContext,
-  getCACertificates,
   type SecureContext,
   type TLSSocket,
 } from "node:tls";
 import { assert } from "../../../lib/assert.ts";
 import { limits } from "../../../protocol/limits.ts";
+import { trusting } from "../authorities.ts";
 import type { Dial } from "../http1/pool.ts";
 import { ReadMemory } from "../http1/read-memory.ts";
 import { isAddress } from "./address.ts";
@@ -48,7 +48,7 @@ function dialOne(host: string, port: number, memory?: ReadMemory): Promise<Socke
 
 /** Whom to trust upstream: the authorities that the mesh's own runtime does, and those of the user's file in PEM. */
 export const trustOf = (ca: string | null): SecureContext =>
-  createSecureContext({ minVersion: "TLSv1.2", ...(ca === null ? {} : { ca: [...getCACertificates("default"), ca] }) });
+  createSecureContext({ minVersion: "TLSv1.2", ...trusting(ca) });
 
 /** TLS towards `host`, verified always: there is no switch. */
 export async function dialTls(to: Destination, host: string, trust: SecureContext): Promise<TLSSocket> {
