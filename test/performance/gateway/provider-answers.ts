@@ -14,14 +14,26 @@ const chunkOf = (text: string): Buffer => Buffer.from(`${Buffer.byteLength(text)
 export const events = [...texts, last].map(chunkOf);
 export const END = Buffer.from("0\r\n\r\n");
 
-export const STREAM_HEAD = Buffer.from(
-  "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n",
+const NUMBER_DIGITS = 8;
+let answered = 0;
+/** No two heads are the same: as providers have it, each says which request it answers. */
+function numbered(framing: string, body: string): () => Buffer {
+  const head = `HTTP/1.1 200 OK\r\n${framing}x-request-id: req_`;
+  const text = Buffer.from(`${head}${"0".repeat(NUMBER_DIGITS)}\r\n\r\n${body}`);
+  return () => {
+    const bytes = Buffer.from(text);
+    bytes.write(String(++answered % 10 ** NUMBER_DIGITS).padStart(NUMBER_DIGITS, "0"), head.length, "latin1");
+    return bytes;
+  };
+}
+
+export const streamHead = numbered(
+  "content-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n",
+  "",
 );
 const answer = JSON.stringify({
   ...{ ...head, object: "chat.completion" },
   choices: [{ index: 0, message: { role: "assistant", content: PIECE.repeat(30) }, finish_reason: "stop" }],
   usage,
 });
-export const JSON_ANSWER = Buffer.from(
-  `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${answer.length}\r\n\r\n${answer}`,
-);
+export const jsonAnswer = numbered(`content-type: application/json\r\ncontent-length: ${answer.length}\r\n`, answer);

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { END, events, JSON_ANSWER, STREAM_HEAD } from "./provider-answers.ts";
+import { END, events, jsonAnswer, streamHead } from "./provider-answers.ts";
 
 /** Of a paced stream, between two events. */
 const PACE_MS = 5;
@@ -20,8 +20,8 @@ setInterval(() => {
 }, PACE_MS);
 
 function act(socket: Socket, mode: string): void {
-  if (mode.startsWith("json")) return void socket.write(JSON_ANSWER);
-  socket.write(STREAM_HEAD);
+  if (mode.startsWith("json")) return void socket.write(jsonAnswer());
+  socket.write(streamHead());
   if (mode.startsWith("burst")) {
     for (const each of events) socket.write(each);
     socket.write(END);
