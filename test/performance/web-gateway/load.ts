@@ -1,6 +1,5 @@
 /** The client of the benchmark, and what it measures. */
 import { once } from "node:events";
-import { Agent, request, type IncomingMessage } from "node:http";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { systemClock as clock } from "../../../lib/clock.ts";
@@ -43,63 +42,95 @@ export const tunnelled =
     return secure;
   };
 
-function agentFor(make: Open, maxSockets: number): Agent {
-  const agent = new Agent({ keepAlive: true, maxSockets });
-  agent.createConnection = (_options, done) => {
-    make().then(
-      (socket) => done?.(null, socket),
-      (error: unknown) => done?.(error as Error, undefined as never),
+/**
+ * One connection that is kept, and costs little: with a client that is slower than a server the server sleeps between two
+ * requests, and to wake it is then most of what it costs.
+ */
+class Client {
+  readonly #socket: Socket;
+  readonly #request: Buffer;
+  #waiting: PromiseWithResolvers<number> | undefined;
+  /** Of the answer: what came until its head was whole; of its body the length that was said, what has come, and its end. */
+  #start = "";
+  #inBody = false;
+  #length: number | undefined;
+  #bytes = 0;
+  #end = "";
+
+  constructor(socket: Socket, path: string, headers: Record<string, string>) {
+    const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    this.#socket = socket;
+    this.#request = Buffer.from(`GET ${path} HTTP/1.1\r\n${fields.join("")}\r\n`);
+    const onGone = (): void => this.#waiting?.reject(new Error(`the connection ended: ${this.#start.slice(0, 300)}`));
+    socket.setNoDelay?.(true);
+    socket
+      .on("data", (bytes: Buffer) => this.#take(bytes))
+      .on("close", onGone)
+      .on("error", onGone);
+  }
+
+  /** Resolves with the bytes of the answer's body. */
+  ask(): Promise<number> {
+    this.#waiting = Promise.withResolvers<number>();
+    [this.#start, this.#inBody, this.#bytes, this.#end] = ["", false, 0, ""];
+    this.#socket.write(this.#request);
+    return this.#waiting.promise;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #take(bytes: Buffer): void {
+    let body = bytes;
+    if (!this.#inBody) {
+      this.#start += bytes.toString("latin1");
+      const end = this.#start.indexOf("\r\n\r\n");
+      if (end < 0) return;
+      const head = this.#start.slice(0, end + 2);
+      if (!head.startsWith("HTTP/1.1 200 ")) return this.#waiting?.reject(new Error(this.#start.slice(0, 600)));
+      const [, length] = /^content-length: *(\d+)\r$/im.exec(head) ?? [];
+      this.#length = length === undefined ? undefined : Number(length);
+      this.#inBody = true;
+      body = bytes.subarray(bytes.length - (this.#start.length - end - 4));
+    }
+    this.#bytes += body.length;
+    this.#end = (this.#end + body.toString("latin1", Math.max(0, body.length - LAST_CHUNK.length))).slice(
+      -LAST_CHUNK.length,
     );
-    return undefined;
-  };
-  return agent;
+    const whole = this.#length === undefined ? this.#end === LAST_CHUNK : this.#bytes >= this.#length;
+    if (whole) this.#waiting?.resolve(this.#bytes);
+  }
 }
-
-/** Resolves with the bytes of the answer. */
-async function ask(agent: Agent, path: string, headers: Record<string, string>): Promise<number> {
-  const [response] = (await once(request({ agent, path, headers }).end(), "response")) as [IncomingMessage];
-  let bytes = 0;
-  let start = "";
-  response.on("data", (piece: Buffer) => {
-    bytes += piece.length;
-    if (start.length < 200) start += piece.toString("latin1", 0, 200);
-  });
-  await once(response, "end");
-  if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}: ${start}`);
-  return bytes;
-}
-
-interface Connected {
-  readonly agent: Agent;
-  one(): Promise<number>;
-}
+const LAST_CHUNK = "0\r\n\r\n";
 
 /**
  * The connections are made before the clock starts. A proxy that takes a port of the client for one of its own says that it
  * is asked in a circle (mockttp does, now and then): then others are made.
  */
-async function connected(open: Open, headers: Record<string, string>, triesLeft = 20): Promise<Connected> {
-  const agent = agentFor(open, CONNECTIONS);
-  const one = (): Promise<number> => ask(agent, "/items?page=1", headers);
-  const asked = await Promise.allSettled(Array.from({ length: CONNECTIONS }, one));
+async function connected(open: Open, headers: Record<string, string>, triesLeft = 20): Promise<readonly Client[]> {
+  const clients = await Promise.all(
+    Array.from({ length: CONNECTIONS }, async () => new Client(await open(), "/items?page=1", headers)),
+  );
+  const asked = await Promise.allSettled(clients.map((client) => client.ask()));
   const failed = asked.find((each) => each.status === "rejected");
-  if (!failed) return { agent, one };
-  agent.destroy();
+  if (!failed) return clients;
+  for (const client of clients) client.destroy();
   if (triesLeft === 0 || !/loop detected/.test(String(failed.reason))) throw failed.reason;
   return connected(open, headers, triesLeft - 1);
 }
 
 export async function round({ host, headers = {}, pid, open }: Lane, sum: Measured): Promise<void> {
   const all = { host, accept: "application/json", ...headers };
-  const { agent, one } = await connected(await open(), all);
+  const clients = await connected(await open(), all);
   const cpuBefore = pid === undefined ? 0 : cpuSeconds(pid);
   const startedAt = clock.monotonicMs();
   let left = REQUESTS;
   await Promise.all(
-    Array.from({ length: CONNECTIONS }, async () => {
+    clients.map(async (client) => {
       while (left-- > 0) {
         const at = clock.monotonicMs();
-        await one();
+        await client.ask();
         sum.latencies.push(clock.monotonicMs() - at);
       }
     }),
@@ -107,17 +138,14 @@ export async function round({ host, headers = {}, pid, open }: Lane, sum: Measur
   sum.seconds += (clock.monotonicMs() - startedAt) / 1_000;
   sum.cpu += pid === undefined ? 0 : cpuSeconds(pid) - cpuBefore;
   sum.requests += REQUESTS;
-  agent.destroy();
+  for (const client of clients) client.destroy();
 }
 
 /** One request on one connection; the bytes that came back. */
 export async function single({ host, headers = {}, open }: Lane, path: string): Promise<number> {
-  const agent = agentFor(await open(), 1);
-  try {
-    return await ask(agent, path, { host, ...headers });
-  } finally {
-    agent.destroy();
-  }
+  const make = await open();
+  const client = new Client(await make(), path, { host, ...headers });
+  return client.ask().finally(() => client.destroy());
 }
 
 const quantile = (sorted: readonly number[], q: number): number =>
