@@ -1,4 +1,5 @@
 import type { Row } from "../store/store.ts";
+import type { SpendingRow } from "../store/tables/spending.ts";
 import type { About, DayColumns, Form } from "./forms.ts";
 import type { Behind, Journal } from "./journal.ts";
 import type { Usage } from "./ledger.ts";
@@ -21,16 +22,11 @@ export function dayNames(timeZone: string): (atMs: number) => string {
   return (atMs) => format.format(atMs);
 }
 
-/** What one call has spent: the columns of `usage_day` but for the number of calls. */
-export interface DayCharge {
-  /** 1: charged without the provider's figure, so its tokens are not known. */
-  readonly estimates: number;
-  readonly inputTokens: number;
-  readonly cacheReadTokens: number;
-  readonly cacheWriteTokens: number;
-  readonly outputTokens: number;
-  readonly microUsd: number;
-}
+/** What one call has spent: the columns of `usage_day` but for the number of calls; `estimates` is 1 or 0. */
+export type DayCharge = Pick<
+  SpendingRow,
+  "estimates" | "inputTokens" | "cacheReadTokens" | "cacheWriteTokens" | "outputTokens" | "microUsd"
+>;
 
 /** What several calls of one form have spent, until the row that adds it goes out. */
 export class Added implements Behind {
