@@ -1,7 +1,17 @@
 import type { Slice } from "./client.ts";
 
 /** What is asked in each kind of slice; `model` tells the provider how to answer. */
-export type Kind = "one" | "sixteen" | "burst" | "paced" | "first" | "large" | "tls";
+export type Kind =
+  | "one"
+  | "sixteen"
+  | "sixtyFour"
+  | "burst"
+  | "paced"
+  | "first"
+  | "firstAtOnce"
+  | "large"
+  | "tls"
+  | "tlsSixtyFour";
 
 export interface Load {
   readonly connections: number;
@@ -42,10 +52,13 @@ export function loads(scale: number): Readonly<Record<Kind, Load>> {
   return {
     one: load(1, 8, 700, requestOf("bench/json", false), JSON_END),
     sixteen: load(16, 2, 900, requestOf("bench/json", false), JSON_END),
+    sixtyFour: load(64, 2, 900, requestOf("bench/json", false), JSON_END),
     burst: load(16, 1, 900, requestOf("bench/burst", true), STREAM_END),
     paced: load(32, 1, 900, requestOf("bench/paced", true), STREAM_END),
     first: load(1, 1, 500, requestOf("bench/first", true), STREAM_END),
+    firstAtOnce: load(1, 1, 500, requestOf("bench/burst", true), STREAM_END),
     large: load(4, 1, 700, requestOf("bench/json", false, 260_000), JSON_END),
     tls: load(16, 2, 700, requestOf("tls/json", false), JSON_END),
+    tlsSixtyFour: load(64, 2, 700, requestOf("tls/json", false), JSON_END),
   };
 }

@@ -51,7 +51,7 @@ export class Course {
 
   async #slice(contestant: Contestant, kind: Kind): Promise<Sample | undefined> {
     const load = this.loads[kind];
-    const places = await contestant.places(kind === "tls" ? "tls" : "plain", load.connections * load.doors);
+    const places = await contestant.places(/^tls/.test(kind) ? "tls" : "plain", load.connections * load.doors);
     if (!places) return undefined;
     const before = contestant.pid === undefined ? Number.NaN : cpuSeconds(contestant.pid);
     const measured = await this.measure(this.#client, contestant, load, places);
