@@ -65,10 +65,10 @@ export function databaseWarden(services: DoorServices, caller: Caller): Database
         return err(refused);
       }
       // What is sent is spent at once: there is nothing to give back.
-      const { id, writes } = held.value;
+      const hold = held.value;
       await record("database.statements", setting, { classes, bytes, ...forWork() }, [
-        ...writes,
-        ...services.ledger.release(id).writes,
+        ...hold.writes,
+        ...services.ledger.release(hold).writes,
       ]);
       return ok(null);
     },

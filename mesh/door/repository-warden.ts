@@ -52,7 +52,7 @@ export function repositoryWarden(services: DoorServices, caller: Caller): Reposi
     const nothing = { tokens: 0, microUsd: 0 };
     const sent = { requests, bytes, destination: setting.host };
     const held = services.ledger.reserve(services.scopes.of(caller.agent), nothing, BOOKED_AS, sent);
-    if (held.ok) return ok([...held.value.writes, ...services.ledger.release(held.value.id).writes]);
+    if (held.ok) return ok([...held.value.writes, ...services.ledger.release(held.value).writes]);
     if (endsAgent(held.error)) services.halt(caller.agent, held.error);
     const refused = budgetRefusal(held.error);
     await recordRefusal(services, caller, { verb: verbOf(service), repository: setting.name }, refused);

@@ -64,7 +64,7 @@ for (const [format, answer] of lies) {
       assert.equal(settled.detail["charged"], "reservation");
       assert.deepEqual([settled.tokens, settled.microUsd], [110, 120]);
       await store.commit([...held.value.writes, ...settled.writes]);
-      assert.deepEqual(ledger.release(held.value.id).writes, [], "it has ended");
+      assert.deepEqual(ledger.release(held.value).writes, [], "it has ended");
     }
   });
 }

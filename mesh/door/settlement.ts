@@ -41,7 +41,7 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   const reason = reasonOf(outcome);
   if (billed === "nothing") {
     return {
-      writes: ledger.release(hold.id).writes,
+      writes: ledger.release(hold).writes,
       tokens: 0,
       microUsd: 0,
       detail: { charged: "nothing", hold: hold.id, model: call.model, outcome: kind, price: price.source, reason },
@@ -55,7 +55,7 @@ export function settle(ledger: Ledger, spent: Spent): Settlement {
   const inputTokens = usage ? usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens : call.inputTokensMax;
   const outputTokens = usage ? usage.outputTokens : Math.max(0, hold.worst.tokens - inputTokens);
   const { writes, above } = ledger.settle(
-    hold.id,
+    hold,
     usage
       ? {
           inputTokens,

@@ -45,7 +45,9 @@ export class Book implements Ledger {
   readonly #ids: Id;
   readonly #notices: Notices;
   readonly #spending: DailySpending;
-  readonly #holds = new Map<string, OpenHold>();
+  /** By what `reserve` has given back: to find them by their ids, new with every call, would cost as much as to decide. */
+  readonly #holds = new Set<OpenHold>();
+  #lastId = "";
   readonly #open = new Map<Scope, CapUnits>();
   /** Runs and steps that have ended, oldest first: their totals stay in memory until their rows are long on disk. */
   readonly #closed = new Set<Scope>();
@@ -84,11 +86,12 @@ export class Book implements Ledger {
     const refused = this.places.refusal(places, held);
     if (refused) return err(refused);
     const id = this.#ids.next("hold");
-    assert(!this.#holds.has(id), "a hold has an id of its own");
+    assert(id !== this.#lastId, "a hold has an id of its own");
+    this.#lastId = id;
     const form = this.forms.of(scopes, places, { model, credential: credential ?? "", price, run });
     const { writes } = this.#journal;
     const hold: OpenHold = { id, worst, writes, form, places, held, atMs: this.#clock.nowMs(), kept: "said" };
-    this.#holds.set(id, hold);
+    this.#holds.add(hold);
     for (let at = 0; at < places.length; at++) {
       const place = places[at] as Place;
       this.#change(place.counter, held, 1, NOTHING);
@@ -131,18 +134,16 @@ export class Book implements Ledger {
     return { tokens, microUsd };
   }
 
-  settle(holdId: string, reported: Usage, { estimate = false }: { readonly estimate?: boolean } = {}) {
+  settle(hold: Hold, reported: Usage, { estimate = false }: { readonly estimate?: boolean } = {}) {
     amounts.assertUsage(reported);
-    const hold = this.#holds.get(holdId);
-    if (!hold) return { writes: [], above: nothing };
+    if (!this.#isOpen(hold)) return { writes: [], above: nothing };
     const cost = least(reported.cost, hold.worst);
     const writes = this.#charge(hold, cost, reported, estimate);
     return { writes, above: minus(reported.cost, cost) };
   }
 
-  release(holdId: string, { unsent = false }: { readonly unsent?: boolean } = {}) {
-    const hold = this.#holds.get(holdId);
-    if (!hold) return { writes: [] };
+  release(hold: Hold, { unsent = false }: { readonly unsent?: boolean } = {}) {
+    if (!this.#isOpen(hold)) return { writes: [] };
     this.#end(hold, unsent ? NOTHING : { ...hold.held, tokens: 0, usd: 0 });
     return { writes: this.#journal.writes };
   }
@@ -218,14 +219,18 @@ export class Book implements Ledger {
     for (const { scope, window, startMs } of this.counters.all()) this.#look({ scope, window, startMs }, true);
   }
 
+  #isOpen(hold: Hold): hold is OpenHold {
+    return this.#holds.has(hold as OpenHold);
+  }
+
   #counterAt(place: PlaceKey): Counter {
     return place instanceof Place ? place.counter : this.counters.at(place.scope, place.window, place.startMs);
   }
 
   /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
   #end(hold: OpenHold, cost: Readonly<Quantities>, charge?: DayCharge, usage?: Usage): void {
-    const { id, form, places, held } = hold;
-    this.#holds.delete(id);
+    const { form, places, held } = hold;
+    this.#holds.delete(hold);
     const current = this.places.areCurrent(places, form.scopes);
     for (let at = 0; at < places.length; at++) {
       const place = places[at] as PlaceKey;

@@ -27,7 +27,7 @@ export class Journal implements LateRows {
   readonly writes: readonly Write[] = Object.freeze([this]);
   readonly #clock: Clock;
   readonly #opsMax: number;
-  readonly #open: ReadonlyMap<string, OpenHold>;
+  readonly #open: ReadonlySet<OpenHold>;
   /** The rest of a JSON array whose first bracket is not there. */
   readonly #ops = new Utf8Text();
   #count = 0;
@@ -45,7 +45,7 @@ export class Journal implements LateRows {
   #ended: OpenHold[] = [];
   #after: Row[] = [];
 
-  constructor(clock: Clock, open: ReadonlyMap<string, OpenHold>, opsMax: number = limits.ledger.journalOpsMax) {
+  constructor(clock: Clock, open: ReadonlySet<OpenHold>, opsMax: number = limits.ledger.journalOpsMax) {
     this.#clock = clock;
     this.#open = open;
     this.#opsMax = opsMax;
@@ -202,7 +202,7 @@ export class Journal implements LateRows {
     this.#count = 0;
     this.#tablesNow = false;
     this.#carried = new Set();
-    for (const hold of this.#open.values()) {
+    for (const hold of this.#open) {
       if (hold.kept !== "said") continue;
       hold.kept = "carried";
       this.#carried.add(hold);

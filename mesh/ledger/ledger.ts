@@ -26,7 +26,7 @@ export interface Caps {
 /** Budgets belong to names, so that deleting and creating frees nothing. `step:RUN/STEP` lies in `run:RUN`. */
 export type Scope = "fleet" | `${"team" | "tenant" | "agent" | "run" | "step"}:${string}`;
 
-/** A reservation: exactly one of settle and release ends it; a second end is a no-op. */
+/** A reservation: exactly one of settle and release ends it, by this very object; a second end is a no-op. */
 export interface Hold {
   readonly id: string;
   readonly worst: Amount;
@@ -95,12 +95,12 @@ export interface Ledger {
    * is kept until the provider's own figure is found: see `correct`.
    */
   settle(
-    holdId: string,
+    hold: Hold,
     usage: Usage,
     more?: { readonly estimate?: boolean },
   ): { readonly writes: readonly Write[]; readonly above: Amount };
   /** Nothing is charged. The request and its bytes stay counted, unless they were `unsent`. */
-  release(holdId: string, more?: { readonly unsent?: boolean }): { readonly writes: readonly Write[] };
+  release(hold: Hold, more?: { readonly unsent?: boolean }): { readonly writes: readonly Write[] };
   /**
    * Puts the provider's figure, found later, in the place of an estimate (also one that a crash made): once, in the
    * windows where it was charged, and never above it. Undefined: no such estimate.

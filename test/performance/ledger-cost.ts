@@ -12,6 +12,7 @@ import { systemClock } from "../../lib/clock.ts";
 import { randomId } from "../../lib/id.ts";
 import { createAudit } from "../../mesh/audit/create.ts";
 import { createLedger } from "../../mesh/ledger/create.ts";
+import type { Hold } from "../../mesh/ledger/ledger.ts";
 import { ScopeTree } from "../../mesh/ledger/scope-tree.ts";
 import { createBatchRunner } from "../../mesh/store/batch.ts";
 import { openReader, openWriter } from "../../mesh/store/connection.ts";
@@ -106,7 +107,7 @@ const ledger = await createLedger({
 
 const said = { model: "bench/model", price: "fleet", credential: "bench" };
 
-function hold(agent: string): { readonly id: string; readonly onDisk: Promise<void> } {
+function hold(agent: string): { readonly held: Hold; readonly onDisk: Promise<void> } {
   const scopes = tree.of(agent);
   ledger.left(scopes, "bench");
   const sent = { bytes: 1_100, destination: "bench", credential: "bench", price: "fleet" };
@@ -115,15 +116,18 @@ function hold(agent: string): { readonly id: string; readonly onDisk: Promise<vo
   const { id, worst, writes } = held.value;
   const about = { allow: true, sandbox: "sbx_bench", verb: "model.call", rule: "models" };
   const detail = { ...about, ...said, hold: id, tokens: worst.tokens, micro_usd: worst.microUsd };
-  return { id, onDisk: audit.record({ kind: "model.reserved", subject: `agent:${agent}`, detail }, writes) };
+  return {
+    held: held.value,
+    onDisk: audit.record({ kind: "model.reserved", subject: `agent:${agent}`, detail }, writes),
+  };
 }
 
-function settle(agent: string, id: string): void {
+function settle(agent: string, held: Hold): void {
   const usage = { inputTokens: 300, outputTokens: 50, cacheReadTokens: 0, cacheWriteTokens: 0 };
-  const { writes } = ledger.settle(id, { ...usage, cost: { tokens: 350, microUsd: 1_000 } });
+  const { writes } = ledger.settle(held, { ...usage, cost: { tokens: 350, microUsd: 1_000 } });
   const counts = { input_tokens: 300, output_tokens: 50, cache_read_tokens: 0, cache_write_tokens: 0, tokens: 350 };
   const about = { outcome: "completed", reason: "", charged: "usage", above_tokens: 0, above_micro_usd: 0 };
-  const detail = { hold: id, model: said.model, price: said.price, micro_usd: 1_000, ...counts, ...about };
+  const detail = { hold: held.id, model: said.model, price: said.price, micro_usd: 1_000, ...counts, ...about };
   void audit.record({ kind: "model.settled", subject: `agent:${agent}`, detail }, writes, "later");
 }
 
@@ -141,7 +145,7 @@ try {
     take("hold", performance.now() - begin);
     for (const { onDisk } of held) await onDisk;
     const answered = performance.now();
-    for (const [at, { id }] of held.entries()) settle(asking[at] ?? "a0", id);
+    for (const [at, one] of held.entries()) settle(asking[at] ?? "a0", one.held);
     take("settle", performance.now() - answered);
   }
   const micros = Object.fromEntries(parts.slice(0, 5).map((part) => [part, least(part)]));

@@ -82,7 +82,7 @@ async function openSubject(path: string) {
         latencies.push(performance.now() - start);
         if (!values.settle) continue;
         const usage = { inputTokens: 300, outputTokens: 50, cost: { tokens: 350, microUsd: 1_000 } };
-        const { writes } = ledger.settle(hold.value.id, usage);
+        const { writes } = ledger.settle(hold.value, usage);
         const detail = { hold: hold.value.id };
         void audit.record({ kind: "model.settled", subject: `agent:a${n % 20}`, detail }, writes, "later");
       }

@@ -96,7 +96,7 @@ test("left is the smallest over the scopes, and Infinity without a cap", async (
 test("a cost above the hold is clamped, and told", async (t) => {
   const { ledger } = await start(t, capped({ tokens: 100 }));
   const hold = reserved(ledger.reserve(both, amount(100, 10), "m"));
-  assert.deepEqual(ledger.settle(hold.id, used(150, 10)).above, { tokens: 50, microUsd: 0 });
+  assert.deepEqual(ledger.settle(hold, used(150, 10)).above, { tokens: 50, microUsd: 0 });
   assert.deepEqual(ledger.left(both), { tokens: 0, microUsd: Infinity });
   assert.equal(ledger.totals()[0]?.microUsd, 10);
 });
@@ -104,10 +104,14 @@ test("a cost above the hold is clamped, and told", async (t) => {
 test("a hold ends once: a second settle or release changes nothing", async (t) => {
   const { ledger } = await start(t, capped({ tokens: 100 }));
   const hold = reserved(ledger.reserve(both, amount(60), "m"));
-  ledger.settle(hold.id, used(50));
-  assert.deepEqual(ledger.settle(hold.id, used(50)), { writes: [], above: amount(0) });
-  assert.deepEqual(ledger.release(hold.id), { writes: [] });
-  assert.deepEqual(ledger.release("hold_unknown"), { writes: [] });
+  ledger.settle(hold, used(50));
+  assert.deepEqual(ledger.settle(hold, used(50)), { writes: [], above: amount(0) });
+  assert.deepEqual(ledger.release(hold), { writes: [] });
+  assert.deepEqual(ledger.release({ ...hold }), { writes: [] });
+  const open = reserved(ledger.reserve(both, amount(10), "m"));
+  assert.deepEqual(ledger.release({ ...open }), { writes: [] }, "a copy of a hold is none");
+  assert.equal(ledger.left(both).tokens, 40);
+  ledger.release(open);
   assert.equal(ledger.left(both).tokens, 50);
 });
 
@@ -118,7 +122,7 @@ test("a cap below what is used leaves what is there, and refuses what is new, al
   caps = { day: { tokens: 10 }, month: {} };
   const refused = ledger.reserve(["agent:a"], amount(0), "m");
   assert.equal(!refused.ok && refused.error.left, 0);
-  ledger.settle(hold.id, used(80));
+  ledger.settle(hold, used(80));
   assert.equal(ledger.lines(["agent:a"])[0]?.settled, 80);
 });
 
@@ -128,7 +132,7 @@ test("numbers that are not natural numbers are a broken invariant, and change no
   for (const bad of [-1, 0.5, NaN, Infinity, 2 ** 53]) {
     assert.throws(() => ledger.reserve(both, amount(bad), "m"), InvariantError);
     assert.throws(() => ledger.reserve(both, amount(1, bad), "m"), InvariantError);
-    assert.throws(() => ledger.settle(hold.id, used(bad)), InvariantError);
+    assert.throws(() => ledger.settle(hold, used(bad)), InvariantError);
   }
   assert.throws(() => ledger.reserve([], amount(1), "m"), InvariantError);
   assert.throws(() => ledger.reserve(["fleet", "fleet"], amount(1), "m"), InvariantError);
@@ -152,7 +156,7 @@ test("midnight and the end of a month open new windows; what was reserved before
   const monthIsFull = ledger.reserve(both, amount(51), "m");
   assert.equal(!monthIsFull.ok && monthIsFull.error.window, "month");
   reserved(ledger.reserve(both, amount(50), "m"));
-  await store.commit(ledger.settle(before.id, used(70)).writes);
+  await store.commit(ledger.settle(before, used(70)).writes);
   const march30 = store.query.ledger.totals("day", Date.parse("2026-03-30T00:00:00Z"));
   assert.deepEqual(march30.find((row) => row.scope === "fleet")?.settledTokens, 70);
   assert.equal(ledger.lines(["agent:intern"])[0]?.settled, 0, "today's day was not charged for yesterday");
@@ -199,7 +203,7 @@ test("a zone in which the open day began earlier does not empty that day", async
 test("an agent that is deleted and made again under the same name has spent what it has spent", async (t) => {
   const { ledger, store } = await start(t, capped({ tokens: 100 }));
   await store.commit([["agents.insert", "ag_1", "default", "intern", 1]]);
-  await store.commit(ledger.settle(reserved(ledger.reserve(both, amount(100), "m")).id, used(100)).writes);
+  await store.commit(ledger.settle(reserved(ledger.reserve(both, amount(100), "m")), used(100)).writes);
   await store.commit([["agents.remove", 2, "ag_1"]]);
   await store.commit([["agents.insert", "ag_2", "default", "intern", 3]]);
   assert.equal(store.query.agents.byName("default", "intern")?.id, "ag_2");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
-import type { Scope } from "../../mesh/ledger/ledger.ts";
+import type { Hold, Scope } from "../../mesh/ledger/ledger.ts";
 import { StoreFailure } from "../../mesh/store/store.ts";
 import { applicationId, migrations } from "../../mesh/store/migrations.ts";
 import { openStore } from "../../mesh/store/open.ts";
@@ -102,23 +102,23 @@ test("what calls have in common is written once for many, and again when the jou
   const { path, ...rest } = world(t);
   const { store, ledger } = await openCore({ ...rest, path, journalOpsMax: 8 });
   t.after(() => store.close());
-  const call = async (of: readonly Scope[], model: string): Promise<string> => {
+  const call = async (of: readonly Scope[], model: string): Promise<Hold> => {
     const held = ledger.reserve(of, { tokens: 9, microUsd: 90 }, model, about);
     assert.ok(held.ok);
     await store.commit(held.value.writes);
-    return held.value.id;
+    return held.value;
   };
-  const ids = [await call(scopes, "m"), await call(scopes, "m"), await call([...scopes], "m")];
+  const holds = [await call(scopes, "m"), await call(scopes, "m"), await call([...scopes], "m")];
   assert.equal(formsIn(path), 1);
-  ids.push(await call(scopes, "other"));
+  holds.push(await call(scopes, "other"));
   assert.equal(formsIn(path), 2);
-  for (const id of ids) await store.commit(ledger.settle(id, usage).writes);
+  for (const hold of holds) await store.commit(ledger.settle(hold, usage).writes);
   assert.equal(formsIn(path), 0, "the tables are written, and the journal is empty");
   const last = await call(scopes, "m");
   assert.equal(formsIn(path), 1);
   assert.deepEqual(
     store.query.ledger.holds().map(({ id, model }) => [id, model]),
-    [[last, "m"]],
+    [[last.id, "m"]],
   );
 });
 
@@ -143,7 +143,7 @@ test("a run that was forgotten and comes back counts where it is then, not where
     assert.ok(held.ok);
     await store.commit(held.value.writes);
     const cost = { tokens, microUsd: 0 };
-    await store.commit(ledger.settle(held.value.id, { inputTokens: tokens, outputTokens: 0, cost }).writes);
+    await store.commit(ledger.settle(held.value, { inputTokens: tokens, outputTokens: 0, cost }).writes);
   };
   ledger.openScope("run:r", { tokens: 10 });
   await spend(7);

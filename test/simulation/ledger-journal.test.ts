@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import test, { type TestContext } from "node:test";
 import fc from "fast-check";
-import type { Caps, Scope } from "../../mesh/ledger/ledger.ts";
+import type { Caps, Hold, Scope } from "../../mesh/ledger/ledger.ts";
 import { openReadOnly, openStore } from "../../mesh/store/open.ts";
 import type { Queries } from "../../mesh/store/queries.ts";
 import { auditKeys, openCore, SimulatedClock, stateFolder, type World } from "./world.ts";
@@ -78,15 +78,15 @@ test("what readers see does not change when the journal is folded into the table
         const sent = { bytes: tokens, destination: "a.b", credential: "k", price: "p", run: "r" };
         const held = ledger.reserve(scopes, { tokens: 900, microUsd: 90 }, model, sent);
         assert.ok(held.ok);
-        const { id } = held.value;
-        await store.commit(held.value.writes);
+        const hold = held.value;
+        await store.commit(hold.writes);
         const usage = { inputTokens: tokens, outputTokens: 1, cost: { tokens, microUsd: tokens % 91 } };
-        if (act === "settle") await store.commit(ledger.settle(id, usage).writes);
+        if (act === "settle") await store.commit(ledger.settle(hold, usage).writes);
         if (act === "release" || act === "unsent")
-          await store.commit(ledger.release(id, { unsent: act === "unsent" }).writes);
+          await store.commit(ledger.release(hold, { unsent: act === "unsent" }).writes);
         if (act === "estimate" || act === "correct") {
-          await store.commit(ledger.settle(id, usage, { estimate: true }).writes);
-          estimates.push(id);
+          await store.commit(ledger.settle(hold, usage, { estimate: true }).writes);
+          estimates.push(hold.id);
         }
         if (act === "correct") {
           const found = { ...usage, cost: { tokens: 1, microUsd: 1 } };
@@ -111,6 +111,8 @@ test("what readers see does not change when the journal is folded into the table
   );
 });
 
+const idsOf = (holds: readonly Hold[]): string[] => holds.map(({ id }) => id);
+
 /** Of a ledger whose journal is emptied after `opsMax` operations: what its tables hold, and holds in a row. */
 async function small(t: TestContext, opsMax: number) {
   const world = start(t, opsMax);
@@ -118,13 +120,13 @@ async function small(t: TestContext, opsMax: number) {
   t.after(() => store.close());
   const rows = (): number[] =>
     ["ledger_journal", "budget_hold", "budget_total"].map((name) => rowsOf(world.path, name));
-  const reserve = async (): Promise<string> => {
+  const reserve = async (): Promise<Hold> => {
     const held = ledger.reserve(["fleet"], { tokens: 1, microUsd: 1 }, "m");
     assert.ok(held.ok);
     await store.commit(held.value.writes);
-    return held.value.id;
+    return held.value;
   };
-  const release = (id = ""): Promise<void> => store.commit(ledger.release(id).writes);
+  const release = (hold?: Hold): Promise<void> => store.commit(hold ? ledger.release(hold).writes : []);
   const open = (): string[] => store.query.ledger.holds().map(({ id }) => id);
   const reserved = (): number | undefined => store.query.ledger.allCounters()[0]?.reserved;
   return { path: world.path, rows, reserve, release, open, reserved };
@@ -132,48 +134,48 @@ async function small(t: TestContext, opsMax: number) {
 
 test("an operation waits in the journal, and leaves it when the tables are written; what is open is said once more", async (t) => {
   const { rows, reserve, release, open, reserved } = await small(t, 4);
-  const ids: string[] = [];
-  for (let n = 0; n < 3; n++) ids.push(await reserve());
+  const held: Hold[] = [];
+  for (let n = 0; n < 3; n++) held.push(await reserve());
   assert.deepEqual(rows(), [3, 0, 0]);
-  ids.push(await reserve());
+  held.push(await reserve());
   assert.deepEqual(rows(), [1, 0, 3], "day, month and rolling window; four holds in one row of the journal");
-  for (const id of ids.slice(0, 3)) await release(id);
-  assert.deepEqual(open(), ids.slice(3));
-  await release(ids[3]);
+  for (const hold of held.slice(0, 3)) await release(hold);
+  assert.deepEqual(open(), idsOf(held.slice(3)));
+  await release(held[3]);
   assert.deepEqual(rows(), [0, 0, 3], "none of them has ever been a row");
   assert.equal(reserved() ?? 0, 0);
 });
 
 test("holds that stay open become rows a few at a time, and leave one by one", async (t) => {
   const { path, rows, reserve, release, open, reserved } = await small(t, 16);
-  const ids: string[] = [];
-  for (let n = 0; n < 16; n++) ids.push(await reserve());
+  const held: Hold[] = [];
+  for (let n = 0; n < 16; n++) held.push(await reserve());
   assert.deepEqual(rows().slice(0, 2), [1, 0]);
-  const held: number[] = [];
+  const rowsAfter: number[] = [];
   for (let n = 0; n < 15; n++) {
-    ids.push(await reserve());
-    held.push(rowsOf(path, "budget_hold"));
-    assert.deepEqual([...open()].toSorted(), [...ids].toSorted(), "each is told once, wherever it stands");
-    assert.equal(reserved(), ids.length);
+    held.push(await reserve());
+    rowsAfter.push(rowsOf(path, "budget_hold"));
+    assert.deepEqual([...open()].toSorted(), idsOf(held).toSorted(), "each is told once, wherever it stands");
+    assert.equal(reserved(), held.length);
   }
-  assert.deepEqual(held, [0, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12, 14, 16]);
-  await release(ids.shift());
+  assert.deepEqual(rowsAfter, [0, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12, 14, 16]);
+  await release(held.shift());
   assert.deepEqual(rows().slice(0, 2), [1, 15], "the journal is emptied, and begins with those that have no row yet");
-  await release(ids.shift());
+  await release(held.shift());
   assert.deepEqual(rows().slice(0, 2), [2, 14], "a row goes with the end of its hold");
-  assert.deepEqual([...open()].toSorted(), [...ids].toSorted());
+  assert.deepEqual([...open()].toSorted(), idsOf(held).toSorted());
 });
 
 test("what is open, said twice or in its row, is charged once after a crash at any point", async (t) => {
   for (const crashAfter of [1, 8, 9, 13, 22, 34]) {
     const world = start(t, 8);
     const { store, ledger } = await openCore(world);
-    const open = new Set<string>();
+    const open = new Set<Hold>();
     for (let n = 0; n < crashAfter; n++) {
       const held = ledger.reserve(["fleet"], { tokens: 3, microUsd: 5 }, "m");
       assert.ok(held.ok);
       await store.commit(held.value.writes);
-      open.add(held.value.id);
+      open.add(held.value);
       const [first] = open;
       if (n % 3 !== 2 || first === undefined) continue;
       open.delete(first);
@@ -184,7 +186,7 @@ test("what is open, said twice or in its row, is charged once after a crash at a
     const again = await openCore({ ...world, run: 1 });
     assert.deepEqual(
       again.ledger.recovered.map(({ id }) => id).toSorted(),
-      [...open].toSorted(),
+      idsOf([...open]).toSorted(),
       `after ${crashAfter} holds`,
     );
     const [day] = again.ledger.lines(["fleet"]);
@@ -200,7 +202,7 @@ test("a run that has ended is not forgotten as long as what it spent stands in t
   const held = ledger.reserve(["run:r"], { tokens: 8, microUsd: 0 }, "m");
   assert.ok(held.ok);
   const usage = { inputTokens: 4, outputTokens: 4, cost: { tokens: 8, microUsd: 0 } };
-  await store.commit([...held.value.writes, ...ledger.settle(held.value.id, usage).writes]);
+  await store.commit([...held.value.writes, ...ledger.settle(held.value, usage).writes]);
   ledger.closeScope("run:r");
   for (let n = 0; n < 3_000; n++) ledger.closeScope(`run:other${n}`);
   ledger.openScope("run:r", { tokens: 10 });

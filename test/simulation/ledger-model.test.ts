@@ -136,9 +136,11 @@ const end = (pick: number, tokens: number | undefined, usd: number): Command => 
     const cost = { tokens: tokens ?? 0, microUsd: tokens === undefined ? 0 : usd };
     const { ledger, audit } = real.core;
     const ended =
-      tokens === undefined ? ledger.release(id) : ledger.settle(id, { inputTokens: 1, outputTokens: 1, cost });
+      tokens === undefined
+        ? ledger.release(open.hold)
+        : ledger.settle(open.hold, { inputTokens: 1, outputTokens: 1, cost });
     await audit.record({ kind: "call.settled", subject: "mesh", detail: {} }, ended.writes);
-    assert.deepEqual(ledger.release(id).writes, []);
+    assert.deepEqual(ledger.release(open.hold).writes, []);
     model.open.delete(id);
     const [paid, money] = [Math.min(cost.tokens, worst.tokens), Math.min(cost.microUsd, worst.microUsd)];
     credit(model, open.scopes, open.day, open.month, paid, money);

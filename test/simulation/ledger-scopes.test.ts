@@ -30,7 +30,7 @@ async function start(t: TestContext, caps: (scope: Scope) => Caps) {
     const spend = async (scopes: readonly Scope[], tokens: number): Promise<boolean> => {
       const hold = ledger.reserve(scopes, amount(tokens), "m");
       if (!hold.ok) return false;
-      await store.commit([...hold.value.writes, ...ledger.settle(hold.value.id, used(tokens)).writes]);
+      await store.commit([...hold.value.writes, ...ledger.settle(hold.value, used(tokens)).writes]);
       return true;
     };
     return { store, audit, ledger, spend };
@@ -91,7 +91,7 @@ test("a tenant's cap holds over its agents, and what was spent stays with the te
   const open60 = reserved(first.ledger.reserve(tree.of("a"), amount(40), "m"));
   await first.store.commit(open60.writes);
   tree = settings({ acme: ["b"], bolt: ["a"] });
-  await first.store.commit(first.ledger.settle(open60.id, used(40)).writes);
+  await first.store.commit(first.ledger.settle(open60, used(40)).writes);
   assert.equal(await first.spend(tree.of("b"), 1), false, "acme has spent what `a` spent in it");
   assert.equal(await first.spend(tree.of("a"), 50), true, "bolt begins with nothing of it");
   assert.equal(await first.spend(tree.of("a"), 1), false, "`a` itself keeps what it spent");
@@ -155,7 +155,7 @@ test("a run that was closed while a call is open keeps what the call holds", asy
   const hold = reserved(ledger.reserve(["run:r"], amount(9), "m"));
   ledger.closeScope("run:r");
   for (let i = 0; i < 3_000; i++) ledger.closeScope(`run:x${i}`);
-  ledger.settle(hold.id, used(8));
+  ledger.settle(hold, used(8));
   ledger.openScope("run:r", { tokens: 10 });
   assert.equal(ledger.left(["run:r"]).tokens, 2);
 });
@@ -211,11 +211,11 @@ test("requests and bytes are capped by destination; a refused upstream call has 
   const { ledger } = await open();
   const send = (bytes: number, destination: string) =>
     ledger.reserve(["fleet", "agent:a"], amount(1), "m", { bytes, destination });
-  ledger.release(reserved(send(900, "openai")).id);
+  ledger.release(reserved(send(900, "openai")));
   const refused = send(101, "openai");
   assert.ok(!refused.ok && refused.error.scope === ("agent:a>openai" as Scope) && refused.error.unit === "bytes");
   reserved(send(5_000, "groq"));
-  ledger.release(reserved(send(100, "openai")).id, { unsent: true });
+  ledger.release(reserved(send(100, "openai")), { unsent: true });
   reserved(send(100, "openai"));
   reserved(send(0, "openai"));
   const fourth = send(0, "openai");
@@ -259,7 +259,7 @@ test("what is told is measured by the cap that holds when a call ends, not by th
   const scopes = Object.freeze(["fleet"] as const);
   const hold = reserved(ledger.reserve(scopes, amount(90), "m"));
   caps = cap({ tokens: 100 });
-  await store.commit([...hold.writes, ...ledger.settle(hold.id, used(90)).writes]);
+  await store.commit([...hold.writes, ...ledger.settle(hold, used(90)).writes]);
   assert.deepEqual(
     notices.map((notice) => [notice.kind, notice.cap]),
     [["warning", 100]],
@@ -270,7 +270,7 @@ test("the provider's figure takes the place of an estimate, once, and never rais
   const { open } = await start(t, () => cap({ tokens: 100 }));
   const { ledger, store } = await open();
   const hold = reserved(ledger.reserve(["fleet", "agent:a"], amount(80, 8), "m"));
-  await store.commit([...hold.writes, ...ledger.settle(hold.id, used(80, 8), { estimate: true }).writes]);
+  await store.commit([...hold.writes, ...ledger.settle(hold, used(80, 8), { estimate: true }).writes]);
   const settledOf = () => ledger.lines(["agent:a"]).map((line) => line.settled);
   assert.deepEqual(settledOf(), [80, 8, 80, 8]);
   const corrected = ledger.correct(hold.id, used(30, 99));
@@ -280,7 +280,7 @@ test("the provider's figure takes the place of an estimate, once, and never rais
   assert.equal(ledger.correct(hold.id, used(0)), undefined);
   assert.deepEqual(settledOf(), [30, 8, 30, 8]);
   const exact = reserved(ledger.reserve(["agent:a"], amount(5), "m"));
-  await store.commit([...exact.writes, ...ledger.settle(exact.id, used(5)).writes]);
+  await store.commit([...exact.writes, ...ledger.settle(exact, used(5)).writes]);
   assert.equal(ledger.correct(exact.id, used(0)), undefined, "what the provider has told is no estimate");
 });
 

@@ -46,7 +46,7 @@ test("a call is one row of its day: agent, teams, run, credential, price, each k
   // It settles on the next day, and counts on the day on which it was reserved.
   clock.jumpTo("2026-03-30T10:00:00Z");
   const usage = { inputTokens: 100, cacheReadTokens: 30, cacheWriteTokens: 20, outputTokens: 40 };
-  const { writes } = ledger.settle(hold.value.id, { ...usage, cost: { tokens: 140, microUsd: 77 } });
+  const { writes } = ledger.settle(hold.value, { ...usage, cost: { tokens: 140, microUsd: 77 } });
   await store.commit([...hold.value.writes, ...writes]);
   assert.deepEqual(store.query.spending.days("all", "0000-01-01", 10), [
     {
@@ -83,10 +83,10 @@ test("the days add up to the totals, over settlements, estimates, releases, cras
         if (end === "crash") {
           await core.close();
           core = await open();
-        } else if (end === "release") await core.store.commit(core.ledger.release(id).writes);
+        } else if (end === "release") await core.store.commit(core.ledger.release(hold.value).writes);
         else {
           const usage = { inputTokens: 1, outputTokens: 1, cost: { tokens: 2, microUsd: cost } };
-          await core.store.commit(core.ledger.settle(id, usage, { estimate: end === "estimate" }).writes);
+          await core.store.commit(core.ledger.settle(hold.value, usage, { estimate: end === "estimate" }).writes);
         }
         const found = { inputTokens: 5, outputTokens: 5, cost: { tokens: 10, microUsd: correctTo ?? 0 } };
         const corrected = correctTo === undefined ? undefined : core.ledger.correct(id, found);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { createAudit } from "../../mesh/audit/create.ts";
 import { createLedger } from "../../mesh/ledger/create.ts";
-import type { Scope } from "../../mesh/ledger/ledger.ts";
+import type { Hold, Scope } from "../../mesh/ledger/ledger.ts";
 import { outputTokensPayable } from "../../mesh/ledger/payable.ts";
 import { costOf, worstCase } from "../../mesh/ledger/price.ts";
 import { createPrices } from "../../mesh/ledger/prices.ts";
@@ -37,19 +37,19 @@ async function usable(t: TestContext, habit: Habit): Promise<number> {
   const price = createPrices({ clock }).priceOf(...habit.model);
   assert.ok(price);
   const bytes = Math.ceil(habit.inputTokens * BYTES_PER_TOKEN);
-  const open: { readonly id: string; readonly allowed: number }[] = [];
+  const open: { readonly held: Hold; readonly allowed: number }[] = [];
   for (;;) {
     const payable = outputTokensPayable(price, ledger.left(scopes), bytes, 1);
     const allowed = Math.min(1_024, Math.max(payable, 16));
     const hold = ledger.reserve(scopes, worstCase(price, bytes, allowed, 1), "m");
-    if (hold.ok) open.push({ id: hold.value.id, allowed });
+    if (hold.ok) open.push({ held: hold.value, allowed });
     else if (open.length === 0) break;
     if (hold.ok && open.length < habit.parallel) continue;
     const first = open.shift();
     assert.ok(first);
     const used = { inputTokens: habit.inputTokens, outputTokens: Math.min(habit.outputTokens, first.allowed) };
     const cost = costOf(price, { ...used, cacheReadTokens: 0, cacheWriteTokens: 0 });
-    ledger.settle(first.id, { ...used, cost });
+    ledger.settle(first.held, { ...used, cost });
   }
   const line = ledger.lines(["agent:ant"]).find(({ window, unit }) => window === "day" && unit === "usd");
   assert.ok(line && line.settled <= habit.capMicroUsd && line.reserved === 0);

@@ -27,7 +27,7 @@ async function workload({ store, audit, ledger }: Core, acknowledged: Set<string
     acknowledge(`r-${name}`)();
     const usage = { inputTokens: 5, outputTokens: 5, cost: { tokens: 10, microUsd: 1 } };
     await audit.record({ kind: "call.settled", subject: "agent:a", detail: { name } }, [
-      ...ledger.settle(id, usage).writes,
+      ...ledger.settle(hold.value, usage).writes,
       ["meta.set", `s-${name}`, id],
     ]);
     acknowledge(`s-${name}`)();
