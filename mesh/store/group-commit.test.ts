@@ -8,7 +8,7 @@ import { StoreFailure, type Row } from "./store.ts";
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 /** As many turns as a flush waits for company when none comes, and one more. */
 const nextTurn = async (): Promise<void> => {
-  for (let n = 0; n < 3; n++) await turn();
+  for (let n = 0; n <= limits.store.gatherStillTurnsMax + 1; n++) await turn();
 };
 const row = (name: string): Row => ["meta.set", name, ""];
 
@@ -88,46 +88,73 @@ test("the seal is asked once a flush, and stands in it last", async () => {
   );
 });
 
-test("a flush waits for company as long as every turn of the loop brings some, and not for ever", async () => {
-  const { group, runs } = slowWriter();
-  for (const name of ["a", "b"]) void group.commit([row(name)]);
-  await turn();
+/** A group whose last flush held `size` commits, and that waits for nothing. */
+async function crowd(size: number, clock?: Pick<Clock, "monotonicMs">) {
+  const { group, runs } = slowWriter(0, clock);
+  const commit = (name: string): void => void group.commit([row(name)]);
+  for (let n = 0; n < size; n++) commit("first");
+  await nextTurn();
   group.acknowledge(runs.shift()?.upTo ?? 0);
-  let made = 0;
-  while (runs.length === 0 && made < 10 * limits.store.gatherTurnsMax) {
-    void group.commit([row(String(made++))]);
-    await turn();
+  return { group, runs, commit };
+}
+
+test("a flush waits for as many as there were the last time, as long as the loop brings some of them", async () => {
+  const { runs, commit } = await crowd(5);
+  for (let n = 0; n < 4; n++) {
+    commit(String(n));
+    // One turn less than those after which nobody else is waited for.
+    for (let still = 0; still < limits.store.gatherStillTurnsMax; still++) await turn();
+    assert.equal(runs.length, 0, `${n + 1} of 5 are there`);
   }
-  const first = runs[0]?.names.length ?? 0;
-  assert.ok(first > 2 && first <= limits.store.gatherTurnsMax + 1, `${first} commits shared the first flush`);
+  commit("last");
+  await turn();
+  assert.deepEqual(
+    runs.map(({ names }) => names),
+    [["0", "1", "2", "3", "last"]],
+  );
+});
+
+test("those who waited while the writer was at work belong to the crowd", async () => {
+  const { group, runs, commit } = await crowd(2);
+  for (const name of ["a", "b"]) commit(name);
+  await turn();
+  commit("waits");
+  group.acknowledge(runs.shift()?.upTo ?? 0);
+  await turn();
+  assert.equal(runs.length, 0, "two more are waited for");
+  commit("c");
+  await turn();
+  assert.equal(runs.length, 0, "and one more");
+  commit("d");
+  await turn();
+  assert.deepEqual(runs[0]?.names, ["waits", "c", "d"]);
+});
+
+test("half of a large crowd is enough", async () => {
+  const { crowdCommitsMin } = limits.store;
+  const { runs, commit } = await crowd(crowdCommitsMin - 1);
+  for (let n = 0; n < crowdCommitsMin / 2; n++) commit(String(n));
+  await turn();
+  assert.equal(runs[0]?.names.length, crowdCommitsMin / 2);
+});
+
+test("turns that bring nobody are not waited for without end", async () => {
+  const { runs, commit } = await crowd(5);
+  commit("the only one who came");
+  for (let still = 0; still <= limits.store.gatherStillTurnsMax; still++) await turn();
+  assert.deepEqual(runs[0]?.names, ["the only one who came"]);
 });
 
 test("long turns of the loop are not waited for", async () => {
   let nowMs = 0;
-  const { group, runs } = slowWriter(0, { monotonicMs: () => nowMs });
-  for (const name of ["a", "b"]) void group.commit([row(name)]);
-  await turn();
-  group.acknowledge(runs.shift()?.upTo ?? 0);
+  const { runs, commit } = await crowd(9, { monotonicMs: () => nowMs });
   let made = 0;
   while (runs.length === 0) {
-    void group.commit([row(String(made++))]);
-    nowMs += limits.store.gatherMsMax;
+    commit(String(made++));
+    nowMs += limits.store.gatherMsMax / 2;
     await turn();
   }
-  assert.deepEqual(runs[0]?.names, ["0"], "one turn brought it, and the next is not waited for");
-});
-
-test("who has waited while the writer was at work does not wait for more company than one turn brings", async () => {
-  let nowMs = 0;
-  const { group, runs } = slowWriter(0, { monotonicMs: () => nowMs });
-  for (const name of ["a", "b"]) void group.commit([row(name)]);
-  await nextTurn();
-  void group.commit([row("waits")]);
-  nowMs += limits.store.gatherMsMax;
-  group.acknowledge(runs.shift()?.upTo ?? 0);
-  void group.commit([row("of the same turn")]);
-  await turn();
-  assert.deepEqual(runs[0]?.names, ["waits", "of the same turn"]);
+  assert.deepEqual(runs[0]?.names, ["0", "1"], "what they brought by then goes out");
 });
 
 test("who was alone the last time, and finds the writer idle, waits for nobody", async () => {

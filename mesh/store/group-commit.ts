@@ -11,7 +11,7 @@ export interface Executor {
   close(): Promise<void>;
 }
 
-const { crowdCommitsMin } = limits.store;
+const { crowdCommitsMin, gatherMsMax, gatherStillTurnsMax } = limits.store;
 const STILL: Pick<Clock, "monotonicMs"> = { monotonicMs: () => 0 };
 /** So many commits of a flush share one promise. */
 const WAITING_COMMITS = crowdCommitsMin / 4;
@@ -42,15 +42,10 @@ export class GroupCommit {
   #batch: Row[] = [];
   readonly #late = new Set<LateRow | LateRows>();
   #seq = 0;
-  /** Commits that somebody waits for. */
-  #awaited = 0;
-  #awaitedFlushed = 0;
-  /** The last flush was shared: the next one waits for company. */
-  #company = false;
+  /** So many were there when the last flush ended: its own, and those that waited for the next. Most of them come again. */
+  #crowd = 0;
   #gathering = false;
   #timer: NodeJS.Timeout | undefined;
-  /** The first of those that fill the next flush. */
-  #waitedSinceMs = 0;
   #flushed = 0;
   #acknowledged = 0;
   #seal: () => readonly Row[] = () => [];
@@ -77,9 +72,7 @@ export class GroupCommit {
   commit(writes: readonly Write[]): Promise<void> {
     if (!this.#failure) this.#take(writes);
     if (this.#failure) return Promise.reject(this.#failure);
-    this.#awaited++;
     let last = this.#filling.at(-1);
-    if (last === undefined) this.#waitedSinceMs = this.#clock.monotonicMs();
     if (last === undefined || last.commits >= WAITING_COMMITS)
       this.#filling.push((last = { seq: 0, commits: 0, ...Promise.withResolvers<void>() }));
     last.commits++;
@@ -113,25 +106,25 @@ export class GroupCommit {
   }
 
   /**
-   * Flushes when a turn of the loop has brought nothing more to wait for: who is many shares the price of a flush. Turns in
-   * which much else is done take longer than a flush, so only short ones are waited for, and nobody waits anew who has waited
-   * while the writer was at work. Who was alone the last time, and finds the writer idle, waits for nobody.
+   * Flushes when all of the crowd are there: who is many shares the price of a flush. As long as the loop brings some of them
+   * they are waited for, which costs the first ones less than the flush before theirs that the last ones would be too late for.
+   * Who was alone the last time, and finds the writer idle, waits for nobody.
    */
   #gather(idle = false): void {
     if (this.#gathering || this.#acknowledged !== this.#flushed) return;
     this.#gathering = true;
-    if (idle && !this.#company) return queueMicrotask(() => this.#gathered());
+    if (idle && this.#crowd <= 1) return queueMicrotask(() => this.#gathered());
+    const enough = Math.min(this.#crowd, crowdCommitsMin / 2);
+    const untilMs = this.#clock.monotonicMs() + gatherMsMax;
     let seen = -1;
-    let turns = 0;
-    const untilMs = this.#waitedSinceMs + limits.store.gatherMsMax;
+    let still = 0;
     const turn = (): void => {
-      const goesOn = ++turns < limits.store.gatherTurnsMax && this.#clock.monotonicMs() < untilMs;
-      if (seen !== this.#awaited && goesOn) {
-        seen = this.#awaited;
-        setImmediate(turn);
-        return;
-      }
-      this.#gathered();
+      const there = commitsOf(this.#filling);
+      still = there === seen ? still + 1 : 0;
+      seen = there;
+      const goesOn = there < enough && still < gatherStillTurnsMax && this.#clock.monotonicMs() < untilMs;
+      if (goesOn) setImmediate(turn);
+      else this.#gathered();
     };
     setImmediate(turn);
   }
@@ -169,8 +162,6 @@ export class GroupCommit {
     }
     this.#batch = [];
     this.#flushed = this.#seq;
-    this.#company = this.#awaited - this.#awaitedFlushed > 1;
-    this.#awaitedFlushed = this.#awaited;
     for (const waiting of this.#filling) {
       waiting.seq = this.#seq;
       this.#running.push(waiting);
@@ -184,6 +175,7 @@ export class GroupCommit {
     this.#acknowledged = seq;
     const beyond = this.#running.findIndex((waiting) => waiting.seq > seq);
     const done = this.#running.splice(0, beyond < 0 ? this.#running.length : beyond);
+    this.#crowd = commitsOf(done) + commitsOf(this.#filling);
     // A crowd falls into halves that take turns: one makes its rows while those of the other are written.
     if (commitsOf(this.#filling) >= crowdCommitsMin / 2) this.flush();
     else if (commitsOf(done) >= crowdCommitsMin) this.#resolveLater(done.splice(Math.ceil(done.length / 2)));

@@ -8,9 +8,9 @@ export const records = {
     commitsWaitingMax: 200_000,
     /** So long does what nobody waits for wait for the company of something else. */
     commitLaterMs: 5,
-    /** Of the event loop, in which a transaction waits for company as long as each brings some. */
-    gatherTurnsMax: 8,
-    gatherMsMax: 0.5,
+    /** Turns of the event loop that bring nobody new, after which a transaction waits for no more company; and in all. */
+    gatherStillTurnsMax: 3,
+    gatherMsMax: 1,
     /** So many that waited for one transaction go on in two halves, and fill the next one while one is written. */
     crowdCommitsMin: 128,
     /** Of text, by which a message to the writer is full: a transaction may take several. */
