@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { limits } from "../../protocol/limits.ts";
 import { LogFile } from "./log-file.ts";
 
-const { checkpointPagesMin } = limits.store;
+const { checkpointPagesMin, logLookTransactions } = limits.store;
 
 /** The write-ahead log as its only writer sees it, between two transactions. */
 export class Log {
@@ -10,6 +10,7 @@ export class Log {
   readonly #pages: StatementSync;
   readonly #copy: StatementSync;
   #copying = false;
+  #unseen = 0;
   #dueAtPages: number = checkpointPagesMin;
 
   constructor(db: DatabaseSync, database: string) {
@@ -20,8 +21,10 @@ export class Log {
     db.exec(`PRAGMA wal_autocheckpoint = ${2 * checkpointPagesMin}`);
   }
 
-  /** After a transaction: whether the log is to be copied back from now on. */
+  /** After a transaction: whether the log is to be copied back from now on. To ask SQLite costs half as much as to write a row. */
   look(): boolean {
+    if (++this.#unseen < logLookTransactions) return false;
+    this.#unseen = 0;
     this.#file.grow();
     const pages = Number(this.#pages.get()?.["log"]);
     if (pages < checkpointPagesMin) this.#dueAtPages = checkpointPagesMin;

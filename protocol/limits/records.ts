@@ -23,6 +23,8 @@ export const records = {
     walBytesMax: 64 * MiB,
     /** Of 4 KiB, in the log before it is copied back. */
     checkpointPagesMin: 4_096,
+    /** After so many transactions it is looked how long the log is: the largest of them do not double it. */
+    logLookTransactions: 8,
     /** A log that has come to this size belongs to a state that is in use. */
     logGrownFromBytes: MiB,
     /** Of each of the two connections. */
