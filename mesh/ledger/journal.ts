@@ -117,7 +117,7 @@ export class Journal implements LateRows {
   #hold(kind: number, { id, form, held, atMs }: OpenHold): void {
     this.#begin(kind, id, form);
     this.#changes(held, 1, NOTHING);
-    this.#number(atMs);
+    this.#ops.item(atMs);
     this.#ops.byte(BRACKET_END);
   }
 
@@ -131,37 +131,32 @@ export class Journal implements LateRows {
     this.#ops.number(kind);
     this.#ops.byte(COMMA);
     this.#ops.json(id);
-    this.#number(form.id);
+    this.#ops.item(form.id);
   }
 
   /** Eight numbers in the order of the columns of `budget_total`. */
   #changes(reserved: Readonly<Quantities>, sign: 1 | -1, settled: Readonly<Quantities>): void {
-    this.#number(settled.tokens);
-    this.#number(sign * reserved.tokens);
-    this.#number(settled.usd);
-    this.#number(sign * reserved.usd);
-    this.#number(settled.requests);
-    this.#number(sign * reserved.requests);
-    this.#number(settled.bytes);
-    this.#number(sign * reserved.bytes);
+    this.#ops.item(settled.tokens);
+    this.#ops.item(sign * reserved.tokens);
+    this.#ops.item(settled.usd);
+    this.#ops.item(sign * reserved.usd);
+    this.#ops.item(settled.requests);
+    this.#ops.item(sign * reserved.requests);
+    this.#ops.item(settled.bytes);
+    this.#ops.item(sign * reserved.bytes);
   }
 
   /** The counts of `usage_day`, and what is added to `usage_total`. */
   #charge(charge: DayCharge, usage: Usage): void {
-    this.#number(1);
-    this.#number(charge.estimates);
-    this.#number(charge.inputTokens);
-    this.#number(charge.cacheReadTokens);
-    this.#number(charge.cacheWriteTokens);
-    this.#number(charge.outputTokens);
-    this.#number(charge.microUsd);
-    this.#number(usage.inputTokens);
-    this.#number(usage.outputTokens);
-  }
-
-  #number(value: number): void {
-    this.#ops.byte(COMMA);
-    this.#ops.number(value);
+    this.#ops.item(1);
+    this.#ops.item(charge.estimates);
+    this.#ops.item(charge.inputTokens);
+    this.#ops.item(charge.cacheReadTokens);
+    this.#ops.item(charge.cacheWriteTokens);
+    this.#ops.item(charge.outputTokens);
+    this.#ops.item(charge.microUsd);
+    this.#ops.item(usage.inputTokens);
+    this.#ops.item(usage.outputTokens);
   }
 
   /**

@@ -1,4 +1,4 @@
-const [QUOTE, BACKSLASH, SPACE, TILDE, ZERO] = [0x22, 0x5c, 0x20, 0x7e, 0x30];
+const [QUOTE, BACKSLASH, SPACE, TILDE, ZERO, COMMA] = [0x22, 0x5c, 0x20, 0x7e, 0x30, 0x2c];
 /** Bytes of UTF-8 that one unit of UTF-16 can take. */
 const PER_UNIT_MAX = 3;
 /** Longer text is written faster by the machine than from here. */
@@ -66,6 +66,15 @@ export class Utf8Text {
     if (this.#plain(text)) return this.byte(QUOTE);
     this.#length = begin - 1;
     this.#utf8(JSON.stringify(text));
+  }
+
+  /** One more of a list: a comma before a number as JSON writes it. */
+  item(value: number): void {
+    this.#need(2);
+    this.#bytes[this.#length++] = COMMA;
+    // Most of what is counted is nothing.
+    if (value === 0) this.#bytes[this.#length++] = ZERO;
+    else this.number(value);
   }
 
   /** A number as JSON writes it. */
