@@ -56,7 +56,6 @@ export class Connection implements Mortal {
   /** Absent: each read has memory of its own. */
   readonly #memory: Memory | undefined;
   readonly #reins: Reins = {
-    head: (exchange) => this.#moved(exchange.quietMs),
     lend: () => this.#memory?.lend() ?? nothing,
     pause: (exchange, yes) => this.#exchange === exchange && this.#pause(yes),
     abort: (exchange) => this.#exchange === exchange && this.close(),
@@ -65,6 +64,7 @@ export class Connection implements Mortal {
   #waiting: Buffer | undefined;
   #upload: Upload | undefined;
   #exchange: Exchange | undefined;
+  /** When it went on last without a new deadline: a piece of the request left, or the answer was resumed. */
   #movedAtMs = 0;
 
   /** `socket` is connected, and who is at its other end is verified; `memory` is what it reads into. */
@@ -95,7 +95,6 @@ export class Connection implements Mortal {
   }: Sending): void {
     const exchange = new Exchange(handler, asked, this.#reins, { firstByteMs, quietMs });
     this.#exchange = exchange;
-    this.#movedAtMs = this.#owner.clock.monotonicMs();
     this.#owner.deadlines.set(this, firstByteMs);
     handler.onRequestStart?.(exchange, {});
     if (exchange.aborted) return;
@@ -133,7 +132,7 @@ export class Connection implements Mortal {
     if (head.length + body.length <= ONE_PIECE_BYTES_MAX) {
       const piece = Buffer.allocUnsafe(head.length + body.length);
       piece.write(head, 0, "latin1");
-      body.copy(piece, head.length);
+      piece.set(body, head.length);
       this.#socket.write(piece);
       return;
     }
@@ -147,11 +146,6 @@ export class Connection implements Mortal {
     if (yes) return void this.#socket.pause();
     this.#movedAtMs = this.#owner.clock.monotonicMs();
     this.#socket.resume();
-  }
-
-  #moved(nextMs: number): void {
-    this.#movedAtMs = this.#owner.clock.monotonicMs();
-    this.#owner.deadlines.set(this, nextMs);
   }
 
   #read(chunk: Buffer): void {
@@ -178,12 +172,12 @@ export class Connection implements Mortal {
     const exchange = this.#exchange;
     // Nothing was asked: whatever this is, it is no answer.
     if (!exchange) return this.close();
-    if (exchange.begun) this.#movedAtMs = this.#owner.clock.monotonicMs();
     const fault = this.#told(exchange, chunk);
     if (exchange.aborted) return;
     if (fault instanceof Error) return this.#fail(fault);
     if (fault !== undefined) return this.#fail(failure("MALFORMED_ANSWER", fault));
     if (exchange.reader.over) this.#done(exchange);
+    else if (exchange.begun) this.#owner.deadlines.set(this, exchange.quietMs);
   }
 
   /** What a handler cannot go on with ends its exchange, and not the process. */
@@ -235,7 +229,6 @@ export class Connection implements Mortal {
 
 /** What an exchange may do to its connection; after its end, nothing. */
 interface Reins {
-  head(exchange: Exchange): void;
   lend(): () => void;
   pause(exchange: Exchange, yes: boolean): void;
   abort(exchange: Exchange): void;
@@ -269,7 +262,6 @@ export class Exchange implements Dispatcher.DispatchController {
 
   head(status: number, fields: Fields): void {
     this.begun = true;
-    this.#reins.head(this);
     if (!this.aborted) this.handler.onResponseStart?.(this, status, fields);
   }
 

@@ -66,8 +66,15 @@ function ask(
     body = "{}",
     path = "/v1/x",
     headers = {},
+    firstByteMs = 5_000,
     stands,
-  }: { body?: string; path?: string; headers?: Record<string, string>; stands?: () => boolean } = {},
+  }: {
+    body?: string;
+    path?: string;
+    headers?: Record<string, string>;
+    firstByteMs?: number;
+    stands?: () => boolean;
+  } = {},
   onData: (controller: Dispatcher.DispatchController, bytes: Buffer) => void = () => {},
 ): Promise<Told> {
   const { promise, resolve } = Promise.withResolvers<Told>();
@@ -83,7 +90,7 @@ function ask(
     onResponseEnd: () => resolve({ status, body: text }),
     onResponseError: (_controller, error) => resolve({ error }),
   };
-  pool.send(pool.sendingOf({ path, headers, body: Buffer.from(body) }, 5_000, handler, stands));
+  pool.send(pool.sendingOf({ path, headers, body: Buffer.from(body) }, firstByteMs, handler, stands));
   return promise;
 }
 
@@ -381,4 +388,45 @@ test("a head that does not come, a body that stops, and an idle connection have 
     await turn();
   }
   assert.ok(clock.nowMs() - idleFrom < limits.http.idleMs, "before the server closes it");
+});
+
+test("a body has its time from its head and from each piece on, however long a head may be waited for", async () => {
+  const clock = stillClock();
+  const whole = answer("[12]");
+  const { promise: asked, resolve: isAsked } = Promise.withResolvers<Socket>();
+  const { pool } = await serve((socket, text) => {
+    if (text.includes("/body")) socket.write(answer("[12]").slice(0, -2));
+    else isAsked(socket);
+  }, clock);
+  const told = ask(pool, { firstByteMs: 10 * limits.model.idleTimeoutMs });
+  const socket = await asked;
+  const waitMs = limits.model.idleTimeoutMs - 1_000;
+  for (const piece of [whole.slice(0, -4), "[", "1"]) {
+    await clock.move(waitMs);
+    socket.write(piece);
+    await turn();
+  }
+  await endsIn(told, limits.model.idleTimeoutMs);
+
+  // While its reader pauses it, the time stands still; it begins anew when it goes on.
+  const held = Promise.withResolvers<Dispatcher.DispatchController>();
+  const later = ask(pool, { path: "/body" }, (controller) => {
+    controller.pause();
+    held.resolve(controller);
+  });
+  const controller = await held.promise;
+  await clock.move(3.5 * limits.model.idleTimeoutMs);
+  controller.resume();
+  await endsIn(later, limits.model.idleTimeoutMs);
+
+  /** Not before, and not much later. */
+  async function endsIn(answer: Promise<Told>, ms: number): Promise<void> {
+    const from = clock.nowMs();
+    while ((await Promise.race([answer, turn()])) === undefined) {
+      assert.ok(clock.nowMs() - from <= ms, "nothing has ended it");
+      await clock.move(500);
+    }
+    assert.equal((await answer).error?.code, "BODY_TIMEOUT");
+    assert.ok(clock.nowMs() - from >= ms);
+  }
 });
