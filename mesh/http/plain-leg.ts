@@ -70,9 +70,9 @@ export class PlainLeg implements Host {
     if (fields === this.#fields) return this.#lines;
     let lines = "";
     for (const name in fields) lines += fieldLine(name, fields[name] ?? "");
-    this.#lines = flat(lines);
+    this.#lines = lines;
     this.#fields = fields;
-    return this.#lines;
+    return lines;
   }
 
   closeAll(): void {
