@@ -1,5 +1,6 @@
 import { limits } from "../../protocol/limits.ts";
-import { HEAD_END, headBytesMax, lengthOf, readFields, type Fields } from "./fields.ts";
+import { HEAD_END, headBytesMax, headEnd, lengthOf, readFields, type Fields } from "./fields.ts";
+import { KnownLines } from "./known-lines.ts";
 
 /** What an answer consists of, as it is read. `data` is valid for the call only, where the memory of a read is used again. */
 export interface AnswerEvents {
@@ -34,6 +35,7 @@ export interface Asked {
 /** Of the last answer: the same text again is the same head, and its `Fields` the same object. */
 export interface KnownAnswer {
   head?: AnswerHead;
+  lines?: KnownLines;
 }
 
 /** What a head says. */
@@ -87,10 +89,9 @@ export class AnswerReader {
     let bytes = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : chunk;
     this.#held = NOTHING;
     while (this.#place === "head") {
-      const end = bytes.indexOf(HEAD_END);
       const most = this.#asked.headBytesMax;
-      if (end > most || (end < 0 && bytes.length > most)) return "its head is too long";
-      if (end < 0) return this.#hold(bytes);
+      const end = headEnd(bytes, most);
+      if (end < 0) return bytes.length > most ? "its head is too long" : this.#hold(bytes);
       const fault = this.#head(bytes.toString("latin1", 0, end + 2));
       if (fault !== undefined) return fault;
       bytes = bytes.subarray(end + HEAD_END.length);
@@ -112,7 +113,7 @@ export class AnswerReader {
 
   #head(text: string): string | undefined {
     const { known, bodiless } = this.#asked;
-    const head = known?.head?.text === text ? known.head : readHead(text);
+    const head = known?.head?.text === text ? known.head : readHead(text, known);
     if (typeof head === "string") return head;
     const { status, fields, length } = head;
     if (status < 200) {
@@ -223,9 +224,9 @@ export class AnswerReader {
       this.#place = "over";
       return at + 2;
     }
-    const end = bytes.indexOf(HEAD_END, at);
+    const end = headEnd(bytes, headBytesMax, at);
     if (end < 0) return bytes.length - at > headBytesMax ? "its trailers are too long" : -1;
-    if (end - at > headBytesMax || !readFields(bytes.toString("latin1", at, end + 2), 0, limits.http.fieldsMax))
+    if (!readFields(bytes.toString("latin1", at, end + 2), 0, limits.http.fieldsMax))
       return "its trailers are not understood";
     this.#place = "over";
     return end + HEAD_END.length;
@@ -251,13 +252,16 @@ function lengthIn(fields: Fields, old: boolean): number | string {
 }
 
 /** The head that `text` is, each line with its end, or what is wrong with it. */
-function readHead(text: string): AnswerHead | string {
+function readHead(text: string, known: KnownAnswer | undefined): AnswerHead | string {
   const lineEnd = text.indexOf("\r\n");
   if (!text.startsWith(USUAL) && !STATUS_LINE.test(text.slice(0, lineEnd))) return "its first line is not understood";
   const old = text.charCodeAt(MINOR_AT) === ZERO;
-  const fields = readFields(text, lineEnd + 2, limits.http.fieldsMax);
+  const status = statusAt(text, STATUS_AT);
+  // What comes before the answer has other lines.
+  const lines = known && status >= 200 ? (known.lines ??= new KnownLines()) : undefined;
+  const { fieldsMax } = limits.http;
+  const fields = lines ? lines.read(text, lineEnd + 2, fieldsMax) : readFields(text, lineEnd + 2, fieldsMax);
   if (!fields) return "its head is not understood";
-  const status = Number(text.slice(STATUS_AT, STATUS_AT + 3));
   // What comes before the answer has no body.
   const length = status < 200 ? 0 : lengthIn(fields, old);
   if (typeof length === "string" && length !== "chunked") return length;
@@ -268,6 +272,10 @@ function readHead(text: string): AnswerHead | string {
   const seconds = kept === undefined ? undefined : /\btimeout=([0-9]{1,6})\b/.exec(String(kept))?.[1];
   return { text, status, fields, keeps, keptMs: seconds === undefined ? undefined : Number(seconds) * 1_000, length };
 }
+
+/** Of three digits. */
+const statusAt = (text: string, at: number): number =>
+  text.charCodeAt(at) * 100 + text.charCodeAt(at + 1) * 10 + text.charCodeAt(at + 2) - ZERO * 111;
 
 const SEMICOLON = 0x3b;
 /** RFC 9112 §7.1.1: says nothing to anybody. */

@@ -64,6 +64,8 @@ test("a head that differs from the one before in the length alone is known, and 
     "1, 1",
     "3\r\nA: c",
     "3\r\nContent-Length: 3",
+    "9".repeat(15),
+    "9".repeat(16),
   );
   const more = fc.constantFrom("A: b", "A: bb", "Transfer-Encoding: chunked", "Connection: close");
   const head = fc
@@ -71,12 +73,16 @@ test("a head that differs from the one before in the length alone is known, and 
     .map(([line, field, value, last]) =>
       bytesOf(`${line} HTTP/1.1\r\nHost: h\r\n${field}: ${value}\r\n${last}\r\n\r\n`),
     );
+  // In pieces, too, or with the beginning of what comes after it.
+  const come = fc
+    .tuple(head, fc.oneof(fc.constant(0), fc.integer({ min: -80, max: 8 })))
+    .map(([bytes, more]) => (more < 0 ? bytes.subarray(0, more) : Buffer.concat([bytes, Buffer.alloc(more, "\r\n")])));
   const said = (read: ReturnType<typeof readRequestHead>) => {
     const { "content-length": _told, ...headers } = read?.headers ?? {};
     return read && { ...read, headers };
   };
   fc.assert(
-    fc.property(fc.array(head, { maxLength: 6 }), (heads) => {
+    fc.property(fc.array(come, { maxLength: 6 }), (heads) => {
       const known = new KnownHead();
       for (const bytes of heads) assert.deepEqual(said(readRequestHead(bytes, known)), said(readRequestHead(bytes)));
     }),
@@ -88,6 +94,15 @@ test("a head that differs from the one before in the length alone is known, and 
   const second = readRequestHead(post(1_234), known);
   assert.equal(second?.length, 1_234);
   assert.equal(second?.headers, first?.headers, "nothing was read again");
+
+  // As long as a head may be, and then longer by its length.
+  const long = (bytes: number) =>
+    post(bytes)
+      .toString("latin1")
+      .replace("A: b", `A: ${"b".repeat(LONGEST)}`);
+  const LONGEST = limits.door.headerBytesMax / 2 + 4 - post(7).length + 1;
+  assert.equal(readRequestHead(bytesOf(long(7)), known)?.length, 7);
+  for (const bytes of [12, 123]) assert.equal(readRequestHead(bytesOf(long(bytes)), known), undefined);
 });
 
 test("whatever is framed in another way, wants another protocol or could be read twice is left to who knows all of HTTP", () => {

@@ -1,5 +1,5 @@
 import { limits } from "../../protocol/limits.ts";
-import { HEAD_END, headBytesMax, lengthOf, readFields } from "./fields.ts";
+import { HEAD_END, headBytesMax, headEnd, lengthOf, readFields } from "./fields.ts";
 
 /** A request in the plain form in which programs write it. */
 export interface RequestHead {
@@ -18,6 +18,8 @@ export interface RequestHead {
 /** What changes how a request is framed, or what its connection is for. */
 const SPECIAL = ["transfer-encoding", "upgrade", "expect", "proxy-connection", "trailer", "te", "http2-settings"];
 const VERSION = " HTTP/1.1\r\n";
+/** Longer heads are not what programs write by themselves. */
+const PLAIN_BYTES_MAX = headBytesMax / 2;
 
 /**
  * The head that `bytes` begin with, if it is whole and has one reading only: GET or POST of a path, every field once, no
@@ -25,11 +27,10 @@ const VERSION = " HTTP/1.1\r\n";
  * for a reader that knows all of HTTP. What is read here that reader reads in the same way (differential test).
  */
 export function readRequestHead(bytes: Buffer, known?: Known): RequestHead | undefined {
-  const end = bytes.indexOf(HEAD_END);
-  if (end < 0 || end > headBytesMax / 2) return undefined;
-  const bytesOfHead = end + HEAD_END.length;
-  const again = known?.again?.(bytes, bytesOfHead);
+  const again = known?.again?.(bytes);
   if (again) return again;
+  const end = headEnd(bytes, PLAIN_BYTES_MAX);
+  if (end < 0) return undefined;
   const text = bytes.toString("latin1", 0, end + 2);
   const method = text.startsWith("POST /") ? "POST" : text.startsWith("GET /") ? "GET" : undefined;
   if (!method) return undefined;
@@ -41,15 +42,15 @@ export function readRequestHead(bytes: Buffer, known?: Known): RequestHead | und
   const block = known?.read ? known.read(lines) : readBlock(lines);
   if (!block) return undefined;
   const { headers, length, keeps } = block;
-  const head: RequestHead = { method, target, headers, length, keeps, bytes: bytesOfHead };
+  const head: RequestHead = { method, target, headers, length, keeps, bytes: end + HEAD_END.length };
   known?.was?.(text, head);
   return head;
 }
 
 /** What is known of the request before on one connection. */
 interface Known {
-  /** What the head of so many bytes says, if it is one that is known. */
-  again?(bytes: Buffer, ofHead: number): RequestHead | undefined;
+  /** What the head says that `bytes` begin with, if it is one that is known. */
+  again?(bytes: Buffer): RequestHead | undefined;
   was?(text: string, said: RequestHead): void;
   read?(lines: string): Block | undefined;
 }
@@ -58,7 +59,7 @@ const BEGINNINGS = ["GET /", "POST /"];
 
 /** Whether `bytes`, which `readRequestHead` could not read, may only want the rest of their head. */
 export function beginsRequestHead(bytes: Buffer): boolean {
-  if (bytes.length > headBytesMax / 2 || bytes.includes(HEAD_END)) return false;
+  if (bytes.length > PLAIN_BYTES_MAX || headEnd(bytes, PLAIN_BYTES_MAX) >= 0) return false;
   const start = bytes.toString("latin1", 0, 6);
   return BEGINNINGS.some((beginning) => start.startsWith(beginning) || beginning.startsWith(start));
 }
@@ -103,13 +104,15 @@ export class KnownHead implements Known {
   #before = NOTHING;
   #after = NOTHING;
 
-  again(bytes: Buffer, ofHead: number): RequestHead | undefined {
+  again(bytes: Buffer): RequestHead | undefined {
     const said = this.#said;
+    if (!said || !isAt(bytes, 0, this.#before)) return undefined;
     const from = this.#before.length;
-    const to = ofHead - this.#after.length;
-    if (!said || to <= from || !isAt(bytes, 0, this.#before) || !isAt(bytes, to, this.#after)) return undefined;
+    const to = digitsEnd(bytes, from);
+    if (!isAt(bytes, to, this.#after)) return undefined;
     const length = lengthOf(bytes.toString("latin1", from, to));
-    if (length === undefined) return undefined;
+    const ofHead = to + this.#after.length;
+    if (length === undefined || ofHead > PLAIN_BYTES_MAX + HEAD_END.length) return undefined;
     const { method, target, headers, keeps } = said;
     return { method, target, headers, length, keeps, bytes: ofHead };
   }
@@ -126,7 +129,13 @@ export class KnownHead implements Known {
 
 const NOTHING = Buffer.alloc(0);
 const isAt = (bytes: Buffer, at: number, wanted: Buffer): boolean =>
-  bytes.compare(wanted, 0, wanted.length, at, at + wanted.length) === 0;
+  bytes.length >= at + wanted.length && bytes.compare(wanted, 0, wanted.length, at, at + wanted.length) === 0;
+
+function digitsEnd(bytes: Buffer, from: number): number {
+  let at = from;
+  for (let byte; (byte = bytes[at]) !== undefined && byte >= 0x30 && byte <= 0x39;) at++;
+  return at;
+}
 
 const LENGTH = /\r\ncontent-length:[\t ]*([0-9]+)(?=[\t ]*\r\n)/i;
 const TARGET = /^\/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%|]*$/;
