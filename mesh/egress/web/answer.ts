@@ -19,6 +19,8 @@ export interface Answered {
   readonly host: string;
   /** What has come to stand against its going on (`Pass.objection`). */
   objection(): Refusal | undefined;
+  /** Whether the credential in the request may still be sent. */
+  stands(): boolean;
   /** From now on the relay of frames says how it ends. */
   upgraded(socket: Duplex, fields: readonly Field[]): Promise<Ending>;
   /** Once; with a refusal, nothing has been told to the client yet. */
@@ -111,9 +113,11 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     if (!this.#ended) this.#end(outcome, reason, refused);
   }
 
+  /** There is a connection, and nothing is sent yet: for that, and for the disk, it may have waited long. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#ended) controller.abort(new Error("ended before it began"));
+    else if (!this.#owner.stands()) this.#fail("was not asked (CREDENTIAL_REVOKED)");
   }
 
   onRequestUpgrade(_controller: Dispatcher.DispatchController, status: number, headers: Headers, socket: Duplex): void {

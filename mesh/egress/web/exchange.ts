@@ -7,6 +7,7 @@ import { refusal, type Refusal } from "../../../protocol/refusal.ts";
 import type { Asked } from "../../http/answer-reader.ts";
 import { originOf } from "../../policy/reach.ts";
 import type { Write } from "../../store/store.ts";
+import { noCredential } from "../failures.ts";
 import { WebAnswer, type Answered, type Ending } from "./answer.ts";
 import type { Binding } from "./binding.ts";
 import { BodyGate, bodyRefusal, BodyRefused, hold } from "./body-gate.ts";
@@ -176,14 +177,7 @@ export class WebExchange implements Answered {
       });
     const { gateway, warden } = this.#lane;
     const injection = gateway.keyring.take(binding.credential, { agent: warden.agent, destination: this.host });
-    if (!injection)
-      return err(
-        refusal(
-          "upstream_rejected",
-          `the vault holds no credential \`${binding.credential}\``,
-          `add it with \`cordon credential add ${binding.credential}\``,
-        ),
-      );
+    if (!injection) return err(noCredential(binding.credential));
     const outgoing = inject(binding, head, body, injection.value, gateway.clock.nowMs());
     this.#stands = injection.stands;
     return outgoing.ok ? ok({ outgoing: outgoing.value, writes: injection.writes }) : outgoing;
@@ -239,12 +233,15 @@ export class WebExchange implements Answered {
       firstByteMs: limits.web.firstByteTimeoutMs,
       quietMs: limits.web.idleTimeoutMs,
       handler: answer,
-      stands: this.#stands,
     });
   }
 
   objection(): Refusal | undefined {
     return this.#pass.objection();
+  }
+
+  stands(): boolean {
+    return this.#stands?.() !== false;
   }
 
   upgraded(socket: Duplex, fields: readonly Field[]): Promise<Ending> {

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { limits } from "../../../protocol/limits.ts";
 import { originOf } from "../../policy/reach.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
+import { noCredential } from "../failures.ts";
 import type { Ending } from "./answer.ts";
 import { covers, placeholderOf, type Binding } from "./binding.ts";
 import type { Admitted, Lane } from "./exchange.ts";
@@ -19,6 +20,12 @@ interface Ends {
 
 const POLICY_VIOLATION = 1008;
 const PROTOCOL_ERROR = 1002;
+
+/** What goes on, and whether the credential in it may still be sent. */
+interface Ready {
+  readonly frame: Frame;
+  readonly stands?: (() => boolean) | undefined;
+}
 
 /** Carries the frames of a WebSocket (RFC 6455) both ways until one end closes. Resolves when it has ended. */
 export function relayWebSocket(lane: Lane, admitted: Admitted, ends: Ends): Promise<Ending> {
@@ -95,7 +102,7 @@ class WebSocketRelay {
       if (objection) return this.#refuse(objection);
       const ready = await this.#injected(frame);
       if (!ready || this.#ended) return;
-      const bytes = writeFrame(ready);
+      const bytes = writeFrame(ready.frame);
       this.#sent += bytes.length;
       if (this.#sent > this.#paid) {
         const slice = Math.max(this.#sent - this.#paid, limits.web.bodySliceBytes);
@@ -105,12 +112,14 @@ class WebSocketRelay {
             refusal("budget_exhausted", "no bytes are left in the budget for this connection", "raise the budget"),
           );
       }
+      // It has waited for the disk.
+      if (ready.stands?.() === false) return this.#refuse(revoked);
       await write(this.#upstream, bytes);
     }
   }
 
   /** The frame as it goes on; undefined: it was refused. */
-  async #injected(frame: Frame): Promise<Frame | undefined> {
+  async #injected(frame: Frame): Promise<Ready | undefined> {
     const text = frame.payload.toString("latin1");
     const named = this.#lane.warden.use.filter((name) => holds(text, placeholderOf(name)));
     const [name, ...more] = named;
@@ -129,28 +138,17 @@ class WebSocketRelay {
     const { agent } = this.#lane.warden;
     const injection = this.#lane.gateway.keyring.take(name, { agent, destination: this.#admitted.head.to.host });
     if (!injection) {
-      await this.#refuse(
-        refusal(
-          "upstream_rejected",
-          `the vault holds no credential \`${name}\``,
-          `add it with \`cordon credential add ${name}\``,
-        ),
-      );
+      await this.#refuse(noCredential(name));
       return undefined;
     }
     await this.#admitted.pass.injected(name, injection.writes);
     this.#awaited = null;
-    return {
-      ...frame,
-      payload: Buffer.from(
-        text.replace(placeholder, () => injection.value),
-        "latin1",
-      ),
-    };
+    const payload = text.replace(placeholder, () => injection.value);
+    return { frame: { ...frame, payload: Buffer.from(payload, "latin1") }, stands: injection.stands };
   }
 
-  async #uncredited(frame: Frame): Promise<Frame | undefined> {
-    if (!this.#awaited || isControl(frame)) return frame;
+  async #uncredited(frame: Frame): Promise<Ready | undefined> {
+    if (!this.#awaited || isControl(frame)) return { frame };
     await this.#refuse(missing(this.#awaited, originOf(this.#admitted.head.action)));
     return undefined;
   }
@@ -197,6 +195,12 @@ class WebSocketRelay {
     this.#finish({ outcome, status: 101, sent: this.#sent, received: this.#received, scrubbed, reason });
   }
 }
+
+const revoked = refusal(
+  "upstream_rejected",
+  "the credential was revoked before it was sent",
+  "use another one, or add it anew with `cordon credential add`",
+);
 
 /** Not as a part of a longer name. */
 function holds(text: string, placeholder: string): boolean {
