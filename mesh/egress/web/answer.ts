@@ -142,22 +142,12 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     if (objection) return this.#end("cut", objection.reason, objection);
     this.#status = status;
     const bodiless = this.#front.head.method === "HEAD" || status === 204 || status === 304;
-    const encoding = headers["content-encoding"];
-    const coding = encoding === undefined ? "identity" : String(encoding).trim().toLowerCase();
     const scrubs = this.#automata.length > 0 && !bodiless;
-    // A coding of the transfer (RFC 9112 §7) is asked for by nobody here, and would hide a body as well.
-    if (scrubs && !isPlainlyFramed(headers)) return this.#fail("answered in a coding of the transfer, unasked");
-    if (scrubs && coding !== "identity") {
-      const make = Object.hasOwn(decoders, coding) ? decoders[coding] : undefined;
-      if (!make) {
-        // What is told of it in a refusal is read by the agent and the log.
-        const { text } = scrubText(this.#automata, String(headers["content-encoding"]));
-        return this.#fail(`answered in the encoding \`${text.slice(0, 40)}\`, in which nothing can be kept out`);
-      }
-      this.#decodeWith(make());
-    }
+    const known = this.#knownOf(headers, scrubs);
+    const unfit = !known && scrubs ? this.#readable(headers) : undefined;
+    if (unfit !== undefined) return this.#fail(unfit);
     try {
-      this.#front.answer(status, this.#told(headers, scrubs));
+      this.#front.answer(status, known ?? this.#told(headers, scrubs));
     } catch {
       // Each version of HTTP has statuses and fields that another has not, or has once only.
       if (this.#front.started()) this.#end("cut", "the answer cannot be said on");
@@ -199,7 +189,21 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     this.#fail(`did not answer (${code})`);
   }
 
-  #decodeWith(decoder: Transform): void {
+  /** Decodes its body, where that is to be looked through; or what stands against that. */
+  #readable(headers: Headers): string | undefined {
+    // A coding of the transfer (RFC 9112 §7) is asked for by nobody here, and would hide a body as well.
+    if (!isPlainlyFramed(headers)) return "answered in a coding of the transfer, unasked";
+    const encoding = headers["content-encoding"];
+    const coding = encoding === undefined ? "identity" : String(encoding).trim().toLowerCase();
+    if (coding === "identity") return undefined;
+    const make = Object.hasOwn(decoders, coding) ? decoders[coding] : undefined;
+    if (make) return this.#decodeWith(make());
+    // What is told of it in a refusal is read by the agent and the log.
+    const { text } = scrubText(this.#automata, String(encoding));
+    return `answered in the encoding \`${text.slice(0, 40)}\`, in which nothing can be kept out`;
+  }
+
+  #decodeWith(decoder: Transform): undefined {
     this.#decoder = decoder;
     decoder.on("data", (piece: Buffer) => {
       if (this.#ended || this.#pass(piece, OWN)) return;
@@ -210,12 +214,16 @@ export class WebAnswer implements Dispatcher.DispatchHandler {
     decoder.once("error", () => this.stop("cut", "upstream sent a body that does not decompress"));
   }
 
-  /** What is to be told of its fields. Those of a head that is the same as the one before are the same object (`AnswerReader`). */
-  #told(headers: Headers, scrubs: boolean): Told {
+  /** What was told of the one before, which had the same head (the same object: `AnswerReader`) and no coding. */
+  #knownOf(headers: Headers, scrubs: boolean): Told | undefined {
     const known = this.known?.passed;
+    const same = known?.headers === headers && known.scrubs === scrubs && isSame(known.automata, this.#automata);
+    return same ? known.told : undefined;
+  }
+
+  /** What is to be told of its fields. */
+  #told(headers: Headers, scrubs: boolean): Told {
     const automata = this.#automata;
-    if (known?.headers === headers && known.scrubs === scrubs && isSame(known.automata, automata) && !this.#decoder)
-      return known.told;
     const told: Told = { fields: this.#passed(headers, scrubs) };
     if (this.#hits > 0) this.known?.forget();
     else if (this.known && !this.#decoder) this.known.passed = { headers, scrubs, automata, told };

@@ -14,7 +14,7 @@ import { BodyGate, bodyRefusal, BodyRefused, hold } from "./body-gate.ts";
 import { answerRefusal, type Front } from "./front.ts";
 import type { Gateway } from "./gateway.ts";
 import { readHead, type Entrance, type Field, type RawHead, type WebHead } from "./head.ts";
-import { choose, inject, planOf, targetOf, type Outgoing, type Plan } from "./injection.ts";
+import { asItIs, choose, inject, planOf, type Outgoing, type Plan } from "./injection.ts";
 import { bytesOf, fieldsOf, writeHead } from "./outgoing-head.ts";
 import type { Place, Upstreams } from "./upstreams.ts";
 import type { Pass, Permit, Warden } from "./warden.ts";
@@ -170,15 +170,11 @@ export class WebExchange implements Answered {
 
   #injected(binding: Binding | null, body: Buffer | null): Result<Ready, Refusal> {
     const head = this.#head;
-    if (!binding)
-      return ok({
-        outgoing: { target: targetOf(head.action.path, head.query), fields: head.fields, body },
-        writes: NONE,
-      });
+    if (!binding) return ok({ outgoing: asItIs(head, body), writes: NONE });
     const { gateway, warden } = this.#lane;
     const injection = gateway.keyring.take(binding.credential, { agent: warden.agent, destination: this.host });
     if (!injection) return err(noCredential(binding.credential));
-    const outgoing = inject(binding, head, body, injection.value, gateway.clock.nowMs());
+    const outgoing = inject(binding, head, body, injection.value, gateway.clock);
     this.#stands = injection.stands;
     return outgoing.ok ? ok({ outgoing: outgoing.value, writes: injection.writes }) : outgoing;
   }

@@ -1,3 +1,4 @@
+import type { Clock } from "../../../lib/clock.ts";
 import { parseJson, type Json } from "../../../lib/json.ts";
 import { err, ok, type Result } from "../../../lib/result.ts";
 import { limits } from "../../../protocol/limits.ts";
@@ -147,12 +148,12 @@ export function inject(
   head: WebHead,
   body: Buffer | null,
   secret: string,
-  atMs: number,
+  clock: Pick<Clock, "nowMs">,
 ): Result<Outgoing, Refusal> {
   const placeholder = placeholderOf(binding.credential);
   const { surface } = binding;
   const { path } = head.action;
-  const plain = { target: targetOf(path, head.query), fields: head.fields, body };
+  const plain = asItIs(head, body);
   const field = (name: string, change: (value: string) => string): Outgoing => ({
     ...plain,
     fields: head.fields.map(([key, value]) => (key === name ? [key, change(value)] : [key, value])),
@@ -194,14 +195,22 @@ export function inject(
         ),
       });
     case "aws":
-      return sign(surface, head, body, secret, atMs);
+      return sign(surface, head, body, secret, clock.nowMs());
     case "websocket":
       return ok(plain);
   }
 }
 
-export const targetOf = (path: string, query: string | undefined): string =>
-  query === undefined ? path : `${path}?${query}`;
+/** The request without a credential. */
+export function asItIs(head: WebHead, body: Buffer | null): Outgoing {
+  const known = head.said?.request;
+  const target = known?.head === head ? known.target : undefined;
+  const found = target ?? targetOf(head.action.path, head.query);
+  if (known?.head === head) known.target = found;
+  return { target: found, fields: head.fields, body };
+}
+
+const targetOf = (path: string, query: string | undefined): string => (query === undefined ? path : `${path}?${query}`);
 
 /** All but unreserved characters, and the colon that tokens in paths hold. */
 const escaped = (secret: string): string =>

@@ -33,7 +33,9 @@ const read = (target: string, fields: readonly Field[], said?: Said): WebHead =>
 /** The head as it goes upstream, and the bytes that are reserved for it. */
 function written(head: WebHead, bound: Binding | null, secret: string, watched: boolean): readonly [string, number] {
   const plain = { target: head.action.path, fields: head.fields, body: null };
-  const outgoing = bound ? inject(bound, head, null, secret, 0) : ({ ok: true, value: plain } as const);
+  const outgoing = bound
+    ? inject(bound, head, null, secret, { nowMs: () => 0 })
+    : ({ ok: true, value: plain } as const);
   assert.ok(outgoing.ok);
   return [writeHead(head, outgoing.value, watched, 0), bytesOf(head, outgoing.value)];
 }
@@ -62,6 +64,13 @@ test("what a connection says again is written as if it were said for the first t
     ),
     { seed: 61, numRuns: 300 },
   );
+});
+
+test("a credential that would be read as more than its field is not written, said again or not", () => {
+  const fields: readonly Field[] = [["authorization", "Bearer cordon_ph_key"]];
+  for (const head of [read("/ok/a", fields), read("/ok/a", fields, {})])
+    for (const secret of ["a\r\nx-b: c", "a\nb", "a\0", "\u0100"])
+      assert.throws(() => written(head, binding("authorization"), secret, false), /no field may hold/);
 });
 
 test("a place or a target that is another one is looked at anew", () => {

@@ -1,5 +1,5 @@
 import { assert } from "../../../lib/assert.ts";
-import { fieldLine } from "../../http/fields.ts";
+import { fieldLine, flat } from "../../http/fields.ts";
 import { originOf } from "../../policy/reach.ts";
 import { requestLine } from "../http1/pool.ts";
 import type { Field, WebHead } from "./head.ts";
@@ -19,9 +19,16 @@ const PLAINLY: Field = ["accept-encoding", "identity"];
 export function writeHead(head: WebHead, outgoing: Outgoing, watched: boolean, length: number | null): string {
   const { method } = head.action;
   const lines = head.said ? knownLines(head, outgoing, watched) : linesOf(head, fieldsOf(head, outgoing, watched));
-  const first = requestLine(method, outgoing.target) + lines;
+  const first = startOf(head, outgoing.target) + lines;
   if (length === null) return `${first}transfer-encoding: chunked\r\n\r\n`;
   return length > 0 || MEANS_BODY.includes(method) ? `${first}content-length: ${length}\r\n\r\n` : `${first}\r\n`;
+}
+
+/** Its first line. */
+function startOf({ action, said }: WebHead, target: string): string {
+  const known = said?.request;
+  if (known?.target !== target || known.head.action !== action) return requestLine(action.method, target);
+  return (known.start ??= flat(requestLine(action.method, target)));
 }
 
 /** What stands before the fields that come from the client. */
@@ -67,31 +74,28 @@ function knownLines(head: WebHead, outgoing: Outgoing, watched: boolean): string
   const { put, fields } = outgoing;
   // Changed by an injection that is not kept.
   if (fields !== head.fields || !head.said) return linesOf(head, fieldsOf(head, outgoing, watched));
-  let lines = head.said.lines;
-  if (lines?.to !== head.to || lines.watched !== watched || (lines.put !== null) !== (put !== undefined))
+  let { lines } = head.said;
+  if (lines?.to !== head.to || lines.watched !== watched || lines.put !== (put !== undefined))
     lines = head.said.lines = cut(head, fieldsOf(head, outgoing, watched), put, watched);
-  if (!put || !lines.put) return lines.before + lines.after;
-  const [name, value] = lines.put;
-  return (
-    lines.before +
-    fieldLine(
-      name,
-      value.replace(put.placeholder, () => put.secret),
-    ) +
-    lines.after
-  );
+  return put ? lines.before + fieldText(put.secret) + lines.after : lines.before;
 }
 
+/** What stands before the credential, or all where there is none, and what stands behind it. */
 function cut(head: WebHead, fields: readonly Field[], put: Outgoing["put"], watched: boolean): SaidLines {
-  if (!put) return { to: head.to, watched, put: null, before: linesOf(head, fields), after: "" };
+  const { to } = head;
+  if (!put) return { to, watched, put: false, before: flat(linesOf(head, fields)), after: "" };
   const at = fields.findIndex(([name, value]) => name === put.name && value.includes(put.placeholder));
   const field = fields[at];
   assert(field, "the field that a credential is bound to goes upstream");
-  return {
-    to: head.to,
-    watched,
-    put: field,
-    before: linesOf(head, fields.slice(0, at)),
-    after: afterHost(fields.slice(at + 1)),
-  };
+  const line = fieldLine(...field);
+  const from = line.indexOf(put.placeholder, put.name.length);
+  const before = linesOf(head, fields.slice(0, at)) + line.slice(0, from);
+  const after = line.slice(from + put.placeholder.length) + afterHost(fields.slice(at + 1));
+  return { to, watched, put: true, before: flat(before), after: flat(after) };
+}
+
+/** Throws for what no field may hold, as `fieldLine` does. */
+function fieldText(secret: string): string {
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(secret)) throw new Error("the credential holds what no field may hold");
+  return secret;
 }

@@ -7,6 +7,8 @@ import type { Field, RawHead } from "./head.ts";
 /** Up to here bytes are written in one piece with what stands before them. */
 const COPIED_BYTES_MAX = 8 * 1_024;
 const LAST_CHUNK = "0\r\n\r\n";
+/** `content-length`, a number of as many digits as there are, and the end of the head. */
+const LENGTH_LINE_CHARS_MAX = "content-length: \r\n\r\n".length + String(Number.MAX_SAFE_INTEGER).length;
 
 /** What a front needs to know of its connection. */
 interface Bearer {
@@ -26,8 +28,9 @@ export class PlainFront implements Front {
   readonly #socket: Duplex;
   /** Of the answer, as long as it is not written: without what says where it ends. */
   #text = "";
-  /** The beginning of a body that may be all of it. */
+  /** The beginning of a body that may be all of it, behind room for what stands before it. */
   #first: Buffer | null = null;
+  #room = 0;
   #framing: "unknown" | "sized" | "chunked" = "unknown";
   #answered = false;
   #over = false;
@@ -59,7 +62,9 @@ export class PlainFront implements Front {
     if (this.#over || this.#socket.destroyed) return true;
     if (this.#framing === "unknown") {
       if (this.#first === null && bytes.length <= COPIED_BYTES_MAX) {
-        this.#first = Buffer.from(bytes);
+        this.#room = this.#text.length + LENGTH_LINE_CHARS_MAX;
+        this.#first = Buffer.allocUnsafe(this.#room + bytes.length);
+        bytes.copy(this.#first, this.#room);
         return true;
       }
       this.#chunked();
@@ -71,14 +76,13 @@ export class PlainFront implements Front {
 
   end(bytes?: Buffer): void {
     if (this.#over) return;
-    const first = this.#first;
     if (this.#framing === "unknown") {
       // All of it is here, so its length is known.
-      this.#first = null;
       this.#framing = "sized";
-      const length = (first?.length ?? 0) + (bytes?.length ?? 0);
+      const first = this.#first;
+      const length = (first ? first.length - this.#room : 0) + (bytes?.length ?? 0);
       this.#text += `content-length: ${length}\r\n`;
-      if (first) this.#send("", first, "", OWN);
+      if (first) this.#sendFirst(first);
       if (bytes) this.#send("", bytes, "", OWN);
     } else if (this.#framing === "chunked") {
       const size = bytes ? `${bytes.length.toString(16)}\r\n` : "";
@@ -116,7 +120,7 @@ export class PlainFront implements Front {
   #chunked(): void {
     this.#framing = "chunked";
     this.#text += "transfer-encoding: chunked\r\n";
-    const first = this.#first;
+    const first = this.#first?.subarray(this.#room);
     this.#first = null;
     if (first) this.#send(`${first.length.toString(16)}\r\n`, first, "\r\n", OWN);
   }
@@ -133,6 +137,15 @@ export class PlainFront implements Front {
     const text = this.#text;
     this.#text = "";
     return text === "" ? "" : `${text}\r\n`;
+  }
+
+  /** In the piece in which it is, with the head before it. */
+  #sendFirst(first: Buffer): void {
+    this.#first = null;
+    const head = this.#taken();
+    const from = this.#room - head.length;
+    first.write(head, from, "latin1");
+    this.#socket.write(first.subarray(from));
   }
 
   #send(before: string, bytes: Buffer, after: string, lender: Lender): void {

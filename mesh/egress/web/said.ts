@@ -18,12 +18,12 @@ export interface SaidHead {
   fieldBytes?: number;
 }
 
-/** The host and the fields as they are written upstream, but for the value in which a credential is put. */
+/** The host and the fields as they are written upstream, before and behind the place in which a credential is put. */
 export interface SaidLines {
   readonly to: Authority;
   readonly watched: boolean;
-  /** The field with the placeholder in it. */
-  readonly put: Field | null;
+  /** There is such a place. */
+  readonly put: boolean;
   readonly before: string;
   readonly after: string;
 }
@@ -36,6 +36,9 @@ export interface SaidRequest {
   /** As it was given then: whether it still stands only the warden can say (`Warden.permit`). */
   permit?: Permit;
   plan?: Plan;
+  /** Path and query, and the first line with them. */
+  target?: string;
+  start?: string;
 }
 
 /**
