@@ -104,10 +104,10 @@ class WebPass implements Pass {
     const halted = this.#services.halted(this.#caller.agent);
     if (halted) return halted;
     // What a matrix allows it allows for good: only what narrows it can be another.
-    if (this.#allowedBy === matrix && !decide) return undefined;
+    const known = this.#allowedBy === matrix;
+    if (known && !decide) return undefined;
     const now = action ?? ({ verb: "web.tunnel", host: to.host, port: to.port } as const);
-    const narrowed = this.#allowedBy === matrix ? decide?.(this.#caller, now) : undefined;
-    const decision = this.#allowedBy === matrix ? narrowed : decisionOf(this.#services, this.#caller, now);
+    const decision = known ? decide?.(this.#caller, now) : decisionOf(this.#services, this.#caller, now);
     if (decision && !decision.allow) return decision.refusal;
     this.#allowedBy = matrix;
     return undefined;

@@ -177,7 +177,7 @@ async function main({ rounds, warm, mib, sandboxes }: Sizes): Promise<void> {
     const sums = new Map<string, Measured>(
       lanes.map(({ name }) => [name, { latencies: [], seconds: 0, cpu: 0, requests: 0 }]),
     );
-    // Whoever compiles while it runs is measured when it has (after some 10,000 requests in each lane): a gateway runs for days.
+    // Whoever compiles while it runs is measured when it has (after some 20,000 requests in each lane): a gateway runs for days.
     for (let i = 0; i < warm; i++)
       for (const lane of lanes) await round(lane, { latencies: [], seconds: 0, cpu: 0, requests: 0 });
     for (let i = 0; i < rounds; i++) for (const lane of lanes) await round(lane, sums.get(lane.name)!);
@@ -214,6 +214,6 @@ if (values.serve === "upstream") await serveUpstream();
 else if (values.serve === "gateway") await serveGateway(place, ports);
 else if (values.serve === "mockttp") await serveMockttp(place, ports);
 else {
-  const { rounds = 4, warm = 12, mib = 1_024, sandboxes = 100 } = values;
+  const { rounds = 4, warm = 24, mib = 1_024, sandboxes = 100 } = values;
   await main({ rounds: Number(rounds), warm: Number(warm), mib: Number(mib), sandboxes: Number(sandboxes) });
 }
