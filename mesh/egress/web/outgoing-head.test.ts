@@ -4,7 +4,7 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import type { Binding } from "./binding.ts";
 import { readHead, type Field, type WebHead } from "./head.ts";
-import { choose, inject } from "./injection.ts";
+import { asItIs, choose, inject } from "./injection.ts";
 import { bytesOf, fieldsOf, writeHead } from "./outgoing-head.ts";
 import { spotsInHead } from "./placeholders.ts";
 import type { Said } from "./said.ts";
@@ -71,6 +71,30 @@ test("a credential that would be read as more than its field is not written, sai
   for (const head of [read("/ok/a", fields), read("/ok/a", fields, {})])
     for (const secret of ["a\r\nx-b: c", "a\nb", "a\0", "\u0100"])
       assert.throws(() => written(head, binding("authorization"), secret, false), /no field may hold/);
+});
+
+test("the first line is that of the request, whatever else was said before it is written", () => {
+  const said: Said = {};
+  const of = (method: string, target: string): WebHead => {
+    const raw = { method, target, authorities: ["api.test"], fields: [], upgrade: false, said };
+    const head = readHead(raw, { scheme: "https", to });
+    assert.ok(head.ok);
+    return head.value;
+  };
+  const lineOf = (head: WebHead): string => writeHead(head, asItIs(head, null), false, 0).split("\r\n")[0] ?? "";
+  const [other, remove, get] = [of("GET", "/c"), of("DELETE", "/a?b"), of("GET", "/a?b")];
+  for (const head of [other, get, remove, get, other]) {
+    const { method, path } = head.action;
+    assert.equal(lineOf(head), `${method} ${path}${path === "/a" ? "?b" : ""} HTTP/1.1`);
+  }
+  assert.equal(lineOf(of("DELETE", "/c")), "DELETE /c HTTP/1.1");
+  // A credential in its target is another one each time.
+  const again = of("GET", "/c");
+  const outgoing = { ...asItIs(again, null), target: "/secret" };
+  assert.match(writeHead(again, outgoing, false, 0), /^GET \/secret HTTP/);
+  assert.equal(lineOf(again), "GET /c HTTP/1.1");
+  assert.match(writeHead(again, outgoing, false, 0), /^GET \/secret HTTP/);
+  assert.ok(!inspect(said, { depth: null }).includes("secret"));
 });
 
 test("a place or a target that is another one is looked at anew", () => {

@@ -25,10 +25,11 @@ export function writeHead(head: WebHead, outgoing: Outgoing, watched: boolean, l
 }
 
 /** Its first line. */
-function startOf({ action, said }: WebHead, target: string): string {
-  const known = said?.request;
-  if (known?.target !== target || known.head.action !== action) return requestLine(action.method, target);
-  return (known.start ??= flat(requestLine(action.method, target)));
+function startOf(head: WebHead, target: string): string {
+  const { method } = head.action;
+  const known = head.said?.request;
+  if (known?.head !== head || known.target !== target) return requestLine(method, target);
+  return (known.start ??= flat(requestLine(method, target)));
 }
 
 /** What stands before the fields that come from the client. */

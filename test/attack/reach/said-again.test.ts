@@ -9,6 +9,7 @@ import type { RequestListener } from "node:http";
 import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { gzipSync } from "node:zlib";
 import type { AuditEvent } from "../../../mesh/audit/audit.ts";
 import { limits } from "../../../protocol/limits.ts";
 import { refusal, type Refusal } from "../../../protocol/refusal.ts";
@@ -25,17 +26,21 @@ interface Connected {
   again(bytes?: string): Promise<readonly [status: number, text: string]>;
 }
 
-/** `said`: fields of each answer from afar. */
+/** `said`: fields of each answer from afar, and `body` what follows them. */
 async function connected(
   context: TestContext,
   setting: (at: string) => Partial<WebSetting>,
-  { fields = [], said = {} }: { readonly fields?: readonly string[]; readonly said?: Record<string, string> } = {},
+  {
+    fields = [],
+    said = {},
+    body = Buffer.from("ok"),
+  }: { readonly fields?: readonly string[]; readonly said?: Record<string, string>; readonly body?: Buffer } = {},
 ): Promise<Connected> {
   const arrived: string[] = [];
   const handler: RequestListener = (request, response) => {
     arrived.push(request.rawHeaders.join(" "));
     response.sendDate = false;
-    response.writeHead(200, { "content-length": 2, ...said }).end("ok");
+    response.writeHead(200, { "content-length": body.length, ...said }).end(body);
   };
   const outside = await startOutside(handler, "api.test", authority);
   context.after(() => outside.close());
@@ -63,7 +68,7 @@ async function answered(socket: Socket, bytes: Buffer): Promise<readonly [number
     text += piece.toString("latin1");
     const end = text.indexOf("\r\n\r\n") + 4;
     const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? Infinity);
-    if (end > 3 && text.length >= end + length) break;
+    if ((end > 3 && text.length >= end + length) || text.endsWith("\r\n0\r\n\r\n")) break;
   }
   return [Number(text.slice("HTTP/1.1 ".length).split(" ")[0]), text];
 }
@@ -146,6 +151,24 @@ test("an answer that says the same again is looked through for what has become a
     const [status, text] = await again();
     assert.equal(status, 200);
     assert.ok(!text.includes("becomes-a-secret"), text);
+  }
+});
+
+test("an answer in a coding is decoded and looked through each time, however often its head is the same", async (context) => {
+  const secret = "a-secret-that-comes-back-packed";
+  const { again } = await connected(
+    context,
+    (at) => ({ secrets: { key: secret }, bindings: { key: [{ to: `https://${at}`, in: { header: "x-key" } }] } }),
+    {
+      ...{ fields: ["X-Key: cordon_ph_key"], said: { "content-encoding": "gzip" } },
+      body: gzipSync(`it is ${secret}, in case you have forgotten it`),
+    },
+  );
+  for (let i = 0; i < 3; i++) {
+    const [status, text] = await again();
+    assert.equal(status, 200);
+    assert.ok(!/content-encoding/i.test(text), text);
+    assert.match(text, /\r\n\[credential removed by cordon\]\r\n/);
   }
 });
 
