@@ -10,6 +10,7 @@ const tool = {
   type: "function",
   function: { name: "read", description: "reads", parameters: { type: "object", properties: {} }, strict: null },
 };
+const text = { type: "text", text: "hello" };
 /** Calls as clients make them, with every field that there is. */
 const usual: readonly Json[] = [
   { model: "p/m", messages: [{ role: "user", content: "hello" }] },
@@ -19,6 +20,7 @@ const usual: readonly Json[] = [
       { role: "system", content: "be good", name: "s" },
       { role: "assistant", content: null, refusal: null, tool_calls: [call, call] },
       { role: "tool", tool_call_id: "call_1", content: "text" },
+      { role: "user", content: [text, text] },
     ],
     tools: [tool],
     tool_choice: { type: "function", function: { name: "read" } },
@@ -31,6 +33,7 @@ const usual: readonly Json[] = [
 /** What may stand in the place of anything. */
 const odd: readonly Json[] = [
   ...[null, true, false, 0, 1, -1, 0.5, 2 ** 53, Infinity, "", "x", "x".repeat(300), [], {}, [null], [[]]],
+  ...[text, [text], [{ type: "text" }], [{ ...text, text: null }], [{ ...text, refusal: "no" }]],
   ...["user", "function", { role: "user" }, { type: "image_url", image_url: { url: "data:," } }, [call], call],
   { deep: [Infinity] },
 ];

@@ -99,10 +99,11 @@ const isToolCall = hasOnly(
   },
   {},
 );
+const isContent = isEither(isTextOrNull, isListOf(hasOnly({ type: isOneOf(["text"]), text: isText }, {}), 0, Infinity));
 const isMessage = hasOnly(
   { role: isOneOf(["system", "developer", "user", "assistant", "tool"]) },
   {
-    content: isTextOrNull,
+    content: isContent,
     name: isText,
     refusal: isTextOrNull,
     tool_call_id: isText,
