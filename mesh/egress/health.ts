@@ -52,14 +52,14 @@ export class Circuits {
 
   /** Failures in a row; of an open circuit Infinity, unless it is time for its probe. */
   failuresOf(route: Route): number {
-    const circuit = this.#known.get(keyOf(route));
+    const circuit = this.#find(route);
     if (!circuit) return 0;
     return this.#isShut(circuit) ? Infinity : circuit.failures;
   }
 
   /** Must be called once for each attempt, and what it returns once when the attempt has ended. */
   begin(route: Route): (health: Health) => void {
-    const circuit = this.#known.get(keyOf(route));
+    const circuit = this.#find(route);
     const probe = circuit?.openUntilMs !== undefined && !this.#isShut(circuit);
     if (circuit && probe) {
       circuit.probing = true;
@@ -85,7 +85,7 @@ export class Circuits {
   }
 
   #close(route: Route): void {
-    const circuit = this.#known.get(keyOf(route));
+    const circuit = this.#find(route);
     if (!circuit) return;
     this.#known.delete(keyOf(route));
     if (circuit.openUntilMs !== undefined) this.#tell({ ...circuit, openUntilMs: undefined }, "closed", "it answers");
@@ -104,6 +104,11 @@ export class Circuits {
     const untilMs = this.#clock.monotonicMs() + jittered;
     circuit.openUntilMs = wasOpen && !probe ? Math.max(untilMs, circuit.openUntilMs ?? 0) : untilMs;
     this.#tell(circuit, "open", reason);
+  }
+
+  /** While nothing has failed, which is most of the time, no key is put together. */
+  #find(route: Route): Circuit | undefined {
+    return this.#known.size === 0 ? undefined : this.#known.get(keyOf(route));
   }
 
   #circuit(route: Route): Circuit {
