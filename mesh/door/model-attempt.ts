@@ -98,8 +98,8 @@ export function reserve(services: DoorServices, caller: Caller, way: Way, about:
 }
 
 function writesOf(hold: Hold, injection: Injection | null, more: readonly Write[] | undefined): readonly Write[] {
-  const counted = injection && injection.writes.length > 0 ? hold.writes.concat(injection.writes) : hold.writes;
-  return more ? counted.concat(more) : counted;
+  const counted = injection && injection.writes.length > 0 ? [...hold.writes, ...injection.writes] : hold.writes;
+  return more ? [...counted, ...more] : counted;
 }
 
 /** What is told of a call that has one way and is made for no run. */
