@@ -3,6 +3,7 @@ import { limits } from "../../../protocol/limits.ts";
 import type { Refusal } from "../../../protocol/refusal.ts";
 import type { Result } from "../../../lib/result.ts";
 import { encodedImagesOf, type Images } from "./images.ts";
+import { listOf } from "./list.ts";
 import { outputTokens, passed } from "./parts.ts";
 
 /** What an agent may say in the Anthropic format: text, images sent along, thinking and its own tools, as for OpenAI. */
@@ -38,7 +39,7 @@ const Block = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("tool_result"),
     tool_use_id: z.string(),
-    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [Text, Image]))]).optional(),
+    content: z.union([z.string(), listOf(z.discriminatedUnion("type", [Text, Image]))]).optional(),
     is_error: z.boolean().optional(),
     cache_control: CacheControl,
   }),
@@ -56,12 +57,13 @@ const Tool = z.strictObject({
 /** What `messages` and `messages/count_tokens` both take. */
 const prompt = {
   model: z.string().max(256),
-  messages: z
-    .array(z.strictObject({ role: z.enum(["user", "assistant"]), content: z.union([z.string(), z.array(Block)]) }))
-    .min(1)
-    .max(limits.model.messagesMax),
-  system: z.union([z.string(), z.array(Text)]).optional(),
-  tools: z.array(Tool).max(limits.model.toolsMax).optional(),
+  messages: listOf(
+    z.strictObject({ role: z.enum(["user", "assistant"]), content: z.union([z.string(), listOf(Block)]) }),
+    limits.model.messagesMax,
+    1,
+  ),
+  system: z.union([z.string(), listOf(Text)]).optional(),
+  tools: listOf(Tool, limits.model.toolsMax).optional(),
   tool_choice: passed.optional(),
   thinking: passed.optional(),
 };
@@ -73,7 +75,7 @@ export const MessagesCall = z.strictObject({
   temperature: z.number().optional(),
   top_p: z.number().optional(),
   top_k: z.int().optional(),
-  stop_sequences: z.array(z.string()).max(8).optional(),
+  stop_sequences: listOf(z.string(), 8).optional(),
   metadata: z.strictObject({ user_id: z.string().max(256).nullish() }).optional(),
 });
 

@@ -4,28 +4,25 @@ import { limits } from "../../../protocol/limits.ts";
 import { refusal } from "../../../protocol/refusal.ts";
 import type { WireFormat } from "./format.ts";
 import { countOf, fieldsOf } from "./json-fields.ts";
+import { listOf } from "./list.ts";
 import { InputMeter } from "./openai-embeddings.ts";
 import { geminiRefusal, malformed } from "./parts.ts";
 
 const Call = z.strictObject({
-  requests: z
-    .array(
-      z.strictObject({
-        model: z.string().max(300),
-        content: z.strictObject({
-          parts: z
-            .array(z.strictObject({ text: z.string() }))
-            .min(1)
-            .max(limits.model.messagesMax),
-          role: z.string().max(16).optional(),
-        }),
-        taskType: z.string().max(64).optional(),
-        title: z.string().optional(),
-        outputDimensionality: z.int().min(1).max(65_536).optional(),
+  requests: listOf(
+    z.strictObject({
+      model: z.string().max(300),
+      content: z.strictObject({
+        parts: listOf(z.strictObject({ text: z.string() }), limits.model.messagesMax, 1),
+        role: z.string().max(16).optional(),
       }),
-    )
-    .min(1)
-    .max(limits.model.embeddingsMax),
+      taskType: z.string().max(64).optional(),
+      title: z.string().optional(),
+      outputDimensionality: z.int().min(1).max(65_536).optional(),
+    }),
+    limits.model.embeddingsMax,
+    1,
+  ),
 });
 
 /** Gemini batchEmbedContents (ai.google.dev/api/embeddings). Where the answer reports no usage, the bound is charged. */

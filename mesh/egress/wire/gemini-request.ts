@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { limits } from "../../../protocol/limits.ts";
+import { listOf } from "./list.ts";
 import { outputTokens, passed } from "./parts.ts";
 
 /** What an agent may say in the Gemini format. The names are those of the JSON form; no second spelling is known. */
@@ -19,13 +20,10 @@ const Part = z.union([
     ...thoughts,
   }),
 ]);
-const parts = z.array(Part).max(limits.model.messagesMax);
+const parts = listOf(Part, limits.model.messagesMax);
 
 export const GenerateCall = z.strictObject({
-  contents: z
-    .array(z.strictObject({ role: z.enum(["user", "model"]).optional(), parts }))
-    .min(1)
-    .max(limits.model.messagesMax),
+  contents: listOf(z.strictObject({ role: z.enum(["user", "model"]).optional(), parts }), limits.model.messagesMax, 1),
   systemInstruction: z.strictObject({ role: z.string().max(16).optional(), parts }).optional(),
   generationConfig: z
     .strictObject({
@@ -37,33 +35,30 @@ export const GenerateCall = z.strictObject({
       seed: z.int().optional(),
       presencePenalty: z.number().optional(),
       frequencyPenalty: z.number().optional(),
-      stopSequences: z.array(z.string()).max(8).optional(),
+      stopSequences: listOf(z.string(), 8).optional(),
       responseMimeType: z.enum(["text/plain", "application/json", "text/x.enum"]).optional(),
       responseSchema: passed.optional(),
       responseJsonSchema: passed.optional(),
-      responseModalities: z.array(z.literal("TEXT")).optional(),
+      responseModalities: listOf(z.literal("TEXT")).optional(),
       thinkingConfig: passed.optional(),
     })
     .optional(),
-  tools: z
-    .array(
-      z.strictObject({
-        functionDeclarations: z
-          .array(
-            z.strictObject({
-              name: z.string(),
-              description: z.string().optional(),
-              parameters: passed.optional(),
-              parametersJsonSchema: passed.optional(),
-              response: passed.optional(),
-              responseJsonSchema: passed.optional(),
-            }),
-          )
-          .max(limits.model.toolsMax),
-      }),
-    )
-    .max(limits.model.toolsMax)
-    .optional(),
+  tools: listOf(
+    z.strictObject({
+      functionDeclarations: listOf(
+        z.strictObject({
+          name: z.string(),
+          description: z.string().optional(),
+          parameters: passed.optional(),
+          parametersJsonSchema: passed.optional(),
+          response: passed.optional(),
+          responseJsonSchema: passed.optional(),
+        }),
+        limits.model.toolsMax,
+      ),
+    }),
+    limits.model.toolsMax,
+  ).optional(),
   toolConfig: passed.optional(),
   safetySettings: passed.optional(),
 });

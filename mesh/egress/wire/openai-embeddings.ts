@@ -5,16 +5,17 @@ import { limits } from "../../../protocol/limits.ts";
 import type { TokenUsage } from "../../ledger/price.ts";
 import type { Meter, WireFormat } from "./format.ts";
 import { countOf, fieldsOf } from "./json-fields.ts";
+import { listOf } from "./list.ts";
 import { malformed, openaiRefusal } from "./parts.ts";
 
-const TokenIds = z.array(z.int().min(0)).min(1);
+const TokenIds = listOf(z.int().min(0), Infinity, 1);
 const Call = z.strictObject({
   model: z.string().max(256),
   input: z.union([
     z.string(),
-    z.array(z.string()).min(1).max(limits.model.embeddingsMax),
+    listOf(z.string(), limits.model.embeddingsMax, 1),
     TokenIds,
-    z.array(TokenIds).min(1).max(limits.model.embeddingsMax),
+    listOf(TokenIds, limits.model.embeddingsMax, 1),
   ]),
   dimensions: z.int().min(1).max(65_536).optional(),
   encoding_format: z.enum(["float", "base64"]).optional(),

@@ -17,6 +17,7 @@ import {
 } from "./checks.ts";
 import type { WireFormat } from "./format.ts";
 import { imagesOf } from "./images.ts";
+import { listOf } from "./list.ts";
 import { OpenaiMeter } from "./openai-meter.ts";
 import { boundedTokens, malformed, openaiRefusal, outputTokens, passed } from "./parts.ts";
 import { withMembers } from "./said-body.ts";
@@ -35,7 +36,7 @@ const ImagePart = z.strictObject({
   type: z.literal("image_url"),
   image_url: z.strictObject({ url: z.string(), detail: z.enum(["auto", "low", "high"]).optional() }),
 });
-const Content = z.union([z.string(), z.null(), z.array(z.union([TextPart, ImagePart]))]);
+const Content = z.union([z.string(), z.null(), listOf(z.union([TextPart, ImagePart]))]);
 const ToolCall = z.strictObject({
   id: z.string(),
   type: z.literal("function"),
@@ -48,30 +49,28 @@ const Message = z.strictObject({
   name: z.string().optional(),
   refusal: z.union([z.string(), z.null()]).optional(),
   tool_call_id: z.string().optional(),
-  tool_calls: z.array(ToolCall).max(limits.model.toolsMax).optional(),
+  tool_calls: listOf(ToolCall, limits.model.toolsMax).optional(),
 });
 const Call = z.strictObject({
   model: z.string().max(256),
-  messages: z.array(Message).min(1).max(limits.model.messagesMax),
+  messages: listOf(Message, limits.model.messagesMax, 1),
   max_tokens: outputTokens.optional(),
   max_completion_tokens: outputTokens.optional(),
   n: z.int().min(1).max(limits.model.choicesMax).optional(),
   stream: z.boolean().optional(),
   stream_options: z.strictObject({ include_usage: z.boolean().optional() }).optional(),
-  tools: z
-    .array(
-      z.strictObject({
-        type: z.literal("function"),
-        function: z.strictObject({
-          name: z.string(),
-          description: z.string().optional(),
-          parameters: passed.optional(),
-          strict: z.boolean().nullish(),
-        }),
+  tools: listOf(
+    z.strictObject({
+      type: z.literal("function"),
+      function: z.strictObject({
+        name: z.string(),
+        description: z.string().optional(),
+        parameters: passed.optional(),
+        strict: z.boolean().nullish(),
       }),
-    )
-    .max(limits.model.toolsMax)
-    .optional(),
+    }),
+    limits.model.toolsMax,
+  ).optional(),
   tool_choice: passed.optional(),
   parallel_tool_calls: z.boolean().optional(),
   response_format: passed.optional(),
@@ -79,7 +78,7 @@ const Call = z.strictObject({
   top_p: z.number().optional(),
   frequency_penalty: z.number().optional(),
   presence_penalty: z.number().optional(),
-  stop: z.union([z.string(), z.array(z.string()).max(8), z.null()]).optional(),
+  stop: z.union([z.string(), listOf(z.string(), 8), z.null()]).optional(),
   seed: z.int().optional(),
   reasoning_effort: z.string().max(16).optional(),
   user: z.string().max(256).optional(),

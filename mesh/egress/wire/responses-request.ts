@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { limits } from "../../../protocol/limits.ts";
+import { listOf } from "./list.ts";
 import { outputTokens, passed } from "./parts.ts";
 
 /**
@@ -11,8 +12,8 @@ const common = { id: z.string().nullish(), status: z.string().nullish() };
 const OutputText = z.strictObject({
   type: z.literal("output_text"),
   text: z.string(),
-  annotations: z.array(z.never()).nullish(),
-  logprobs: z.array(z.never()).nullish(),
+  annotations: listOf(z.never()).nullish(),
+  logprobs: listOf(z.never()).nullish(),
 });
 const InputPart = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("input_text"), text: z.string() }),
@@ -24,7 +25,7 @@ const InputPart = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("refusal"), refusal: z.string() }),
   OutputText,
 ]);
-const Texts = z.union([z.string(), z.array(InputPart)]);
+const Texts = z.union([z.string(), listOf(InputPart)]);
 const Message = z.strictObject({
   type: z.literal("message").optional(),
   role: z.enum(["system", "developer", "user", "assistant"]),
@@ -56,26 +57,24 @@ const Item = z.union([Message, FunctionCall, FunctionOutput, Reasoning]);
 
 export const ResponsesCall = z.strictObject({
   model: z.string().max(256),
-  input: z.union([z.string(), z.array(Item).min(1).max(limits.model.messagesMax)]),
+  input: z.union([z.string(), listOf(Item, limits.model.messagesMax, 1)]),
   instructions: z.string().nullish(),
   max_output_tokens: outputTokens.nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.strictObject({ include_obfuscation: z.boolean().optional() }).nullish(),
   /** Set to false on the way out: nothing of the fleet is kept at the provider. */
   store: z.boolean().nullish(),
-  include: z.array(z.literal("reasoning.encrypted_content")).nullish(),
-  tools: z
-    .array(
-      z.strictObject({
-        type: z.literal("function"),
-        name: z.string(),
-        description: z.string().nullish(),
-        parameters: passed.optional(),
-        strict: z.boolean().nullish(),
-      }),
-    )
-    .max(limits.model.toolsMax)
-    .optional(),
+  include: listOf(z.literal("reasoning.encrypted_content")).nullish(),
+  tools: listOf(
+    z.strictObject({
+      type: z.literal("function"),
+      name: z.string(),
+      description: z.string().nullish(),
+      parameters: passed.optional(),
+      strict: z.boolean().nullish(),
+    }),
+    limits.model.toolsMax,
+  ).optional(),
   tool_choice: passed.optional(),
   parallel_tool_calls: z.boolean().nullish(),
   max_tool_calls: z.int().min(1).nullish(),
