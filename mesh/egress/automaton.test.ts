@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { compileScrubber, seek, type Automaton } from "./automaton.ts";
+import { compileScrubber, seek, step, type Automaton } from "./automaton.ts";
+import { disguisesOf } from "./disguises.ts";
 
 /** Each byte, one after the other. */
-function plainly({ next, match }: Automaton, from: number, input: Uint8Array): { state: number; ends: number[] } {
+function plainly(automaton: Automaton, from: number, input: Uint8Array): { state: number; ends: number[] } {
   let state = from;
   const ends: number[] = [];
   for (const [at, byte] of input.entries()) {
-    state = next[(state << 8) | byte] ?? 0;
-    if ((match[state] ?? 0) > 0) ends.push(at + 1);
+    state = step(automaton, state, byte);
+    if ((automaton.match[state] ?? 0) > 0) ends.push(at + 1);
   }
   return { state, ends };
 }
@@ -68,4 +69,58 @@ test("a match is found wherever it begins, and at the end of what was read as mu
       const input = Buffer.from("x".repeat(before) + secret.slice(0, cut));
       assert.deepEqual(quickly(automaton, 0, input), plainly(automaton, 0, input));
     }
+});
+
+test("each state is the longest beginning of a pattern with which the text ends", () => {
+  const secrets = [
+    "abababababab",
+    "abcdefgh",
+    "cdefghijklmnop",
+    "aaaaaaaab",
+    "baaaaaaaa",
+    "+/=&<'\"\\+/=&<'\"\\",
+    "abcdefghij",
+  ];
+  const automaton = compileScrubber(
+    secrets.map((secret) => Buffer.from(secret)),
+    "-",
+  );
+  const patterns = secrets
+    .flatMap((secret) => disguisesOf(Buffer.from(secret)))
+    .map((pattern) => pattern.toString("latin1"))
+    .filter(({ length }) => length >= 8);
+  const beginnings = new Set(patterns.flatMap((pattern) => [...pattern].map((_, at) => pattern.slice(0, at + 1))));
+  const piece = fc.oneof(
+    fc.constantFrom(...patterns),
+    fc.tuple(fc.constantFrom(...patterns), fc.nat(40)).map(([pattern, at]) => pattern.slice(0, at)),
+    fc.tuple(fc.constantFrom(...patterns), fc.nat(40)).map(([pattern, at]) => pattern.slice(at)),
+    fc.string({ unit: fc.constantFrom(..."abc%u0+/&\\", "\u00ff"), maxLength: 6 }),
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 6 }), (pieces) => {
+      const text = pieces.join("");
+      let state = 0;
+      for (let at = 0; at < text.length; at++) {
+        state = step(automaton, state, text.charCodeAt(at));
+        let begun = Math.max(0, at - 100);
+        while (begun <= at && !beginnings.has(text.slice(begun, at + 1))) begun++;
+        const ended = patterns.filter((pattern) => text.endsWith(pattern, at + 1)).map(({ length }) => length);
+        assert.equal(automaton.depth[state], at + 1 - begun);
+        assert.equal(automaton.match[state], Math.max(0, ...ended));
+      }
+    }),
+    { seed: 31, numRuns: 400 },
+  );
+});
+
+test("a secret of any kind takes room in proportion to its disguises", () => {
+  for (const letters of ["abcdefghijklmnopqrstuvwxyz", "+/=&<'\"\\"]) {
+    const secret = Buffer.from(Array.from({ length: 16_384 }, (_, at) => letters[(at * at) % letters.length]).join(""));
+    const { rows, ...others } = compileScrubber([secret], "-");
+    const bytes = disguisesOf(secret).reduce((sum, { length }) => sum + length, 0);
+    let states = 0;
+    for (const each of Object.values(others)) if (ArrayBuffer.isView(each)) states += each.byteLength;
+    assert.ok(states < 32 * bytes, `${states} bytes for ${bytes}`);
+    assert.ok(rows.byteLength < 256 * 1_024, `${rows.byteLength} bytes of rows`);
+  }
 });

@@ -1,9 +1,19 @@
 import { disguisesOf } from "./disguises.ts";
 
-/** Finds any of many patterns in one pass (Aho & Corasick 1975, over bytes). */
+/**
+ * Finds any of many patterns in one pass (Aho & Corasick 1975, over bytes). A secret has many disguises, and most states
+ * of them lead on with one byte: a table of all bytes for each state would take a hundred thousand times what a secret does.
+ */
 export interface Automaton {
-  /** state << 8 | byte → state. */
-  readonly next: Int32Array;
+  /** Of a state from which several bytes lead on, where all bytes lead: row << 8 | byte → state. */
+  readonly rows: Int32Array;
+  /** state → its row, or -1. */
+  readonly row: Int32Array;
+  /** Of a state without a row: the byte that leads on, and where to; 0: none does. */
+  readonly byte: Uint8Array;
+  readonly child: Int32Array;
+  /** Where any other byte is looked at: the longest beginning of a pattern that the state's own text ends with. */
+  readonly fail: Int32Array;
   readonly depth: Int32Array;
   /** Length of the longest pattern that ends in the state, or 0. */
   readonly match: Int32Array;
@@ -12,6 +22,20 @@ export interface Automaton {
   /** Length of the shortest pattern; Infinity where there is none. */
   readonly shortest: number;
   readonly placeholder: Buffer;
+}
+
+/** The state after `next`. A way back has as many steps as bytes have led there, at most. */
+export function step(automaton: Automaton, state: number, next: number): number {
+  // Most bytes begin nothing.
+  return state === 0 ? (automaton.rows[next] as number) : stepFrom(automaton, state, next);
+}
+
+function stepFrom({ rows, row, byte, child, fail }: Automaton, from: number, next: number): number {
+  for (let state = from; ; state = fail[state] as number) {
+    const at = row[state] as number;
+    if (at >= 0) return rows[(at << 8) | next] as number;
+    if (byte[state] === next && (child[state] as number) > 0) return child[state] as number;
+  }
 }
 
 /** Where in an automaton a reader is. */
@@ -27,46 +51,75 @@ export function compileScrubber(secrets: readonly Uint8Array[], placeholder: str
   const patterns = secrets
     .flatMap((secret) => disguisesOf(secret))
     .filter((pattern) => pattern.length >= PATTERN_BYTES_MIN);
+  const trie = trieOf(patterns);
+  const shortest = Math.min(...patterns.map(({ length }) => length));
+  const automaton = { ...trie, pairs: pairsOf(patterns), shortest, placeholder: Buffer.from(placeholder) };
+  link(automaton);
+  return automaton;
+}
+
+type Trie = Omit<Automaton, "pairs" | "shortest" | "placeholder">;
+
+/** Without its ways back. */
+function trieOf(patterns: readonly Uint8Array[]): Trie {
   const size = patterns.reduce((sum, pattern) => sum + pattern.length, 1);
-  const next = new Int32Array(size << 8);
-  const depth = new Int32Array(size);
-  const match = new Int32Array(size);
+  const row = new Int32Array(size).fill(-1);
+  const [byte, child, fail] = [new Uint8Array(size), new Int32Array(size), new Int32Array(size)];
+  const [depth, match] = [new Int32Array(size), new Int32Array(size)];
+  // A pattern leaves the others once.
+  const rows = new Int32Array((patterns.length + 1) << 8);
+  let rowsTaken = 1;
+  row[0] = 0;
   let states = 1;
   for (const pattern of patterns) {
     let state = 0;
-    for (const byte of pattern) {
-      const slot = (state << 8) | byte;
-      if (next[slot] === 0) {
-        depth[states] = (depth[state] ?? 0) + 1;
-        next[slot] = states++;
+    for (const next of pattern) {
+      let to = 0;
+      if ((row[state] ?? -1) < 0) {
+        const only = child[state] ?? 0;
+        if (only === 0) byte[state] = next;
+        else if (byte[state] === next) to = only;
+        else {
+          row[state] = rowsTaken++;
+          rows[((row[state] ?? 0) << 8) | (byte[state] ?? 0)] = only;
+        }
       }
-      state = next[slot] ?? 0;
+      const at = row[state] ?? -1;
+      if (at >= 0) to = rows[(at << 8) | next] ?? 0;
+      if (to === 0) {
+        to = states++;
+        depth[to] = (depth[state] ?? 0) + 1;
+        if (at >= 0) rows[(at << 8) | next] = to;
+        else child[state] = to;
+      }
+      state = to;
     }
     match[state] = pattern.length;
   }
-  link(next, match);
-  const shortest = Math.min(...patterns.map(({ length }) => length));
-  return { next, depth, match, pairs: pairsOf(patterns), shortest, placeholder: Buffer.from(placeholder) };
+  return { rows, row, byte, child, fail, depth, match };
 }
 
 /** Breadth first: the failure state of a child is what its parent's failure state does with the same byte. */
-function link(next: Int32Array, match: Int32Array): void {
-  const fail = new Int32Array(match.length);
-  const queue: number[] = [];
-  for (let byte = 0; byte < 256; byte++) if (next[byte]) queue.push(next[byte] ?? 0);
-  for (let head = 0; head < queue.length; head++) {
+function link(automaton: Automaton): void {
+  const { rows, row, byte, child, fail, match } = automaton;
+  const queue = new Int32Array(match.length);
+  let queued = 1;
+  const found = (to: number, back: number): void => {
+    fail[to] = back;
+    match[to] ||= match[back] ?? 0;
+    queue[queued++] = to;
+  };
+  for (let head = 0; head < queued; head++) {
     const state = queue[head] ?? 0;
-    const back = fail[state] ?? 0;
-    match[state] ||= match[back] ?? 0;
-    for (let byte = 0; byte < 256; byte++) {
-      const slot = (state << 8) | byte;
-      const child = next[slot] ?? 0;
-      const other = next[(back << 8) | byte] ?? 0;
-      if (child === 0) next[slot] = other;
-      else {
-        fail[child] = other;
-        queue.push(child);
-      }
+    const other = (next: number): number => (state === 0 ? 0 : step(automaton, fail[state] ?? 0, next));
+    const at = row[state] ?? -1;
+    const only = child[state] ?? 0;
+    if (at < 0 && only > 0) found(only, other(byte[state] ?? 0));
+    for (let next = 0; at >= 0 && next < 256; next++) {
+      const slot = (at << 8) | next;
+      const to = rows[slot] ?? 0;
+      if (to === 0) rows[slot] = other(next);
+      else found(to, other(next));
     }
   }
 }
@@ -87,7 +140,7 @@ function pairsOf(patterns: readonly Uint8Array[]): Uint8Array {
  * `shortest - 1` bytes, each two bytes at its beginning are a pair of a pattern, so one place tells of all of them.
  */
 export function seek(automaton: Automaton, reader: Reader, input: Uint8Array, from: number): number {
-  const { next, depth, match, pairs, shortest } = automaton;
+  const { depth, match, pairs, shortest } = automaton;
   const end = input.length;
   const reach = shortest - 2;
   let { state } = reader;
@@ -96,7 +149,7 @@ export function seek(automaton: Automaton, reader: Reader, input: Uint8Array, fr
   let until = state === 0 ? from : from + 1;
   for (;;) {
     while (at < end && (at < until || (depth[state] as number) > 1)) {
-      state = next[(state << 8) | (input[at++] as number)] as number;
+      state = step(automaton, state, input[at++] as number);
       if ((match[state] as number) > 0) {
         reader.state = state;
         return at;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { compileScrubber, PATTERN_BYTES_MIN, Scrubber, TextWatch, type Automaton } from "./scrubber.ts";
+import { compileScrubber, PATTERN_BYTES_MIN, Scrubber, step, TextWatch, type Automaton } from "./scrubber.ts";
 
 const SECRET = `sk-"live"/a+b=c&<d>'4f9a1c77e2`;
 const MARK = "[gone]";
@@ -197,7 +197,7 @@ test("text is followed in the same way, whether it is ASCII or not", () => {
       for (const text of pieces) {
         let found = false;
         for (const byte of Buffer.from(text)) {
-          state = automaton.next[(state << 8) | byte] ?? 0;
+          state = step(automaton, state, byte);
           found ||= (automaton.match[state] ?? 0) > 0;
         }
         assert.equal(watch.read(0, text), found);

@@ -1,6 +1,6 @@
-import { PATTERN_BYTES_MIN, seek, type Automaton, type Reader } from "./automaton.ts";
+import { PATTERN_BYTES_MIN, seek, step, type Automaton, type Reader } from "./automaton.ts";
 
-export { compileScrubber, PATTERN_BYTES_MIN, type Automaton } from "./automaton.ts";
+export { compileScrubber, PATTERN_BYTES_MIN, step, type Automaton } from "./automaton.ts";
 
 /**
  * Replaces secrets in a byte stream by a placeholder, across chunk borders, in one linear pass
@@ -104,12 +104,13 @@ export class TextWatch {
 
   /** The same of UTF-8 that stands in `bytes`. */
   readBytes(channel: number, bytes: Uint8Array, from: number, to: number): boolean {
-    const { next, match } = this.#automaton;
+    const automaton = this.#automaton;
+    const { match } = automaton;
     const before = this.#states?.get(channel) ?? 0;
     let state = before;
     let found = false;
     for (let at = from; at < to; at++) {
-      state = next[(state << 8) | (bytes[at] as number)] as number;
+      state = step(automaton, state, bytes[at] as number);
       if ((match[state] as number) > 0) found = true;
     }
     if (state !== before) this.#goOn(channel, state);
@@ -142,14 +143,14 @@ function follow(automaton: Automaton, from: number, text: string): { readonly st
 const SHORT_CHARS = 48;
 
 function followText(automaton: Automaton, from: number, text: string): ReturnType<typeof follow> {
-  const { next, match } = automaton;
+  const { match } = automaton;
   let state = from;
   let found = false;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     // Up to here a character is its byte.
     if (code > 0x7f) return followBytes(automaton, from, Buffer.from(text));
-    state = next[(state << 8) | code] as number;
+    state = step(automaton, state, code);
     if ((match[state] as number) > 0) found = true;
   }
   return { state, found };

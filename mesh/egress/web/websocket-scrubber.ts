@@ -1,5 +1,5 @@
 import { limits } from "../../../protocol/limits.ts";
-import { PATTERN_BYTES_MIN, Scrubber, type Automaton } from "../scrubber.ts";
+import { PATTERN_BYTES_MIN, Scrubber, step, type Automaton } from "../scrubber.ts";
 import { isControl, type Frame } from "./websocket-frames.ts";
 
 /**
@@ -85,10 +85,10 @@ class SplitWatch {
 
   /** True when a credential ends here that began before the message. */
   read(payload: Buffer): boolean {
-    const { next, match } = this.#automaton;
+    const { match } = this.#automaton;
     let split = false;
     for (const byte of payload) {
-      this.#state = next[(this.#state << 8) | byte] ?? 0;
+      this.#state = step(this.#automaton, this.#state, byte);
       this.#inMessage++;
       this.#sinceMatch++;
       const length = match[this.#state] ?? 0;
