@@ -20,6 +20,7 @@ import {
   sendNothing,
   sendRefusal,
   sendText,
+  takeTurns,
   type HttpRequest,
   type HttpResponse,
 } from "../http/exchange.ts";
@@ -170,6 +171,7 @@ export class Door implements DoorListener {
     if (!this.#bucket.take()) return this.#turnAway(request, response, "requests");
     if (this.#concurrent >= limits.door.requestsConcurrentMax) return this.#turnAway(request, response, "concurrency");
     if (this.#unread.bytes > limits.door.unreadBytesMax) return this.#turnAway(request, response, "unread answers");
+    takeTurns(request, this.#turns);
     void this.#serve(request, response);
   }
 

@@ -7,6 +7,7 @@ import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../pr
 import { fieldLine, flat } from "./fields.ts";
 import { PlainRequest } from "./plain-request.ts";
 import { PlainResponse } from "./plain-response.ts";
+import type { Turns } from "./turns.ts";
 
 /** A request and the place for its answer, read by Node's server or by the plain leg before it. */
 export type HttpRequest = IncomingMessage | PlainRequest;
@@ -43,7 +44,22 @@ export function readBody(request: HttpRequest, bytesMax: number): Soon<Result<Bu
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity")
     return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
-  return request instanceof PlainRequest ? afterwards(request.body(), wholeOf) : collected(request, bytesMax);
+  const body = request instanceof PlainRequest ? afterwards(request.body(), wholeOf) : collected(request, bytesMax);
+  const turns = body instanceof Promise ? turnsOf.get(request) : undefined;
+  return turns ? inTurn(turns, body) : body;
+}
+
+/** A body that is still to come waits for a turn when it has: many that end together are read in as many turns. */
+export function takeTurns(request: HttpRequest, turns: Turns): void {
+  if (!(request instanceof PlainRequest && request.whole)) turnsOf.set(request, turns);
+}
+
+const turnsOf = new WeakMap<HttpRequest, Turns>();
+
+async function inTurn<T>(turns: Turns, body: Soon<T>): Promise<T> {
+  const read = await body;
+  await turns.own();
+  return read;
 }
 
 /** How long the body is by what its head says; undefined: that is not said. */

@@ -57,6 +57,38 @@ test("what comes while others wait stands behind them", async () => {
   assert.ok(turns.open);
 });
 
+test("what work leaves for a promise is a part of it", async () => {
+  const { turns, work } = working();
+  let done = 0;
+  assert.ok(turns.open);
+  work(5);
+  for (let n = 0; n < 6; n++)
+    turns.later(async () => {
+      await undefined;
+      work(0.5);
+      done++;
+    });
+  const seen: number[] = [];
+  for (let turn = 0; turn < 5; turn++) {
+    await nextTurn();
+    seen.push(done);
+  }
+  assert.deepEqual([seen[0], seen.at(-1)], [2, 6], seen.join());
+});
+
+test("who asks for a turn of its own shares it with nobody", async () => {
+  const { turns } = working();
+  const done: number[] = [];
+  const all = [0, 1, 2, 3].map((n) => turns.own().then(() => done.push(n)));
+  turns.later(() => done.push(4));
+  assert.ok(!turns.open);
+  for (const n of [0, 1, 2, 3, 4]) {
+    assert.deepEqual(done, [0, 1, 2, 3, 4].slice(0, n));
+    await (n === 0 ? all[0] : nextTurn());
+  }
+  assert.deepEqual(done, [0, 1, 2, 3, 4]);
+});
+
 test("work that waits keeps the loop awake; a turn that only ends does not", async () => {
   const awake = (): number => process.getActiveResourcesInfo().filter((name) => name === "Immediate").length;
   const { turns, work } = working();

@@ -35,6 +35,18 @@ export class Turns {
     this.#ending.ref();
   }
 
+  /** A turn of its own, for work that is done once a promise has said so: how long it takes, no other of this turn can see. */
+  own(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const take = (): void => {
+      this.#beganMs = -Infinity;
+      resolve();
+    };
+    if (this.open) take();
+    else this.later(take);
+    return promise;
+  }
+
   #begin(): NodeJS.Immediate {
     this.#beganMs = this.#clock.monotonicMs();
     this.#ending = setImmediate(this.#next);
@@ -45,9 +57,16 @@ export class Turns {
     this.#ending = undefined;
     if (this.#waiting.length === 0) return;
     this.#begin();
-    let done = 0;
-    do this.#waiting[done++]?.();
-    while (done < this.#waiting.length && this.#clock.monotonicMs() - this.#beganMs < TURN_MS);
-    this.#waiting = this.#waiting.slice(done);
+    this.#one(this.#waiting, 0);
   };
+
+  /** After each one what it has left for a promise: that is a part of it, and may be the most of it. */
+  #one(waiting: readonly (() => void)[], at: number): void {
+    waiting[at]?.();
+    queueMicrotask(() => {
+      const goesOn = at + 1 < waiting.length && this.#clock.monotonicMs() - this.#beganMs < TURN_MS;
+      if (goesOn) this.#one(waiting, at + 1);
+      else this.#waiting = this.#waiting.slice(at + 1);
+    });
+  }
 }

@@ -94,7 +94,10 @@ export interface WebSetting {
   /** Bytes that may leave. */
   readonly bytes?: number;
   /** What the door's services are, where a test wants them otherwise. */
-  readonly services?: Pick<Partial<DoorServices>, "clock" | "decide" | "workOf" | "halted" | "postgres" | "audit">;
+  readonly services?: Pick<
+    Partial<DoorServices>,
+    "clock" | "decide" | "workOf" | "halted" | "http1" | "postgres" | "audit"
+  >;
 }
 
 /** One agent, `a`, with a real door; what the mesh would keep on disk is kept in memory. */
