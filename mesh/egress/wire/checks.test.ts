@@ -85,6 +85,21 @@ test("what is taken without the schema is what the schema takes, to the letter",
   assert.ok(plain > 200 && refused > 1_000, `${plain} plain, ${refused} refused`);
 });
 
+test("content in parts is plain where each part is text and nothing else", () => {
+  const asked = (content: Json): Json => ({ model: "p/m", messages: [{ role: "user", content }] });
+  assert.ok(isPlainCall(asked([text])));
+  const parts: readonly Json[] = [
+    ...[null, "hello", {}, { type: "text" }, { text: "hello" }, { ...text, text: null }, { ...text, extra: "x" }],
+    ...[
+      { ...text, refusal: 1 },
+      { ...text, type: "image_url" },
+      { ...text, type: "input_audio" },
+    ],
+    { type: "image_url", image_url: { url: "data:," } },
+  ];
+  for (const part of parts) assert.ok(!isPlainCall(asked([text, part])), JSON.stringify(part));
+});
+
 test("a number that is no JSON is refused wherever it stands, also where only the provider reads it", () => {
   for (const infinite of [Infinity, { deep: [Infinity] }, [-Infinity]] as Json[]) {
     const body = { model: "p/m", messages: [{ role: "user", content: "hello" }], tool_choice: infinite };
