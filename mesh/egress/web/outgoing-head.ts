@@ -29,7 +29,7 @@ function startOf(head: WebHead, target: string): string {
   const { method } = head.action;
   const known = head.said?.request;
   if (known?.head !== head || known.target !== target) return requestLine(method, target);
-  return (known.start ??= flat(requestLine(method, target)));
+  return (known.start ??= requestLine(method, target));
 }
 
 /** What stands before the fields that come from the client. */
