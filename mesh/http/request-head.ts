@@ -1,5 +1,6 @@
 import { limits } from "../../protocol/limits.ts";
 import { HEAD_END, headBytesMax, headEnd, lengthOf, readFields } from "./fields.ts";
+import { KnownLines } from "./known-lines.ts";
 
 /** A request in the plain form in which programs write it. */
 export interface RequestHead {
@@ -67,8 +68,9 @@ export function beginsRequestHead(bytes: Buffer): boolean {
 /** All that the lines after the first one say. */
 type Block = Pick<RequestHead, "headers" | "length" | "keeps">;
 
-function readBlock(lines: string): Block | undefined {
-  const fields = readFields(lines, 0, limits.door.headerCountMax);
+function readBlock(lines: string, known?: KnownLines): Block | undefined {
+  const most = limits.door.headerCountMax;
+  const fields = known ? known.read(lines, 0, most) : readFields(lines, 0, most);
   if (!fields || SPECIAL.some((name) => fields[name] !== undefined)) return undefined;
   for (const name in fields) if (typeof fields[name] !== "string") return undefined;
   const headers = fields as Readonly<Record<string, string>>;
@@ -83,12 +85,13 @@ function readBlock(lines: string): Block | undefined {
  * them then is what they mean now. The same text gives the same `headers`, not only equal ones.
  */
 export class KnownFields implements Known {
+  readonly #known = new KnownLines();
   #lines: string | undefined;
   #block: Block | undefined;
 
   read(lines: string): Block | undefined {
     if (lines === this.#lines) return this.#block;
-    this.#block = readBlock(lines);
+    this.#block = readBlock(lines, this.#known);
     this.#lines = lines;
     return this.#block;
   }
@@ -99,6 +102,7 @@ export class KnownFields implements Known {
  * those of the one before, so what they say of the length is not to be read; that is in `length`.
  */
 export class KnownHead implements Known {
+  readonly #lines = new KnownLines();
   #said: RequestHead | undefined;
   /** What stands before and after the digits of the length. */
   #before = NOTHING;
@@ -115,6 +119,10 @@ export class KnownHead implements Known {
     if (length === undefined || ofHead > PLAIN_BYTES_MAX + HEAD_END.length) return undefined;
     const { method, target, headers, keeps } = said;
     return { method, target, headers, length, keeps, bytes: ofHead };
+  }
+
+  read(lines: string): Block | undefined {
+    return readBlock(lines, this.#lines);
   }
 
   was(text: string, said: RequestHead): void {
