@@ -114,8 +114,11 @@ function link(automaton: Automaton): void {
     const other = (next: number): number => (state === 0 ? 0 : step(automaton, fail[state] ?? 0, next));
     const at = row[state] ?? -1;
     const only = child[state] ?? 0;
-    if (at < 0 && only > 0) found(only, other(byte[state] ?? 0));
-    for (let next = 0; at >= 0 && next < 256; next++) {
+    if (at < 0) {
+      if (only > 0) found(only, other(byte[state] ?? 0));
+      continue;
+    }
+    for (let next = 0; next < 256; next++) {
       const slot = (at << 8) | next;
       const to = rows[slot] ?? 0;
       if (to === 0) rows[slot] = other(next);
