@@ -9,7 +9,7 @@ import { isRunScope, least, minus, nothing, units, zero, type Quantities } from 
 import { change, Counters, lower, type Counter } from "./counters.ts";
 import { CurrentWindows } from "./current-windows.ts";
 import { aboutNothing, Forms } from "./forms.ts";
-import { readPlaces, type OpenHold } from "./hold.ts";
+import { OpenHold, readPlaces } from "./hold.ts";
 import { Journal } from "./journal.ts";
 import type { Amount, BudgetRefusal, Caps, CapUnits, Departed, Hold, Ledger, Scope, Sent, Usage } from "./ledger.ts";
 import { Notices, type BudgetNotice } from "./notices.ts";
@@ -45,8 +45,6 @@ export class Book implements Ledger {
   readonly #ids: Id;
   readonly #notices: Notices;
   readonly #spending: DailySpending;
-  /** By what `reserve` has given back: to find them by their ids, new with every call, would cost as much as to decide. */
-  readonly #holds = new Set<OpenHold>();
   #lastId = "";
   readonly #open = new Map<Scope, CapUnits>();
   /** Runs and steps that have ended, oldest first: their totals stay in memory until their rows are long on disk. */
@@ -60,7 +58,7 @@ export class Book implements Ledger {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#ids = parts.ids;
-    this.#journal = new Journal(parts.clock, this.#holds, parts.journalOpsMax);
+    this.#journal = new Journal(parts.clock, parts.journalOpsMax);
     this.#spending = new DailySpending(parts.timeZone, this.#journal);
     this.forms = new Forms((form) => this.#spending.columns(form));
     this.#notices = new Notices(parts.onNotice ?? (() => {}));
@@ -90,8 +88,8 @@ export class Book implements Ledger {
     this.#lastId = id;
     const form = this.forms.of(scopes, places, { model, credential: credential ?? "", price, run });
     const { writes } = this.#journal;
-    const hold: OpenHold = { id, worst, writes, form, places, held, atMs: this.#clock.nowMs(), kept: "said" };
-    this.#holds.add(hold);
+    const atMs = this.#clock.nowMs();
+    const hold = new OpenHold(this, { id, worst, writes, form, places, held, atMs, kept: "said" });
     for (let at = 0; at < places.length; at++) {
       const place = places[at] as Place;
       this.#change(place.counter, held, 1, NOTHING);
@@ -136,14 +134,14 @@ export class Book implements Ledger {
 
   settle(hold: Hold, reported: Usage, { estimate = false }: { readonly estimate?: boolean } = {}) {
     amounts.assertUsage(reported);
-    if (!this.#isOpen(hold)) return { writes: [], above: nothing };
+    if (!OpenHold.isOpen(hold, this)) return { writes: [], above: nothing };
     const cost = least(reported.cost, hold.worst);
     const writes = this.#charge(hold, cost, reported, estimate);
     return { writes, above: minus(reported.cost, cost) };
   }
 
   release(hold: Hold, { unsent = false }: { readonly unsent?: boolean } = {}) {
-    if (!this.#isOpen(hold)) return { writes: [] };
+    if (!OpenHold.isOpen(hold, this)) return { writes: [] };
     this.#end(hold, unsent ? NOTHING : { ...hold.held, tokens: 0, usd: 0 });
     return { writes: this.#journal.writes };
   }
@@ -219,10 +217,6 @@ export class Book implements Ledger {
     for (const { scope, window, startMs } of this.counters.all()) this.#look({ scope, window, startMs }, true);
   }
 
-  #isOpen(hold: Hold): hold is OpenHold {
-    return this.#holds.has(hold as OpenHold);
-  }
-
   #counterAt(place: PlaceKey): Counter {
     return place instanceof Place ? place.counter : this.counters.at(place.scope, place.window, place.startMs);
   }
@@ -230,7 +224,6 @@ export class Book implements Ledger {
   /** Ends a hold: what was reserved goes, `cost` of it stays as settled. */
   #end(hold: OpenHold, cost: Readonly<Quantities>, charge?: DayCharge, usage?: Usage): void {
     const { form, places, held } = hold;
-    this.#holds.delete(hold);
     const current = this.places.areCurrent(places, form.scopes);
     for (let at = 0; at < places.length; at++) {
       const place = places[at] as PlaceKey;

@@ -15,10 +15,22 @@ export interface RecoveredHold {
   readonly atMs: number;
 }
 
-/** Where the journal keeps an open hold: said since it was emptied, said once more at its beginning, or as a row. */
-export type Kept = "said" | "carried" | "row";
+/** Where the journal keeps a hold: said since it was emptied, said once more at its beginning, or as a row. */
+type Kept = "said" | "carried" | "row" | "ended";
 
-export interface OpenHold extends Hold {
+interface HoldParts extends Hold {
+  readonly form: Form;
+  readonly places: readonly PlaceKey[];
+  readonly held: Readonly<Quantities>;
+  readonly atMs: number;
+  readonly kept: Kept;
+}
+
+/** Knows itself whether it has ended: to look for it among all that are open would cost as much as to decide. */
+export class OpenHold implements Hold {
+  readonly id: string;
+  readonly worst: Amount;
+  readonly writes: Hold["writes"];
   readonly form: Form;
   /** Where it was reserved: there it will be settled, also after those windows have ended. */
   readonly places: readonly PlaceKey[];
@@ -26,6 +38,24 @@ export interface OpenHold extends Hold {
   readonly held: Readonly<Quantities>;
   readonly atMs: number;
   kept: Kept;
+  readonly #ledger: object;
+
+  constructor(ledger: object, parts: HoldParts) {
+    this.id = parts.id;
+    this.worst = parts.worst;
+    this.writes = parts.writes;
+    this.form = parts.form;
+    this.places = parts.places;
+    this.held = parts.held;
+    this.atMs = parts.atMs;
+    this.kept = parts.kept;
+    this.#ledger = ledger;
+  }
+
+  /** False also of a copy, and of a hold of another ledger. */
+  static isOpen(hold: Hold, ledger: object): hold is OpenHold {
+    return #ledger in hold && hold.#ledger === ledger && hold.kept !== "ended";
+  }
 }
 
 export const recoveredHold = (hold: OpenHold): RecoveredHold => ({
@@ -47,13 +77,14 @@ export const readPlaces = (text: string): PlaceKey[] =>
     startMs,
   }));
 
-export function readHold(row: HoldRow, forms: Forms): OpenHold {
+export function readHold(row: HoldRow, forms: Forms, ledger: object): OpenHold {
   const scopes = JSON.parse(row.scopes) as Scope[];
   const places = row.windows.startsWith("{") ? firstForm(scopes, row.windows) : readPlaces(row.windows);
   const held = { tokens: row.worstTokens, usd: row.worstMicroUsd, requests: row.requests, bytes: row.bytes };
   const worst = { tokens: held.tokens, microUsd: held.usd };
   const form = forms.of(scopes, places, row);
-  return { id: row.id, worst, writes: [], form, places, held, atMs: row.atMs, kept: "row" };
+  const { id, atMs } = row;
+  return new OpenHold(ledger, { id, worst, writes: [], form, places, held, atMs, kept: "row" });
 }
 
 /** Before there were other windows, a hold named the start of its day and its month. */

@@ -27,7 +27,6 @@ export class Journal implements LateRows {
   readonly writes: readonly Write[] = Object.freeze([this]);
   readonly #clock: Clock;
   readonly #opsMax: number;
-  readonly #open: ReadonlySet<OpenHold>;
   /** The rest of a JSON array whose first bracket is not there. */
   readonly #ops = new Utf8Text();
   #count = 0;
@@ -39,20 +38,22 @@ export class Journal implements LateRows {
   #behind: Behind[] = [];
   /** Operations since the last transaction. */
   #countNow = 0;
+  /** Open holds that were made since the journal was emptied. */
+  #said = new Set<OpenHold>();
   /** Open holds without a row that the journal was begun with. */
   #carried = new Set<OpenHold>();
   /** Holds that have ended and have a row. */
   #ended: OpenHold[] = [];
   #after: Row[] = [];
 
-  constructor(clock: Clock, open: ReadonlySet<OpenHold>, opsMax: number = limits.ledger.journalOpsMax) {
+  constructor(clock: Clock, opsMax: number = limits.ledger.journalOpsMax) {
     this.#clock = clock;
-    this.#open = open;
     this.#opsMax = opsMax;
   }
 
   opened(hold: OpenHold): void {
     this.#count1();
+    this.#said.add(hold);
     this.#hold(kinds.hold, hold);
   }
 
@@ -60,6 +61,8 @@ export class Journal implements LateRows {
   ended(hold: OpenHold, settled: Readonly<Quantities>, charge?: DayCharge, usage?: Usage): void {
     if (hold.kept === "row") this.#ended.push(hold);
     else if (hold.kept === "carried") this.#carried.delete(hold);
+    else this.#said.delete(hold);
+    hold.kept = "ended";
     this.#count1();
     this.#begin(kinds.end, hold.id, hold.form);
     this.#changes(hold.held, -1, settled);
@@ -196,11 +199,9 @@ export class Journal implements LateRows {
     this.#ops.cut(0);
     this.#count = 0;
     this.#tablesNow = false;
-    this.#carried = new Set();
-    for (const hold of this.#open) {
-      if (hold.kept !== "said") continue;
+    [this.#carried, this.#said] = [this.#said, new Set()];
+    for (const hold of this.#carried) {
       hold.kept = "carried";
-      this.#carried.add(hold);
       this.#hold(kinds.carried, hold);
     }
     return rows;

@@ -15,7 +15,7 @@ export async function recover(
   { store, audit, clock }: { readonly store: Store; readonly audit: Audit; readonly clock: Clock },
 ): Promise<RecoveredHold[]> {
   const { ledger } = store.query;
-  const open = ledger.holds().map((row) => readHold(row, book.forms));
+  const open = ledger.holds().map((row) => readHold(row, book.forms, book));
   const left = open.map(recoveredHold);
   const now = book.windows.now();
   for (const kind of windowKinds) book.counters.load(ledger.totals(kind, now[kind].startMs));

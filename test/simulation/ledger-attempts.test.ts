@@ -110,6 +110,8 @@ test("a hold ends once: a second settle or release changes nothing", async (t) =
   assert.deepEqual(ledger.release({ ...hold }), { writes: [] });
   const open = reserved(ledger.reserve(both, amount(10), "m"));
   assert.deepEqual(ledger.release({ ...open }), { writes: [] }, "a copy of a hold is none");
+  const other = await start(t, capped({ tokens: 100 }));
+  assert.deepEqual(other.ledger.release(open), { writes: [] }, "it is of another ledger");
   assert.equal(ledger.left(both).tokens, 40);
   ledger.release(open);
   assert.equal(ledger.left(both).tokens, 50);
