@@ -9,7 +9,7 @@ export const records = {
     /** So long does what nobody waits for wait for the company of something else. */
     commitLaterMs: 5,
     /** Turns of the event loop that bring nobody new, after which a transaction waits for no more company; and in all. */
-    gatherStillTurnsMax: 2,
+    gatherStillTurnsMax: 3,
     gatherMsMax: 1,
     /** So many that waited for one transaction go on in two halves, and fill the next one while one is written. */
     crowdCommitsMin: 128,
