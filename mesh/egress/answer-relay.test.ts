@@ -158,6 +158,25 @@ test("of 401 and 403 not a word passes; other errors pass, scrubbed", async () =
   }
 });
 
+test("a credential in a head is counted with those in the body, each time that the same head comes", () => {
+  const injection = { value: SECRET, automaton: compileScrubber([Buffer.from(SECRET)], "[gone]"), writes: [] };
+  const head = { "content-type": "application/json", "x-request-id": `a-${SECRET}-b` };
+  const controller = { abort: () => {} } as never;
+  const provider = { name: "own" } as Provider;
+  for (let round = 0; round < 3; round++) {
+    const scrubbed: unknown[] = [];
+    const relay = new AnswerRelay(
+      { provider, meter: openaiFormat.meter(), stream: false, outputTokensMax: 1_000, injection },
+      { head: () => {}, write: () => true, drained: () => {} },
+      (outcome) => scrubbed.push("scrubbed" in outcome ? outcome.scrubbed : outcome),
+    );
+    relay.onResponseStart(controller, 200, head);
+    relay.onResponseData(controller, Buffer.from(JSON.stringify({ choices: [], usage: {}, note: SECRET })));
+    relay.onResponseEnd(controller);
+    assert.deepEqual(scrubbed, [2]);
+  }
+});
+
 test("a head is looked through once for each credential, however often the same one comes", async () => {
   const credentials = ["sk-live-4f9a1c77e2b8", "sk-test-99d0c1ab3377"].map((secret) => ({
     ...{ value: secret, automaton: compileScrubber([Buffer.from(secret)], "[gone]"), writes: [] },

@@ -81,6 +81,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
   /** Of a plain answer: most come in one piece. */
   #collected: Buffer[] | undefined;
   #bytes = 0;
+  #hitsInHead = 0;
   /** Whole events that wait because their text may be the beginning of a secret. */
   #suspect: Buffer[] | undefined;
   #ended = false;
@@ -136,7 +137,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     if (status === 200 && before?.headers === headers && before.wanted === wanted) this.#headers = before.told;
     else {
       if (!this.#mayPass(status, headers, wanted)) return;
-      if (status === 200 && automaton) passed.set(automaton, { headers, wanted, told: this.#headers });
+      // What was found in it is counted each time.
+      if (status === 200 && automaton && this.#hitsInHead === 0)
+        passed.set(automaton, { headers, wanted, told: this.#headers });
     }
     if (status === 200 && (this.#exchange.stream || this.#inPieces)) this.#sink.head(status, this.#headers);
   }
@@ -237,7 +240,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
   }
 
   get #hits(): number {
-    return this.#scrubber?.hits ?? 0;
+    return this.#hitsInHead + (this.#scrubber?.hits ?? 0);
   }
 
   #passPiece(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -312,9 +315,9 @@ export class AnswerRelay implements Dispatcher.DispatchHandler, Mortal {
     const automaton = this.#exchange.injection?.automaton;
     if (!automaton || (PRINTABLE.test(text) && isClean(automaton, text))) return text;
     const scrubber = new Scrubber(automaton);
-    return Buffer.concat([scrubber.push(Buffer.from(text, "latin1")), scrubber.end()])
-      .toString("latin1")
-      .replace(/[^\x20-\x7e]/g, "?");
+    const clean = Buffer.concat([scrubber.push(Buffer.from(text, "latin1")), scrubber.end()]).toString("latin1");
+    this.#hitsInHead += scrubber.hits;
+    return clean.replace(/[^\x20-\x7e]/g, "?");
   }
 
   #tellWhole(body: Buffer): void {
