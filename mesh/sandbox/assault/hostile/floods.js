@@ -82,7 +82,7 @@ function taken(chunk) {
     return fs.writeSync(1, chunk);
   } catch (error) {
     if (error.code !== "EAGAIN") throw error;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     return 0;
   }
 }
