@@ -1,5 +1,4 @@
-import type { ChildProcess } from "node:child_process";
-import { setPriority } from "node:os";
+import { execFileSync, type ChildProcess } from "node:child_process";
 import { requestOf } from "./calls.ts";
 import type { Measured } from "./client.ts";
 import { CORES, started, type Contestant } from "./contestants.ts";
@@ -80,8 +79,8 @@ export async function boardReads(all: readonly Contestant[], course: Course) {
   if (!mesh) return undefined;
   const { child: streams } = await started("./client.ts", [], CORES.load);
   const { child: reader } = await started("./client.ts", [], CORES.load);
-  // It shares its core with the load; what it waits for there is not the mesh's doing.
-  if (reader.pid !== undefined && process.getuid?.() === 0) setPriority(reader.pid, -15);
+  // It shares its core with the load; what it waits for there is not the mesh's doing. A nice value is not enough for that.
+  if (process.getuid?.() === 0) execFileSync("chrt", ["--all-tasks", "--fifo", "--pid", "10", String(reader.pid)]);
   const { burst } = course.loads;
   const times: { readonly idle: number[]; readonly busy: number[] } = { idle: [], busy: [] };
   for (let turn = 0; turn < TURNS; turn++) {
