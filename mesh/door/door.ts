@@ -72,9 +72,15 @@ export class Door implements DoorListener {
     this.#services = services;
     this.#caller = caller;
     this.#activity = new Activity(services.clock);
-    this.#turns = new Turns(services.clock);
+    const bucket = new TokenBucket(services.clock, door.requestsBurst, door.requestsPerSecond);
+    this.#bucket = bucket;
+    this.#turns = new Turns(services.clock, {
+      spent: (ms) => bucket.charge((ms * door.requestsPerSecond) / 1000 / door.longReadsShareMax),
+      get inDebt() {
+        return bucket.inDebt;
+      },
+    });
     this.#deadlines = new Deadlines(services.clock);
-    this.#bucket = new TokenBucket(services.clock, door.requestsBurst, door.requestsPerSecond);
     this.#server = createServer(
       {
         maxHeaderSize: door.headerBytesMax,

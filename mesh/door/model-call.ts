@@ -6,7 +6,7 @@ import { refusal, type Refusal } from "../../protocol/refusal.ts";
 import type { FromPath, WireName } from "../egress/wire/format.ts";
 import { wireFormats } from "../egress/wire/formats.ts";
 import { isRunScope } from "../ledger/amount.ts";
-import { readJsonText, sendRefusal, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
+import { readJsonText, sendRefusal, timed, type HttpRequest, type HttpResponse } from "../http/exchange.ts";
 import { decisionOf } from "./ask.ts";
 import { budgetRefusal, endsAgent } from "./budget-refusal.ts";
 import { Departure } from "./departure.ts";
@@ -55,10 +55,11 @@ function parsed(
 ): Soon<Result<Understood, Refusal>> {
   const { services, caller, format } = exchange;
   if (!body.ok) return refuse(services, caller, body.error, "");
-  const { value, bytes, exponents } = body.value;
+  const text = body.value;
+  const { value, bytes, exponents } = text;
   // Written anew, a body can grow (`1e20` has 21 digits): the provider counts what is sent, so that is the bound.
   const sent = exponents ? Math.max(bytes.length, Buffer.byteLength(JSON.stringify(value))) : bytes.length;
-  const call = format.parse(value, sent, from, body.value);
+  const call = timed(exchange.request, () => format.parse(value, sent, from, text));
   if (!call.ok) return refuse(services, caller, call.error, "");
   return understood(exchange, { body: value, call: call.value, format });
 }

@@ -45,3 +45,20 @@ test("over any time, no order of requests takes more than burst + rate × time",
     { seed: 19 },
   );
 });
+
+test("what is charged for afterwards is a debt, of no more than a burst, that time pays", () => {
+  let nowMs = 0;
+  const clock = { ...systemClock, monotonicMs: () => nowMs };
+  const bucket = new TokenBucket(clock, 4, 2);
+  bucket.charge(4);
+  assert.equal(bucket.inDebt, false);
+  assert.equal(bucket.take(), false);
+  bucket.charge(1_000);
+  assert.equal(bucket.inDebt, true);
+  nowMs = 1_999;
+  assert.equal(bucket.inDebt, true);
+  nowMs = 2_000;
+  assert.equal(bucket.inDebt, false);
+  nowMs = 2_500;
+  assert.equal(bucket.take(), true);
+});

@@ -20,14 +20,14 @@ export async function readJson(
 ): Promise<Result<{ readonly value: Json; readonly bytes: number }, Refusal>> {
   const body = await readBody(request, bytesMax);
   if (!body.ok) return body;
-  const parsed = parseJson(body.value, limits.door.jsonDepthMax);
+  const parsed = timed(request, () => parseJson(body.value, limits.door.jsonDepthMax));
   if (!parsed.ok) return notJson(parsed.error);
   return { ok: true, value: { value: parsed.value, bytes: body.value.length } };
 }
 
 /** The same with all that is needed to send it on in its own words. Of a body that has come nothing is waited for. */
 export const readJsonText = (request: HttpRequest, bytesMax: number): Soon<Result<JsonText<Buffer>, Refusal>> =>
-  afterwards(readBody(request, bytesMax), jsonTextOf);
+  afterwards(readBody(request, bytesMax), (body) => timed(request, () => jsonTextOf(body)));
 
 function jsonTextOf(body: Result<Buffer, Refusal>): Result<JsonText<Buffer>, Refusal> {
   if (!body.ok) return body;
@@ -54,13 +54,23 @@ export function takeTurns(request: HttpRequest, turns: Turns): void {
   if (!(request instanceof PlainRequest && request.whole)) turnsOf.set(request, turns);
 }
 
+/** What is made of a body, by whose sender a long time is paid for. What came whole with its head is too short for that. */
+export function timed<T>(request: HttpRequest, work: () => T): T {
+  const turns = turnsOf.get(request);
+  return turns ? turns.timed(work) : work();
+}
+
 const turnsOf = new WeakMap<HttpRequest, Turns>();
 
-async function inTurn<T>(turns: Turns, body: Soon<T>): Promise<T> {
+async function inTurn<T>(turns: Turns, body: Soon<Result<T, Refusal>>): Promise<Result<T, Refusal>> {
   const read = await body;
   await turns.own();
-  return read;
+  return turns.inDebt ? tooLong : read;
 }
+
+const tooLong = err(
+  refusal("rate_limited", "what was sent before took too long to read", "send less at once, or JSON with fewer names"),
+);
 
 /** How long the body is by what its head says; undefined: that is not said. */
 export function bytesSaid(request: HttpRequest): number | undefined {

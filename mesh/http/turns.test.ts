@@ -102,3 +102,23 @@ test("work that waits keeps the loop awake; a turn that only ends does not", asy
   assert.equal(awake(), before + 1);
   await promise;
 });
+
+test("work that is more than a turn is paid for, also when it fails; less is not", () => {
+  let nowMs = 0;
+  const clock: Clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, sleep: () => Promise.reject(new Error("none")) };
+  const spent: number[] = [];
+  const turns = new Turns(clock, { spent: (ms) => spent.push(ms), inDebt: true });
+  assert.equal(
+    turns.timed(() => (nowMs += 1)),
+    1,
+  );
+  assert.deepEqual(spent, []);
+  assert.throws(() =>
+    turns.timed(() => {
+      nowMs += 30;
+      throw new Error("no JSON");
+    }),
+  );
+  assert.deepEqual(spent, [30]);
+  assert.ok(turns.inDebt && !new Turns(clock).inDebt);
+});

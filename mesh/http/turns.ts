@@ -3,6 +3,13 @@ import type { Clock } from "../../lib/clock.ts";
 /** Of one turn of the loop, for what may wait. More of it would make all others wait for so long. */
 const TURN_MS = 1;
 
+/** Who pays for work that is more than a turn. */
+export interface Payer {
+  /** Milliseconds of the loop. */
+  spent(ms: number): void;
+  readonly inDebt: boolean;
+}
+
 /**
  * A fair share of the event loop: what may be much work for many at once is done as long as a turn has time for it, and
  * the rest in the turns that follow, in the same order. Between two turns everybody else has theirs.
@@ -11,11 +18,29 @@ export class Turns {
   readonly #clock: Clock;
   #waiting: (() => void)[] = [];
   #beganMs = -Infinity;
+  readonly #payer: Payer | undefined;
   /** What ends the turn. */
   #ending: NodeJS.Immediate | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, payer?: Payer) {
     this.#clock = clock;
+    this.#payer = payer;
+  }
+
+  /** Whether so much was done that is more than a turn that no more of it is to be begun now. */
+  get inDebt(): boolean {
+    return this.#payer?.inDebt ?? false;
+  }
+
+  /** Work that cannot be interrupted, and may be more than a turn: then it is paid for. */
+  timed<T>(work: () => T): T {
+    const beganMs = this.#clock.monotonicMs();
+    try {
+      return work();
+    } finally {
+      const ms = this.#clock.monotonicMs() - beganMs;
+      if (ms > TURN_MS) this.#payer?.spent(ms);
+    }
   }
 
   /** Whether work can be done now. Where it cannot, `later` has it done. */

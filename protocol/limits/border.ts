@@ -16,6 +16,8 @@ export const border = {
     /** Token bucket a sandbox: `requestsBurst` at once, then `requestsPerSecond`. */
     requestsBurst: 512,
     requestsPerSecond: 64,
+    /** Of the event loop, for bodies of a sandbox that take more than a turn to read: what they take is charged to the bucket. */
+    longReadsShareMax: 0.1,
     /** Refusals of a sandbox that are recorded one by one: so many at once, then so many a second; the rest is counted. */
     denialsBurst: 512,
     denialsPerSecond: 4,
