@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { canonicalJson, parseJson, parseJsonText, type Json } from "./json.ts";
 
@@ -146,4 +148,52 @@ test("canonical JSON is pinned: code-unit order, no white space", () => {
     canonicalJson({ b: [1, { d: null, c: "é" }], "10": true, "9": false, B: -0.5 }),
     `{"10":true,"9":false,"B":-0.5,"b":[1,{"c":"é","d":null}]}`,
   );
+});
+
+/** Of 128 KiB each, the ways to write what takes the most memory. */
+const HEAVY: Readonly<Record<string, (n: number) => string>> = {
+  "empty objects": () => "{}",
+  "empty lists": () => "[]",
+  "lists in lists": () => "[[0]]",
+  "objects of one shape": () => `{"a":0}`,
+  "objects of their own shapes": (n) => `{"${n.toString(36)}":0}`,
+  "objects in objects": (n) => `{"${n.toString(36)}":{}}`,
+  "names of one object": (n) => `"${n.toString(36)}":0`,
+  "long names": (n) => `"${n.toString(36).padStart(20, "_")}":0`,
+  "short strings": (n) => `"${n.toString(36)}"`,
+  "strings that no other is": (n) => `"${n.toString(36).padStart(11, "_")}"`,
+  "strings of two bytes a character": (n) => `"中${n.toString(36)}"`,
+  fractions: (n) => `${n}e-3,null`,
+  "whole numbers": () => "0",
+};
+
+test("the weight of a value is not less than what it takes", async (context) => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const heapBytes = (): number => {
+    collect();
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  let n = 0;
+  const measured = (kind: string, item: (n: number) => string) => {
+    const bodies = Array.from({ length: 8 }, () => {
+      const items: string[] = [];
+      for (let length = 0; length < 128 * 1024; n++) length += items[items.push(item(n)) - 1]?.length ?? 0;
+      return Buffer.from(kind.includes("names") ? `{${items.join()}}` : `[${items.join()}]`);
+    });
+    const before = heapBytes();
+    const values = bodies.map((each) => parseJsonText(each, 8));
+    const taken = (heapBytes() - before) / values.length;
+    const [first] = values;
+    assert.ok(first?.ok, kind);
+    return { taken: taken + first.value.bytes.length, bytes: first.value.bytes.length, weight: first.value.weight };
+  };
+  for (const [kind, item] of Object.entries(HEAVY)) {
+    // What the one before has left is gone in a turn of its own.
+    await new Promise(setImmediate);
+    const { taken, bytes, weight } = measured(kind, item);
+    context.diagnostic(`${kind}: ${(taken / bytes).toFixed(1)} of ${(weight / bytes).toFixed(1)} for each byte`);
+    assert.ok(taken > bytes && taken < 1.05 * weight, `${kind}: ${Math.round(taken)} of ${weight} bytes`);
+  }
 });

@@ -53,7 +53,11 @@ const holds: readonly (readonly [boolean, string])[] = [
   [limits.workflow.mapItemsDefault <= limits.workflow.mapItemsMax, "the default of map items is allowed"],
   [limits.door.bodyBytesMax < limits.rehearsal.bodyBytesMax, "a door body fits the rehearsal model"],
   [limits.sound.bodyBytesMax * 1.5 < limits.sound.sentBytesMax, "sound fits what is sent on, with its frame"],
-  [limits.sound.bodyBytesMax <= limits.sound.heldBytesMax, "one sandbox can send the largest sound"],
+  [3 * limits.sound.bodyBytesMax <= limits.door.bodiesBytesMax, "one sandbox can send the largest sound"],
+  [
+    4 * limits.door.bodyBytesMax <= limits.door.bodiesOwnBytes,
+    "what is left to a sandbox is enough for the largest call",
+  ],
   [
     limits.assault.siblingLifetimeMs > limits.assault.timeoutMs + limits.assault.startTimeoutMs,
     "the sibling outlives the attempts",

@@ -34,6 +34,7 @@ import { freeBytesAt } from "../schedule/probes.ts";
 import { Scheduler } from "../schedule/scheduler.ts";
 import { eitherTrigger, messageTrigger } from "../schedule/trigger.ts";
 import { HookReceiver } from "../hooks/receiver.ts";
+import { BodyMemory } from "../http/body-memory.ts";
 import { createLedger } from "../ledger/create.ts";
 import type { BudgetNotice } from "../ledger/notices.ts";
 import { createPrices, type PriceOverride } from "../ledger/prices.ts";
@@ -180,6 +181,7 @@ async function start(
     selves: selvesOf(fleet, matrix, providers),
     modelLimits: new Map(fleet.agents.flatMap(({ name, modelLimits }) => (modelLimits ? [[name, modelLimits]] : []))),
     prices,
+    bodies: new BodyMemory(),
     scopes,
     aliases: fleet.models,
     routing: {

@@ -14,13 +14,14 @@ import { StoreFailure } from "../store/store.ts";
 import { TokenBucket } from "../http/bucket.ts";
 import { Activity } from "./activity.ts";
 import { ConnectionPace } from "./connection-pace.ts";
+import { BodyCost, type MemoryShare } from "../http/body-memory.ts";
 import {
+  chargeTo,
   readJson,
   sendJson,
   sendNothing,
   sendRefusal,
   sendText,
-  takeTurns,
   type HttpRequest,
   type HttpResponse,
 } from "../http/exchange.ts";
@@ -33,7 +34,6 @@ import { PlainResponse } from "../http/plain-response.ts";
 import { databasesOf, databaseWarden } from "./database-warden.ts";
 import { done, reply } from "./inbox-call.ts";
 import { mcpCall } from "./mcp.ts";
-import { formCall } from "./form-call.ts";
 import { modelCall } from "./model-call.ts";
 import { modelList } from "./model-list.ts";
 import { route, type DoorRequest } from "./route.ts";
@@ -63,6 +63,7 @@ export class Door implements DoorListener {
   readonly #activity: Activity;
   /** Of the loop, for what one sandbox asks: its burst of requests would be everybody's time. */
   readonly #turns: Turns;
+  readonly #memory: MemoryShare;
   readonly #owed = new OwedAnswers();
   #concurrent = 0;
   #used = false;
@@ -80,6 +81,7 @@ export class Door implements DoorListener {
         return bucket.inDebt;
       },
     });
+    this.#memory = services.bodies.share();
     this.#deadlines = new Deadlines(services.clock);
     this.#server = createServer(
       {
@@ -177,11 +179,12 @@ export class Door implements DoorListener {
     if (!this.#bucket.take()) return this.#turnAway(request, response, "requests");
     if (this.#concurrent >= limits.door.requestsConcurrentMax) return this.#turnAway(request, response, "concurrency");
     if (this.#unread.bytes > limits.door.unreadBytesMax) return this.#turnAway(request, response, "unread answers");
-    takeTurns(request, this.#turns);
-    void this.#serve(request, response);
+    const cost = new BodyCost(this.#turns, this.#memory);
+    chargeTo(request, cost);
+    void this.#serve(request, response, cost);
   }
 
-  async #serve(request: HttpRequest, response: HttpResponse): Promise<void> {
+  async #serve(request: HttpRequest, response: HttpResponse, cost: BodyCost): Promise<void> {
     this.#concurrent++;
     if (!this.#used)
       this.#services.monitor.emit("sandbox.awake", this.#caller.agent, { sandbox: this.#caller.sandbox });
@@ -205,6 +208,7 @@ export class Door implements DoorListener {
         this.#services.monitor.emit("mesh.fault", this.#caller.agent, { error: String(error).slice(0, 400) });
       sendRefusal(response, refusal("store_failed", "the decision could not be recorded", "look at the mesh's log"));
     } finally {
+      cost.end();
       if (active) this.#activity.end();
       this.#concurrent--;
     }
@@ -245,9 +249,7 @@ export class Door implements DoorListener {
       case "self":
         return sendJson(response, 200, this.#services.selves.get(this.#caller.agent));
       case "model":
-        return asked.wire === "openai.transcriptions"
-          ? formCall(this.#services, this.#caller, asked.wire, request, response)
-          : modelCall(this.#services, this.#caller, asked, request, response);
+        return modelCall(this.#services, this.#caller, asked, request, response);
       case "mcp":
         return mcpCall(this.#services, this.#caller, request, response);
       case "authority":

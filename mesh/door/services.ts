@@ -15,6 +15,7 @@ import type { SshBroker } from "../egress/brokers/ssh/broker.ts";
 import type { Gateway as WebGateway } from "../egress/web/gateway.ts";
 import type { Provider } from "../egress/providers.ts";
 import type { Amount, BudgetRefusal, Ledger, Scope } from "../ledger/ledger.ts";
+import type { BodyMemory } from "../http/body-memory.ts";
 import type { ScopeTree } from "../ledger/scope-tree.ts";
 import type { Prices } from "../ledger/prices.ts";
 import type { Orchestrator } from "../orchestrator/orchestrator.ts";
@@ -81,6 +82,7 @@ export interface DoorServices {
   /** Ceilings of each agent's calls. */
   readonly modelLimits: ReadonlyMap<string, ModelLimits>;
   readonly gateway: ModelGateway;
+  readonly bodies: BodyMemory;
   /** Absent: there is no way to the web. */
   readonly web?: WebGateway;
   /** Absent: there is no way to any database. */

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { parseJson, parseJsonText, type Json, type JsonText } from "../../lib/json.ts";
+import { parseJsonText, type Json, type JsonText } from "../../lib/json.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { afterwards, type Soon } from "../../lib/soon.ts";
 import { limits } from "../../protocol/limits.ts";
 import { refusal, refusalStatus, type Refusal, type RefusalBody } from "../../protocol/refusal.ts";
+import type { BodyCost } from "./body-memory.ts";
 import { fieldLine, flat } from "./fields.ts";
 import { PlainRequest } from "./plain-request.ts";
 import { PlainResponse } from "./plain-response.ts";
-import type { Turns } from "./turns.ts";
 
 /** A request and the place for its answer, read by Node's server or by the plain leg before it. */
 export type HttpRequest = IncomingMessage | PlainRequest;
@@ -18,54 +18,68 @@ export async function readJson(
   request: HttpRequest,
   bytesMax: number,
 ): Promise<Result<{ readonly value: Json; readonly bytes: number }, Refusal>> {
-  const body = await readBody(request, bytesMax);
-  if (!body.ok) return body;
-  const parsed = timed(request, () => parseJson(body.value, limits.door.jsonDepthMax));
-  if (!parsed.ok) return notJson(parsed.error);
-  return { ok: true, value: { value: parsed.value, bytes: body.value.length } };
+  const read = await readJsonText(request, bytesMax);
+  return read.ok ? ok({ value: read.value.value, bytes: read.value.bytes.length }) : read;
 }
 
 /** The same with all that is needed to send it on in its own words. Of a body that has come nothing is waited for. */
 export const readJsonText = (request: HttpRequest, bytesMax: number): Soon<Result<JsonText<Buffer>, Refusal>> =>
-  afterwards(readBody(request, bytesMax), (body) => timed(request, () => jsonTextOf(body)));
+  afterwards(readBody(request, bytesMax), (body) => jsonTextOf(request, body));
 
-function jsonTextOf(body: Result<Buffer, Refusal>): Result<JsonText<Buffer>, Refusal> {
+function jsonTextOf(request: HttpRequest, body: Result<Buffer, Refusal>): Result<JsonText<Buffer>, Refusal> {
   if (!body.ok) return body;
-  const parsed = parseJsonText(body.value, limits.door.jsonDepthMax);
-  return parsed.ok ? parsed : notJson(parsed.error);
+  const parsed = timed(request, () => parseJsonText(body.value, limits.door.jsonDepthMax));
+  if (!parsed.ok) return err(refusal("malformed", parsed.error, "send one JSON object in UTF-8"));
+  return held(request, parsed.value.weight) ?? parsed;
 }
-
-const notJson = (fault: string): Result<never, Refusal> =>
-  err(refusal("malformed", fault, "send one JSON object in UTF-8"));
 
 /** The whole body, as it is. */
 export function readBody(request: HttpRequest, bytesMax: number): Soon<Result<Buffer, Refusal>> {
-  if ((bytesSaid(request) ?? 0) > bytesMax) return tooLarge(bytesMax);
+  const bytes = bytesSaid(request) ?? bytesMax;
+  if (bytes > bytesMax) return tooLarge(bytesMax);
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity")
     return err(refusal("unsupported", "compressed bodies are not read", "send the body as it is"));
+  if (request instanceof PlainRequest && request.whole) return afterwards(request.body(), wholeOf);
+  const refused = held(request, bytes);
+  if (refused) return refused;
+  const cost = costOf(request);
   const body = request instanceof PlainRequest ? afterwards(request.body(), wholeOf) : collected(request, bytesMax);
-  const turns = body instanceof Promise ? turnsOf.get(request) : undefined;
-  return turns ? inTurn(turns, body) : body;
+  return cost ? inTurn(cost, body) : body;
 }
+
+/** Whose time and memory the body of a request takes. */
+export function chargeTo(request: HttpRequest, cost: BodyCost): void {
+  if (request instanceof PlainRequest) request.cost = cost;
+  else costs.set(request, cost);
+}
+
+const costs = new WeakMap<HttpRequest, BodyCost>();
+const costOf = (request: HttpRequest): BodyCost | undefined =>
+  request instanceof PlainRequest ? request.cost : costs.get(request);
+
+/** What is made of a body: where that can be more than a turn, its sender pays for it. */
+export function timed<T>(request: HttpRequest, work: () => T): T {
+  if (request instanceof PlainRequest && request.length <= SHORT_BYTES_MAX) return work();
+  const cost = costOf(request);
+  return cost ? cost.turns.timed(work) : work();
+}
+
+/** No body of so many bytes takes a turn of the loop. */
+const SHORT_BYTES_MAX = 4 * 1024;
 
 /** A body that is still to come waits for a turn when it has: many that end together are read in as many turns. */
-export function takeTurns(request: HttpRequest, turns: Turns): void {
-  if (!(request instanceof PlainRequest && request.whole)) turnsOf.set(request, turns);
-}
-
-/** What is made of a body, by whose sender a long time is paid for. What came whole with its head is too short for that. */
-export function timed<T>(request: HttpRequest, work: () => T): T {
-  const turns = turnsOf.get(request);
-  return turns ? turns.timed(work) : work();
-}
-
-const turnsOf = new WeakMap<HttpRequest, Turns>();
-
-async function inTurn<T>(turns: Turns, body: Soon<Result<T, Refusal>>): Promise<Result<T, Refusal>> {
+async function inTurn<T>({ turns }: BodyCost, body: Soon<Result<T, Refusal>>): Promise<Result<T, Refusal>> {
   const read = await body;
   await turns.own();
   return turns.inDebt ? tooLong : read;
+}
+
+/** Until the request has its answer, so many bytes of memory are its sender's. The refusal, where that is too much. */
+export function held(request: HttpRequest, bytes: number): Result<never, Refusal> | undefined {
+  if (costOf(request)?.hold(bytes) !== false) return undefined;
+  const reason = `calls take memory until they are answered, and one of ${bytes} bytes more is too much`;
+  return err(refusal("rate_limited", reason, "have fewer or smaller calls open at once, or JSON with fewer parts"));
 }
 
 const tooLong = err(

@@ -1,3 +1,4 @@
+import type { BodyCost } from "./body-memory.ts";
 import type { RequestHead } from "./request-head.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -10,6 +11,8 @@ export class PlainRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Bytes of the body. */
   readonly length: number;
+  /** Who pays for the body; undefined: nobody has to. */
+  cost: BodyCost | undefined = undefined;
   #missing: number;
   /** What has come of it; most bodies come in one piece. */
   #body: Buffer = NOTHING;

@@ -18,6 +18,11 @@ export const border = {
     requestsPerSecond: 64,
     /** Of the event loop, for bodies of a sandbox that take more than a turn to read: what they take is charged to the bucket. */
     longReadsShareMax: 0.1,
+    /** Of memory, for the bodies of a sandbox and the calls that are made of them, until each has its answer. */
+    bodiesBytesMax: 64 * MiB,
+    /** What others cannot take from a sandbox, and what all have together beyond that. */
+    bodiesOwnBytes: 8 * MiB,
+    bodiesSharedBytesMax: 256 * MiB,
     /** Refusals of a sandbox that are recorded one by one: so many at once, then so many a second; the rest is counted. */
     denialsBurst: 512,
     denialsPerSecond: 4,
@@ -94,8 +99,6 @@ export const border = {
     bodyBytesMax: 8 * MiB,
     /** The same as it is sent on, where each sample has three bytes instead of two. */
     sentBytesMax: 13 * MiB,
-    /** Bodies of the calls that one sandbox has open. */
-    heldBytesMax: 32 * MiB,
     partsMax: 16,
     partHeadBytesMax: 1 * KiB,
     fieldBytesMax: 8 * KiB,

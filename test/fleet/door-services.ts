@@ -5,6 +5,7 @@ import { Secret } from "../../lib/redact.ts";
 import { ok } from "../../lib/result.ts";
 import type { AuditEvent } from "../../mesh/audit/audit.ts";
 import type { DoorServices } from "../../mesh/door/services.ts";
+import { BodyMemory } from "../../mesh/http/body-memory.ts";
 import { Injector } from "../../mesh/egress/credentials.ts";
 import { bodyOfKey } from "../../mesh/vault/credential-value.ts";
 import type { Vault } from "../../mesh/vault/vault.ts";
@@ -46,7 +47,7 @@ export function doorInMemory(brokers: object, rights: object): DoorInMemory {
     return Promise.resolve();
   };
   const services = {
-    ...{ clock, ids },
+    ...{ clock, ids, bodies: new BodyMemory() },
     ...brokers,
     matrix: new Map([["a", { message: [], blackboard: { read: [], write: [] }, tools: [], models: [], ...rights }]]),
     audit: { record },

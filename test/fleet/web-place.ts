@@ -16,6 +16,7 @@ import type { DoorServices } from "../../mesh/door/services.ts";
 import { readBindings, readPermissions } from "../../mesh/config/reach.ts";
 import { Injector } from "../../mesh/egress/credentials.ts";
 import { makeCertificate } from "../../mesh/egress/web/certificate.ts";
+import { BodyMemory } from "../../mesh/http/body-memory.ts";
 import { Gateway } from "../../mesh/egress/web/gateway.ts";
 import type { Resolver } from "../../mesh/egress/web/resolver.ts";
 import type { AuditEvent } from "../../mesh/audit/audit.ts";
@@ -140,7 +141,7 @@ export async function startWeb(setting: WebSetting): Promise<WebPlace> {
   const matrixOf = (more: typeof may): Matrix =>
     new Map([["a", { message: [], blackboard: { read: [], write: [] }, tools: [], models: [], ...more }]]);
   const services = {
-    ...{ clock, ids, gateway, web: gateway },
+    ...{ clock, ids, gateway, web: gateway, bodies: new BodyMemory() },
     matrix: matrixOf(may),
     audit: { record },
     denials: () => ({

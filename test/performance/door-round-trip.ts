@@ -20,6 +20,7 @@ import { Inboxes } from "../../mesh/bus/inboxes.ts";
 import { loadFleet } from "../../mesh/config/load.ts";
 import { Door } from "../../mesh/door/door.ts";
 import type { DoorServices } from "../../mesh/door/services.ts";
+import { BodyMemory } from "../../mesh/http/body-memory.ts";
 import { selvesOf } from "../../mesh/fleet/self.ts";
 import { Monitor } from "../../mesh/monitor/monitor.ts";
 import { matrixOf } from "../../mesh/policy/matrix.ts";
@@ -44,7 +45,7 @@ async function serveDoors(folder: string): Promise<void> {
   const audit = createAudit({ store, clock, ...auditKeys() });
   const matrix = matrixOf(fleet);
   const services = {
-    ...{ clock, ids, matrix, audit },
+    ...{ clock, ids, matrix, audit, bodies: new BodyMemory() },
     monitor: new Monitor(clock),
     board: new Blackboard(store, clock),
     inboxes: new Inboxes(store, clock, ids),

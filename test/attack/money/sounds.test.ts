@@ -88,7 +88,7 @@ const hoarder = `
 import net from "node:net";
 import { hear, tell } from "./prelude.mjs";
 const open = [];
-for (let at = 0; at < 4; at++) open.push(await new Promise((resolve) => {
+for (let at = 0; at < ${limits.door.bodiesBytesMax / limits.sound.bodyBytesMax}; at++) open.push(await new Promise((resolve) => {
   const socket = net.connect("/run/cordon/door.sock", () => {
     socket.write("POST /openai/v1/audio/transcriptions HTTP/1.1\\r\\nhost: x\\r\\ncontent-type: multipart/form-data; boundary=x\\r\\ncontent-length: ${limits.sound.bodyBytesMax}\\r\\n\\r\\nhello");
     resolve(socket);
@@ -96,7 +96,7 @@ for (let at = 0; at < 4; at++) open.push(await new Promise((resolve) => {
   socket.on("error", () => {});
 }));
 let full;
-const isFull = () => /of sound are open/.test(full?.reason);
+const isFull = () => /calls take memory/.test(full?.reason);
 for (let tried = 0; tried < 200 && !isFull(); tried++) {
   full = await hear(1);
   if (!isFull()) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -205,6 +205,6 @@ test("an agent's ceiling refuses what would be shortened otherwise", async () =>
 test("sound that is said to come is counted while its call is open, and no longer", async () => {
   const { full, free } = (await told("hoarder", "hoarded")) as unknown as { full: Heard; free: Heard };
   assert.equal(full.code, "rate_limited");
-  assert.match(String(full.reason), /of sound are open/);
+  assert.match(String(full.reason), /calls take memory/);
   assert.equal(free.status, 200);
 });

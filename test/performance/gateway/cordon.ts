@@ -19,6 +19,7 @@ import { denialsByCaller } from "../../../mesh/door/denials.ts";
 import { Door } from "../../../mesh/door/door.ts";
 import type { DoorServices } from "../../../mesh/door/services.ts";
 import { Injector } from "../../../mesh/egress/credentials.ts";
+import { BodyMemory } from "../../../mesh/http/body-memory.ts";
 import { ModelGateway } from "../../../mesh/egress/model-gateway.ts";
 import { builtInProviders, type Provider } from "../../../mesh/egress/providers.ts";
 import { Orchestrator } from "../../../mesh/orchestrator/orchestrator.ts";
@@ -81,6 +82,7 @@ const services: DoorServices = {
   taskWatch: { wake: () => {} },
   requests: new Requests(store, clock, topics),
   gateway: new ModelGateway(clock),
+  bodies: new BodyMemory(),
   selves: selvesOf(fleet, matrix, providers),
   modelLimits: new Map(),
   prices: createPrices({

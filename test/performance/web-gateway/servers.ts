@@ -14,6 +14,7 @@ import { denialsByCaller } from "../../../mesh/door/denials.ts";
 import { Door } from "../../../mesh/door/door.ts";
 import type { DoorServices } from "../../../mesh/door/services.ts";
 import { Injector } from "../../../mesh/egress/credentials.ts";
+import { BodyMemory } from "../../../mesh/http/body-memory.ts";
 import { Gateway } from "../../../mesh/egress/web/gateway.ts";
 import { createLedger } from "../../../mesh/ledger/create.ts";
 import { ScopeTree } from "../../../mesh/ledger/scope-tree.ts";
@@ -113,7 +114,7 @@ agents:
     retiring: () => [],
   } as unknown as Vault;
   const services = {
-    ...{ clock, ids, audit, ledger, scopes, matrix: matrixOf(fleet) },
+    ...{ clock, ids, audit, ledger, scopes, matrix: matrixOf(fleet), bodies: new BodyMemory() },
     monitor: new Monitor(clock),
     denials: denialsByCaller({ clock, audit }),
     web: new Gateway({ clock, injector: new Injector(vault), bindings: fleet.bindings ?? [], ca }),
