@@ -9,7 +9,11 @@ import { runMesh } from "../../user/cli/mesh-process.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cordon-entered-"));
 after(() => rmSync(folder, { recursive: true }));
-const host = { meshProgram: fileURLToPath(new URL("../../mesh/main.ts", import.meta.url)), cwd: folder };
+const host = {
+  meshProgram: fileURLToPath(new URL("../../mesh/main.ts", import.meta.url)),
+  cwd: folder,
+  environment: process.env,
+};
 const state = ["--state", join(folder, "state")];
 const PASSPHRASE = "correct horse battery";
 const entered = (option: string, text = PASSPHRASE) => ({ args: [option, "/dev/fd/3"], pipe: Buffer.from(text) });

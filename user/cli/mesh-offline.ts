@@ -24,7 +24,7 @@ export async function askDeskOr<T>(
  * `doctor` say no with 1); if there is no document, the mesh's error is the failure.
  */
 export async function meshJson<T>(
-  host: Pick<Surroundings, "meshProgram" | "cwd">,
+  host: Pick<Surroundings, "meshProgram" | "cwd" | "environment">,
   args: readonly string[],
   answers: readonly number[],
   inherited?: Inherited,

@@ -15,6 +15,8 @@ export interface Surroundings {
   readonly projectFolder: string;
   /** The program of the mesh, run by this same Node as a process of its own. */
   readonly meshProgram: string;
+  /** What the mesh's own process is to have of it. */
+  readonly environment: NodeJS.ProcessEnv;
   readonly temporaryFolder: string;
   readonly stdin: TerminalInput;
   readonly stdout: TerminalOutput;
@@ -25,7 +27,7 @@ export interface Surroundings {
   interruption(): AbortSignal;
 }
 
-/** The only reader of environment variables in this zone: NO_COLOR (https://no-color.org), TERM, TMPDIR. */
+/** The only reader of environment variables in this zone: NO_COLOR (https://no-color.org), TERM, TMPDIR. All go on to the mesh. */
 export function processSurroundings(): Surroundings {
   const projectFolder = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
   const { NO_COLOR, TERM, TMPDIR } = process.env;
@@ -33,6 +35,7 @@ export function processSurroundings(): Surroundings {
     cwd: process.cwd(),
     projectFolder,
     meshProgram: join(projectFolder, "mesh", "main.ts"),
+    environment: process.env,
     temporaryFolder: TMPDIR?.startsWith("/") ? TMPDIR : "/tmp",
     stdin: process.stdin,
     stdout: process.stdout,

@@ -46,19 +46,21 @@ export async function started(
   const child = fork(here(file), args, {
     execPath: "/usr/bin/taskset",
     execArgv: ["-c", String(core), process.execPath, "--disable-warning=ExperimentalWarning", ...flagsOf(file)],
-    env: { ...process.env, ...env },
+    env: { ...(file === MESH && ALLOCATOR), ...process.env, ...env },
   });
   children.push(child);
   return { child, first: await answerOf(child, file) };
 }
 
+const MESH = "./cordon.ts";
 /** Those with which the command line starts the mesh. */
+const ALLOCATOR = { MALLOC_ARENA_MAX: "2", MALLOC_TRIM_THRESHOLD_: "4000000" };
 export const MESH_FLAGS = [
   "--disallow-code-generation-from-strings",
   "--no-parallel-scavenge",
   "--max-semi-space-size=8",
 ];
-const flagsOf = (file: string): string[] => (file === "./cordon.ts" ? [...MESH_FLAGS, ...profiling()] : []);
+const flagsOf = (file: string): string[] => (file === MESH ? [...MESH_FLAGS, ...profiling()] : []);
 
 /** `CORDON_PROFILE=FOLDER` writes a profile of the mesh there. */
 const profiling = (): string[] => {

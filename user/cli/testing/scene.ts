@@ -48,6 +48,7 @@ export function openScene(behaviour: Behaviour = {}): Scene {
       cwd: folder,
       projectFolder: folder,
       meshProgram: join(here, "fake-mesh.ts"),
+      environment: process.env,
       temporaryFolder: join(folder, "tmp"),
       colour: false,
       clock: systemClock,
