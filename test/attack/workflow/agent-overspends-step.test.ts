@@ -57,7 +57,9 @@ for (;;) {
     fs.writeFileSync("/data/plan", "spend");
     process.exit(0);
   }
-  if (word === "think") tell("thought", { status: (await call({ messages: [{ role: "user", content: "count 3" }] })).status });
+  if (word === "think") {
+    tell("thought", { status: (await patiently(() => call({ messages: [{ role: "user", content: "count 3" }] }))).status });
+  }
   await patiently(() => ask("POST", "/v1/inbox/" + id + "/reply", { body: "done" }));
 }
 `;
